@@ -1,0 +1,121 @@
+# libqint8: GNU make, one C11 compiler, nothing else.
+#   make            build/libqint8.a, build/libqint8.so*, build/qint8
+#   make test       every test that needs no more than a compiler      make demo    quantize a MobileNetV3 on real images
+#   make bench      kernel and operator timings                        make install DESTDIR= PREFIX=
+# Variables: CC, CFLAGS, OPENMP=1, BUILD=dir, MODELS=dir (full model set), CROSS=aarch64-linux-gnu- with RUN="qemu-aarch64 -L /usr/aarch64-linux-gnu".
+
+VERSION := $(shell sed -n 's/^\#define QINT8_VERSION_STRING "\(.*\)"/\1/p' include/qint8.h)
+SOVERSION := 1
+BUILD ?= build
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+ifeq ($(origin CC),default)
+CC := $(CROSS)gcc
+endif
+AR ?= ar
+CFLAGS ?= -O2 -g
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+STD := -std=c11 -ffp-contract=off -fno-math-errno -fno-trapping-math -fvisibility=hidden -fPIC -D_POSIX_C_SOURCE=200809L
+LDLIBS := -lm
+ifdef WERROR
+WARNINGS += -Werror
+endif
+ifdef OPENMP
+STD += -fopenmp
+LDLIBS += -fopenmp
+endif
+
+# The target decides which ISA folders get their flags; a folder without flags compiles to an empty table.
+TARGET := $(shell $(CC) -dumpmachine)
+ifneq ($(filter x86_64% amd64%,$(TARGET)),)
+FLAGS_avx2 := -mavx2 -mfma
+FLAGS_avxvnni := -mavx2 -mfma -mavxvnni
+FLAGS_avx512vnni := -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
+endif
+# A compiler that does not know a folder's flags builds the folder empty, and says so.
+supports = $(shell $(CC) $(1) -x c -c -o /dev/null /dev/null 2>/dev/null && echo yes)
+$(foreach isa,avx2 avxvnni avx512vnni,$(if $(FLAGS_$(isa)),$(if $(call supports,$(FLAGS_$(isa))),,\
+  $(warning $(CC) does not know $(FLAGS_$(isa)): no $(isa) kernels) $(eval FLAGS_$(isa) :=))))
+
+INCLUDES := -Iinclude -Ikernels -Ilib
+LIB_SRC := $(wildcard lib/*/*.c) $(wildcard kernels/*.c) $(wildcard kernels/*/*.c)
+LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
+TOOL_SRC := $(wildcard examples/qint8/*.c)
+TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/obj/%.o)
+EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
+SUPPORT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/support/*.c))
+TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/*/test_*.c))
+BENCHES := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/bench_*.c))
+
+STATIC := $(BUILD)/libqint8.a
+SHARED := $(BUILD)/libqint8.so.$(VERSION)
+SONAME := libqint8.so.$(SOVERSION)
+
+.PHONY: all lib tool tests examples test demo bench install uninstall clean format
+all: lib tool examples
+lib: $(STATIC) $(BUILD)/libqint8.so $(BUILD)/libqint8.pc
+tool: $(BUILD)/qint8
+examples: $(EXAMPLES)
+tests: $(TESTS)
+
+$(BUILD)/obj/kernels/%.o: kernels/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(STD) $(WARNINGS) $(CFLAGS) $(FLAGS_$(firstword $(subst /, ,$*))) -Ikernels -MMD -MP -c $< -o $@
+$(BUILD)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(STD) $(WARNINGS) $(CFLAGS) $(INCLUDES) $(if $(filter tests/%,$<),-Itests/support) -MMD -MP -c $< -o $@
+# The tool and the examples see the public headers only.
+$(BUILD)/obj/examples/%.o: examples/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fvisibility=hidden,$(STD)) $(WARNINGS) $(CFLAGS) -Iinclude -MMD -MP -c $< -o $@
+
+$(STATIC): $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(SHARED): $(LIB_OBJ) lib/api/qint8.map
+	$(CC) -shared $(CFLAGS) -Wl,-soname,$(SONAME) -Wl,--version-script=lib/api/qint8.map -Wl,--no-undefined -o $@ $(LIB_OBJ) $(LDLIBS)
+$(BUILD)/$(SONAME): $(SHARED)
+	ln -sf $(notdir $<) $@
+$(BUILD)/libqint8.so: $(BUILD)/$(SONAME)
+	ln -sf $(notdir $<) $@
+$(BUILD)/libqint8.pc: pkgconfig/libqint8.pc.in include/qint8.h Makefile
+	sed -e 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@VERSION@|$(VERSION)|;s|@LIBS_PRIVATE@|$(LDLIBS)|' $< > $@
+$(BUILD)/qint8: $(TOOL_OBJ) $(STATIC)
+	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJ) $(STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS) -lpthread
+$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
+test: all tests
+	@BUILD=$(BUILD) MODELS="$(MODELS)" RUN="$(RUN)" CC="$(CC)" sh tests/run.sh $(TESTS)
+demo: tool
+	@BUILD=$(BUILD) sh examples/demo.sh
+bench: $(BENCHES)
+	@for b in $(BENCHES); do $(RUN) $$b || exit 1; done
+
+install: lib tool
+	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/bin
+	install -m 644 include/qint8.h include/qint8_experimental.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 $(STATIC) $(DESTDIR)$(LIBDIR)/
+	install -m 755 $(SHARED) $(DESTDIR)$(LIBDIR)/
+	ln -sf $(notdir $(SHARED)) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libqint8.so
+	install -m 644 $(BUILD)/libqint8.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
+	install -m 755 $(BUILD)/qint8 $(DESTDIR)$(PREFIX)/bin/
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/include/qint8.h $(DESTDIR)$(PREFIX)/include/qint8_experimental.h
+	rm -f $(DESTDIR)$(LIBDIR)/libqint8.a $(DESTDIR)$(LIBDIR)/libqint8.so* $(DESTDIR)$(LIBDIR)/pkgconfig/libqint8.pc
+	rm -f $(DESTDIR)$(PREFIX)/bin/qint8
+clean:
+	rm -rf $(BUILD)
+format:
+	clang-format -i include/*.h kernels/*.[ch] kernels/*/*.[ch] lib/*/*.[ch] tests/*/*.[ch] examples/*.c examples/qint8/*.[ch] bench/*.[ch]
+
+-include $(shell test -d $(BUILD) && find $(BUILD)/obj -name '*.d' 2>/dev/null)
+.SECONDARY:

@@ -1,0 +1,266 @@
+/* kernel.h - what a kernel is: function types, records, and the set chosen for a CPU.
+ *
+ * This folder compiles alone: it includes libc headers and this file, nothing else.
+ *
+ * A kernel is a pure function on memory that the caller owns. It allocates nothing, keeps nothing, and gives
+ * the same bytes on every ISA for the same arguments (fp32 families excepted: those may differ by rounding).
+ * Every kernel sits in a record table of its ISA folder, one row per kernel, ended by a row whose name is NULL.
+ * The tables are collected per ISA in `q8_isa` (see isa.def); `q8_kernels_select` picks from them, the tests
+ * and the benches walk them.
+ *
+ * Shape letters: M N K for GEMM; N H W C (input) R S (kernel) P Q K (output) for convolution.
+ * Activations are uint8 in this folder. int8 activations of a user are the same bytes with the top bit flipped
+ * and the zero point moved by 128, which the callers do once, at the border.
+ */
+#ifndef Q8_KERNEL_H
+#define Q8_KERNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- CPU features a record may need --------------------------------------------------------------------- */
+
+typedef uint32_t q8_cpu_mask;
+
+#define Q8_CPU_AVX2 (1u << 0)       /* AVX2 and FMA */
+#define Q8_CPU_AVXVNNI (1u << 1)    /* 256-bit vpdpbusd, VEX encoded */
+#define Q8_CPU_AVX512 (1u << 2)     /* AVX512 F, BW, DQ, VL */
+#define Q8_CPU_AVX512VNNI (1u << 3) /* 512-bit vpdpbusd */
+#define Q8_CPU_AVX512VBMI (1u << 4) /* vpermi2b */
+#define Q8_CPU_NEON (1u << 8)       /* AArch64 Advanced SIMD */
+#define Q8_CPU_NEONDOT (1u << 9)    /* sdot, udot */
+#define Q8_CPU_NEONI8MM (1u << 10)  /* smmla, usmmla, usdot */
+
+/* ---- Epilogue of the int8 families ------------------------------------------------------------------------ */
+
+/* Requantization of int32 accumulators to uint8, then an optional table:
+ *   t = rne(clamp(f32(acc + bias[c]) * scale[c], lo - zp, hi - zp)) + zp      y = table ? table[t] : t
+ * f32() rounds to nearest even, the product is one f32 multiplication, NaN cannot occur (scale is finite).
+ * acc + bias wraps modulo 2^32. `bias` and `scale` are indexed by output channel; both arrays are readable up
+ * to the channel count rounded up to 64. 0 <= lo <= hi <= 255, 0 <= zero_point <= 255. */
+typedef struct q8_requant {
+  const int32_t *bias;
+  const float *scale;
+  int32_t zero_point;
+  int32_t lo, hi;
+  const uint8_t *table; /* 256 entries or NULL */
+} q8_requant;
+
+/* acc: rows x n int32, row stride acc_stride elements; y: rows x n bytes, row stride y_stride.
+ * Channel c of the row is column c: callers offset rq->bias and rq->scale to the first column. */
+typedef void q8_requant_fn(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq,
+                           uint8_t *y, size_t y_stride);
+
+/* y = f32(acc + offset[c]) * (row_scale * scale[c]) + bias[c], clamped to [lo, hi]; multiply, then add: no FMA.
+ * The product row_scale * scale[c] is one f32 multiplication. offset, scale, bias readable up to n rounded to 64. */
+typedef struct q8_dequant {
+  const int32_t *offset;
+  const float *scale;
+  const float *bias;
+  float row_scale;
+  float lo, hi;
+} q8_dequant;
+typedef void q8_dequant_acc_fn(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_dequant *dq,
+                               float *y, size_t y_stride);
+
+/* ---- GEMM micro-kernel ------------------------------------------------------------------------------------ */
+
+/* One full tile: acc[i][j] = sum over taps t, over k: (a[t * a_stride + i][k] - a_shift) * b(t, k, j), overwriting.
+ *   a        a[t * a_stride + i] points at row i (i < mr) of tap t: k contiguous elements. A matrix has one tap;
+ *            a convolution has one tap per kernel position and padding points at a row of zero points.
+ *   k        elements per tap, a multiple of kr. Rows are read up to k, never beyond.
+ *   b        one packed panel: [taps][k / kr][nr][kr] elements of b_bytes each, 64-byte aligned.
+ *   acc      [mr][nr] int32, 64-byte aligned. No edges, strides, zero points or clamps: see lib/nn/linear.c. */
+typedef void q8_gemm_fn(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc);
+
+typedef struct q8_gemm_kernel {
+  const char *name; /* gemm_<isa>_<mr>x<nr> */
+  q8_cpu_mask needs;
+  uint8_t mr, nr, kr;
+  uint8_t a_bytes; /* 1: rows are uint8; 2: rows are int16, widened by the driver (value - a_shift already taken) */
+  uint8_t b_bytes; /* 1: int8; 2: int16 */
+  uint8_t a_shift; /* 0, or 128 where the kernel flips the top bit of A to use signed multiplies */
+  int8_t b_min;    /* smallest weight for which the kernel is exact: -128 or -127 */
+  q8_gemm_fn *run;
+} q8_gemm_kernel;
+
+/* ---- Depthwise convolution, multiplier 1 ------------------------------------------------------------------- */
+
+typedef struct q8_dwconv_shape {
+  size_t channels;
+  size_t r, s;         /* kernel height and width */
+  size_t q;            /* output pixels in the row */
+  size_t col_step;     /* input columns between outputs: the horizontal stride */
+  size_t col_dilation; /* input columns between taps */
+} q8_dwconv_shape;
+
+/* One output row: y[x][c] = requant(sum over i < r, j < s:
+ *     (cols[(x * col_step + j * col_dilation) * r + i][c] - a_shift) * w[i][j][c]).
+ *   cols   cols[x * r + i] points at the `channels` bytes of input column x in kernel row i; padding points at a
+ *          row of zero points. There are (q - 1) * col_step + (s - 1) * col_dilation + 1 columns.
+ *   w      packed by the record's own `pack`, 64-byte aligned.
+ * Never reads beyond the `channels` bytes of a column. */
+typedef void q8_dwconv_fn(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,
+                          const uint8_t *const *cols, uint8_t *y, size_t y_stride);
+
+typedef struct q8_dwconv_kernel {
+  const char *name; /* dwconv_<isa>[_<r>x<s>] */
+  q8_cpu_mask needs;
+  uint8_t r, s;    /* the kernel size served, 0 for any */
+  uint8_t a_shift; /* as in q8_gemm_kernel */
+  int8_t b_min;
+  size_t (*packed_size)(size_t channels, size_t r, size_t s);
+  void (*pack)(size_t channels, size_t r, size_t s, const int8_t *w /* [r][s][channels] */, void *packed);
+  q8_dwconv_fn *run;
+} q8_dwconv_kernel;
+
+/* ---- Rows of values ------------------------------------------------------------------------------------------ */
+
+/* y = clamp(rne(x / scale) + zero_point, 0, 255) ^ flip; true division; NaN gives 0 ^ flip. flip is 0 (u8 result)
+ * or 0x80 (s8 result: pass the zero point plus 128). */
+typedef void q8_quantize_fn(size_t n, const float *x, float scale, int32_t zero_point, uint8_t flip, uint8_t *y);
+/* y = f32((x ^ flip) - zero_point) * scale */
+typedef void q8_dequantize_fn(size_t n, const uint8_t *x, float scale, int32_t zero_point, uint8_t flip, float *y);
+/* Smallest and largest of n values; NaN is skipped; n = 0 or all NaN gives +inf, -inf. */
+typedef void q8_minmax_fn(size_t n, const float *x, float *min, float *max);
+/* y = table[x], in place allowed. */
+typedef void q8_table_fn(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y);
+
+/* Binary elementwise in the QDQ form: va = f32(a - za) * sa, vb = f32(b - zb) * sb,
+ *   y = clamp(rne((va OP vb) / sy) + zy, lo, hi), then the optional table. Every step is one f32 operation.
+ * rows x n bytes each; a stride of 0 repeats one row (a squeeze-excite scale). In place (y == a) allowed. */
+typedef struct q8_binary {
+  float a_scale, b_scale, y_scale;
+  int32_t a_zero, b_zero, y_zero;
+  int32_t lo, hi;
+  const uint8_t *table; /* 256 entries or NULL */
+} q8_binary;
+typedef void q8_binary_fn(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b,
+                          size_t b_stride, const q8_binary *p, uint8_t *y, size_t y_stride);
+
+/* y[c] = max over t < taps of a[t][c] */
+typedef void q8_max_rows_fn(size_t taps, size_t n, const uint8_t *const *a, uint8_t *y);
+/* acc[c] = sum over t < taps of a[t * stride + c]; taps <= 2^23 */
+typedef void q8_sum_rows_fn(size_t taps, size_t n, const uint8_t *a, size_t stride, int32_t *acc);
+/* y[c][r] = x[r][c] for rows x cols elements of one byte (`transpose8`) or four (`transpose32`). */
+typedef void q8_transpose_fn(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride);
+
+/* ---- fp32 ---------------------------------------------------------------------------------------------------- */
+
+/* As q8_gemm_fn in fp32 with kr = 1: panel [taps][k][nr]. acc is overwritten. */
+typedef void q8_sgemm_fn(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b, float *acc);
+typedef struct q8_sgemm_kernel {
+  const char *name;
+  q8_cpu_mask needs;
+  uint8_t mr, nr;
+  q8_sgemm_fn *run;
+} q8_sgemm_kernel;
+
+/* As q8_dwconv_fn in fp32: weights [r][s][channels] unpacked, y = clamp(sum + bias, lo, hi). bias is never NULL. */
+typedef void q8_sdwconv_fn(const q8_dwconv_shape *shape, const float *w, const float *bias, float lo, float hi,
+                           const float *const *cols, float *y, size_t y_stride);
+
+/* acc + bias, clamped to [lo, hi]: the epilogue of the fp32 GEMM. bias readable up to n rounded up to 64. */
+typedef void q8_sbias_fn(size_t rows, size_t n, const float *acc, size_t acc_stride, const float *bias, float lo,
+                         float hi, float *y, size_t y_stride);
+
+/* ---- Tables ---------------------------------------------------------------------------------------------------- */
+
+/* A family of one plain function: the rows of its table. */
+#define Q8_FAMILY(fn_type)                                                                                         \
+  struct {                                                                                                         \
+    const char *name;                                                                                              \
+    q8_cpu_mask needs;                                                                                             \
+    fn_type *run;                                                                                                  \
+  }
+typedef Q8_FAMILY(q8_requant_fn) q8_requant_kernel;
+typedef Q8_FAMILY(q8_dequant_acc_fn) q8_dequant_acc_kernel;
+typedef Q8_FAMILY(q8_quantize_fn) q8_quantize_kernel;
+typedef Q8_FAMILY(q8_dequantize_fn) q8_dequantize_kernel;
+typedef Q8_FAMILY(q8_minmax_fn) q8_minmax_kernel;
+typedef Q8_FAMILY(q8_table_fn) q8_table_kernel;
+typedef Q8_FAMILY(q8_binary_fn) q8_binary_kernel;
+typedef Q8_FAMILY(q8_max_rows_fn) q8_max_rows_kernel;
+typedef Q8_FAMILY(q8_sum_rows_fn) q8_sum_rows_kernel;
+typedef Q8_FAMILY(q8_transpose_fn) q8_transpose_kernel;
+typedef Q8_FAMILY(q8_sdwconv_fn) q8_sdwconv_kernel;
+typedef Q8_FAMILY(q8_sbias_fn) q8_sbias_kernel;
+
+/* Everything an ISA folder offers. A family it does not have is NULL, and the next older ISA serves.
+ * In the gemm and sgemm tables the widest tile comes first and every narrower one shares its kr, b_bytes,
+ * a_bytes and a_shift per b_min class, so that one packed matrix can mix panel widths. */
+typedef struct q8_isa {
+  const char *name;
+  q8_cpu_mask needs; /* what the folder is compiled for: no row runs without these bits */
+  const q8_gemm_kernel *gemm;
+  const q8_dwconv_kernel *dwconv;
+  const q8_requant_kernel *requant;
+  const q8_dequant_acc_kernel *dequant_acc;
+  const q8_quantize_kernel *quantize;
+  const q8_dequantize_kernel *dequantize;
+  const q8_minmax_kernel *minmax;
+  const q8_table_kernel *table;
+  const q8_binary_kernel *add;
+  const q8_binary_kernel *mul;
+  const q8_max_rows_kernel *max_rows;
+  const q8_sum_rows_kernel *sum_rows;
+  const q8_transpose_kernel *transpose8;
+  const q8_transpose_kernel *transpose32;
+  const q8_sgemm_kernel *sgemm;
+  const q8_sdwconv_kernel *sdwconv;
+  const q8_sbias_kernel *sbias;
+} q8_isa;
+
+/* All ISA folders that this build contains, newest first, scalar last (isa.def). */
+extern const q8_isa *const q8_isa_list[];
+extern const size_t q8_isa_count;
+
+/* ---- Selection --------------------------------------------------------------------------------------------------- */
+
+/* The best kernel of each family for a mask of CPU bits. Plain data: copy freely. */
+typedef struct q8_kernels {
+  q8_cpu_mask mask;
+  const q8_isa *gemm_isa;     /* whose gemm table serves weights in [-127, 127] */
+  const q8_gemm_kernel *gemm; /* first row of that table with b_min >= -127 allowed; widest tile */
+  const q8_gemm_kernel *gemm_full; /* first row that is exact for -128 */
+  const q8_sgemm_kernel *sgemm;
+  q8_requant_fn *requant;
+  q8_dequant_acc_fn *dequant_acc;
+  q8_quantize_fn *quantize;
+  q8_dequantize_fn *dequantize;
+  q8_minmax_fn *minmax;
+  q8_table_fn *table;
+  q8_binary_fn *add, *mul;
+  q8_max_rows_fn *max_rows;
+  q8_sum_rows_fn *sum_rows;
+  q8_transpose_fn *transpose8, *transpose32;
+  q8_sdwconv_fn *sdwconv;
+  q8_sbias_fn *sbias;
+} q8_kernels;
+
+/* Fills `out` for the CPU bits in `mask`; mask 0 gives the scalar kernels. */
+void q8_kernels_select(q8_cpu_mask mask, q8_kernels *out);
+
+/* The depthwise record for a kernel size, or NULL never: scalar serves every size. `w_min` is the smallest weight. */
+const q8_dwconv_kernel *q8_kernels_dwconv(q8_cpu_mask mask, size_t r, size_t s, int w_min);
+
+/* The narrowest gemm record that covers `n` columns among `first` and the rows after it that share its packing;
+ * `first` itself when n >= first->nr. */
+const q8_gemm_kernel *q8_gemm_for_columns(const q8_gemm_kernel *first, size_t n);
+const q8_sgemm_kernel *q8_sgemm_for_columns(const q8_sgemm_kernel *first, size_t n);
+
+/* The ISA with that name, or NULL. */
+const q8_isa *q8_isa_find(const char *name);
+
+/* Kernels keep small accumulator tiles in registers only if their constant-bound loops are unrolled: gcc 12 -O2
+ * leaves them rolled, with the accumulators in memory (measured 2.6 times slower). Put before such loops. */
+#if defined(__clang__)
+#define Q8_UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define Q8_UNROLL _Pragma("GCC unroll 64")
+#else
+#define Q8_UNROLL
+#endif
+#define Q8_INLINE static inline __attribute__((always_inline))
+
+#endif
