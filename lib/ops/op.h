@@ -1,0 +1,133 @@
+/* op.h - what an operator is.
+ *
+ * How to add an operator: write lib/ops/<name>.c with one `const q8_op q8_op_<name>` record, and add the line
+ * `Q8_OP(<name>)` to ops.def. Nothing else knows operator names: import and export go through the attribute table,
+ * quantization through the rule, the planner through `plan`, or through `eval` where there is no faster way.
+ *
+ * Canonical form: a graph in memory holds each operator as opset 17 defines it, except that inputs which must be
+ * constant there (Clip's bounds, Reshape's shape, axes, ...) stay inputs, constant tensors, exactly as in opset 17.
+ * `upgrade` brings older forms to it while importing. Operators of the domain "qint8" are patterns that rewrites
+ * recognised (Silu, HardSwish in older opsets, convolution with its activation); `expand` writes them as standard
+ * ones on export.
+ */
+#ifndef Q8_OP_H
+#define Q8_OP_H
+
+#include "graph/graph.h"
+
+/* ---- Attributes ---- */
+
+#define Q8_MAX_INTS 16
+typedef struct q8_ints {
+  int32_t count; /* -1: the attribute was absent */
+  int64_t v[Q8_MAX_INTS];
+} q8_ints;
+
+typedef enum q8_attribute_type { Q8_ATTR_INT, Q8_ATTR_FLOAT, Q8_ATTR_INTS, Q8_ATTR_STRING } q8_attribute_type;
+
+/* One attribute: where it lands in the op's params struct (int64_t, float, q8_ints or char[32]). */
+typedef struct q8_attribute {
+  const char *name;
+  q8_attribute_type type;
+  size_t offset;
+  double preset;        /* default of INT and FLOAT; INTS default to count -1 */
+  const char *preset_text; /* default of STRING */
+  int32_t required;
+  int32_t internal;     /* set by rewrites only: never read from or written to a file */
+} q8_attribute;
+
+/* ---- Values: a tensor with bound shape ---- */
+
+typedef struct q8_value {
+  int32_t dtype;
+  q8_shape shape; /* fully known, rank >= 0 */
+  size_t count;   /* elements */
+  void *data;     /* while planning: non-NULL only for constants */
+} q8_value;
+
+/* ---- Quantization rule ---- */
+
+typedef enum q8_quant_rule {
+  Q8_QUANT_FLOAT = 0, /* has no int8 form; `int8_obstacle` says why */
+  Q8_QUANT_OWN,       /* every activation input and the output has its own range */
+  Q8_QUANT_SAME,      /* moves or selects values: the output shares the parameters of input 0 */
+  Q8_QUANT_SHARED,    /* all inputs and the output share one set (Concat) */
+  Q8_QUANT_WEIGHTED   /* input 0 activation, input 1 constant weight (int8 s8 symmetric), input 2 bias (s32) */
+} q8_quant_rule;
+
+struct q8_planner;
+struct q8_exporter;
+struct q8_importer;
+
+/* What the planner passes to `infer` and `eval`. Left-out inputs are NULL. */
+typedef struct q8_op_io {
+  const q8_node *node;
+  const q8_value *const *inputs;
+  q8_value *outputs;
+  qint8_error *error;
+} q8_op_io;
+
+typedef struct q8_op {
+  const char *name;   /* ONNX op_type */
+  const char *domain; /* "" for ai.onnx, "qint8" for recognised patterns */
+  int32_t min_opset, max_opset; /* forms that `upgrade` and the attribute table understand */
+  int32_t min_inputs, max_inputs; /* -1: any number */
+  int32_t min_outputs, max_outputs;
+  const q8_attribute *attributes; /* ended by a NULL name; may be NULL */
+  size_t params_size;
+
+  q8_quant_rule quant;
+  const char *int8_obstacle; /* reason, for Q8_QUANT_FLOAT */
+  /* The weight's output-channel axis for Q8_QUANT_WEIGHTED (Conv: 0, Gemm: by transB); Q8_QUANT_WEIGHTED only. */
+  int32_t (*weight_axis)(const q8_node *node);
+  /* For a one-input function y = f(x) of each element: f, so that it can be a 256-entry table, and so that the
+   * range of x can be chosen by the error it causes in f(x). NULL for all else. */
+  float (*unary)(const void *params, float x);
+
+  /* Brings a node of an older opset to the canonical form (params already parsed). Optional. */
+  q8_status (*upgrade)(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
+                       const char *node_name, qint8_error *error);
+  /* Sets dtype and shape of every output from the inputs' shapes, types and constant data. Required.
+   * Fails with SHAPE and a message naming the offending shapes. */
+  q8_status (*infer)(const q8_op_io *io);
+  /* Computes the outputs (allocated, shaped) from dense row-major inputs. Required: it is the reference, folds
+   * constants, and serves as the float step where `plan` is NULL. Allocates nothing. */
+  q8_status (*eval)(const q8_op_io *io);
+  /* Adds steps for the node to the plan: see ops/plan.h. Optional. */
+  q8_status (*plan)(struct q8_planner *planner, q8_id node, qint8_error *error);
+  /* Writes a node of domain "qint8" as standard nodes: see onnx/export.h. */
+  q8_status (*expand)(struct q8_exporter *exporter, const q8_graph *graph, const q8_node *node, qint8_error *error);
+} q8_op;
+
+/* The record of an operator by ONNX name and domain ("" or "ai.onnx" alike), or NULL. */
+const q8_op *q8_op_find(const char *name, const char *domain);
+/* All records, for tests and `inspect`. */
+extern const q8_op *const q8_op_list[];
+extern const size_t q8_op_count;
+
+/* Sets params to the defaults of the table. */
+void q8_op_defaults(const q8_op *op, void *params);
+
+/* ---- Helpers for infer and eval (lib/ops/shape.c) ---- */
+
+/* Output `index` gets dtype and shape; count is computed. SHAPE or LIMIT on overflow (more than 2^40 bytes). */
+q8_status q8_infer_set(const q8_op_io *io, int32_t index, int32_t dtype, const q8_shape *shape);
+/* Output 0 like input 0. */
+q8_status q8_infer_same(const q8_op_io *io);
+/* Numpy broadcasting of two shapes. */
+q8_status q8_infer_broadcast(const q8_op_io *io, const q8_shape *a, const q8_shape *b, q8_shape *out);
+/* Elements of a constant integer input as int64; SHAPE error if it is not constant or has more than Q8_MAX_INTS. */
+q8_status q8_infer_ints(const q8_op_io *io, int32_t input, q8_ints *out);
+
+/* Shapes bound: one q8_value per tensor of the graph, constants with data, computed by infer (and eval where all
+ * inputs are constant, so that shape arithmetic disappears). */
+typedef struct q8_binding {
+  q8_pool pool;
+  q8_value *values; /* [graph->tensor_count] */
+} q8_binding;
+/* `inputs` has graph->input_count shapes, fully known. */
+q8_status q8_bind(const q8_graph *graph, const q8_shape *inputs, const q8_host *host, q8_binding **out,
+                  qint8_error *error);
+void q8_binding_destroy(q8_binding *binding);
+
+#endif

@@ -1,0 +1,95 @@
+/* plan.h - what an operator's `plan` may ask of the planner (implemented in lib/exec).
+ *
+ * A tensor can live in memory in several forms: f32 or int8, in the ONNX layout (linear) or channels-last (NHWC; in
+ * general [N, C, d...] stored as [N, d..., C]). An op asks for its inputs in the form that it likes; the planner adds
+ * conversion steps where that form does not exist yet, once per tensor and form. It then declares its output in the
+ * form that it produces, and adds a step.
+ *
+ * In the int8 form every activation is stored as uint8. A recipe that says s8 is stored with the top bit flipped and
+ * the zero point moved by 128 (the same integers): q8_plan_quant gives parameters in stored form.
+ */
+#ifndef Q8_OPS_PLAN_H
+#define Q8_OPS_PLAN_H
+
+#include "kernel.h"
+#include "ops/op.h"
+#include "quant/recipe.h"
+
+typedef struct q8_planner q8_planner;
+typedef int32_t q8_buffer; /* a region of the arena, a constant, or a tensor of the user */
+
+typedef enum q8_form_type { Q8_FORM_NATIVE = 0 /* f32, or the integer type of a shape tensor */, Q8_FORM_INT8 = 1 } q8_form_type;
+typedef enum q8_layout { Q8_LINEAR = 0, Q8_CHANNELS_LAST = 1 } q8_layout;
+
+/* ---- Questions ---- */
+
+const q8_graph *q8_plan_graph(const q8_planner *planner);
+const q8_node *q8_plan_node(const q8_planner *planner, q8_id node);
+const q8_value *q8_plan_value(const q8_planner *planner, q8_id tensor);
+const q8_kernels *q8_plan_kernels(const q8_planner *planner);
+/* The mode the node runs in. STATIC only if every quantizable activation input has parameters; the output may still
+ * be float (see q8_plan_quant), which WEIGHTED ops serve by dequantizing their accumulators. */
+q8_mode q8_plan_mode(const q8_planner *planner, q8_id node);
+/* Per-tensor parameters of an activation in stored (uint8) form; 0 if it is not quantized. */
+int q8_plan_quant(const q8_planner *planner, q8_id tensor, float *scale, int32_t *zero_point);
+/* The recipe's entry (weights, biases), or NULL. */
+const q8_tensor_quant *q8_plan_recipe(const q8_planner *planner, q8_id tensor);
+/* The layout in which the tensor already exists in that form type (or else in any); LINEAR for constants. */
+q8_layout q8_plan_layout(const q8_planner *planner, q8_id tensor);
+
+/* ---- Memory ---- */
+
+/* Memory that lives as long as the plan (parameters, packed weights): zeroed, 64-byte aligned if >= 256 bytes. */
+void *q8_plan_alloc(q8_planner *planner, size_t count, size_t size);
+q8_pool *q8_plan_pool(q8_planner *planner);
+/* The tensor in that form, converting if needed. Every arena buffer has 64 readable bytes behind its end. */
+q8_status q8_plan_input(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer *out,
+                        qint8_error *error);
+/* A new buffer for the tensor in that form. */
+q8_status q8_plan_output(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer *out,
+                         qint8_error *error);
+/* Declares that the tensor in that form is the same bytes as `buffer` (Reshape, Flatten, Identity): no step. */
+q8_status q8_plan_alias(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer buffer,
+                        qint8_error *error);
+
+/* ---- Steps ---- */
+
+/* What a step gets at run time. */
+typedef struct q8_step_run {
+  const void *params;
+  const void *const *in;
+  void *const *out;
+  void *scratch; /* 64-byte aligned, scratch_size bytes */
+  const q8_host *host; /* for q8_parallel */
+} q8_step_run;
+typedef void q8_step_fn(const q8_step_run *run);
+
+typedef struct q8_step {
+  const char *name;    /* set by q8_plan_step: the node's name */
+  const char *kind;    /* "conv", "dwconv", "gemm", "table", "add", ... */
+  const char *kernel;  /* micro-kernel or "" */
+  const char *precision; /* "int8", "dynamic", "fp32" */
+  char note[96];       /* what was fused, why it is float */
+  q8_step_fn *run;
+  const void *params;
+  int32_t in_count, out_count;
+  q8_buffer in[8], out[4];
+  const q8_buffer *more_in; /* for more than 8 inputs: in_count buffers, replaces `in` */
+  size_t scratch_size;
+  int64_t macs, bytes; /* bytes of weights read; activations are added by the planner */
+  q8_id tensor;        /* the graph tensor it produces, for watching; Q8_NONE for conversions */
+  /* If the step can pass its uint8 result through one 256-entry table at no cost: where to put the pointer. */
+  const uint8_t **table_slot;
+} q8_step;
+
+/* A new step with name, tensor (the node's first output) and zeroed rest; add it after filling with q8_plan_add. */
+void q8_plan_step(q8_planner *planner, q8_id node, const char *kind, q8_step_fn *run, q8_step *out);
+/* Scratch must be computed for `host->threads` of the planner's host: q8_plan_threads. */
+int32_t q8_plan_threads(const q8_planner *planner);
+q8_status q8_plan_add(q8_planner *planner, const q8_step *step, qint8_error *error);
+
+/* Merges y = table[x] into the step that produced tensor x in int8 form: possible if that step has a free table_slot
+ * and x has this one use. The buffer of x becomes y's. Returns 1 if merged, 0 if the caller must add a step. */
+int q8_plan_fuse_table(q8_planner *planner, q8_id x, q8_id y, const uint8_t *table, const char *what);
+
+#endif
