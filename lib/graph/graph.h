@@ -35,6 +35,8 @@ typedef struct q8_tensor {
 } q8_tensor;
 
 struct q8_op; /* ops/op.h */
+/* Size of the params struct of an operator: implemented beside the records, in lib/ops. */
+size_t q8_op_params_size(const struct q8_op *op);
 
 typedef struct q8_node {
   const char *name; /* never empty: unnamed nodes are called <op>_<number> */

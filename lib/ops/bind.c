@@ -1,0 +1,105 @@
+/* bind.c - the shape inference driver: from input shapes to a value for every tensor. */
+#include <string.h>
+
+#include "ops/op.h"
+
+#define MAX_IO 64 /* inputs whose values fit on the stack; more go to the pool */
+
+static int all_constant(const q8_value *const *inputs, int32_t count) {
+  for (int32_t i = 0; i < count; i++)
+    if (inputs[i] && !inputs[i]->data)
+      return 0;
+  return 1;
+}
+
+static q8_status fold(q8_binding *binding, const q8_op_io *io, qint8_error *error) {
+  const q8_node *node = io->node;
+  for (int32_t i = 0; i < node->output_count; i++) {
+    q8_value *value = &io->outputs[i];
+    size_t size;
+    if (!q8_mul(value->count, qint8_dtype_size((qint8_dtype)value->dtype), &size))
+      return q8_fail(error, QINT8_ERROR_LIMIT, node->name, "a constant result has too many elements");
+    value->data = q8_pool_alloc(&binding->pool, size ? size : 1, 1);
+    if (!value->data)
+      return q8_fail_memory(error, node->name, size);
+  }
+  return node->op->eval(io);
+}
+
+/* Shape depends on the input's shape alone (Shape, Size): foldable although its input is not constant. */
+static int reads_shape_only(const q8_node *node) {
+  return !strcmp(node->op->name, "Shape") || !strcmp(node->op->name, "Size");
+}
+
+static q8_status bind_node(const q8_graph *graph, const q8_node *node, q8_binding *binding, qint8_error *error) {
+  const q8_value *stack_inputs[MAX_IO], **inputs = stack_inputs;
+  q8_value outputs[MAX_IO] = {0};
+  if (node->input_count > MAX_IO) {
+    inputs = q8_pool_alloc(&binding->pool, (size_t)node->input_count, sizeof *inputs);
+    if (!inputs)
+      return q8_fail_memory(error, node->name, (size_t)node->input_count * sizeof *inputs);
+  }
+  if (node->output_count > MAX_IO)
+    return q8_fail(error, QINT8_ERROR_LIMIT, node->name, "%d outputs, at most %d", node->output_count, MAX_IO);
+  for (int32_t i = 0; i < node->input_count; i++)
+    inputs[i] = node->inputs[i] == Q8_NONE ? NULL : &binding->values[node->inputs[i]];
+  q8_op_io io = {.node = node, .inputs = inputs, .outputs = outputs, .error = error};
+  Q8_TRY(node->op->infer(&io));
+  if (all_constant(inputs, node->input_count) || reads_shape_only(node))
+    Q8_TRY(fold(binding, &io, error));
+  (void)graph;
+  for (int32_t i = 0; i < node->output_count; i++)
+    if (node->outputs[i] != Q8_NONE)
+      binding->values[node->outputs[i]] = outputs[i];
+  return QINT8_OK;
+}
+
+static q8_status bind_all(const q8_graph *graph, const q8_shape *shapes, q8_binding *binding, qint8_error *error) {
+  binding->values = q8_pool_alloc(&binding->pool, graph->tensor_count ? graph->tensor_count : 1, sizeof(q8_value));
+  if (!binding->values)
+    return q8_fail_memory(error, "binding", graph->tensor_count * sizeof(q8_value));
+  for (size_t i = 0; i < graph->tensor_count; i++) {
+    const q8_tensor *t = &graph->tensors[i];
+    if (t->data)
+      binding->values[i] = (q8_value){.dtype = t->dtype,
+                                      .shape = t->shape,
+                                      .count = q8_shape_count(&t->shape, NULL),
+                                      .data = (void *)(uintptr_t)t->data};
+  }
+  for (size_t i = 0; i < graph->input_count; i++) {
+    const q8_tensor *t = &graph->tensors[graph->inputs[i]];
+    int ok;
+    size_t count = q8_shape_count(&shapes[i], &ok);
+    if (!ok || count > ((size_t)1 << 38))
+      return q8_fail(error, QINT8_ERROR_LIMIT, t->name, "the input shape has unknown or too many elements");
+    binding->values[graph->inputs[i]] =
+        (q8_value){.dtype = t->dtype ? t->dtype : QINT8_DTYPE_F32, .shape = shapes[i], .count = count};
+  }
+  for (size_t i = 0; i < graph->node_count; i++)
+    Q8_TRY(bind_node(graph, &graph->nodes[i], binding, error));
+  return QINT8_OK;
+}
+
+q8_status q8_bind(const q8_graph *graph, const q8_shape *inputs, const q8_host *host, q8_binding **out,
+                  qint8_error *error) {
+  *out = NULL;
+  q8_binding *binding = q8_calloc(host, 1, sizeof *binding);
+  if (!binding)
+    return q8_fail_memory(error, "binding", sizeof *binding);
+  q8_pool_init(&binding->pool, host);
+  q8_status status = bind_all(graph, inputs, binding, error);
+  if (status != QINT8_OK) {
+    q8_binding_destroy(binding);
+    return status;
+  }
+  *out = binding;
+  return QINT8_OK;
+}
+
+void q8_binding_destroy(q8_binding *binding) {
+  if (!binding)
+    return;
+  q8_host host = binding->pool.host;
+  q8_pool_destroy(&binding->pool);
+  q8_free(&host, binding);
+}
