@@ -7,15 +7,6 @@
 typedef void (*q8_task_fn)(void *argument, size_t i);
 
 /* Runs task(argument, 0 .. count-1); on the calling thread when count is 1 or the host has one thread. */
-static inline void q8_parallel(const q8_host *host, size_t count, q8_task_fn task, void *argument) {
-  if (count == 0)
-    return;
-  if (count == 1 || host->threads <= 1) {
-    for (size_t i = 0; i < count; i++)
-      task(argument, i);
-    return;
-  }
-  host->parallel_for(host->user, count, task, argument);
-}
+void q8_parallel(const q8_host *host, size_t count, q8_task_fn task, void *argument);
 
 #endif

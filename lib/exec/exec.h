@@ -22,12 +22,22 @@ void q8_plan_free(q8_plan *plan);
 /* Shapes of the inputs as declared, symbolic or unknown dimensions set to 1. `out` has graph->input_count entries. */
 void q8_plan_default_shapes(const q8_graph *graph, q8_shape *out);
 
-/* One tensor that a step of the plan leaves in memory: what a watcher may see. */
-typedef struct q8_watched {
+/* What the API tells about a plan. */
+typedef struct q8_plan_io {
   const char *name;
-  q8_id tensor;
+  int32_t dtype;
   q8_shape shape;
-} q8_watched;
+} q8_plan_io;
+size_t q8_plan_input_count(const q8_plan *plan);
+size_t q8_plan_output_count(const q8_plan *plan);
+const q8_plan_io *q8_plan_input_info(const q8_plan *plan, size_t index);
+const q8_plan_io *q8_plan_output_info(const q8_plan *plan, size_t index);
+size_t q8_plan_step_count(const q8_plan *plan);
+/* The step, and the shape of what it produces. */
+const q8_step *q8_plan_step_at(const q8_plan *plan, size_t index, q8_shape *shape);
+const char *q8_plan_isa_name(const q8_plan *plan);
+size_t q8_plan_arena_bytes(const q8_plan *plan);
+size_t q8_plan_weight_bytes(const q8_plan *plan);
 
 /* ---- Session ---- */
 
@@ -39,12 +49,18 @@ q8_status q8_session_open(const q8_plan *plan, void *arena, size_t arena_size, c
 void q8_session_close(q8_session *session);
 
 /* data pointers in the order of the graph's inputs and outputs; shapes and types were checked by the caller. */
-void q8_session_execute(q8_session *session, const void *const *inputs, void *const *outputs);
+q8_status q8_session_execute(q8_session *session, const void *const *inputs, void *const *outputs,
+                             qint8_error *error);
 
 /* After each step that leaves a graph tensor: its number and values as f32 in the ONNX layout, or in any element order
  * if `any_order` (observers do not care, and no transposition is paid). Also the graph's inputs, first. */
 typedef void (*q8_watch_fn)(void *user, q8_id tensor, const char *name, const q8_shape *shape, const float *values,
                             size_t count);
 q8_status q8_session_watch(q8_session *session, q8_watch_fn watch, void *user, int any_order, qint8_error *error);
+
+/* Times every step of later runs. */
+q8_status q8_session_time_steps(q8_session *session, int enable, qint8_error *error);
+double q8_session_step_us(const q8_session *session, size_t index);
+const q8_plan *q8_session_plan(const q8_session *session);
 
 #endif

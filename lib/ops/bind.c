@@ -1,9 +1,8 @@
 /* bind.c - the shape inference driver: from input shapes to a value for every tensor. */
-#include <string.h>
-
 #include "ops/op.h"
 
 #define MAX_IO 64 /* inputs whose values fit on the stack; more go to the pool */
+#define MAX_CONSTANT ((size_t)1 << 30) /* bytes of one folded result */
 
 static int all_constant(const q8_value *const *inputs, int32_t count) {
   for (int32_t i = 0; i < count; i++)
@@ -17,18 +16,14 @@ static q8_status fold(q8_binding *binding, const q8_op_io *io, qint8_error *erro
   for (int32_t i = 0; i < node->output_count; i++) {
     q8_value *value = &io->outputs[i];
     size_t size;
-    if (!q8_mul(value->count, qint8_dtype_size((qint8_dtype)value->dtype), &size))
-      return q8_fail(error, QINT8_ERROR_LIMIT, node->name, "a constant result has too many elements");
+    if (!q8_mul(value->count, qint8_dtype_size((qint8_dtype)value->dtype), &size) || size > MAX_CONSTANT)
+      return q8_fail(error, QINT8_ERROR_LIMIT, node->name, "a constant result has %zu elements: more than 1 GiB",
+                     value->count);
     value->data = q8_pool_alloc(&binding->pool, size ? size : 1, 1);
     if (!value->data)
       return q8_fail_memory(error, node->name, size);
   }
   return node->op->eval(io);
-}
-
-/* Shape depends on the input's shape alone (Shape, Size): foldable although its input is not constant. */
-static int reads_shape_only(const q8_node *node) {
-  return !strcmp(node->op->name, "Shape") || !strcmp(node->op->name, "Size");
 }
 
 static q8_status bind_node(const q8_graph *graph, const q8_node *node, q8_binding *binding, qint8_error *error) {
@@ -45,7 +40,7 @@ static q8_status bind_node(const q8_graph *graph, const q8_node *node, q8_bindin
     inputs[i] = node->inputs[i] == Q8_NONE ? NULL : &binding->values[node->inputs[i]];
   q8_op_io io = {.node = node, .inputs = inputs, .outputs = outputs, .error = error};
   Q8_TRY(node->op->infer(&io));
-  if (all_constant(inputs, node->input_count) || reads_shape_only(node))
+  if (all_constant(inputs, node->input_count) || node->op->shape_only)
     Q8_TRY(fold(binding, &io, error));
   (void)graph;
   for (int32_t i = 0; i < node->output_count; i++)

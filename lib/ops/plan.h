@@ -60,7 +60,9 @@ typedef struct q8_step_run {
   const void *const *in;
   void *const *out;
   void *scratch; /* 64-byte aligned, scratch_size bytes */
-  const q8_host *host; /* for q8_parallel */
+  const q8_host *host;     /* for q8_parallel */
+  qint8_error *error;      /* for steps whose data can be wrong (an index out of range): see `status` */
+  q8_status *status;       /* set to anything but OK to fail the run */
 } q8_step_run;
 typedef void q8_step_fn(const q8_step_run *run);
 
@@ -74,7 +76,7 @@ typedef struct q8_step {
   const void *params;
   int32_t in_count, out_count;
   q8_buffer in[8], out[4];
-  const q8_buffer *more_in; /* for more than 8 inputs: in_count buffers, replaces `in` */
+  q8_buffer *more_in; /* for more than 8 inputs: in_count buffers in plan memory, replaces `in` */
   size_t scratch_size;
   int64_t macs, bytes; /* bytes of weights read; activations are added by the planner */
   q8_id tensor;        /* the graph tensor it produces, for watching; Q8_NONE for conversions */
