@@ -23,9 +23,22 @@ typedef struct q8_ints {
   int64_t v[Q8_MAX_INTS];
 } q8_ints;
 
-typedef enum q8_attribute_type { Q8_ATTR_INT, Q8_ATTR_FLOAT, Q8_ATTR_INTS, Q8_ATTR_STRING } q8_attribute_type;
+/* A tensor attribute with one element (ConstantOfShape's value). */
+typedef struct q8_scalar {
+  int32_t dtype; /* NONE: the attribute was absent */
+  int64_t i;     /* the value of an integer or bool type */
+  double f;      /* the value of a float type */
+} q8_scalar;
 
-/* One attribute: where it lands in the op's params struct (int64_t, float, q8_ints or char[32]). */
+typedef enum q8_attribute_type {
+  Q8_ATTR_INT,
+  Q8_ATTR_FLOAT,
+  Q8_ATTR_INTS,
+  Q8_ATTR_STRING,
+  Q8_ATTR_SCALAR
+} q8_attribute_type;
+
+/* One attribute: where it lands in the op's params struct (int64_t, float, q8_ints, char[32] or q8_scalar). */
 typedef struct q8_attribute {
   const char *name;
   q8_attribute_type type;

@@ -1,0 +1,49 @@
+/* hooks.h - what an operator's `upgrade` and `expand` may ask of the importer and the exporter (implemented in
+ * lib/onnx, so that operators do not see the file format). */
+#ifndef Q8_OPS_HOOKS_H
+#define Q8_OPS_HOOKS_H
+
+#include "ops/op.h"
+
+typedef struct q8_importer q8_importer;
+typedef struct q8_exporter q8_exporter;
+
+/* ---- For `upgrade`: old attributes become the constant inputs of the canonical form ---- */
+
+/* `inputs` has room for this many ids; entries from *input_count on are Q8_NONE. */
+#define Q8_UPGRADE_INPUTS 16
+
+/* The graph read so far: initializers and Constant nodes are all there, whatever their place in the file. */
+const q8_graph *q8_import_graph(const q8_importer *importer);
+/* A new constant with a name made from `base`; `data` is copied, dense. A NULL shape means a scalar. */
+q8_status q8_import_constant(q8_importer *importer, const char *base, int32_t dtype, const q8_shape *shape,
+                             const void *data, q8_id *out, qint8_error *error);
+/* A 1-D s64 constant (axes, pads, shapes); a float scalar. */
+q8_status q8_import_ints(q8_importer *importer, const char *base, const q8_ints *values, q8_id *out,
+                         qint8_error *error);
+q8_status q8_import_float(q8_importer *importer, const char *base, float value, q8_id *out, qint8_error *error);
+
+/* ---- For `expand`: a recognised pattern as standard nodes of opset 17 ---- */
+
+/* Attributes equal to their preset are not written, so an `upgrade` that moved an old attribute into an input sets the
+ * field back to its preset. */
+typedef struct q8_export_attribute {
+  const char *name;
+  q8_attribute_type type; /* INT or FLOAT */
+  int64_t i;
+  float f;
+} q8_export_attribute;
+
+/* The name under which the node being expanded reads input i (NULL if left out) and must write output i. */
+const char *q8_export_input(q8_exporter *exporter, const q8_node *node, int32_t i);
+const char *q8_export_output(q8_exporter *exporter, const q8_node *node, int32_t i);
+/* A tensor name that is not used yet, made from `base`. NULL without memory. */
+const char *q8_export_fresh(q8_exporter *exporter, const char *base);
+/* A scalar f32 initializer; its name, or NULL without memory. */
+const char *q8_export_scalar(q8_exporter *exporter, const char *base, float value);
+/* Writes a node with one output. */
+q8_status q8_export_node(q8_exporter *exporter, const char *op_type, const char *const *inputs, int32_t input_count,
+                         const char *output, const q8_export_attribute *attributes, int32_t attribute_count,
+                         qint8_error *error);
+
+#endif
