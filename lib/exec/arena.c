@@ -1,0 +1,86 @@
+/* arena.c - which bytes of the arena each buffer gets: first fit by size, largest first, over lifetimes. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "exec/plan_internal.h"
+
+static void touch(q8_plan *plan, q8_buffer *buffer, int32_t step) {
+  *buffer = plan->buffers[*buffer].root;
+  plan_buffer *b = &plan->buffers[*buffer];
+  if (b->first < 0)
+    b->first = step;
+  b->last = step;
+}
+
+static q8_status find_lifetimes(q8_planner *planner, qint8_error *error) {
+  q8_plan *plan = planner->plan;
+  plan->scratch = q8_plan_alloc(planner, plan->step_count + 1, sizeof *plan->scratch);
+  if (!plan->scratch)
+    return q8_fail_memory(error, "plan", plan->step_count * sizeof *plan->scratch);
+  for (size_t i = 0; i < plan->step_count; i++) {
+    q8_step *step = &plan->steps[i];
+    q8_buffer *in = step->more_in ? step->more_in : step->in;
+    for (int32_t j = 0; j < step->in_count; j++)
+      touch(plan, &in[j], (int32_t)i);
+    for (int32_t j = 0; j < step->out_count; j++)
+      touch(plan, &step->out[j], (int32_t)i);
+    plan->scratch[i] = Q8_NONE;
+    if (step->scratch_size) {
+      Q8_TRY(q8_buffer_new(planner, step->scratch_size, Q8_NONE, Q8_FORM_NATIVE, Q8_LINEAR, &plan->scratch[i], error));
+      touch(plan, &plan->scratch[i], (int32_t)i);
+    }
+  }
+  return QINT8_OK;
+}
+
+typedef struct slot {
+  size_t size;
+  q8_buffer buffer;
+} slot;
+
+static int larger_first(const void *a, const void *b) {
+  const slot *x = a, *y = b;
+  if (x->size != y->size)
+    return x->size < y->size ? 1 : -1;
+  return x->buffer < y->buffer ? -1 : x->buffer > y->buffer;
+}
+
+/* The lowest offset at which `b` fits beside the `placed` buffers that live at the same time. Placed ones are few
+ * hundred, so the repeated scan is cheap. */
+static size_t first_fit(const q8_plan *plan, const slot *placed, size_t count, const plan_buffer *b, size_t size) {
+  size_t offset = 0;
+  for (size_t i = 0; i < count;) {
+    const plan_buffer *other = &plan->buffers[placed[i].buffer];
+    int together = other->first <= b->last && b->first <= other->last;
+    if (together && offset < other->offset + placed[i].size && other->offset < offset + size) {
+      offset = other->offset + placed[i].size;
+      i = 0;
+    } else {
+      i++;
+    }
+  }
+  return offset;
+}
+
+q8_status q8_plan_arena(q8_planner *planner, qint8_error *error) {
+  q8_plan *plan = planner->plan;
+  Q8_TRY(find_lifetimes(planner, error));
+  slot *slots = q8_alloc(&planner->host, plan->buffer_count + 1, sizeof *slots);
+  if (!slots)
+    return q8_fail_memory(error, "plan", plan->buffer_count * sizeof *slots);
+  size_t count = 0;
+  for (size_t i = 0; i < plan->buffer_count; i++) {
+    const plan_buffer *b = &plan->buffers[i];
+    if (b->root == (q8_buffer)i && b->place == PLACE_ARENA && b->first >= 0)
+      slots[count++] = (slot){q8_round_up(b->size + Q8_SLACK, Q8_ALIGN), (q8_buffer)i};
+  }
+  qsort(slots, count, sizeof *slots, larger_first);
+  for (size_t i = 0; i < count; i++) {
+    plan_buffer *b = &plan->buffers[slots[i].buffer];
+    b->offset = first_fit(plan, slots, i, b, slots[i].size);
+    if (b->offset + slots[i].size > plan->arena_size)
+      plan->arena_size = b->offset + slots[i].size;
+  }
+  q8_free(&planner->host, slots);
+  return QINT8_OK;
+}

@@ -1,0 +1,232 @@
+/* convert.c - the forms of a tensor: quantizing, dequantizing and changing layout at the borders.
+ *
+ * A missing form is made from an existing one by at most two steps. When both type and layout change, the layout is
+ * changed in the int8 form: a quarter of the bytes. */
+#include <string.h>
+
+#include "base/parallel.h"
+#include "exec/plan_internal.h"
+
+typedef struct convert_params {
+  const q8_kernels *kernels;
+  size_t count;                /* elements */
+  size_t batch, rows, columns; /* layout change: `batch` transpositions of rows x columns */
+  float scale;
+  int32_t zero_point;
+  const void *constant; /* input of a conversion done while planning */
+} convert_params;
+
+typedef struct convert_run {
+  const convert_params *p;
+  const char *x;
+  char *y;
+  size_t chunk; /* elements per task */
+} convert_run;
+
+/* Elements per task of an elementwise conversion: large enough to be worth a thread. */
+#define CHUNK ((size_t)65536)
+
+static void quantize_chunk(void *argument, size_t i) {
+  const convert_run *run = argument;
+  size_t begin = i * CHUNK, n = run->p->count - begin < CHUNK ? run->p->count - begin : CHUNK;
+  run->p->kernels->quantize(n, (const float *)(const void *)run->x + begin, run->p->scale, run->p->zero_point, 0,
+                            (uint8_t *)run->y + begin);
+}
+
+static void dequantize_chunk(void *argument, size_t i) {
+  const convert_run *run = argument;
+  size_t begin = i * CHUNK, n = run->p->count - begin < CHUNK ? run->p->count - begin : CHUNK;
+  run->p->kernels->dequantize(n, (const uint8_t *)run->x + begin, run->p->scale, run->p->zero_point, 0,
+                              (float *)(void *)run->y + begin);
+}
+
+static void elementwise(const q8_step_run *r, q8_task_fn *chunk) {
+  const convert_params *p = r->params;
+  convert_run run = {.p = p, .x = r->in[0], .y = r->out[0]};
+  q8_parallel(r->host, (p->count + CHUNK - 1) / CHUNK, chunk, &run);
+}
+
+static void run_quantize(const q8_step_run *r) {
+  elementwise(r, quantize_chunk);
+}
+static void run_dequantize(const q8_step_run *r) {
+  elementwise(r, dequantize_chunk);
+}
+
+static void transpose8_image(void *argument, size_t i) {
+  const convert_run *run = argument;
+  const convert_params *p = run->p;
+  size_t image = p->rows * p->columns;
+  p->kernels->transpose8(p->rows, p->columns, run->x + i * image, p->columns, run->y + i * image, p->rows);
+}
+
+static void transpose32_image(void *argument, size_t i) {
+  const convert_run *run = argument;
+  const convert_params *p = run->p;
+  size_t image = p->rows * p->columns * 4;
+  p->kernels->transpose32(p->rows, p->columns, run->x + i * image, p->columns, run->y + i * image, p->rows);
+}
+
+static void run_transpose8(const q8_step_run *r) {
+  const convert_params *p = r->params;
+  convert_run run = {.p = p, .x = r->in[0], .y = r->out[0]};
+  q8_parallel(r->host, p->batch, transpose8_image, &run);
+}
+static void run_transpose32(const q8_step_run *r) {
+  const convert_params *p = r->params;
+  convert_run run = {.p = p, .x = r->in[0], .y = r->out[0]};
+  q8_parallel(r->host, p->batch, transpose32_image, &run);
+}
+
+static void run_copy(const q8_step_run *r) {
+  const convert_params *p = r->params;
+  memcpy(r->out[0], r->in[0], p->count);
+}
+
+/* Channels and positions of a shape in ONNX order: [N, C, positions...]. */
+static void split_shape(const q8_shape *shape, size_t *batch, size_t *channels, size_t *positions) {
+  *batch = shape->rank > 0 ? (size_t)shape->dim[0] : 1;
+  *channels = shape->rank > 1 ? (size_t)shape->dim[1] : 1;
+  *positions = 1;
+  for (int i = 2; i < shape->rank; i++)
+    *positions *= (size_t)shape->dim[i];
+}
+
+int q8_layouts_agree(const q8_shape *shape) {
+  size_t batch, channels, positions;
+  split_shape(shape, &batch, &channels, &positions);
+  return channels <= 1 || positions <= 1;
+}
+
+/* The constant itself as a buffer: copied, since the plan outlives the graph. */
+static q8_status constant_buffer(q8_planner *planner, q8_id tensor, q8_buffer *out, qint8_error *error) {
+  const q8_value *value = q8_plan_value(planner, tensor);
+  size_t size = value->count * qint8_dtype_size((qint8_dtype)value->dtype);
+  void *copy = q8_plan_alloc(planner, size + Q8_SLACK, 1);
+  if (!copy)
+    return q8_fail_memory(error, planner->graph->tensors[tensor].name, size);
+  memcpy(copy, value->data, size);
+  Q8_TRY(q8_buffer_new(planner, size, tensor, Q8_FORM_NATIVE, Q8_LINEAR, out, error));
+  plan_buffer *buffer = &planner->plan->buffers[*out];
+  buffer->place = PLACE_CONSTANT;
+  buffer->constant = copy;
+  planner->forms[tensor][form_index(Q8_FORM_NATIVE, Q8_LINEAR)] = *out;
+  return QINT8_OK;
+}
+
+/* Adds a conversion step, or carries it out at once if its input is a constant. */
+static q8_status convert_by(q8_planner *planner, q8_id tensor, q8_buffer from, q8_form_type form, q8_layout layout,
+                            const char *kind, q8_step_fn *run, q8_buffer *out, qint8_error *error) {
+  q8_plan *plan = planner->plan;
+  const char *name = planner->graph->tensors[tensor].name;
+  const q8_value *value = q8_plan_value(planner, tensor);
+  convert_params *p = q8_plan_alloc(planner, 1, sizeof *p);
+  if (!p)
+    return q8_fail_memory(error, name, sizeof *p);
+  p->kernels = &plan->kernels;
+  p->count = value->count;
+  q8_plan_quant(planner, tensor, &p->scale, &p->zero_point);
+  size_t channels, positions;
+  split_shape(&value->shape, &p->batch, &channels, &positions);
+  p->rows = layout == Q8_CHANNELS_LAST ? channels : positions;
+  p->columns = layout == Q8_CHANNELS_LAST ? positions : channels;
+
+  Q8_TRY(q8_plan_output(planner, tensor, form, layout, out, error));
+  if (plan->buffers[plan->buffers[from].root].place == PLACE_CONSTANT) {
+    size_t size = plan->buffers[*out].size;
+    void *memory = q8_plan_alloc(planner, size + Q8_SLACK, 1);
+    if (!memory)
+      return q8_fail_memory(error, name, size);
+    const void *in[1] = {plan->buffers[plan->buffers[from].root].constant};
+    void *outs[1] = {memory};
+    q8_step_run now = {.params = p, .in = in, .out = outs, .host = &planner->host};
+    run(&now);
+    plan->buffers[*out].place = PLACE_CONSTANT;
+    plan->buffers[*out].constant = memory;
+    return QINT8_OK;
+  }
+  q8_step step;
+  q8_plan_step(planner, Q8_NONE, kind, run, &step);
+  step.name = name;
+  step.precision = form == Q8_FORM_INT8 ? "int8" : "fp32";
+  step.params = p;
+  step.in[0] = from;
+  step.out[0] = *out;
+  step.in_count = step.out_count = 1;
+  return q8_plan_add(planner, &step, error);
+}
+
+static q8_status change_type(q8_planner *planner, q8_id tensor, q8_buffer from, q8_form_type form, q8_layout layout,
+                             q8_buffer *out, qint8_error *error) {
+  const q8_value *value = q8_plan_value(planner, tensor);
+  float scale;
+  int32_t zero_point;
+  if (value->dtype != QINT8_DTYPE_F32 || !q8_plan_quant(planner, tensor, &scale, &zero_point))
+    return q8_fail(error, QINT8_ERROR_INTERNAL, planner->graph->tensors[tensor].name,
+                   "int8 form of a tensor without parameters");
+  int to_int8 = form == Q8_FORM_INT8;
+  return convert_by(planner, tensor, from, form, layout, to_int8 ? "quantize" : "dequantize",
+                    to_int8 ? run_quantize : run_dequantize, out, error);
+}
+
+static q8_status change_layout(q8_planner *planner, q8_id tensor, q8_buffer from, q8_form_type form, q8_layout layout,
+                               q8_buffer *out, qint8_error *error) {
+  const q8_value *value = q8_plan_value(planner, tensor);
+  if (q8_layouts_agree(&value->shape)) {
+    Q8_TRY(q8_plan_alias(planner, tensor, form, layout, from, error));
+    *out = planner->forms[tensor][form_index(form, layout)];
+    return QINT8_OK;
+  }
+  size_t element = form == Q8_FORM_INT8 ? 1 : qint8_dtype_size((qint8_dtype)value->dtype);
+  if (element != 1 && element != 4)
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, planner->graph->tensors[tensor].name,
+                   "a layout change of %zu-byte elements", element);
+  return convert_by(planner, tensor, from, form, layout, "transpose", element == 1 ? run_transpose8 : run_transpose32,
+                    out, error);
+}
+
+q8_status q8_convert(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer *out,
+                     qint8_error *error) {
+  const q8_buffer *forms = planner->forms[tensor];
+  q8_layout other = layout == Q8_LINEAR ? Q8_CHANNELS_LAST : Q8_LINEAR;
+  q8_form_type other_form = form == Q8_FORM_INT8 ? Q8_FORM_NATIVE : Q8_FORM_INT8;
+  *out = forms[form_index(form, layout)];
+  if (*out != Q8_NONE)
+    return QINT8_OK;
+  q8_buffer from = forms[form_index(form, other)];
+  if (from != Q8_NONE)
+    return change_layout(planner, tensor, from, form, layout, out, error);
+  from = forms[form_index(other_form, layout)];
+  if (from != Q8_NONE)
+    return change_type(planner, tensor, from, form, layout, out, error);
+  from = forms[form_index(other_form, other)];
+  if (from != Q8_NONE) {
+    q8_buffer middle;
+    if (form == Q8_FORM_INT8) {
+      Q8_TRY(change_type(planner, tensor, from, form, other, &middle, error));
+      return change_layout(planner, tensor, middle, form, layout, out, error);
+    }
+    Q8_TRY(change_layout(planner, tensor, from, other_form, layout, &middle, error));
+    return change_type(planner, tensor, middle, form, layout, out, error);
+  }
+  if (!q8_plan_value(planner, tensor)->data)
+    return q8_fail(error, QINT8_ERROR_INTERNAL, planner->graph->tensors[tensor].name, "used before it is computed");
+  Q8_TRY(constant_buffer(planner, tensor, &from, error));
+  return q8_convert(planner, tensor, form, layout, out, error);
+}
+
+/* A graph output that is a constant, an input, or also read by other steps: copied into the user's memory. */
+q8_status q8_plan_copy(q8_planner *planner, q8_id tensor, q8_buffer from, q8_buffer to, qint8_error *error) {
+  convert_params *p = q8_plan_alloc(planner, 1, sizeof *p);
+  if (!p)
+    return q8_fail_memory(error, planner->graph->tensors[tensor].name, sizeof *p);
+  p->count = planner->plan->buffers[to].size;
+  q8_step step;
+  q8_plan_step(planner, Q8_NONE, "copy", run_copy, &step);
+  step.name = planner->graph->tensors[tensor].name;
+  step.params = p;
+  step.in[0] = from;
+  step.out[0] = to;
+  step.in_count = step.out_count = 1;
+  return q8_plan_add(planner, &step, error);
+}

@@ -1,0 +1,85 @@
+/* eval_step.c - any operator as a float step: its reference evaluation on the ONNX layout. */
+#include <string.h>
+
+#include "exec/plan_internal.h"
+
+typedef struct eval_params {
+  q8_node node; /* a copy: the plan outlives the graph */
+  int32_t input_count, output_count;
+  q8_value *inputs, *outputs; /* shapes; data is filled in at run time, in scratch */
+  uint8_t *present;           /* [input_count] */
+} eval_params;
+
+static void run_eval(const q8_step_run *r) {
+  const eval_params *p = r->params;
+  q8_value *inputs = r->scratch, *outputs = inputs + p->input_count;
+  const q8_value **pointers = (const q8_value **)(outputs + p->output_count);
+  memcpy(inputs, p->inputs, (size_t)p->input_count * sizeof *inputs);
+  memcpy(outputs, p->outputs, (size_t)p->output_count * sizeof *outputs);
+  int32_t next = 0;
+  for (int32_t i = 0; i < p->input_count; i++) {
+    pointers[i] = p->present[i] ? &inputs[i] : NULL;
+    if (p->present[i])
+      inputs[i].data = (void *)(uintptr_t)r->in[next++];
+  }
+  for (int32_t i = 0; i < p->output_count; i++)
+    outputs[i].data = r->out[i];
+  q8_op_io io = {.node = &p->node, .inputs = pointers, .outputs = outputs, .error = r->error};
+  q8_status status = p->node.op->eval(&io);
+  if (status != QINT8_OK)
+    *r->status = status;
+}
+
+static eval_params *copy_node(q8_planner *planner, const q8_node *node) {
+  eval_params *p = q8_plan_alloc(planner, 1, sizeof *p);
+  size_t params_size = node->op->params_size;
+  void *params = q8_plan_alloc(planner, 1, params_size ? params_size : 1);
+  size_t in = (size_t)node->input_count, out = (size_t)node->output_count;
+  if (!p || !params)
+    return NULL;
+  p->node = *node;
+  p->node.name = q8_pool_string(q8_plan_pool(planner), node->name, strlen(node->name));
+  p->node.params = params;
+  p->node.inputs = p->node.outputs = NULL;
+  p->input_count = node->input_count;
+  p->output_count = node->output_count;
+  p->inputs = q8_plan_alloc(planner, in + 1, sizeof *p->inputs);
+  p->outputs = q8_plan_alloc(planner, out + 1, sizeof *p->outputs);
+  p->present = q8_plan_alloc(planner, in + 1, 1);
+  if (!p->node.name || !p->inputs || !p->outputs || !p->present)
+    return NULL;
+  if (params_size)
+    memcpy(params, node->params, params_size);
+  return p;
+}
+
+q8_status q8_plan_eval(q8_planner *planner, q8_id id, qint8_error *error) {
+  const q8_node *node = &planner->graph->nodes[id];
+  q8_step step;
+  q8_plan_step(planner, id, node->op->name, run_eval, &step);
+  eval_params *p = copy_node(planner, node);
+  step.more_in = q8_plan_alloc(planner, (size_t)node->input_count + 1, sizeof *step.more_in);
+  if (!p || !step.more_in)
+    return q8_fail_memory(error, node->name, sizeof *p);
+  if (node->output_count > (int32_t)(sizeof step.out / sizeof *step.out))
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "%d outputs, at most %d", node->output_count,
+                   (int)(sizeof step.out / sizeof *step.out));
+  for (int32_t i = 0; i < node->input_count; i++) {
+    if (node->inputs[i] == Q8_NONE)
+      continue;
+    p->present[i] = 1;
+    p->inputs[i] = *q8_plan_value(planner, node->inputs[i]);
+    Q8_TRY(q8_plan_input(planner, node->inputs[i], Q8_FORM_NATIVE, Q8_LINEAR, &step.more_in[step.in_count++], error));
+  }
+  for (int32_t i = 0; i < node->output_count; i++) {
+    if (node->outputs[i] == Q8_NONE)
+      return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "output %d is left out before a later one", i);
+    p->outputs[i] = *q8_plan_value(planner, node->outputs[i]);
+    Q8_TRY(q8_plan_output(planner, node->outputs[i], Q8_FORM_NATIVE, Q8_LINEAR, &step.out[step.out_count++], error));
+  }
+  step.params = p;
+  step.scratch_size = (size_t)(p->input_count + p->output_count) * sizeof(q8_value) +
+                      (size_t)p->input_count * sizeof(q8_value *);
+  /* The op's record lives in static storage, its name too. */
+  return q8_plan_add(planner, &step, error);
+}

@@ -1,0 +1,202 @@
+/* planner.c - the questions and services of ops/plan.h. */
+#include <stdio.h>
+#include <string.h>
+
+#include "exec/plan_internal.h"
+
+const q8_graph *q8_plan_graph(const q8_planner *planner) {
+  return planner->graph;
+}
+const q8_node *q8_plan_node(const q8_planner *planner, q8_id node) {
+  return &planner->graph->nodes[node];
+}
+const q8_value *q8_plan_value(const q8_planner *planner, q8_id tensor) {
+  return &planner->binding->values[tensor];
+}
+const q8_kernels *q8_plan_kernels(const q8_planner *planner) {
+  return &planner->plan->kernels;
+}
+int32_t q8_plan_threads(const q8_planner *planner) {
+  return planner->host.threads;
+}
+q8_pool *q8_plan_pool(q8_planner *planner) {
+  return &planner->plan->pool;
+}
+void *q8_plan_alloc(q8_planner *planner, size_t count, size_t size) {
+  return q8_pool_alloc(&planner->plan->pool, count, size);
+}
+
+const q8_tensor_quant *q8_plan_recipe(const q8_planner *planner, q8_id tensor) {
+  if (!planner->recipe || tensor == Q8_NONE)
+    return NULL;
+  const q8_tensor_quant *quant = &planner->recipe->tensors[tensor];
+  return q8_is_quantized(quant) ? quant : NULL;
+}
+
+int q8_plan_quant(const q8_planner *planner, q8_id tensor, float *scale, int32_t *zero_point) {
+  const q8_tensor_quant *quant = q8_plan_recipe(planner, tensor);
+  if (!quant || quant->count != 1 || quant->dtype == QINT8_DTYPE_S32)
+    return 0;
+  *scale = quant->scale[0];
+  *zero_point = quant->zero_point[0] + (quant->dtype == QINT8_DTYPE_S8 ? 128 : 0);
+  return 1;
+}
+
+static int has_quant(const q8_planner *planner, q8_id tensor) {
+  float scale;
+  int32_t zero_point;
+  return q8_plan_quant(planner, tensor, &scale, &zero_point);
+}
+
+/* Whether the recipe gives all that a static int8 form of the node needs. */
+static int static_is_possible(const q8_planner *planner, const q8_node *node) {
+  if (node->op->quant == Q8_QUANT_FLOAT || node->input_count < 1)
+    return 0;
+  if (node->op->quant == Q8_QUANT_WEIGHTED)
+    return node->input_count >= 2 && has_quant(planner, node->inputs[0]) &&
+           q8_plan_value(planner, node->inputs[1])->data && q8_plan_recipe(planner, node->inputs[1]);
+  for (int32_t i = 0; i < node->input_count; i++)
+    if (node->inputs[i] != Q8_NONE && q8_plan_value(planner, node->inputs[i])->dtype == QINT8_DTYPE_F32 &&
+        !has_quant(planner, node->inputs[i]) && !(node->op->unary && i > 0))
+      return 0;
+  for (int32_t i = 0; i < node->output_count; i++)
+    if (node->outputs[i] != Q8_NONE && !has_quant(planner, node->outputs[i]))
+      return 0;
+  return 1;
+}
+
+q8_mode q8_plan_mode(const q8_planner *planner, q8_id id) {
+  if (!planner->recipe)
+    return Q8_MODE_FLOAT;
+  const q8_node *node = &planner->graph->nodes[id];
+  switch ((q8_mode)planner->recipe->modes[id]) {
+  case Q8_MODE_STATIC:
+    return static_is_possible(planner, node) ? Q8_MODE_STATIC : Q8_MODE_FLOAT;
+  case Q8_MODE_DYNAMIC:
+    return node->op->quant == Q8_QUANT_WEIGHTED && q8_plan_value(planner, node->inputs[1])->data &&
+                   q8_plan_recipe(planner, node->inputs[1])
+               ? Q8_MODE_DYNAMIC
+               : Q8_MODE_FLOAT;
+  default:
+    return Q8_MODE_FLOAT;
+  }
+}
+
+q8_layout q8_plan_layout(const q8_planner *planner, q8_id tensor) {
+  const q8_buffer *forms = planner->forms[tensor];
+  int last = forms[form_index(Q8_FORM_NATIVE, Q8_CHANNELS_LAST)] != Q8_NONE ||
+             forms[form_index(Q8_FORM_INT8, Q8_CHANNELS_LAST)] != Q8_NONE;
+  return last ? Q8_CHANNELS_LAST : Q8_LINEAR;
+}
+
+q8_status q8_plan_input(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer *out,
+                        qint8_error *error) {
+  return q8_convert(planner, tensor, form, layout, out, error);
+}
+
+static size_t form_size(const q8_planner *planner, q8_id tensor, q8_form_type form) {
+  const q8_value *value = q8_plan_value(planner, tensor);
+  size_t element = form == Q8_FORM_INT8 ? 1 : qint8_dtype_size((qint8_dtype)value->dtype);
+  return value->count * element; /* checked against overflow by q8_infer_set */
+}
+
+q8_status q8_buffer_new(q8_planner *planner, size_t size, q8_id tensor, q8_form_type form, q8_layout layout,
+                        q8_buffer *out, qint8_error *error) {
+  q8_plan *plan = planner->plan;
+  *out = Q8_NONE;
+  if (!q8_grow(&planner->host, (void **)&plan->buffers, &plan->buffer_capacity, plan->buffer_count + 1,
+               sizeof *plan->buffers, plan->buffer_count))
+    return q8_fail_memory(error, "plan", plan->buffer_count * sizeof *plan->buffers);
+  q8_buffer id = (q8_buffer)plan->buffer_count++;
+  plan->buffers[id] = (plan_buffer){.size = size,
+                                    .root = id,
+                                    .first = -1,
+                                    .last = -1,
+                                    .tensor = tensor,
+                                    .form = (uint8_t)form,
+                                    .layout = (uint8_t)layout};
+  *out = id;
+  return QINT8_OK;
+}
+
+q8_status q8_plan_output(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer *out,
+                         qint8_error *error) {
+  *out = Q8_NONE;
+  if (tensor == Q8_NONE) /* an optional output nobody asked for still needs somewhere to go */
+    return q8_fail(error, QINT8_ERROR_INTERNAL, "plan", "an output without a tensor");
+  if (form == Q8_FORM_INT8 && !has_quant(planner, tensor))
+    return q8_fail(error, QINT8_ERROR_INTERNAL, planner->graph->tensors[tensor].name,
+                   "int8 form of a tensor without parameters");
+  Q8_TRY(q8_buffer_new(planner, form_size(planner, tensor, form), tensor, form, layout, out, error));
+  planner->forms[tensor][form_index(form, layout)] = *out;
+  return QINT8_OK;
+}
+
+q8_status q8_plan_alias(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer buffer,
+                        qint8_error *error) {
+  q8_buffer alias;
+  size_t size = form_size(planner, tensor, form);
+  if (size > planner->plan->buffers[buffer].size)
+    return q8_fail(error, QINT8_ERROR_INTERNAL, planner->graph->tensors[tensor].name,
+                   "alias of %zu bytes in a buffer of %zu", size, planner->plan->buffers[buffer].size);
+  Q8_TRY(q8_buffer_new(planner, size, tensor, form, layout, &alias, error));
+  planner->plan->buffers[alias].root = planner->plan->buffers[buffer].root;
+  planner->forms[tensor][form_index(form, layout)] = alias;
+  return QINT8_OK;
+}
+
+void q8_plan_step(q8_planner *planner, q8_id node, const char *kind, q8_step_fn *run, q8_step *out) {
+  *out = (q8_step){.kind = kind, .kernel = "", .precision = "fp32", .run = run, .tensor = Q8_NONE};
+  if (node == Q8_NONE) {
+    out->name = "";
+    return;
+  }
+  const q8_node *n = &planner->graph->nodes[node];
+  out->name = n->name;
+  out->tensor = n->outputs[0];
+}
+
+q8_status q8_plan_add(q8_planner *planner, const q8_step *step, qint8_error *error) {
+  q8_plan *plan = planner->plan;
+  if (!q8_grow(&planner->host, (void **)&plan->steps, &plan->step_capacity, plan->step_count + 1, sizeof *plan->steps,
+               plan->step_count))
+    return q8_fail_memory(error, "plan", plan->step_count * sizeof *plan->steps);
+  q8_step *added = &plan->steps[plan->step_count++];
+  *added = *step;
+  added->name = q8_pool_string(&plan->pool, step->name, strlen(step->name));
+  if (!added->name)
+    return q8_fail_memory(error, step->name, strlen(step->name));
+  const q8_buffer *in = q8_step_inputs(step);
+  for (int32_t i = 0; i < step->in_count; i++)
+    added->bytes += (int64_t)plan->buffers[in[i]].size;
+  for (int32_t i = 0; i < step->out_count; i++)
+    added->bytes += (int64_t)plan->buffers[step->out[i]].size;
+  return QINT8_OK;
+}
+
+int q8_plan_fuse_table(q8_planner *planner, q8_id x, q8_id y, const uint8_t *table, const char *what) {
+  q8_plan *plan = planner->plan;
+  if (planner->graph->tensors[x].uses != 1 || q8_graph_is_output(planner->graph, x))
+    return 0;
+  for (int layout = 0; layout < 2; layout++) {
+    int form = form_index(Q8_FORM_INT8, (q8_layout)layout);
+    q8_buffer buffer = planner->forms[x][form];
+    for (size_t i = plan->step_count; buffer != Q8_NONE && i-- > 0;) {
+      q8_step *step = &plan->steps[i];
+      if (step->out_count != 1 || step->out[0] != buffer)
+        continue;
+      if (step->tensor != x || !step->table_slot || *step->table_slot)
+        return 0;
+      *step->table_slot = table;
+      step->tensor = y;
+      size_t used = strlen(step->note);
+      snprintf(step->note + used, sizeof step->note - used, "%s+%s", used ? " " : "", what);
+      plan->buffers[buffer].tensor = y;
+      for (int f = 0; f < FORM_COUNT; f++)
+        planner->forms[x][f] = Q8_NONE;
+      planner->forms[y][form] = buffer;
+      return 1;
+    }
+  }
+  return 0;
+}

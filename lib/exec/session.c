@@ -1,0 +1,197 @@
+/* session.c - the only mutable thing at run time: an arena, and where each buffer lies in it. */
+#define _POSIX_C_SOURCE 200809L
+#include <string.h>
+#include <time.h>
+
+#include "base/fpenv.h"
+#include "base/parallel.h"
+#include "exec/plan_internal.h"
+
+struct q8_session {
+  const q8_plan *plan;
+  q8_host host;
+  uint8_t *arena;
+  int owns_arena;
+  void **address;         /* [buffer_count]; of inputs and outputs set by each run */
+  const void **in;        /* scratch for one step's pointers */
+  void **out;
+  q8_watch_fn watch;
+  void *watch_user;
+  int watch_any_order;
+  float *watch_values, *watch_ordered; /* [max_watch_count] each */
+  double *microseconds;                /* [step_count] when timing */
+};
+
+static int32_t most_inputs(const q8_plan *plan) {
+  int32_t most = 1;
+  for (size_t i = 0; i < plan->step_count; i++)
+    if (plan->steps[i].in_count > most)
+      most = plan->steps[i].in_count;
+  return most;
+}
+
+q8_status q8_session_open(const q8_plan *plan, void *arena, size_t arena_size, const q8_host *host, q8_session **out,
+                          qint8_error *error) {
+  *out = NULL;
+  if (arena && (arena_size < plan->arena_size || (uintptr_t)arena % Q8_ALIGN))
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "arena",
+                   "the plan needs %zu bytes aligned to %d; got %zu bytes at %p", plan->arena_size, Q8_ALIGN, arena_size,
+                   arena);
+  q8_session *session = q8_calloc(host, 1, sizeof *session);
+  if (!session)
+    return q8_fail_memory(error, "session", sizeof *session);
+  session->plan = plan;
+  session->host = *host;
+  session->owns_arena = arena == NULL;
+  session->arena = arena ? arena : q8_alloc(host, plan->arena_size, 1);
+  session->address = q8_calloc(host, plan->buffer_count + 1, sizeof *session->address);
+  session->in = q8_calloc(host, (size_t)most_inputs(plan), sizeof *session->in);
+  session->out = q8_calloc(host, 4, sizeof *session->out);
+  if (!session->arena || !session->address || !session->in || !session->out) {
+    q8_session_close(session);
+    return q8_fail_memory(error, "session", plan->arena_size);
+  }
+  for (size_t i = 0; i < plan->buffer_count; i++) {
+    const plan_buffer *b = &plan->buffers[plan->buffers[i].root];
+    if (b->place == PLACE_ARENA)
+      session->address[i] = session->arena + b->offset;
+    else if (b->place == PLACE_CONSTANT)
+      session->address[i] = (void *)(uintptr_t)b->constant;
+  }
+  *out = session;
+  return QINT8_OK;
+}
+
+void q8_session_close(q8_session *session) {
+  if (!session)
+    return;
+  q8_host host = session->host;
+  if (session->owns_arena)
+    q8_free(&host, session->arena);
+  q8_free(&host, session->address);
+  q8_free(&host, session->in);
+  q8_free(&host, session->out);
+  q8_free(&host, session->watch_values);
+  q8_free(&host, session->watch_ordered);
+  q8_free(&host, session->microseconds);
+  q8_free(&host, session);
+}
+
+static double now_us(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
+}
+
+/* Shows what `buffer` holds as f32: dequantized and, unless any order will do, in the ONNX layout. */
+static void show(q8_session *session, q8_buffer buffer) {
+  const q8_plan *plan = session->plan;
+  const plan_buffer *b = &plan->buffers[buffer];
+  const q8_shape *shape = &plan->tensor_shapes[b->tensor];
+  size_t count = q8_shape_count(shape, NULL);
+  const float *values = session->address[buffer];
+  if (b->form == Q8_FORM_INT8) {
+    plan->kernels.dequantize(count, session->address[buffer], plan->tensor_scale[b->tensor],
+                             plan->tensor_zero[b->tensor], 0, session->watch_values);
+    values = session->watch_values;
+  } else if (b->size != count * sizeof(float)) {
+    return; /* integers: shape arithmetic */
+  }
+  if (b->layout == Q8_CHANNELS_LAST && !session->watch_any_order && !q8_layouts_agree(shape)) {
+    size_t channels = (size_t)shape->dim[1], image = count / (size_t)shape->dim[0], positions = image / channels;
+    for (int64_t n = 0; n < shape->dim[0]; n++)
+      plan->kernels.transpose32(positions, channels, values + (size_t)n * image, channels,
+                                session->watch_ordered + (size_t)n * image, positions);
+    values = session->watch_ordered;
+  }
+  session->watch(session->watch_user, b->tensor, plan->tensor_names[b->tensor], shape, values, count);
+}
+
+static void bind_user_memory(q8_session *session, const void *const *inputs, void *const *outputs) {
+  const q8_plan *plan = session->plan;
+  for (size_t i = 0; i < plan->buffer_count; i++) {
+    const plan_buffer *b = &plan->buffers[plan->buffers[i].root];
+    if (b->place == PLACE_INPUT)
+      session->address[i] = (void *)(uintptr_t)inputs[b->index];
+    else if (b->place == PLACE_OUTPUT)
+      session->address[i] = outputs[b->index];
+  }
+}
+
+static q8_status run_step(q8_session *session, size_t index, qint8_error *error) {
+  const q8_plan *plan = session->plan;
+  const q8_step *step = &plan->steps[index];
+  const q8_buffer *in = q8_step_inputs(step);
+  for (int32_t j = 0; j < step->in_count; j++)
+    session->in[j] = session->address[in[j]];
+  for (int32_t j = 0; j < step->out_count; j++)
+    session->out[j] = session->address[step->out[j]];
+  q8_status status = QINT8_OK;
+  q8_step_run run = {.params = step->params,
+                     .in = session->in,
+                     .out = session->out,
+                     .scratch = plan->scratch[index] == Q8_NONE ? NULL : session->address[plan->scratch[index]],
+                     .host = &session->host,
+                     .error = error,
+                     .status = &status};
+  double start = session->microseconds ? now_us() : 0;
+  step->run(&run);
+  if (session->microseconds)
+    session->microseconds[index] = now_us() - start;
+  if (session->watch && step->tensor != Q8_NONE && status == QINT8_OK)
+    for (int32_t j = 0; j < step->out_count; j++)
+      show(session, step->out[j]);
+  return status;
+}
+
+q8_status q8_session_execute(q8_session *session, const void *const *inputs, void *const *outputs,
+                             qint8_error *error) {
+  const q8_plan *plan = session->plan;
+  q8_fpenv old = q8_fpenv_enter();
+  bind_user_memory(session, inputs, outputs);
+  if (session->watch)
+    for (size_t i = 0; i < plan->buffer_count; i++)
+      if (plan->buffers[i].root == (q8_buffer)i && plan->buffers[i].place == PLACE_INPUT)
+        show(session, (q8_buffer)i);
+  q8_status status = QINT8_OK;
+  for (size_t i = 0; i < plan->step_count && status == QINT8_OK; i++)
+    status = run_step(session, i, error);
+  q8_fpenv_leave(old);
+  return status;
+}
+
+q8_status q8_session_watch(q8_session *session, q8_watch_fn watch, void *user, int any_order, qint8_error *error) {
+  size_t count = session->plan->max_watch_count;
+  session->watch = NULL;
+  if (!watch)
+    return QINT8_OK;
+  if (!session->watch_values) {
+    session->watch_values = q8_alloc(&session->host, count + 1, sizeof(float));
+    session->watch_ordered = q8_alloc(&session->host, count + 1, sizeof(float));
+  }
+  if (!session->watch_values || !session->watch_ordered)
+    return q8_fail_memory(error, "session", count * sizeof(float));
+  session->watch = watch;
+  session->watch_user = user;
+  session->watch_any_order = any_order;
+  return QINT8_OK;
+}
+
+q8_status q8_session_time_steps(q8_session *session, int enable, qint8_error *error) {
+  q8_free(&session->host, session->microseconds);
+  session->microseconds = NULL;
+  if (!enable)
+    return QINT8_OK;
+  session->microseconds = q8_calloc(&session->host, session->plan->step_count + 1, sizeof *session->microseconds);
+  if (!session->microseconds)
+    return q8_fail_memory(error, "session", session->plan->step_count * sizeof *session->microseconds);
+  return QINT8_OK;
+}
+
+double q8_session_step_us(const q8_session *session, size_t index) {
+  return session->microseconds ? session->microseconds[index] : 0.0;
+}
+
+const q8_plan *q8_session_plan(const q8_session *session) {
+  return session->plan;
+}
