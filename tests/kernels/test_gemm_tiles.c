@@ -1,0 +1,134 @@
+/* Every int8 GEMM tile against a naive sum in int64: all counts of taps and k, extreme operands, guard pages.
+ */
+#include <string.h>
+
+#include "walk.h"
+
+enum { ROW_COUNT = 24, MAX_K = 1024, MAX_TAPS = 49, MAX_TILE = 64 * 64, MAX_PANEL = 1 << 20 };
+
+enum pattern { RANDOM, LOWEST, HIGHEST, ALTERNATE, PATTERNS };
+
+static walk_buffer rows[ROW_COUNT], panel;
+static int16_t weights[MAX_PANEL]; /* [taps * k][nr] */
+static int64_t sums[MAX_TILE];
+
+static int pick(enum pattern pattern, size_t i, int lo, int hi) {
+  switch (pattern) {
+  case LOWEST:
+    return lo;
+  case HIGHEST:
+    return hi;
+  case ALTERNATE:
+    return i & 1 ? lo : hi;
+  default:
+    return test_random_int(lo, hi);
+  }
+}
+
+static int a_value(const q8_gemm_kernel *g, const void *row, size_t i) {
+  return g->a_bytes == 2 ? ((const int16_t *)row)[i] : ((const uint8_t *)row)[i] - g->a_shift;
+}
+
+/* Rows end at (or begin after) an unreadable page; taps and tile rows share them in random order. */
+static void make_rows(const q8_gemm_kernel *g, size_t taps, size_t k, size_t a_stride, enum pattern pattern,
+                      const void **a) {
+  const void *place[ROW_COUNT];
+  for (size_t r = 0; r < ROW_COUNT; r++) {
+    void *p = walk_place(&rows[r], k * g->a_bytes, g->a_bytes, (int)(test_random() % 4 == 0));
+    for (size_t i = 0; i < k; i++) {
+      int value = pick(pattern, i + r, 0, 255);
+      if (g->a_bytes == 2)
+        ((int16_t *)p)[i] = (int16_t)(value - g->a_shift);
+      else
+        ((uint8_t *)p)[i] = (uint8_t)value;
+    }
+    place[r] = p;
+  }
+  for (size_t i = 0; i < taps * a_stride; i++)
+    a[i] = i % a_stride < g->mr ? place[test_random() % ROW_COUNT] : NULL;
+}
+
+static const void *make_panel(const q8_gemm_kernel *g, size_t taps, size_t k, enum pattern pattern) {
+  size_t count = taps * k * g->nr;
+  void *b = walk_place(&panel, count * g->b_bytes, 64, 0);
+  for (size_t i = 0; i < count; i++) {
+    size_t in_block = i % g->kr, j = i / g->kr % g->nr, block = i / g->kr / g->nr;
+    int value = pick(pattern, in_block, g->b_min, 127);
+    weights[(block * g->kr + in_block) * g->nr + j] = (int16_t)value;
+    if (g->b_bytes == 2)
+      ((int16_t *)b)[i] = (int16_t)value;
+    else
+      ((int8_t *)b)[i] = (int8_t)value;
+  }
+  return b;
+}
+
+static void one_case(const q8_gemm_kernel *g, size_t taps, size_t k, enum pattern ap, enum pattern bp) {
+  const void *a[MAX_TAPS * 80];
+  size_t a_stride = g->mr + test_random() % 3;
+  walk_case("taps %zu k %zu a %d b %d", taps, k, ap, bp);
+  make_rows(g, taps, k, a_stride, ap, a);
+  const void *b = make_panel(g, taps, k, bp);
+  size_t tile = (size_t)g->mr * g->nr;
+  memset(sums, 0, tile * sizeof *sums);
+  for (size_t t = 0; t < taps; t++)
+    for (size_t i = 0; i < g->mr; i++)
+      for (size_t kk = 0; kk < k; kk++) {
+        const int16_t *w = weights + (t * k + kk) * g->nr;
+        int64_t v = a_value(g, a[t * a_stride + i], kk);
+        for (size_t j = 0; j < g->nr; j++)
+          sums[i * g->nr + j] += v * w[j];
+      }
+  walk_output acc = walk_output_new(tile * sizeof(int32_t), 64);
+  for (size_t i = 0; i < tile; i++)
+    ((int32_t *)(void *)acc.want)[i] = (int32_t)sums[i];
+  g->run(taps, k, a, a_stride, b, (int32_t *)(void *)acc.got);
+  walk_output_check(&acc);
+}
+
+static void tile(const void *record) {
+  const q8_gemm_kernel *g = record;
+  static const size_t taps[] = {1, 2, 3, 4, 5, 9, 25, 49};
+  CHECK(g->mr && g->nr && g->kr && (size_t)g->mr * g->nr <= MAX_TILE);
+  CHECK(g->b_min == -128 || g->b_min == -127);
+  for (size_t blocks = 1; blocks * g->kr <= 160; blocks += blocks < 10 ? 1 : 3)
+    one_case(g, 1, blocks * g->kr, RANDOM, RANDOM);
+  for (size_t t = 0; t < COUNT_OF(taps); t++)
+    for (size_t blocks = 1; blocks <= 3; blocks++)
+      one_case(g, taps[t], blocks * g->kr, RANDOM, RANDOM);
+  static const size_t extreme_k[] = {1, 16, 528};
+  for (int a = 0; a < PATTERNS; a++)
+    for (int b = 0; b < PATTERNS; b++)
+      for (size_t i = 0; i < COUNT_OF(extreme_k); i++)
+        one_case(g, 1, (extreme_k[i] + g->kr - 1) / g->kr * g->kr, (enum pattern)a, (enum pattern)b);
+  one_case(g, 9, 64 / g->kr * g->kr, HIGHEST, LOWEST);
+}
+
+static void gemm_tiles(void) {
+  for (size_t i = 0; i < ROW_COUNT; i++)
+    walk_buffer_init(&rows[i], MAX_K * 2);
+  walk_buffer_init(&panel, MAX_PANEL);
+  WALK(q8_gemm_kernel, gemm, tile);
+}
+
+/* kernel.h: the widest tile of a table first, narrower ones share its packing within a b_min class. */
+static void gemm_tables(void) {
+  for (size_t i = 0; i < q8_isa_count; i++) {
+    const q8_gemm_kernel *first = q8_isa_list[i]->gemm;
+    for (const q8_gemm_kernel *g = first; g && g->name; g++)
+      for (const q8_gemm_kernel *h = first; h < g; h++)
+        if (h->b_min == g->b_min && h->needs == g->needs) {
+          CHECK_MSG(h->nr >= g->nr, "%s is wider than %s before it", g->name, h->name);
+          CHECK_MSG(h->kr == g->kr && h->b_bytes == g->b_bytes && h->a_bytes == g->a_bytes &&
+                        h->a_shift == g->a_shift,
+                    "%s does not share the packing of %s", g->name, h->name);
+        }
+  }
+}
+
+int main(int argc, char **argv) {
+  TEST_BEGIN(argc, argv);
+  RUN(gemm_tables);
+  RUN(gemm_tiles);
+  return TEST_END();
+}

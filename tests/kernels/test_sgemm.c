@@ -1,0 +1,160 @@
+/* The fp32 kernels against sums in double, within the rounding bound of a dot product of that length. */
+#include <math.h>
+#include <string.h>
+
+#include "reference.h"
+#include "walk.h"
+
+enum { ROW_COUNT = 24, MAX_K = 1024, MAX_PANEL = 1 << 18, MAX_SIZE = 1 << 16 };
+
+static walk_buffer rows[ROW_COUNT], panel, bias_buffer, input;
+
+static float *random_floats(const walk_buffer *buffer, size_t n, int front) {
+  float *p = walk_place(buffer, n * sizeof(float), sizeof(float), front);
+  for (size_t i = 0; i < n; i++)
+    p[i] = test_random_float(-2, 2);
+  return p;
+}
+
+/* `want` holds `got` wherever the bound is met, so that the byte check that follows covers the canary. */
+static void settle(walk_output *out, size_t i, double exact, double bound) {
+  float got, want = (float)exact;
+  memcpy(&got, out->got + i * sizeof got, sizeof got);
+  if (fabs(got - exact) <= bound)
+    want = got;
+  else
+    walk_failed("value %zu is %.9g, expected %.9g within %.3g", i, (double)got, exact, bound);
+  memcpy(out->want + i * sizeof want, &want, sizeof want);
+}
+
+static void sgemm_case(const q8_sgemm_kernel *g, size_t taps, size_t k) {
+  const void *a[25 * 80];
+  size_t a_stride = g->mr + test_random() % 3;
+  const void *place[ROW_COUNT];
+  walk_case("taps %zu k %zu", taps, k);
+  for (size_t r = 0; r < ROW_COUNT; r++)
+    place[r] = random_floats(&rows[r], k, (int)(r & 1));
+  for (size_t i = 0; i < taps * a_stride; i++)
+    a[i] = i % a_stride < g->mr ? place[test_random() % ROW_COUNT] : NULL;
+  size_t count = taps * k * g->nr;
+  float *b = walk_place(&panel, count * sizeof(float), 64, 0);
+  for (size_t i = 0; i < count; i++)
+    b[i] = test_random_float(-2, 2);
+  walk_output out = walk_output_new((size_t)g->mr * g->nr * sizeof(float), 64);
+  g->run(taps, k, a, a_stride, b, (float *)(void *)out.got);
+  for (size_t i = 0; i < g->mr; i++)
+    for (size_t j = 0; j < g->nr; j++) {
+      double sum = 0, magnitude = 0;
+      for (size_t t = 0; t < taps * k; t++) {
+        double term = (double)((const float *)a[t / k * a_stride + i])[t % k] * (double)b[t * g->nr + j];
+        sum += term;
+        magnitude += fabs(term);
+      }
+      settle(&out, i * g->nr + j, sum, ref_dot_bound(taps * k, magnitude));
+    }
+  walk_output_check(&out);
+}
+
+static void sgemm_tile(const void *record) {
+  const q8_sgemm_kernel *g = record;
+  CHECK(g->mr && g->nr);
+  for (size_t k = 1; k <= 40; k += k < 20 ? 1 : 5)
+    sgemm_case(g, 1, k);
+  for (size_t taps = 2; taps <= 25; taps += 1 + taps / 3)
+    for (size_t k = 1; k <= 9; k += 4)
+      sgemm_case(g, taps, k);
+  sgemm_case(g, 1, 300);
+  sgemm_case(g, 1, 513);
+}
+
+static void sgemm(void) {
+  for (size_t i = 0; i < ROW_COUNT; i++)
+    walk_buffer_init(&rows[i], MAX_K * sizeof(float));
+  walk_buffer_init(&panel, MAX_PANEL * sizeof(float));
+  WALK(q8_sgemm_kernel, sgemm, sgemm_tile);
+}
+
+static void sdwconv_case(const q8_sdwconv_kernel *kernel, const q8_dwconv_shape *s) {
+  const float *cols[200 * 7];
+  size_t columns = (s->q - 1) * s->col_step + (s->s - 1) * s->col_dilation + 1, c_count = s->channels;
+  walk_case("%zux%zu channels %zu q %zu step %zu dilation %zu", s->r, s->s, c_count, s->q, s->col_step,
+            s->col_dilation);
+  const float *place[ROW_COUNT];
+  for (size_t i = 0; i < ROW_COUNT; i++)
+    place[i] = random_floats(&rows[i], c_count, (int)(i & 1));
+  for (size_t i = 0; i < columns * s->r; i++)
+    cols[i] = place[test_random() % ROW_COUNT];
+  const float *w = random_floats(&panel, s->r * s->s * c_count, 0),
+              *bias = random_floats(&bias_buffer, c_count, 0);
+  int clamped = (int)(test_random() & 1);
+  float lo = clamped ? 0.0f : -INFINITY, hi = clamped ? 3.0f : INFINITY;
+  size_t stride = c_count + test_random() % 5;
+  walk_output out = walk_output_new(((s->q - 1) * stride + c_count) * sizeof(float), sizeof(float));
+  kernel->run(s, w, bias, lo, hi, cols, (float *)(void *)out.got, stride);
+  for (size_t x = 0; x < s->q; x++)
+    for (size_t c = 0; c < c_count; c++) {
+      double sum = (double)bias[c], magnitude = fabs(sum);
+      for (size_t i = 0; i < s->r; i++)
+        for (size_t j = 0; j < s->s; j++) {
+          double term = (double)cols[(x * s->col_step + j * s->col_dilation) * s->r + i][c] *
+                        (double)w[(i * s->s + j) * c_count + c];
+          sum += term;
+          magnitude += fabs(term);
+        }
+      double exact = sum < (double)lo ? (double)lo : sum > (double)hi ? (double)hi : sum;
+      settle(&out, x * stride + c, exact, ref_dot_bound(s->r * s->s + 1, magnitude));
+    }
+  walk_output_check(&out);
+}
+
+static void sdwconv_record(const void *record) {
+  static const size_t sizes[][2] = {{1, 1}, {1, 3}, {3, 1}, {3, 3}, {5, 5}, {2, 4}, {7, 7}};
+  for (size_t i = 0; i < COUNT_OF(sizes); i++)
+    for (size_t c = 1; c <= 70; c += c < 36 ? 1 : 7) {
+      q8_dwconv_shape s = {c, sizes[i][0], sizes[i][1], 1 + test_random() % 6, 1 + c % 3, 1 + c / 3 % 2};
+      sdwconv_case(record, &s);
+    }
+}
+
+static void sdwconv(void) {
+  for (size_t i = 0; i < ROW_COUNT; i++)
+    walk_buffer_init(&rows[i], MAX_K * sizeof(float));
+  walk_buffer_init(&panel, MAX_PANEL * sizeof(float));
+  walk_buffer_init(&bias_buffer, MAX_SIZE);
+  WALK(q8_sdwconv_kernel, sdwconv, sdwconv_record);
+}
+
+/* One addition per value: no rounding to allow for. */
+static void sbias_record(const void *record) {
+  const q8_sbias_kernel *kernel = record;
+  for (size_t n = 1; n <= 140; n++) {
+    size_t rows_count = 1 + test_random() % 4, acc_stride = n + test_random() % 4,
+           stride = n + test_random() % 4;
+    float lo = n & 1 ? -INFINITY : -1.0f, hi = n & 2 ? INFINITY : 1.5f;
+    walk_case("rows %zu n %zu", rows_count, n);
+    const float *acc = random_floats(&input, (rows_count - 1) * acc_stride + n, 0);
+    const float *bias = random_floats(&bias_buffer, (n + 63) / 64 * 64, 0);
+    walk_output out = walk_output_new(((rows_count - 1) * stride + n) * sizeof(float), sizeof(float));
+    for (size_t r = 0; r < rows_count; r++)
+      for (size_t c = 0; c < n; c++) {
+        float v = ref_clampf(acc[r * acc_stride + c] + bias[c], lo, hi);
+        memcpy(out.want + (r * stride + c) * sizeof v, &v, sizeof v);
+      }
+    kernel->run(rows_count, n, acc, acc_stride, bias, lo, hi, (float *)(void *)out.got, stride);
+    walk_output_check(&out);
+  }
+}
+
+static void sbias(void) {
+  walk_buffer_init(&input, MAX_SIZE);
+  walk_buffer_init(&bias_buffer, MAX_SIZE);
+  WALK(q8_sbias_kernel, sbias, sbias_record);
+}
+
+int main(int argc, char **argv) {
+  TEST_BEGIN(argc, argv);
+  RUN(sgemm);
+  RUN(sdwconv);
+  RUN(sbias);
+  return TEST_END();
+}
