@@ -40,7 +40,7 @@ static void dequantize_chunk(void *argument, size_t i) {
                               (float *)(void *)run->y + begin);
 }
 
-static void elementwise(const q8_step_run *r, q8_task_fn *chunk) {
+static void elementwise(const q8_step_run *r, q8_task_fn chunk) {
   const convert_params *p = r->params;
   convert_run run = {.p = p, .x = r->in[0], .y = r->out[0]};
   q8_parallel(r->host, (p->count + CHUNK - 1) / CHUNK, chunk, &run);

@@ -1,0 +1,44 @@
+/* api.h - what the files of lib/api share: argument checks, and the objects behind the opaque types. */
+#ifndef Q8_API_H
+#define Q8_API_H
+
+#include "exec/exec.h"
+#include "graph/graph.h"
+#include "onnx/import.h"
+#include "quant/recipe.h"
+
+struct qint8_model {
+  q8_host host;
+  q8_graph *graph;
+  q8_recipe *recipe; /* what a QDQ file carried, or NULL */
+};
+
+struct qint8_recipe {
+  q8_recipe *recipe;
+};
+
+const q8_plan *q8_api_plan(const qint8_plan *plan);
+
+/* Fails with ARGUMENT if a required pointer is NULL: Q8_REQUIRE(error, model); */
+#define Q8_REQUIRE(error, pointer)                                                                           \
+  do {                                                                                                       \
+    if (!(pointer))                                                                                          \
+      return q8_fail(error, QINT8_ERROR_ARGUMENT, #pointer, "%s is NULL", #pointer);                         \
+  } while (0)
+/* Fails with ARGUMENT if a struct's struct_size is smaller than this version's. */
+#define Q8_REQUIRE_SIZE(error, pointer)                                                                      \
+  do {                                                                                                       \
+    if ((pointer)->struct_size < sizeof *(pointer))                                                          \
+      return q8_fail(error, QINT8_ERROR_ARGUMENT, #pointer, "%s->struct_size is %zu, expected at least %zu", \
+                     #pointer, (pointer)->struct_size, sizeof *(pointer));                                   \
+  } while (0)
+
+/* scale finite and > 0, zero point inside u8, s8 or (s32 allowed if `allow_s32`) s32. */
+q8_status q8_check_qparams(const qint8_qparams *qparams, int allow_s32, qint8_error *error);
+/* dtype and shape against what is expected; `where` names the tensor; data must not be NULL unless it is empty. */
+q8_status q8_check_tensor(const qint8_tensor *tensor, const char *where, int32_t dtype, const q8_shape *shape,
+                          qint8_error *error);
+/* The CPU bits and static name of an ISA: NULL for the best of this CPU. UNSUPPORTED if build or CPU lack it. */
+q8_status q8_choose_isa(const char *isa, q8_cpu_mask *mask, const char **name, qint8_error *error);
+
+#endif

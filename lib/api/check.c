@@ -1,0 +1,87 @@
+#include <math.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "base/cpu.h"
+
+q8_status q8_check_qparams(const qint8_qparams *qparams, int allow_s32, qint8_error *error) {
+  Q8_REQUIRE(error, qparams);
+  Q8_REQUIRE_SIZE(error, qparams);
+  if (!(qparams->scale > 0.0f) || !isfinite(qparams->scale))
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "scale", "scale is %g, expected finite and > 0", (double)qparams->scale);
+  int32_t low, high;
+  if (qparams->dtype == QINT8_DTYPE_U8) {
+    low = 0;
+    high = 255;
+  } else if (qparams->dtype == QINT8_DTYPE_S8) {
+    low = -128;
+    high = 127;
+  } else if (qparams->dtype == QINT8_DTYPE_S32 && allow_s32) {
+    return QINT8_OK;
+  } else {
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "dtype", "type %d is not %s", (int)qparams->dtype,
+                   allow_s32 ? "U8, S8 or S32" : "U8 or S8");
+  }
+  if (qparams->zero_point < low || qparams->zero_point > high)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "zero_point", "zero point %d is outside [%d, %d]",
+                   (int)qparams->zero_point, (int)low, (int)high);
+  return QINT8_OK;
+}
+
+q8_status q8_check_tensor(const qint8_tensor *tensor, const char *where, int32_t dtype, const q8_shape *shape,
+                          qint8_error *error) {
+  if (!tensor)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, where, "the tensor is NULL");
+  if (tensor->struct_size < sizeof *tensor)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, where, "struct_size is %zu, expected at least %zu", tensor->struct_size,
+                   sizeof *tensor);
+  if (tensor->dtype != dtype)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, where, "element type is %d, expected %d", (int)tensor->dtype,
+                   (int)dtype);
+  q8_shape got = {.rank = tensor->rank};
+  if (tensor->rank < 0 || tensor->rank > Q8_MAX_RANK)
+    return q8_fail(error, QINT8_ERROR_SHAPE, where, "rank %d is outside 0 to %d", (int)tensor->rank, Q8_MAX_RANK);
+  memcpy(got.dim, tensor->shape, sizeof got.dim);
+  if (!q8_shape_equal(&got, shape)) {
+    char a[160], b[160];
+    return q8_fail(error, QINT8_ERROR_SHAPE, where, "shape is %s, expected %s", q8_shape_text(&got, a, sizeof a),
+                   q8_shape_text(shape, b, sizeof b));
+  }
+  if (!tensor->data && q8_shape_count(shape, NULL))
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, where, "data is NULL");
+  return QINT8_OK;
+}
+
+/* The newest ISA of the build that the CPU has; scalar is always there. */
+static const q8_isa *best_isa(q8_cpu_mask cpu) {
+  for (size_t i = 0; i < q8_isa_count; i++)
+    if ((q8_isa_list[i]->needs & ~cpu) == 0 && q8_isa_find(q8_isa_list[i]->name))
+      return q8_isa_list[i];
+  return q8_isa_find("scalar");
+}
+
+q8_status q8_choose_isa(const char *isa, q8_cpu_mask *mask, const char **name, qint8_error *error) {
+  q8_cpu_mask cpu = q8_cpu_detect();
+  if (!isa) {
+    *mask = cpu;
+    *name = best_isa(cpu)->name;
+    return QINT8_OK;
+  }
+  const q8_isa *found = q8_isa_find(isa);
+  if (!found)
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, "isa", "this build has no kernels for \"%s\"", isa);
+  if (found->needs & ~cpu)
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, "isa", "this CPU cannot run \"%s\"", isa);
+  *mask = found->needs;
+  *name = found->name;
+  return QINT8_OK;
+}
+
+const char *qint8_isa_name(size_t index) {
+  q8_cpu_mask cpu = q8_cpu_detect();
+  for (size_t i = 0; i < q8_isa_count; i++)
+    if ((q8_isa_list[i]->needs & ~cpu) == 0 && q8_isa_list[i]->name && q8_isa_find(q8_isa_list[i]->name))
+      if (index-- == 0)
+        return q8_isa_list[i]->name;
+  return NULL;
+}

@@ -1,0 +1,178 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "onnx/export.h"
+#include "rewrite/rewrite.h"
+
+/* Bytes -> raw graph -> rewritten graph, and the recipe that a QDQ file carried. */
+static q8_status load(qint8_model *model, const void *bytes, size_t size, qint8_error *error) {
+  q8_graph *raw = NULL;
+  q8_onnx_quant *quant = NULL;
+  q8_status status = q8_onnx_import(bytes, size, &model->host, &raw, &quant, error);
+  if (status == QINT8_OK)
+    status = q8_rewrite_all(raw, &model->host, &model->graph, error);
+  if (status == QINT8_OK && quant)
+    status = q8_onnx_recipe(quant, model->graph, &model->host, &model->recipe, error);
+  q8_onnx_quant_destroy(quant);
+  q8_graph_destroy(raw);
+  return status;
+}
+
+qint8_status qint8_model_load_memory(const void *bytes, size_t size, const qint8_host *host, qint8_model **out,
+                                     qint8_error *error) {
+  Q8_REQUIRE(error, out);
+  *out = NULL;
+  Q8_REQUIRE(error, bytes);
+  q8_host inner;
+  Q8_TRY(q8_host_init(&inner, host, error));
+  qint8_model *model = q8_calloc(&inner, 1, sizeof *model);
+  if (!model)
+    return q8_fail_memory(error, "model", sizeof *model);
+  model->host = inner;
+  q8_status status = load(model, bytes, size, error);
+  if (status != QINT8_OK) {
+    qint8_model_destroy(model);
+    return status;
+  }
+  *out = model;
+  return QINT8_OK;
+}
+
+/* The whole file in memory from the host. */
+static q8_status read_file(FILE *file, const char *path, const q8_host *host, void **bytes, size_t *size,
+                           qint8_error *error) {
+  long length = -1;
+  if (fseek(file, 0, SEEK_END) == 0)
+    length = ftell(file);
+  if (length < 0 || fseek(file, 0, SEEK_SET) != 0)
+    return q8_fail(error, QINT8_ERROR_FILE, path, "not a readable regular file");
+  *size = (size_t)length;
+  *bytes = q8_alloc(host, *size + 1, 1);
+  if (!*bytes)
+    return q8_fail_memory(error, path, *size);
+  if (fread(*bytes, 1, *size, file) != *size)
+    return q8_fail(error, QINT8_ERROR_FILE, path, "only part of its %zu bytes could be read", *size);
+  return QINT8_OK;
+}
+
+qint8_status qint8_model_load_file(const char *path, const qint8_host *host, qint8_model **out, qint8_error *error) {
+  Q8_REQUIRE(error, out);
+  *out = NULL;
+  Q8_REQUIRE(error, path);
+  q8_host inner;
+  Q8_TRY(q8_host_init(&inner, host, error));
+  FILE *file = fopen(path, "rb");
+  if (!file)
+    return q8_fail(error, QINT8_ERROR_FILE, path, "cannot be opened for reading");
+  void *bytes = NULL;
+  size_t size = 0;
+  q8_status status = read_file(file, path, &inner, &bytes, &size, error);
+  fclose(file);
+  if (status == QINT8_OK)
+    status = qint8_model_load_memory(bytes, size, host, out, error);
+  q8_free(&inner, bytes);
+  return status;
+}
+
+void qint8_model_destroy(qint8_model *model) {
+  if (!model)
+    return;
+  q8_host host = model->host;
+  q8_graph_destroy(model->graph);
+  q8_recipe_free(model->recipe);
+  q8_free(&host, model);
+}
+
+int64_t qint8_model_opset(const qint8_model *model) {
+  return model ? model->graph->opset : 0;
+}
+size_t qint8_model_input_count(const qint8_model *model) {
+  return model ? model->graph->input_count : 0;
+}
+size_t qint8_model_output_count(const qint8_model *model) {
+  return model ? model->graph->output_count : 0;
+}
+size_t qint8_model_node_count(const qint8_model *model) {
+  return model ? model->graph->node_count : 0;
+}
+
+static qint8_status describe(const q8_tensor *tensor, qint8_tensor_info *out) {
+  *out = (qint8_tensor_info){.struct_size = sizeof *out,
+                             .name = tensor->name,
+                             .dtype = tensor->dtype,
+                             .rank = tensor->shape.rank,
+                             .is_constant = tensor->data != NULL};
+  memcpy(out->shape, tensor->shape.dim, sizeof out->shape);
+  memcpy(out->dim_name, tensor->dim_name, sizeof out->dim_name);
+  return QINT8_OK;
+}
+
+qint8_status qint8_model_input(const qint8_model *model, size_t index, qint8_tensor_info *out) {
+  if (!model || !out || out->struct_size < sizeof *out || index >= model->graph->input_count)
+    return QINT8_ERROR_ARGUMENT;
+  return describe(&model->graph->tensors[model->graph->inputs[index]], out);
+}
+
+qint8_status qint8_model_output(const qint8_model *model, size_t index, qint8_tensor_info *out) {
+  if (!model || !out || out->struct_size < sizeof *out || index >= model->graph->output_count)
+    return QINT8_ERROR_ARGUMENT;
+  return describe(&model->graph->tensors[model->graph->outputs[index]], out);
+}
+
+/* Why the node cannot be int8 whatever the recipe, or NULL. */
+static const char *int8_obstacle(const q8_graph *graph, const q8_node *node) {
+  if (node->op->quant == Q8_QUANT_FLOAT)
+    return node->op->int8_obstacle ? node->op->int8_obstacle : "the operator has no int8 form";
+  if (node->op->quant == Q8_QUANT_WEIGHTED && !q8_graph_is_constant(graph, node->inputs[1]))
+    return "the weight is not a constant";
+  return NULL;
+}
+
+qint8_status qint8_model_node(const qint8_model *model, size_t index, qint8_node_info *out) {
+  if (!model || !out || out->struct_size < sizeof *out || index >= model->graph->node_count)
+    return QINT8_ERROR_ARGUMENT;
+  const q8_graph *graph = model->graph;
+  const q8_node *node = &graph->nodes[index];
+  *out = (qint8_node_info){.struct_size = sizeof *out,
+                           .name = node->name,
+                           .op_type = node->op->name,
+                           .output = graph->tensors[node->outputs[0]].name,
+                           .int8_obstacle = int8_obstacle(graph, node)};
+  for (int32_t i = 0; i < node->input_count; i++)
+    if (q8_graph_is_constant(graph, node->inputs[i]) && graph->tensors[node->inputs[i]].dtype == QINT8_DTYPE_F32)
+      out->parameter_count += (int64_t)q8_shape_count(&graph->tensors[node->inputs[i]].shape, NULL);
+  return QINT8_OK;
+}
+
+qint8_status qint8_model_save_memory(const qint8_model *model, const qint8_recipe *recipe, const qint8_host *host,
+                                     void **bytes, size_t *size, qint8_error *error) {
+  Q8_REQUIRE(error, bytes);
+  Q8_REQUIRE(error, size);
+  *bytes = NULL;
+  *size = 0;
+  Q8_REQUIRE(error, model);
+  q8_host inner;
+  Q8_TRY(q8_host_init(&inner, host, error));
+  return q8_onnx_export(model->graph, recipe ? recipe->recipe : NULL, &inner, bytes, size, error);
+}
+
+qint8_status qint8_model_save_file(const qint8_model *model, const qint8_recipe *recipe, const char *path,
+                                   qint8_error *error) {
+  Q8_REQUIRE(error, model);
+  Q8_REQUIRE(error, path);
+  void *bytes;
+  size_t size;
+  Q8_TRY(q8_onnx_export(model->graph, recipe ? recipe->recipe : NULL, &model->host, &bytes, &size, error));
+  q8_status status = QINT8_OK;
+  FILE *file = fopen(path, "wb");
+  if (!file)
+    status = q8_fail(error, QINT8_ERROR_FILE, path, "cannot be opened for writing");
+  if (file) {
+    int written = fwrite(bytes, 1, size, file) == size;
+    if (fclose(file) != 0 || !written)
+      status = q8_fail(error, QINT8_ERROR_FILE, path, "only part of %zu bytes could be written", size);
+  }
+  q8_free(&model->host, bytes);
+  return status;
+}

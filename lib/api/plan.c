@@ -1,0 +1,145 @@
+#include <string.h>
+
+#include "api/api.h"
+
+struct qint8_plan {
+  q8_host host;
+  q8_plan *plan;
+};
+
+const q8_plan *q8_api_plan(const qint8_plan *plan) {
+  return plan->plan;
+}
+
+static q8_status take_shapes(const q8_graph *graph, const qint8_plan_options *options, q8_shape *shapes,
+                             qint8_error *error) {
+  q8_plan_default_shapes(graph, shapes);
+  if (!options || !options->input_shapes)
+    return QINT8_OK;
+  if (options->input_shape_count != graph->input_count)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "input_shapes", "%zu shapes given, the model has %zu inputs",
+                   options->input_shape_count, graph->input_count);
+  for (size_t i = 0; i < graph->input_count; i++) {
+    const qint8_tensor *given = options->input_shapes[i];
+    const q8_tensor *input = &graph->tensors[graph->inputs[i]];
+    if (!given || given->rank == -1)
+      continue;
+    if (given->rank < 0 || given->rank > Q8_MAX_RANK)
+      return q8_fail(error, QINT8_ERROR_SHAPE, input->name, "rank %d is outside 0 to %d", (int)given->rank,
+                     Q8_MAX_RANK);
+    q8_shape shape = {.rank = given->rank};
+    memcpy(shape.dim, given->shape, sizeof shape.dim);
+    int fits = input->shape.rank < 0 || input->shape.rank == shape.rank;
+    for (int d = 0; d < shape.rank && fits; d++)
+      fits = shape.dim[d] >= 0 && (input->shape.rank < 0 || input->shape.dim[d] < 0 || input->shape.dim[d] == shape.dim[d]);
+    if (!fits) {
+      char a[160], b[160];
+      return q8_fail(error, QINT8_ERROR_SHAPE, input->name, "shape %s does not fit the model's %s (-1 is free)",
+                     q8_shape_text(&shape, a, sizeof a), q8_shape_text(&input->shape, b, sizeof b));
+    }
+    shapes[i] = shape;
+  }
+  return QINT8_OK;
+}
+
+static q8_status compile(const qint8_model *model, const qint8_recipe *recipe, const qint8_plan_options *options,
+                         const q8_host *host, q8_shape *shapes, q8_plan **out, qint8_error *error) {
+  q8_plan_config config = {.inputs = shapes};
+  Q8_TRY(q8_choose_isa(options ? options->isa : NULL, &config.mask, &config.isa, error));
+  Q8_TRY(take_shapes(model->graph, options, shapes, error));
+  return q8_plan_compile(model->graph, recipe ? recipe->recipe : NULL, &config, host, out, error);
+}
+
+qint8_status qint8_plan_create(const qint8_model *model, const qint8_recipe *recipe, const qint8_plan_options *options,
+                               const qint8_host *host, qint8_plan **out, qint8_error *error) {
+  Q8_REQUIRE(error, out);
+  *out = NULL;
+  Q8_REQUIRE(error, model);
+  if (options)
+    Q8_REQUIRE_SIZE(error, options);
+  q8_host inner;
+  Q8_TRY(q8_host_init(&inner, host, error));
+  qint8_plan *plan = q8_calloc(&inner, 1, sizeof *plan);
+  q8_shape *shapes = q8_calloc(&inner, model->graph->input_count + 1, sizeof *shapes);
+  q8_status status = QINT8_OK;
+  if (!plan || !shapes)
+    status = q8_fail_memory(error, "plan", sizeof *plan);
+  if (status == QINT8_OK) {
+    plan->host = inner;
+    status = compile(model, recipe, options, &inner, shapes, &plan->plan, error);
+  }
+  q8_free(&inner, shapes);
+  if (status != QINT8_OK) {
+    q8_free(&inner, plan);
+    return status;
+  }
+  *out = plan;
+  return QINT8_OK;
+}
+
+void qint8_plan_destroy(qint8_plan *plan) {
+  if (!plan)
+    return;
+  q8_host host = plan->host;
+  q8_plan_free(plan->plan);
+  q8_free(&host, plan);
+}
+
+size_t qint8_plan_step_count(const qint8_plan *plan) {
+  return plan ? q8_plan_step_count(plan->plan) : 0;
+}
+
+qint8_status qint8_plan_step(const qint8_plan *plan, size_t index, qint8_step_info *out) {
+  if (!plan || !out || out->struct_size < sizeof *out || index >= q8_plan_step_count(plan->plan))
+    return QINT8_ERROR_ARGUMENT;
+  q8_shape shape;
+  const q8_step *step = q8_plan_step_at(plan->plan, index, &shape);
+  *out = (qint8_step_info){.struct_size = sizeof *out,
+                           .name = step->name,
+                           .kind = step->kind,
+                           .kernel = step->kernel ? step->kernel : "",
+                           .precision = step->precision,
+                           .note = step->note,
+                           .macs = step->macs,
+                           .bytes = step->bytes,
+                           .output_rank = shape.rank};
+  memcpy(out->output_shape, shape.dim, sizeof out->output_shape);
+  return QINT8_OK;
+}
+
+const char *qint8_plan_isa(const qint8_plan *plan) {
+  return plan ? q8_plan_isa_name(plan->plan) : "";
+}
+size_t qint8_plan_arena_size(const qint8_plan *plan) {
+  return plan ? q8_plan_arena_bytes(plan->plan) : 0;
+}
+size_t qint8_plan_weight_size(const qint8_plan *plan) {
+  return plan ? q8_plan_weight_bytes(plan->plan) : 0;
+}
+
+int64_t qint8_plan_macs(const qint8_plan *plan) {
+  int64_t macs = 0;
+  q8_shape shape;
+  for (size_t i = 0; plan && i < q8_plan_step_count(plan->plan); i++)
+    macs += q8_plan_step_at(plan->plan, i, &shape)->macs;
+  return macs;
+}
+
+static qint8_status describe(const q8_plan_io *io, qint8_tensor_info *out) {
+  *out = (qint8_tensor_info){
+      .struct_size = sizeof *out, .name = io->name, .dtype = io->dtype, .rank = io->shape.rank};
+  memcpy(out->shape, io->shape.dim, sizeof out->shape);
+  return QINT8_OK;
+}
+
+qint8_status qint8_plan_input(const qint8_plan *plan, size_t index, qint8_tensor_info *out) {
+  if (!plan || !out || out->struct_size < sizeof *out || index >= q8_plan_input_count(plan->plan))
+    return QINT8_ERROR_ARGUMENT;
+  return describe(q8_plan_input_info(plan->plan, index), out);
+}
+
+qint8_status qint8_plan_output(const qint8_plan *plan, size_t index, qint8_tensor_info *out) {
+  if (!plan || !out || out->struct_size < sizeof *out || index >= q8_plan_output_count(plan->plan))
+    return QINT8_ERROR_ARGUMENT;
+  return describe(q8_plan_output_info(plan->plan, index), out);
+}

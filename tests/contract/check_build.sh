@@ -1,0 +1,41 @@
+#!/bin/sh
+# The other ways to build: headers alone in C99 and C++, a bare `cc` without any flag, an installed copy.
+passed=0 failed=0 skipped=0
+CC=${CC:-cc}
+ok() { echo "ok   $1"; passed=$((passed + 1)); }
+fail() { echo "FAIL $1"; failed=$((failed + 1)); }
+skip() { echo "SKIP $1: $2"; skipped=$((skipped + 1)); }
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+if [ -n "$RUN" ]; then skip "other builds" "cross compiling"; echo "# 0 passed, 0 failed, 1 skipped"; exit 0; fi
+
+for h in include/*.h; do
+  echo "#include \"$(basename "$h")\"" > "$tmp/h.c"
+  if $CC -std=c99 -pedantic -Wall -Wextra -Werror -Iinclude -fsyntax-only "$tmp/h.c" 2> "$tmp/log"; then ok "$h alone in C99"
+  else fail "$h in C99: $(head -3 "$tmp/log")"; fi
+  cp "$tmp/h.c" "$tmp/h.cc"
+  if command -v c++ > /dev/null; then
+    if c++ -std=c++11 -pedantic -Wall -Wextra -Werror -Iinclude -fsyntax-only "$tmp/h.cc" 2> "$tmp/log"; then ok "$h alone in C++"
+    else fail "$h in C++: $(head -3 "$tmp/log")"; fi
+  else skip "$h in C++" "no c++"; fi
+done
+
+if $CC -Iinclude -Ilib -Ikernels -w -o "$tmp/bare" examples/1_*.c lib/*/*.c kernels/*.c kernels/*/*.c -lm 2> "$tmp/log" && "$tmp/bare" > "$tmp/out"; then
+  ok "bare cc build runs"
+  "$BUILD"/examples/1_* > "$tmp/want" 2>&1
+  if cmp -s "$tmp/out" "$tmp/want"; then ok "bare cc build prints the same"; else fail "bare cc build differs from the full one"; fi
+else fail "bare cc build: $(head -3 "$tmp/log")"; fi
+
+if make -s install BUILD="$BUILD" CC="$CC" DESTDIR="$tmp/root" PREFIX=/usr > "$tmp/log" 2>&1; then
+  ok "make install"
+  if command -v pkg-config > /dev/null; then
+    export PKG_CONFIG_PATH="$tmp/root/usr/lib/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$tmp/root"
+    if $CC -o "$tmp/installed" examples/1_*.c $(pkg-config --cflags --libs libqint8) 2> "$tmp/log" &&
+       LD_LIBRARY_PATH="$tmp/root/usr/lib" "$tmp/installed" > /dev/null; then ok "an example builds from the installed copy with pkg-config"
+    else fail "installed copy: $(head -3 "$tmp/log")"; fi
+  else skip "pkg-config" "not installed"; fi
+  make -s uninstall BUILD="$BUILD" DESTDIR="$tmp/root" PREFIX=/usr
+  if [ -z "$(find "$tmp/root" -type f -o -type l)" ]; then ok "make uninstall leaves nothing"; else fail "uninstall left $(find "$tmp/root" -type f)"; fi
+else fail "make install: $(tail -3 "$tmp/log")"; fi
+echo "# $passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Every #include of the library against the layer table, and the kernels folder compiles alone.
+passed=0 failed=0
+fail() { echo "FAIL $1"; failed=$((failed + 1)); }
+while IFS=: read -r room allowed; do
+  case "$room" in ''|'#'*) continue ;; esac
+  if [ "$room" = kernels ]; then files=$(find kernels -name '*.[ch]'); else files=$(find "lib/$room" -name '*.[ch]' 2>/dev/null); fi
+  bad=
+  for f in $files; do
+    for inc in $(sed -n 's/^ *# *include *"\([^"]*\)".*/\1/p' "$f"); do
+      case "$inc" in
+        qint8.h) [ "$room" != kernels ] && continue; to=public ;;
+        kernel.h) to=kernels ;;
+        */*) to=${inc%%/*} ;;
+        *) [ -f "$(dirname "$f")/$inc" ] && continue; to=unknown ;;
+      esac
+      [ "$to" = "$room" ] && continue
+      case " $allowed " in *" $to "*) ;; *) bad="$bad $f->$inc" ;; esac
+    done
+  done
+  if [ -n "$bad" ]; then fail "layer $room includes:$bad"; else echo "ok   layer $room"; passed=$((passed + 1)); fi
+done < tests/contract/layers.txt
+for f in examples/*.c examples/qint8/*.c; do
+  grep -n '# *include *"' "$f" | grep -v 'qint8\(_experimental\)\?\.h"' | while IFS= read -r line; do
+    name=$(echo "$line" | sed 's/.*"\(.*\)".*/\1/')
+    [ -f "$(dirname "$f")/$name" ] || echo "$f: $name"
+  done
+done > "${TMPDIR:-/tmp}/q8_layers.$$"
+if [ -s "${TMPDIR:-/tmp}/q8_layers.$$" ]; then fail "examples include more than the public header: $(cat "${TMPDIR:-/tmp}/q8_layers.$$")"
+else echo "ok   examples see the public header only"; passed=$((passed + 1)); fi
+rm -f "${TMPDIR:-/tmp}/q8_layers.$$"
+echo "# $passed passed, $failed failed, 0 skipped"
+[ "$failed" -eq 0 ]
