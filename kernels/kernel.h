@@ -211,7 +211,8 @@ typedef struct q8_isa {
   const q8_sbias_kernel *sbias;
 } q8_isa;
 
-/* All ISA folders that this build contains, newest first, scalar last (isa.def). */
+/* All ISA folders, newest first, scalar last (isa.def). One that the compiler does not target is all NULL, its
+ * name too: those who walk the list skip it. */
 extern const q8_isa *const q8_isa_list[];
 extern const size_t q8_isa_count;
 

@@ -1,0 +1,24 @@
+/* isa.c - the scalar ISA: every family, on every CPU. */
+#include "scalar.h"
+
+extern const q8_isa q8_isa_scalar;
+const q8_isa q8_isa_scalar = {
+    .name = "scalar",
+    .gemm = q8_scalar_gemm,
+    .dwconv = q8_scalar_dwconv,
+    .requant = q8_scalar_requant,
+    .dequant_acc = q8_scalar_dequant_acc,
+    .quantize = q8_scalar_quantize,
+    .dequantize = q8_scalar_dequantize,
+    .minmax = q8_scalar_minmax,
+    .table = q8_scalar_table,
+    .add = q8_scalar_add,
+    .mul = q8_scalar_mul,
+    .max_rows = q8_scalar_max_rows,
+    .sum_rows = q8_scalar_sum_rows,
+    .transpose8 = q8_scalar_transpose8,
+    .transpose32 = q8_scalar_transpose32,
+    .sgemm = q8_scalar_sgemm,
+    .sdwconv = q8_scalar_sdwconv,
+    .sbias = q8_scalar_sbias,
+};

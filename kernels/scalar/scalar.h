@@ -1,0 +1,48 @@
+/* scalar.h - the tables of this folder, and the two conversions that fix the rounding of all int8 kernels. */
+#ifndef Q8_SCALAR_H
+#define Q8_SCALAR_H
+
+#include "kernel.h"
+#include <math.h>
+
+extern const q8_gemm_kernel q8_scalar_gemm[];
+extern const q8_dwconv_kernel q8_scalar_dwconv[];
+extern const q8_requant_kernel q8_scalar_requant[];
+extern const q8_dequant_acc_kernel q8_scalar_dequant_acc[];
+extern const q8_quantize_kernel q8_scalar_quantize[];
+extern const q8_dequantize_kernel q8_scalar_dequantize[];
+extern const q8_minmax_kernel q8_scalar_minmax[];
+extern const q8_table_kernel q8_scalar_table[];
+extern const q8_binary_kernel q8_scalar_add[];
+extern const q8_binary_kernel q8_scalar_mul[];
+extern const q8_max_rows_kernel q8_scalar_max_rows[];
+extern const q8_sum_rows_kernel q8_scalar_sum_rows[];
+extern const q8_transpose_kernel q8_scalar_transpose8[];
+extern const q8_transpose_kernel q8_scalar_transpose32[];
+extern const q8_sgemm_kernel q8_scalar_sgemm[];
+extern const q8_sdwconv_kernel q8_scalar_sdwconv[];
+extern const q8_sbias_kernel q8_scalar_sbias[];
+
+/* clamp(rne(v) + zero_point, lo, hi). The bounds are whole numbers, so clamping first gives the same and keeps
+ * infinities out of the conversion; the order of the comparison sends NaN to lo. lrintf rounds to nearest even
+ * in the default floating-point environment, which the library establishes around every run. */
+Q8_INLINE uint8_t q8_scalar_round(float v, int32_t zero_point, int32_t lo, int32_t hi) {
+  float low = (float)(lo - zero_point), high = (float)(hi - zero_point);
+  v = v > low ? v : low;
+  v = v < high ? v : high;
+  return (uint8_t)((int32_t)lrintf(v) + zero_point);
+}
+
+Q8_INLINE uint8_t q8_scalar_requantize(int32_t acc, size_t c, const q8_requant *rq) {
+  int32_t sum = (int32_t)((uint32_t)acc + (uint32_t)rq->bias[c]);
+  uint8_t t = q8_scalar_round((float)sum * rq->scale[c], rq->zero_point, rq->lo, rq->hi);
+  return rq->table ? rq->table[t] : t;
+}
+
+/* The clamp of the float results: NaN passes through. */
+Q8_INLINE float q8_scalar_clamp(float v, float lo, float hi) {
+  v = v < lo ? lo : v;
+  return v > hi ? hi : v;
+}
+
+#endif

@@ -1,0 +1,63 @@
+/* sgemm.c - the fp32 families: GEMM tile, depthwise convolution, bias and clamp. */
+#include "scalar.h"
+
+/* mr and nr are constants in every caller. */
+Q8_INLINE void tile(size_t mr, size_t nr, size_t taps, size_t k, const void *const *a, size_t a_stride,
+                    const float *b, float *acc) {
+  float sum[4 * 16] = {0};
+  for (size_t t = 0; t < taps; t++, a += a_stride)
+    for (size_t p = 0; p < k; p++, b += nr)
+      for (size_t i = 0; i < mr; i++) {
+        float v = ((const float *)a[i])[p];
+        Q8_UNROLL
+        for (size_t j = 0; j < nr; j++)
+          sum[i * nr + j] += v * b[j];
+      }
+  for (size_t i = 0; i < mr * nr; i++)
+    acc[i] = sum[i];
+}
+
+static void sgemm_4x16(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b, float *acc) {
+  tile(4, 16, taps, k, a, a_stride, b, acc);
+}
+
+static void sgemm_4x4(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b, float *acc) {
+  tile(4, 4, taps, k, a, a_stride, b, acc);
+}
+
+/* One output pixel: the row y is the accumulator. */
+static void pixel(const q8_dwconv_shape *shape, const float *w, const float *bias, float lo, float hi,
+                  const float *const *cols, float *y) {
+  size_t n = shape->channels;
+  for (size_t c = 0; c < n; c++)
+    y[c] = bias[c];
+  for (size_t i = 0; i < shape->r; i++)
+    for (size_t j = 0; j < shape->s; j++, w += n) {
+      const float *x = cols[j * shape->col_dilation * shape->r + i];
+      for (size_t c = 0; c < n; c++)
+        y[c] += x[c] * w[c];
+    }
+  for (size_t c = 0; c < n; c++)
+    y[c] = q8_scalar_clamp(y[c], lo, hi);
+}
+
+static void sdwconv(const q8_dwconv_shape *shape, const float *w, const float *bias, float lo, float hi,
+                    const float *const *cols, float *y, size_t y_stride) {
+  for (size_t x = 0; x < shape->q; x++, y += y_stride, cols += shape->col_step * shape->r)
+    pixel(shape, w, bias, lo, hi, cols, y);
+}
+
+static void sbias(size_t rows, size_t n, const float *acc, size_t acc_stride, const float *bias, float lo, float hi,
+                  float *y, size_t y_stride) {
+  for (size_t i = 0; i < rows; i++, acc += acc_stride, y += y_stride)
+    for (size_t c = 0; c < n; c++)
+      y[c] = q8_scalar_clamp(acc[c] + bias[c], lo, hi);
+}
+
+const q8_sgemm_kernel q8_scalar_sgemm[] = {
+    {"sgemm_scalar_4x16", 0, 4, 16, sgemm_4x16},
+    {"sgemm_scalar_4x4", 0, 4, 4, sgemm_4x4},
+    {0},
+};
+const q8_sdwconv_kernel q8_scalar_sdwconv[] = {{"sdwconv_scalar", 0, sdwconv}, {0}};
+const q8_sbias_kernel q8_scalar_sbias[] = {{"sbias_scalar", 0, sbias}, {0}};

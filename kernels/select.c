@@ -1,0 +1,107 @@
+/* select.c - picks kernels for a mask of CPU bits: the first record whose needs the mask covers, newest ISA first. */
+#include "kernel.h"
+#include <assert.h>
+#include <string.h>
+
+#define Q8_ISA(isa, needs) extern const q8_isa q8_isa_##isa;
+#include "isa.def"
+#undef Q8_ISA
+
+const q8_isa *const q8_isa_list[] = {
+#define Q8_ISA(isa, needs) &q8_isa_##isa,
+#include "isa.def"
+#undef Q8_ISA
+};
+const size_t q8_isa_count = sizeof q8_isa_list / sizeof *q8_isa_list;
+
+static int covers(q8_cpu_mask mask, const q8_isa *isa, q8_cpu_mask row_needs) {
+  return !((isa->needs | row_needs) & ~mask);
+}
+
+/* Sets out->family from the first row that runs; a family of a folder that was compiled empty is NULL. */
+#define PICK(family, type)                                                                                         \
+  do {                                                                                                             \
+    for (size_t i = 0; i < q8_isa_count && !out->family; i++)                                                      \
+      for (const type *row = q8_isa_list[i]->family; row && row->name && !out->family; row++)                      \
+        if (covers(mask, q8_isa_list[i], row->needs))                                                              \
+          out->family = row->run;                                                                                  \
+  } while (0)
+
+static const q8_gemm_kernel *pick_gemm(q8_cpu_mask mask, int b_min, const q8_isa **isa) {
+  for (size_t i = 0; i < q8_isa_count; i++)
+    for (const q8_gemm_kernel *row = q8_isa_list[i]->gemm; row && row->name; row++)
+      if (row->b_min <= b_min && covers(mask, q8_isa_list[i], row->needs)) {
+        *isa = q8_isa_list[i];
+        return row;
+      }
+  return NULL;
+}
+
+static const q8_sgemm_kernel *pick_sgemm(q8_cpu_mask mask) {
+  for (size_t i = 0; i < q8_isa_count; i++)
+    for (const q8_sgemm_kernel *row = q8_isa_list[i]->sgemm; row && row->name; row++)
+      if (covers(mask, q8_isa_list[i], row->needs))
+        return row;
+  return NULL;
+}
+
+void q8_kernels_select(q8_cpu_mask mask, q8_kernels *out) {
+  const q8_isa *full_isa = NULL;
+  memset(out, 0, sizeof *out);
+  out->mask = mask;
+  out->gemm = pick_gemm(mask, -127, &out->gemm_isa);
+  out->gemm_full = pick_gemm(mask, -128, &full_isa);
+  out->sgemm = pick_sgemm(mask);
+  PICK(requant, q8_requant_kernel);
+  PICK(dequant_acc, q8_dequant_acc_kernel);
+  PICK(quantize, q8_quantize_kernel);
+  PICK(dequantize, q8_dequantize_kernel);
+  PICK(minmax, q8_minmax_kernel);
+  PICK(table, q8_table_kernel);
+  PICK(add, q8_binary_kernel);
+  PICK(mul, q8_binary_kernel);
+  PICK(max_rows, q8_max_rows_kernel);
+  PICK(sum_rows, q8_sum_rows_kernel);
+  PICK(transpose8, q8_transpose_kernel);
+  PICK(transpose32, q8_transpose_kernel);
+  PICK(sdwconv, q8_sdwconv_kernel);
+  PICK(sbias, q8_sbias_kernel);
+}
+
+const q8_dwconv_kernel *q8_kernels_dwconv(q8_cpu_mask mask, size_t r, size_t s, int w_min) {
+  for (size_t i = 0; i < q8_isa_count; i++)
+    for (const q8_dwconv_kernel *row = q8_isa_list[i]->dwconv; row && row->name; row++)
+      if ((row->r == 0 || row->r == r) && (row->s == 0 || row->s == s) && row->b_min <= w_min &&
+          covers(mask, q8_isa_list[i], row->needs))
+        return row;
+  assert(!"the scalar table serves every size");
+  return NULL;
+}
+
+static int same_packing(const q8_gemm_kernel *x, const q8_gemm_kernel *y) {
+  return x->kr == y->kr && x->a_bytes == y->a_bytes && x->b_bytes == y->b_bytes && x->a_shift == y->a_shift &&
+         x->b_min == y->b_min;
+}
+
+const q8_gemm_kernel *q8_gemm_for_columns(const q8_gemm_kernel *first, size_t n) {
+  const q8_gemm_kernel *best = first;
+  for (const q8_gemm_kernel *row = first; row->name; row++)
+    if (row->nr >= n && row->nr < best->nr && same_packing(first, row) && !(row->needs & ~first->needs))
+      best = row;
+  return best;
+}
+
+const q8_sgemm_kernel *q8_sgemm_for_columns(const q8_sgemm_kernel *first, size_t n) {
+  const q8_sgemm_kernel *best = first;
+  for (const q8_sgemm_kernel *row = first; row->name; row++)
+    if (row->nr >= n && row->nr < best->nr && !(row->needs & ~first->needs))
+      best = row;
+  return best;
+}
+
+const q8_isa *q8_isa_find(const char *name) {
+  for (size_t i = 0; i < q8_isa_count; i++)
+    if (q8_isa_list[i]->name && q8_isa_list[i]->gemm && strcmp(q8_isa_list[i]->name, name) == 0)
+      return q8_isa_list[i];
+  return NULL;
+}
