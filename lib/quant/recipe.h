@@ -29,10 +29,12 @@ typedef struct q8_recipe {
   int32_t *node_output;            /* [node_count] first output tensor of the node */
 } q8_recipe;
 
-/* All float. Names are copied. */
+/* All float, without names. */
 q8_status q8_recipe_new(const q8_host *host, size_t tensor_count, size_t node_count, q8_recipe **out,
                         qint8_error *error);
 void q8_recipe_free(q8_recipe *recipe);
+/* Names a tensor (copied). */
+q8_status q8_recipe_set_name(q8_recipe *recipe, int32_t tensor, const char *name, qint8_error *error);
 q8_status q8_recipe_copy(const q8_recipe *recipe, q8_recipe **out, qint8_error *error);
 /* Sets a tensor's parameters (copied). count 1 and axis -1 for per tensor. */
 q8_status q8_recipe_assign(q8_recipe *recipe, int32_t tensor, int32_t dtype, int32_t axis, int32_t count,

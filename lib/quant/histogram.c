@@ -1,0 +1,109 @@
+#include "quant/histogram.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Widths from 2^-120 on, so that 1 / width is a normal float; and |bin| <= 2^22, so that x / width has its floor
+ * exactly in a float. */
+#define MIN_EXPONENT (-120)
+#define BIN_BITS 11
+#define MAX_BIN_BITS 22
+
+void q8_histogram_clear(q8_histogram *h) {
+  memset(h, 0, sizeof(*h));
+  h->min = INFINITY;
+  h->max = -INFINITY;
+  h->exponent = MIN_EXPONENT;
+}
+
+static int32_t bin_at(float x, int32_t exponent) {
+  return (int32_t)floor(ldexp((double)x, -exponent));
+}
+
+int32_t q8_histogram_bin(const q8_histogram *h, float x) {
+  return bin_at(x, h->exponent);
+}
+
+int64_t q8_histogram_zeros(const q8_histogram *h) {
+  int64_t zeros = 0;
+  for (int i = 0; i < Q8_ZERO_SLOTS; i++)
+    zeros += h->count[Q8_BINS + i];
+  return zeros;
+}
+
+/* The smallest exponent that serves [min, max]; grows with the range. */
+static int32_t exponent_of(float min, float max) {
+  int span = 0, magnitude = 0;
+  double largest = fabs((double)min) > fabs((double)max) ? fabs((double)min) : fabs((double)max);
+  frexp((double)max - min, &span);
+  frexp(largest, &magnitude);
+  int32_t exponent = max > min && span - BIN_BITS > MIN_EXPONENT ? span - BIN_BITS : MIN_EXPONENT;
+  if (largest > 0 && magnitude - MAX_BIN_BITS > exponent)
+    exponent = magnitude - MAX_BIN_BITS;
+  while (bin_at(max, exponent) - bin_at(min, exponent) >= Q8_BINS) /* at most once */
+    exponent++;
+  return exponent;
+}
+
+/* Adds the bins of `from`, at its exponent, to `count` at a larger or equal one. */
+static void add_bins(int64_t *count, int32_t exponent, const q8_histogram *from) {
+  int32_t shift = exponent - from->exponent;
+  if (shift > 30)
+    shift = 30; /* |bin| <= 2^22: all are 0 or -1 from there on */
+  int32_t last = q8_histogram_bin(from, from->max);
+  for (int32_t bin = q8_histogram_bin(from, from->min); bin <= last; bin++) {
+    int32_t merged = bin >= 0 ? bin >> shift : -((-bin - 1) >> shift) - 1; /* floor */
+    count[q8_histogram_slot(merged)] += from->count[q8_histogram_slot(bin)];
+  }
+}
+
+void q8_histogram_widen(q8_histogram *h, float min, float max) {
+  int empty = h->min > h->max;
+  float low = min < h->min ? min : h->min, high = max > h->max ? max : h->max;
+  low += 0.0f; /* -0 becomes 0: the bytes of the result do not depend on which came first */
+  high += 0.0f;
+  int32_t exponent = exponent_of(low, high);
+  if (!empty && exponent != h->exponent) {
+    int64_t merged[Q8_BINS] = {0};
+    add_bins(merged, exponent, h);
+    memcpy(h->count, merged, sizeof(merged));
+  }
+  h->exponent = exponent;
+  h->min = low;
+  h->max = high;
+}
+
+#define CHUNK 64
+
+/* Slots of one chunk: a loop without branches and with a constant count, so that compilers vectorize it. */
+static void find_slots(const float *x, float inverse, int32_t *slot) {
+  for (int i = 0; i < CHUNK; i++) {
+    float v = x[i] * inverse;
+    int32_t bin = (int32_t)v;
+    bin -= (float)bin > v; /* truncation to floor */
+    bin &= Q8_BINS - 1;
+    slot[i] = x[i] == 0.0f ? Q8_BINS + i % Q8_ZERO_SLOTS : bin;
+  }
+}
+
+void q8_histogram_count(q8_histogram *h, const float *x, size_t n) {
+  int32_t slot[CHUNK];
+  float inverse = ldexpf(1.0f, -h->exponent);
+  int64_t *count = h->count;
+  size_t i = 0;
+  for (; i + CHUNK <= n; i += CHUNK) {
+    find_slots(x + i, inverse, slot);
+    for (int j = 0; j < CHUNK; j++)
+      count[slot[j]]++;
+  }
+  for (; i < n; i++)
+    count[x[i] == 0.0f ? (size_t)Q8_BINS : q8_histogram_slot(bin_at(x[i], h->exponent))]++;
+}
+
+void q8_histogram_add(q8_histogram *h, const q8_histogram *other) {
+  if (other->min > other->max)
+    return;
+  q8_histogram_widen(h, other->min, other->max);
+  add_bins(h->count, h->exponent, other);
+  h->count[Q8_BINS] += q8_histogram_zeros(other);
+}

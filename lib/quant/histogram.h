@@ -1,0 +1,39 @@
+/* histogram.h - counts of values in 2,048 bins that do not depend on the order in which values came.
+ *
+ * Bin k holds the values in [k * width, (k + 1) * width), width = 2^exponent. The exponent is the smallest one for
+ * which the bins of the smallest and the largest value lie less than 2,048 apart, so it is a function of the range
+ * alone; doubling the width sends bin k to floor(k / 2) exactly. Hence the counts are a function of the set of values,
+ * however it was split and merged. Bin k lives in slot k mod 2,048: widening the range moves nothing.
+ * Zeros are counted apart, since they are always represented exactly.
+ */
+#ifndef Q8_QUANT_HISTOGRAM_H
+#define Q8_QUANT_HISTOGRAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define Q8_BINS 2048
+#define Q8_ZERO_SLOTS 8 /* consecutive zeros go to different slots: no store waits for the one before */
+
+typedef struct q8_histogram {
+  int64_t count[Q8_BINS + Q8_ZERO_SLOTS];
+  float min, max;   /* of all values; min > max: empty */
+  int32_t exponent;
+} q8_histogram;
+
+void q8_histogram_clear(q8_histogram *h);
+/* Widens the range to include [min, max], finite, merging bins as needed. */
+void q8_histogram_widen(q8_histogram *h, float min, float max);
+/* Counts n finite values inside the range. */
+void q8_histogram_count(q8_histogram *h, const float *x, size_t n);
+/* Adds all that `other` counted. */
+void q8_histogram_add(q8_histogram *h, const q8_histogram *other);
+
+int64_t q8_histogram_zeros(const q8_histogram *h);
+/* The number of the bin that holds x. */
+int32_t q8_histogram_bin(const q8_histogram *h, float x);
+static inline size_t q8_histogram_slot(int32_t bin) {
+  return (uint32_t)bin % Q8_BINS;
+}
+
+#endif

@@ -1,0 +1,250 @@
+#include "quant/observer.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/fpenv.h"
+
+#define BLOCK 4096 /* values per pass: they stay in the L1 cache between the passes */
+
+/* One channel, or the whole tensor. */
+typedef struct cell {
+  float min, max;                 /* of the finite values; min > max: none */
+  float batch_min, batch_max;     /* of the current call */
+  float average_min, average_max; /* over calls */
+  int64_t batches, count, nan_count, inf_count;
+  q8_histogram *histogram; /* or NULL */
+} cell;
+
+struct q8_observer {
+  q8_observer_config config;
+  q8_host host;
+  size_t cells; /* >= 1 */
+  cell *cell;
+  q8_histogram *histograms; /* [cells], or NULL */
+};
+
+q8_status q8_observer_new(const q8_observer_config *config, const q8_host *host, q8_observer **out,
+                          qint8_error *error) {
+  *out = NULL;
+  q8_observer *o = q8_calloc(host, 1, sizeof(*o));
+  if (!o)
+    return q8_fail_memory(error, "observer", sizeof(*o));
+  o->config = *config;
+  o->host = *host;
+  o->cells = config->channels ? config->channels : 1;
+  int with_histogram = config->kind == QINT8_OBSERVER_HISTOGRAM_MSE;
+  o->cell = q8_calloc(host, o->cells, sizeof(cell));
+  o->histograms = with_histogram ? q8_alloc(host, o->cells, sizeof(q8_histogram)) : NULL;
+  if (!o->cell || (with_histogram && !o->histograms)) {
+    q8_observer_free(o);
+    return q8_fail_memory(error, "observer", o->cells * (sizeof(cell) + sizeof(q8_histogram)));
+  }
+  for (size_t c = 0; c < o->cells; c++) {
+    o->cell[c].min = INFINITY;
+    o->cell[c].max = -INFINITY;
+    if (with_histogram) {
+      o->cell[c].histogram = &o->histograms[c];
+      q8_histogram_clear(&o->histograms[c]);
+    }
+  }
+  *out = o;
+  return QINT8_OK;
+}
+
+void q8_observer_free(q8_observer *observer) {
+  if (!observer)
+    return;
+  q8_host host = observer->host;
+  q8_free(&host, observer->histograms);
+  q8_free(&host, observer->cell);
+  q8_free(&host, observer);
+}
+
+q8_status q8_observer_copy(const q8_observer *observer, q8_observer **out, qint8_error *error) {
+  Q8_TRY(q8_observer_new(&observer->config, &observer->host, out, error));
+  q8_observer *copy = *out;
+  for (size_t c = 0; c < copy->cells; c++) {
+    q8_histogram *histogram = copy->cell[c].histogram;
+    copy->cell[c] = observer->cell[c];
+    copy->cell[c].histogram = histogram;
+    if (histogram)
+      *histogram = observer->histograms[c];
+  }
+  return QINT8_OK;
+}
+
+const q8_observer_config *q8_observer_config_of(const q8_observer *observer) {
+  return &observer->config;
+}
+
+#define CHUNK 64
+
+static int is_finite(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof(bits));
+  return (bits & 0x7f800000u) != 0x7f800000u;
+}
+
+/* Whether all are finite: whole chunks without branches, so that compilers vectorize the loop. */
+static int all_finite(const float *x, size_t n) {
+  size_t i = 0;
+  for (; i + CHUNK <= n; i += CHUNK) {
+    uint32_t bits[CHUNK];
+    int32_t bad = 0;
+    memcpy(bits, x + i, sizeof(bits));
+    for (int j = 0; j < CHUNK; j++)
+      bad |= (int32_t)(bits[j] & 0x7f800000u) > 0x7f7fffff;
+    if (bad)
+      return 0;
+  }
+  for (; i < n; i++)
+    if (!is_finite(x[i]))
+      return 0;
+  return 1;
+}
+
+/* Copies the finite values to `out` and counts the others; returns how many. */
+static size_t keep_finite(cell *c, const float *x, size_t n, float *out) {
+  size_t kept = 0;
+  for (size_t i = 0; i < n; i++) {
+    if (is_finite(x[i]))
+      out[kept++] = x[i];
+    else if (isnan(x[i]))
+      c->nan_count++;
+    else
+      c->inf_count++;
+  }
+  return kept;
+}
+
+static void widen(cell *c, float min, float max) {
+  c->batch_min = min < c->batch_min ? min : c->batch_min;
+  c->batch_max = max > c->batch_max ? max : c->batch_max;
+  c->min = (min < c->min ? min : c->min) + 0.0f; /* -0 becomes 0, whichever came first */
+  c->max = (max > c->max ? max : c->max) + 0.0f;
+}
+
+static void add_block(const q8_observer *o, cell *c, const float *x, size_t n) {
+  float finite[BLOCK], min, max;
+  if (!all_finite(x, n)) {
+    n = keep_finite(c, x, n, finite);
+    x = finite;
+  }
+  if (n == 0)
+    return;
+  o->config.minmax(n, x, &min, &max);
+  widen(c, min, max);
+  c->count += (int64_t)n;
+  if (c->histogram) {
+    if (min < c->histogram->min || max > c->histogram->max)
+      q8_histogram_widen(c->histogram, min, max);
+    q8_histogram_count(c->histogram, x, n);
+  }
+}
+
+static void add_run(const q8_observer *o, cell *c, const float *x, size_t n) {
+  for (size_t i = 0; i < n; i += BLOCK)
+    add_block(o, c, x + i, n - i < BLOCK ? n - i : BLOCK);
+}
+
+/* Short runs of a channel are gathered into blocks first. */
+static void add_channel(const q8_observer *o, cell *c, const float *x, size_t outer, size_t stride, size_t inner) {
+  float gathered[BLOCK];
+  size_t n = 0;
+  for (size_t i = 0; i < outer; i++) {
+    const float *run = x + i * stride;
+    if (inner > BLOCK / 8) {
+      add_run(o, c, run, inner);
+      continue;
+    }
+    if (n + inner > BLOCK) {
+      add_block(o, c, gathered, n);
+      n = 0;
+    }
+    memcpy(gathered + n, run, inner * sizeof(float));
+    n += inner;
+  }
+  if (n)
+    add_block(o, c, gathered, n);
+}
+
+static void average(cell *c, float weight) {
+  if (c->batch_min > c->batch_max)
+    return;
+  if (c->batches == 0) {
+    c->average_min = c->batch_min;
+    c->average_max = c->batch_max;
+  } else { /* double: the difference may exceed FLT_MAX */
+    c->average_min = (float)(c->average_min + weight * ((double)c->batch_min - c->average_min));
+    c->average_max = (float)(c->average_max + weight * ((double)c->batch_max - c->average_max));
+  }
+  c->batches++;
+}
+
+void q8_observer_observe(q8_observer *observer, const float *values, size_t outer, size_t channels, size_t inner) {
+  int per_tensor = observer->config.channels == 0;
+  q8_fpenv env = q8_fpenv_enter(); /* denormals count */
+  for (size_t c = 0; c < observer->cells; c++) {
+    cell *at = &observer->cell[c];
+    at->batch_min = INFINITY;
+    at->batch_max = -INFINITY;
+    if (per_tensor)
+      add_run(observer, at, values, outer * channels * inner);
+    else
+      add_channel(observer, at, values + c * inner, outer, channels * inner, inner);
+    average(at, observer->config.moving_average);
+  }
+  q8_fpenv_leave(env);
+}
+
+void q8_observer_merge(q8_observer *observer, const q8_observer *other) {
+  for (size_t c = 0; c < observer->cells; c++) {
+    cell *to = &observer->cell[c];
+    const cell *from = &other->cell[c];
+    to->nan_count += from->nan_count;
+    to->inf_count += from->inf_count;
+    to->count += from->count;
+    if (from->count == 0)
+      continue;
+    to->min = from->min < to->min ? from->min : to->min;
+    to->max = from->max > to->max ? from->max : to->max;
+    to->batch_min = from->average_min;
+    to->batch_max = from->average_max;
+    average(to, 0.5f);
+    if (to->histogram)
+      q8_histogram_add(to->histogram, from->histogram);
+  }
+}
+
+int64_t q8_observer_finite(const q8_observer *observer, size_t channel) {
+  return observer->cell[channel].count;
+}
+
+int64_t q8_observer_nonfinite(const q8_observer *observer, size_t channel) {
+  return observer->cell[channel].nan_count + observer->cell[channel].inf_count;
+}
+
+q8_status q8_observer_range(const q8_observer *observer, size_t channel, qint8_range *out, qint8_error *error) {
+  return q8_observer_range_through(observer, channel, NULL, NULL, out, error);
+}
+
+q8_status q8_observer_range_through(const q8_observer *observer, size_t channel, q8_unary_fn *f, const void *params,
+                                    qint8_range *out, qint8_error *error) {
+  const cell *c = &observer->cell[channel];
+  if (c->count == 0)
+    return q8_fail(error, QINT8_ERROR_DATA, "observer", "channel %zu saw no finite value (%lld NaN, %lld infinite)",
+                   channel, (long long)c->nan_count, (long long)c->inf_count);
+  out->min = out->low = c->min;
+  out->max = out->high = c->max;
+  out->count = c->count;
+  out->nan_count = c->nan_count;
+  out->inf_count = c->inf_count;
+  if (observer->config.kind == QINT8_OBSERVER_MOVING_AVERAGE) {
+    out->low = c->average_min;
+    out->high = c->average_max;
+  } else if (c->histogram) {
+    return q8_range_search(c->histogram, f, params, &observer->host, &out->low, &out->high, error);
+  }
+  return QINT8_OK;
+}

@@ -1,0 +1,53 @@
+/* observer.h - what is remembered of the values of a tensor, in constant memory, and the range chosen from it. */
+#ifndef Q8_QUANT_OBSERVER_H
+#define Q8_QUANT_OBSERVER_H
+
+#include "base/memory.h"
+#include "kernel.h"
+#include "quant/histogram.h"
+
+typedef struct q8_observer_config {
+  int32_t kind;         /* qint8_observer_kind */
+  size_t channels;      /* 0: one range for the tensor */
+  float moving_average; /* in (0, 1] */
+  q8_minmax_fn *minmax; /* of the caller's kernels */
+} q8_observer_config;
+
+typedef struct q8_observer q8_observer;
+
+q8_status q8_observer_new(const q8_observer_config *config, const q8_host *host, q8_observer **out,
+                          qint8_error *error);
+void q8_observer_free(q8_observer *observer);
+q8_status q8_observer_copy(const q8_observer *observer, q8_observer **out, qint8_error *error);
+
+const q8_observer_config *q8_observer_config_of(const q8_observer *observer);
+
+/* Values laid out [outer][channels][inner]; a per-tensor observer takes them all. One call is one batch of the moving
+ * average. */
+void q8_observer_observe(q8_observer *observer, const float *values, size_t outer, size_t channels, size_t inner);
+/* Both have the same kind and channels. A moving average continues with the other's averages, which depends on order:
+ * the public function refuses it. */
+void q8_observer_merge(q8_observer *observer, const q8_observer *other);
+
+/* How many values of a channel were finite and how many not. */
+int64_t q8_observer_finite(const q8_observer *observer, size_t channel);
+int64_t q8_observer_nonfinite(const q8_observer *observer, size_t channel);
+
+/* y = f(x) that follows the tensor: the error of quantizing x is measured in y. */
+typedef float q8_unary_fn(const void *params, float x);
+
+/* The range of a channel. DATA if it saw nothing finite, MEMORY for the workspace of the search. */
+q8_status q8_observer_range(const q8_observer *observer, size_t channel, qint8_range *out, qint8_error *error);
+/* The same, with the least E[(f(x) - f(quantized x))^2] if the observer has a histogram; f may be NULL. */
+q8_status q8_observer_range_through(const q8_observer *observer, size_t channel, q8_unary_fn *f, const void *params,
+                                    qint8_range *out, qint8_error *error);
+
+/* The range [*low, *high] with the least mean square error, by the measure described in range.c: both ends are edges of
+ * bins, or the smallest and largest value. The histogram is not empty. */
+q8_status q8_range_search(const q8_histogram *h, q8_unary_fn *f, const void *params, const q8_host *host, float *low,
+                          float *high, qint8_error *error);
+/* The summed square error of such a range, by the same measure. */
+q8_status q8_range_error(const q8_histogram *h, q8_unary_fn *f, const void *params, const q8_host *host, float low,
+                         float high, double *out, qint8_error *error);
+
+#endif

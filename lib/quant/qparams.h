@@ -1,0 +1,19 @@
+/* qparams.h - from a range of real values to scale and zero point. */
+#ifndef Q8_QUANT_QPARAMS_H
+#define Q8_QUANT_QPARAMS_H
+
+#include "base/status.h"
+
+/* Scales are never below this: a denormal scale would lose the bits that make x / scale exact. */
+#define Q8_MIN_SCALE 1.17549435e-38f
+
+/* Smallest and largest integer of U8, S8 or S32. */
+int64_t q8_qmin(int32_t dtype);
+int64_t q8_qmax(int32_t dtype);
+
+/* Affine parameters (U8 or S8) of [min, max], widened to include 0. Bounds are finite, min <= max. */
+qint8_qparams q8_qparams_affine(float min, float max, int32_t dtype);
+/* Symmetric s8 parameters of values up to |absmax|: scale = absmax / 127, zero point 0. */
+qint8_qparams q8_qparams_symmetric(float absmax);
+
+#endif
