@@ -9,7 +9,6 @@ Q8_INLINE void tile(size_t mr, size_t nr, size_t taps, size_t k, const void *con
     for (size_t p = 0; p < k; p++, b += nr)
       for (size_t i = 0; i < mr; i++) {
         int32_t v = ((const uint8_t *)a[i])[p];
-        Q8_UNROLL
         for (size_t j = 0; j < nr; j++)
           sum[i * nr + j] += v * b[j];
       }
@@ -21,12 +20,12 @@ static void gemm_4x16(size_t taps, size_t k, const void *const *a, size_t a_stri
   tile(4, 16, taps, k, a, a_stride, b, acc);
 }
 
-static void gemm_4x4(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc) {
-  tile(4, 4, taps, k, a, a_stride, b, acc);
+static void gemm_4x8(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc) {
+  tile(4, 8, taps, k, a, a_stride, b, acc);
 }
 
 const q8_gemm_kernel q8_scalar_gemm[] = {
     {"gemm_scalar_4x16", 0, 4, 16, 1, 1, 1, 0, -128, gemm_4x16},
-    {"gemm_scalar_4x4", 0, 4, 4, 1, 1, 1, 0, -128, gemm_4x4},
+    {"gemm_scalar_4x8", 0, 4, 8, 1, 1, 1, 0, -128, gemm_4x8},
     {0},
 };

@@ -9,7 +9,6 @@ Q8_INLINE void tile(size_t mr, size_t nr, size_t taps, size_t k, const void *con
     for (size_t p = 0; p < k; p++, b += nr)
       for (size_t i = 0; i < mr; i++) {
         float v = ((const float *)a[i])[p];
-        Q8_UNROLL
         for (size_t j = 0; j < nr; j++)
           sum[i * nr + j] += v * b[j];
       }
@@ -21,8 +20,8 @@ static void sgemm_4x16(size_t taps, size_t k, const void *const *a, size_t a_str
   tile(4, 16, taps, k, a, a_stride, b, acc);
 }
 
-static void sgemm_4x4(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b, float *acc) {
-  tile(4, 4, taps, k, a, a_stride, b, acc);
+static void sgemm_4x8(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b, float *acc) {
+  tile(4, 8, taps, k, a, a_stride, b, acc);
 }
 
 /* One output pixel: the row y is the accumulator. */
@@ -56,7 +55,7 @@ static void sbias(size_t rows, size_t n, const float *acc, size_t acc_stride, co
 
 const q8_sgemm_kernel q8_scalar_sgemm[] = {
     {"sgemm_scalar_4x16", 0, 4, 16, sgemm_4x16},
-    {"sgemm_scalar_4x4", 0, 4, 4, sgemm_4x4},
+    {"sgemm_scalar_4x8", 0, 4, 8, sgemm_4x8},
     {0},
 };
 const q8_sdwconv_kernel q8_scalar_sdwconv[] = {{"sdwconv_scalar", 0, sdwconv}, {0}};
