@@ -1,0 +1,68 @@
+/* quantize.c - float to uint8 and back, and the range of a float array. */
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#include "vec.h"
+#include <math.h>
+
+/* n <= 64 values. */
+Q8_INLINE __m512i quantize64(const float *x, size_t n, __m512 scale, const requant_bounds *r) {
+  __m512i t[4];
+  Q8_UNROLL
+  for (int i = 0; i < 4; i++)
+    t[i] = round_below(_mm512_div_ps(_mm512_maskz_loadu_ps(lanes16(n, 16 * i), x + 16 * i), scale), r);
+  return narrow_plain(t, r);
+}
+
+static void quantize(size_t n, const float *x, float scale, int32_t zero_point, uint8_t flip, uint8_t *y) {
+  const requant_bounds r = bounds_of(zero_point, 0, 255);
+  const __m512 divisor = _mm512_set1_ps(scale);
+  const __m512i flips = _mm512_set1_epi8((char)flip);
+  size_t i = 0;
+  for (; i + 64 <= n; i += 64)
+    _mm512_storeu_si512(y + i, _mm512_xor_si512(quantize64(x + i, 64, divisor, &r), flips));
+  if (i < n)
+    _mm512_mask_storeu_epi8(y + i, first64(n - i),
+                            _mm512_xor_si512(quantize64(x + i, n - i, divisor, &r), flips));
+}
+
+static void dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_point, uint8_t flip, float *y) {
+  const __m512 factor = _mm512_set1_ps(scale);
+  const __m512i zero = _mm512_set1_epi32(zero_point);
+  const __m128i flips = _mm_set1_epi8((char)flip);
+  for (size_t i = 0; i < n; i += 16) {
+    __mmask16 m = first16(n - i);
+    __m128i bytes = _mm_xor_si128(_mm_maskz_loadu_epi8(m, x + i), flips);
+    __m512i v = _mm512_sub_epi32(_mm512_cvtepu8_epi32(bytes), zero);
+    _mm512_mask_storeu_ps(y + i, m, _mm512_mul_ps(_mm512_cvtepi32_ps(v), factor));
+  }
+}
+
+/* min and max return their second operand when either is NaN: the running value, so that NaN is skipped. */
+static void minmax(size_t n, const float *x, float *min, float *max) {
+  __m512 low[4], high[4];
+  const __m512 inf = _mm512_set1_ps(INFINITY), minus_inf = _mm512_set1_ps(-INFINITY);
+  Q8_UNROLL
+  for (int u = 0; u < 4; u++)
+    low[u] = inf, high[u] = minus_inf;
+  size_t i = 0;
+  for (; i + 64 <= n; i += 64)
+    Q8_UNROLL
+  for (int u = 0; u < 4; u++) {
+    __m512 v = _mm512_loadu_ps(x + i + 16 * u);
+    low[u] = _mm512_min_ps(v, low[u]);
+    high[u] = _mm512_max_ps(v, high[u]);
+  }
+  for (; i < n; i += 16) {
+    __mmask16 m = first16(n - i);
+    low[0] = _mm512_min_ps(_mm512_mask_loadu_ps(inf, m, x + i), low[0]);
+    high[0] = _mm512_max_ps(_mm512_mask_loadu_ps(minus_inf, m, x + i), high[0]);
+  }
+  *min = _mm512_reduce_min_ps(_mm512_min_ps(_mm512_min_ps(low[0], low[1]), _mm512_min_ps(low[2], low[3])));
+  *max =
+      _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(high[0], high[1]), _mm512_max_ps(high[2], high[3])));
+}
+
+const q8_quantize_kernel q8_avx512vnni_quantize[] = {{"quantize_avx512vnni", Q8_NEEDS_AVX512, quantize}, {0}};
+const q8_dequantize_kernel q8_avx512vnni_dequantize[] = {
+    {"dequantize_avx512vnni", Q8_NEEDS_AVX512, dequantize}, {0}};
+const q8_minmax_kernel q8_avx512vnni_minmax[] = {{"minmax_avx512vnni", Q8_NEEDS_AVX512, minmax}, {0}};
+#endif

@@ -1,0 +1,106 @@
+/* sgemm.c - the fp32 families: GEMM tile, depthwise convolution, bias and clamp. */
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#include "vec.h"
+
+/* mr and nv are constants in every caller. */
+Q8_INLINE void tile(int mr, int nv, size_t taps, size_t k, const void *const *a, size_t a_stride,
+                    const float *b, float *c) {
+  __m512 acc[14][3];
+  Q8_UNROLL
+  for (int i = 0; i < mr; i++)
+    Q8_UNROLL
+  for (int v = 0; v < nv; v++)
+    acc[i][v] = _mm512_setzero_ps();
+  for (size_t t = 0; t < taps; t++, a += a_stride) {
+    const float *rows[14];
+    Q8_UNROLL
+    for (int i = 0; i < mr; i++)
+      rows[i] = a[i];
+    for (size_t at = 0; at < k; at++, b += nv * 16) {
+      __m512 w[3];
+      Q8_UNROLL
+      for (int v = 0; v < nv; v++)
+        w[v] = _mm512_loadu_ps(b + v * 16);
+      Q8_UNROLL
+      for (int i = 0; i < mr; i++) {
+        __m512 x = _mm512_set1_ps(rows[i][at]);
+        Q8_UNROLL
+        for (int v = 0; v < nv; v++)
+          acc[i][v] = _mm512_fmadd_ps(x, w[v], acc[i][v]);
+      }
+    }
+  }
+  Q8_UNROLL
+  for (int i = 0; i < mr; i++)
+    Q8_UNROLL
+  for (int v = 0; v < nv; v++)
+    _mm512_storeu_ps(c + (i * nv + v) * 16, acc[i][v]);
+}
+
+#define TILE(mr, nr)                                                                                         \
+  static void sgemm_##mr##x##nr(size_t taps, size_t k, const void *const *a, size_t a_stride,                \
+                                const float *b, float *acc) {                                                \
+    tile(mr, nr / 16, taps, k, a, a_stride, b, acc);                                                         \
+  }
+TILE(8, 48)
+TILE(12, 32)
+TILE(14, 16)
+
+enum { PIXELS = 4 };
+
+/* 16 channels of `pixels` outputs that lie `step` columns apart; `pixels` is a constant in every caller. */
+Q8_INLINE void pixels16(int pixels, const q8_dwconv_shape *shape, const float *w, const float *bias,
+                        __mmask16 m, size_t c, __m512 lo, __m512 hi, const float *const *cols, float *y,
+                        size_t y_stride) {
+  __m512 acc[PIXELS];
+  Q8_UNROLL
+  for (int x = 0; x < pixels; x++)
+    acc[x] = _mm512_maskz_loadu_ps(m, bias + c);
+  for (size_t i = 0; i < shape->r; i++)
+    for (size_t j = 0; j < shape->s; j++, w += shape->channels) {
+      const float *const *col = cols + j * shape->col_dilation * shape->r + i;
+      __m512 tap = _mm512_maskz_loadu_ps(m, w + c);
+      Q8_UNROLL
+      for (int x = 0; x < pixels; x++)
+        acc[x] =
+            _mm512_fmadd_ps(_mm512_maskz_loadu_ps(m, col[x * shape->col_step * shape->r] + c), tap, acc[x]);
+    }
+  Q8_UNROLL
+  for (int x = 0; x < pixels; x++)
+    _mm512_mask_storeu_ps(y + x * y_stride + c, m, clamp_ps(acc[x], lo, hi));
+}
+
+static void sdwconv(const q8_dwconv_shape *shape, const float *w, const float *bias, float lo, float hi,
+                    const float *const *cols, float *y, size_t y_stride) {
+  const __m512 low = _mm512_set1_ps(lo), high = _mm512_set1_ps(hi);
+  const size_t step = shape->col_step * shape->r;
+  for (size_t x = 0; x < shape->q;) {
+    int n = shape->q - x >= PIXELS ? PIXELS : 1;
+    for (size_t c = 0; c < shape->channels; c += 16) {
+      __mmask16 m = first16(shape->channels - c);
+      if (n == PIXELS)
+        pixels16(PIXELS, shape, w, bias, m, c, low, high, cols, y, y_stride);
+      else
+        pixels16(1, shape, w, bias, m, c, low, high, cols, y, y_stride);
+    }
+    x += n, cols += n * step, y += n * y_stride;
+  }
+}
+
+static void sbias(size_t rows, size_t n, const float *acc, size_t acc_stride, const float *bias, float lo,
+                  float hi, float *y, size_t y_stride) {
+  const __m512 low = _mm512_set1_ps(lo), high = _mm512_set1_ps(hi);
+  for (size_t i = 0; i < rows; i++, acc += acc_stride, y += y_stride)
+    for (size_t c = 0; c < n; c += 16) {
+      __mmask16 m = first16(n - c);
+      __m512 v = _mm512_add_ps(_mm512_maskz_loadu_ps(m, acc + c), _mm512_loadu_ps(bias + c));
+      _mm512_mask_storeu_ps(y + c, m, clamp_ps(v, low, high));
+    }
+}
+
+#define ROW(mr, nr)                                                                                          \
+  { "sgemm_avx512vnni_" #mr "x" #nr, Q8_NEEDS_AVX512, mr, nr, sgemm_##mr##x##nr }
+const q8_sgemm_kernel q8_avx512vnni_sgemm[] = {ROW(8, 48), ROW(12, 32), ROW(14, 16), {0}};
+const q8_sdwconv_kernel q8_avx512vnni_sdwconv[] = {{"sdwconv_avx512vnni", Q8_NEEDS_AVX512, sdwconv}, {0}};
+const q8_sbias_kernel q8_avx512vnni_sbias[] = {{"sbias_avx512vnni", Q8_NEEDS_AVX512, sbias}, {0}};
+#endif

@@ -1,0 +1,96 @@
+/* transpose.c - matrices of 1-byte and 4-byte elements, in blocks of 16 x 16; edges by masks. */
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#include "vec.h"
+
+/* Row `i` of a block of `rows` rows; rows beyond it are not touched and read as zero. */
+Q8_INLINE __m128i row8(const uint8_t *x, size_t x_stride, size_t i, size_t rows, __mmask16 cols) {
+  return i < rows ? _mm_maskz_loadu_epi8(cols, x + i * x_stride) : _mm_setzero_si128();
+}
+
+/* At most 16 x 16. Lane l of register i holds row 4 l + i, so that interleaving gives, in lane l, four rows
+ * of every column as one element; gathering the four elements of a column from the lanes completes it. */
+Q8_INLINE void block8(size_t rows, size_t cols, const uint8_t *x, size_t x_stride, uint8_t *y,
+                      size_t y_stride) {
+  const __mmask16 m = first16(cols), out = first16(rows);
+  __m512i row[4], quad[4];
+  Q8_UNROLL
+  for (size_t i = 0; i < 4; i++)
+    row[i] = join4(row8(x, x_stride, i, rows, m), row8(x, x_stride, i + 4, rows, m),
+                   row8(x, x_stride, i + 8, rows, m), row8(x, x_stride, i + 12, rows, m));
+  interleave4(row, quad);
+  Q8_UNROLL
+  for (size_t v = 0; v < 4; v++) {
+    __m512i t = _mm512_permutexvar_epi32(quad_index(), quad[v]);
+    const __m128i column[4] = {_mm512_castsi512_si128(t), _mm512_extracti32x4_epi32(t, 1),
+                               _mm512_extracti32x4_epi32(t, 2), _mm512_extracti32x4_epi32(t, 3)};
+    Q8_UNROLL
+    for (size_t e = 0; e < 4; e++)
+      if (4 * v + e < cols)
+        _mm_mask_storeu_epi8(y + (4 * v + e) * y_stride, out, column[e]);
+  }
+}
+
+static void transpose8(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
+  const uint8_t *from = x;
+  uint8_t *to = y;
+  for (size_t c = 0; c < cols; c += 16)
+    for (size_t i = 0; i < rows; i += 16) {
+      const uint8_t *block = from + i * x_stride + c;
+      uint8_t *out = to + c * y_stride + i;
+      if (rows - i >= 16 && cols - c >= 16)
+        block8(16, 16, block, x_stride, out, y_stride);
+      else
+        block8(rows - i < 16 ? rows - i : 16, cols - c < 16 ? cols - c : 16, block, x_stride, out, y_stride);
+    }
+}
+
+/* At most 16 x 16: a 4 x 4 transpose within every 128-bit lane of four rows, then one of the lanes. */
+Q8_INLINE void block32(size_t rows, size_t cols, const uint32_t *x, size_t x_stride, uint32_t *y,
+                       size_t y_stride) {
+  const __mmask16 m = first16(cols), out = first16(rows);
+  __m512i z[4][4]; /* z[e][g]: rows 4 g .. 4 g + 3 of columns e, 4 + e, 8 + e, 12 + e, one column a lane */
+  Q8_UNROLL
+  for (size_t g = 0; g < 4; g++) {
+    __m512i r[4];
+    Q8_UNROLL
+    for (size_t i = 0; i < 4; i++)
+      r[i] =
+          4 * g + i < rows ? _mm512_maskz_loadu_epi32(m, x + (4 * g + i) * x_stride) : _mm512_setzero_si512();
+    __m512i lo01 = _mm512_unpacklo_epi32(r[0], r[1]), hi01 = _mm512_unpackhi_epi32(r[0], r[1]);
+    __m512i lo23 = _mm512_unpacklo_epi32(r[2], r[3]), hi23 = _mm512_unpackhi_epi32(r[2], r[3]);
+    z[0][g] = _mm512_unpacklo_epi64(lo01, lo23);
+    z[1][g] = _mm512_unpackhi_epi64(lo01, lo23);
+    z[2][g] = _mm512_unpacklo_epi64(hi01, hi23);
+    z[3][g] = _mm512_unpackhi_epi64(hi01, hi23);
+  }
+  Q8_UNROLL
+  for (size_t e = 0; e < 4; e++) {
+    transpose4_lanes(z[e]);
+    Q8_UNROLL
+    for (size_t l = 0; l < 4; l++)
+      if (4 * l + e < cols)
+        _mm512_mask_storeu_epi32(y + (4 * l + e) * y_stride, out, z[e][l]);
+  }
+}
+
+static void transpose32(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
+  const uint32_t *from = x;
+  uint32_t *to = y;
+  for (size_t c = 0; c < cols; c += 16)
+    for (size_t i = 0; i < rows; i += 16) {
+      const uint32_t *block = from + i * x_stride + c;
+      uint32_t *out = to + c * y_stride + i;
+      if (rows - i >= 16 && cols - c >= 16)
+        block32(16, 16, block, x_stride, out, y_stride);
+      else
+        block32(rows - i < 16 ? rows - i : 16, cols - c < 16 ? cols - c : 16, block, x_stride, out, y_stride);
+    }
+}
+
+const q8_transpose_kernel q8_avx512vnni_transpose8[] = {
+    {"transpose8_avx512vnni", Q8_NEEDS_AVX512, transpose8}, {0}};
+const q8_transpose_kernel q8_avx512vnni_transpose32[] = {
+    {"transpose32_avx512vnni", Q8_NEEDS_AVX512, transpose32},
+    {0},
+};
+#endif

@@ -1,0 +1,136 @@
+/* vec.h - what the AVX512-VNNI kernels share: masks for tails, requantization of 64 lanes, a 256-entry table.
+ *
+ * Two orders of 64 values in four zmm registers occur:
+ *   plain: register i holds values 16 i .. 16 i + 15;
+ *   quad:  register v, 128-bit lane l, element e holds value 16 l + 4 v + e. Interleaving four rows of bytes
+ * by unpacks gives this order and the saturating packs undo it, so it costs no permutation at either end.
+ */
+#ifndef Q8_AVX512VNNI_VEC_H
+#define Q8_AVX512VNNI_VEC_H
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernel.h"
+
+/* The rows of the families, collected in isa.c. */
+extern const q8_gemm_kernel q8_avx512vnni_gemm[];
+extern const q8_dwconv_kernel q8_avx512vnni_dwconv[];
+extern const q8_requant_kernel q8_avx512vnni_requant[];
+extern const q8_dequant_acc_kernel q8_avx512vnni_dequant_acc[];
+extern const q8_quantize_kernel q8_avx512vnni_quantize[];
+extern const q8_dequantize_kernel q8_avx512vnni_dequantize[];
+extern const q8_minmax_kernel q8_avx512vnni_minmax[];
+extern const q8_table_kernel q8_avx512vnni_table[];
+extern const q8_binary_kernel q8_avx512vnni_add[], q8_avx512vnni_mul[];
+extern const q8_max_rows_kernel q8_avx512vnni_max_rows[];
+extern const q8_sum_rows_kernel q8_avx512vnni_sum_rows[];
+extern const q8_transpose_kernel q8_avx512vnni_transpose8[], q8_avx512vnni_transpose32[];
+extern const q8_sgemm_kernel q8_avx512vnni_sgemm[];
+extern const q8_sdwconv_kernel q8_avx512vnni_sdwconv[];
+extern const q8_sbias_kernel q8_avx512vnni_sbias[];
+
+#define Q8_NEEDS_AVX512 (Q8_CPU_AVX2 | Q8_CPU_AVX512)
+#define Q8_NEEDS_AVX512VNNI (Q8_NEEDS_AVX512 | Q8_CPU_AVX512VNNI)
+
+/* The first `n` of 64 bytes; n above 64 means all. */
+Q8_INLINE __mmask64 first64(size_t n) {
+  return n >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << n) - 1;
+}
+Q8_INLINE __mmask16 first16(size_t n) {
+  return n >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1);
+}
+/* The mask of the 16 lanes that begin at lane `from` of `n`. */
+Q8_INLINE __mmask16 lanes16(size_t n, size_t from) {
+  return n <= from ? 0 : first16(n - from);
+}
+
+typedef struct {
+  __m512 top;         /* hi - zero_point */
+  __m512i zero_point; /* 16 bit */
+  __m512i lo;         /* bytes */
+} requant_bounds;
+
+Q8_INLINE requant_bounds bounds_of(int32_t zero_point, int32_t lo, int32_t hi) {
+  requant_bounds r;
+  r.top = _mm512_set1_ps((float)(hi - zero_point));
+  r.zero_point = _mm512_set1_epi16((int16_t)zero_point);
+  r.lo = _mm512_set1_epi8((char)lo);
+  return r;
+}
+
+/* Rounds to nearest even, at most hi. Only the upper bound needs a clamp: a float below the range of int32 or
+ * a NaN (which min passes on from its second operand) converts to INT32_MIN, and the saturating packs of
+ * `narrow` take that to the smallest byte, as they do every value below lo. */
+Q8_INLINE __m512i round_below(__m512 v, const requant_bounds *r) {
+  return _mm512_cvtps_epi32(_mm512_min_ps(r->top, v));
+}
+
+/* Four registers of rounded values in quad order to 64 bytes in value order, zero point added, at least lo.
+ * Clamping after rounding equals clamping before it: both bounds are whole numbers. */
+Q8_INLINE __m512i narrow_quad(const __m512i t[4], const requant_bounds *r) {
+  __m512i a = _mm512_adds_epi16(_mm512_packs_epi32(t[0], t[1]), r->zero_point);
+  __m512i b = _mm512_adds_epi16(_mm512_packs_epi32(t[2], t[3]), r->zero_point);
+  return _mm512_max_epu8(_mm512_packus_epi16(a, b), r->lo);
+}
+
+/* Dword l * 4 + i goes to i * 4 + l. */
+Q8_INLINE __m512i quad_index(void) {
+  return _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+}
+Q8_INLINE __m512i narrow_plain(const __m512i t[4], const requant_bounds *r) {
+  return _mm512_permutexvar_epi32(quad_index(), narrow_quad(t, r));
+}
+
+/* Table look-up of 64 bytes without vpermi2b: look up the 16-bit word that holds the entry, then take its
+ * byte. */
+Q8_INLINE __m512i lookup_words(__m512i index, const __m512i t[4]) {
+  __m512i word = _mm512_srli_epi16(index, 1);
+  __mmask32 upper = _mm512_test_epi16_mask(index, _mm512_set1_epi16(128));
+  __m512i low = _mm512_permutex2var_epi16(t[0], word, t[1]);
+  __m512i entry = _mm512_mask_blend_epi16(upper, low, _mm512_permutex2var_epi16(t[2], word, t[3]));
+  __m512i shift = _mm512_slli_epi16(_mm512_and_si512(index, _mm512_set1_epi16(1)), 3);
+  return _mm512_srlv_epi16(entry, shift);
+}
+Q8_INLINE __m512i lookup(__m512i x, const uint8_t *table) {
+  const __m512i t[4] = {_mm512_loadu_si512(table), _mm512_loadu_si512(table + 64),
+                        _mm512_loadu_si512(table + 128), _mm512_loadu_si512(table + 192)};
+  const __m512i byte = _mm512_set1_epi16(255);
+  __m512i even = lookup_words(_mm512_and_si512(x, byte), t);
+  __m512i odd = lookup_words(_mm512_srli_epi16(x, 8), t);
+  return _mm512_mask_blend_epi8(0xaaaaaaaaaaaaaaaaull, even, _mm512_slli_epi16(odd, 8));
+}
+
+/* Four rows of 64 bytes to quads: register v, in quad order, holds the four rows' bytes of a value side by
+ * side. */
+Q8_INLINE void interleave4(const __m512i row[4], __m512i quad[4]) {
+  __m512i lo01 = _mm512_unpacklo_epi8(row[0], row[1]), hi01 = _mm512_unpackhi_epi8(row[0], row[1]);
+  __m512i lo23 = _mm512_unpacklo_epi8(row[2], row[3]), hi23 = _mm512_unpackhi_epi8(row[2], row[3]);
+  quad[0] = _mm512_unpacklo_epi16(lo01, lo23);
+  quad[1] = _mm512_unpackhi_epi16(lo01, lo23);
+  quad[2] = _mm512_unpacklo_epi16(hi01, hi23);
+  quad[3] = _mm512_unpackhi_epi16(hi01, hi23);
+}
+
+/* Register i, lane l to register l, lane i: quad order to plain order and back. */
+Q8_INLINE void transpose4_lanes(__m512i z[4]) {
+  __m512i lo01 = _mm512_shuffle_i32x4(z[0], z[1], 0x44), hi01 = _mm512_shuffle_i32x4(z[0], z[1], 0xee);
+  __m512i lo23 = _mm512_shuffle_i32x4(z[2], z[3], 0x44), hi23 = _mm512_shuffle_i32x4(z[2], z[3], 0xee);
+  z[0] = _mm512_shuffle_i32x4(lo01, lo23, 0x88);
+  z[1] = _mm512_shuffle_i32x4(lo01, lo23, 0xdd);
+  z[2] = _mm512_shuffle_i32x4(hi01, hi23, 0x88);
+  z[3] = _mm512_shuffle_i32x4(hi01, hi23, 0xdd);
+}
+
+/* The clamp of float results: NaN, the second operand, passes through. */
+Q8_INLINE __m512 clamp_ps(__m512 v, __m512 lo, __m512 hi) {
+  return _mm512_min_ps(hi, _mm512_max_ps(lo, v));
+}
+
+/* Four 128-bit values, one a lane. */
+Q8_INLINE __m512i join4(__m128i a, __m128i b, __m128i c, __m128i d) {
+  __m512i z = _mm512_inserti32x4(_mm512_castsi128_si512(a), b, 1);
+  return _mm512_inserti32x4(_mm512_inserti32x4(z, c, 2), d, 3);
+}
+
+#endif
