@@ -1,0 +1,64 @@
+/* Floats to bytes, bytes to floats, smallest and largest. */
+#include <math.h>
+
+#include "neon.h"
+
+#if defined(__aarch64__)
+
+static void quantize(size_t n, const float *x, float scale, int32_t zero_point, uint8_t flip, uint8_t *y) {
+  neon_round round = neon_round_init(zero_point, 0, 255);
+  float32x4_t divisor = vdupq_n_f32(scale);
+  uint8x8_t flips = vdup_n_u8(flip);
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    float32x4_t v0 = vdivq_f32(vld1q_f32(x + i), divisor), v1 = vdivq_f32(vld1q_f32(x + i + 4), divisor);
+    vst1_u8(y + i, veor_u8(neon_round_to_u8(v0, v1, round), flips));
+  }
+  if (i < n) {
+    float part[8] = {0};
+    memcpy(part, x + i, (n - i) * sizeof *part);
+    float32x4_t v0 = vdivq_f32(vld1q_f32(part), divisor), v1 = vdivq_f32(vld1q_f32(part + 4), divisor);
+    neon_store_part(y + i, veor_u8(neon_round_to_u8(v0, v1, round), flips), n - i);
+  }
+}
+
+const q8_quantize_kernel q8_neon_quantize[] = {{"quantize_neon", Q8_CPU_NEON, quantize}, {0}};
+
+static void dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_point, uint8_t flip, float *y) {
+  int32x4_t zero = vdupq_n_s32(zero_point);
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    float32x4_t v0, v1;
+    neon_bytes_to_f32(veor_u8(vld1_u8(x + i), vdup_n_u8(flip)), zero, &v0, &v1);
+    vst1q_f32(y + i, vmulq_n_f32(v0, scale));
+    vst1q_f32(y + i + 4, vmulq_n_f32(v1, scale));
+  }
+  for (; i < n; i++)
+    y[i] = (float)((x[i] ^ flip) - zero_point) * scale;
+}
+
+const q8_dequantize_kernel q8_neon_dequantize[] = {{"dequantize_neon", Q8_CPU_NEON, dequantize}, {0}};
+
+/* minnm and maxnm skip NaN. */
+static void minmax(size_t n, const float *x, float *min, float *max) {
+  float32x4_t lo0 = vdupq_n_f32(INFINITY), lo1 = lo0, hi0 = vdupq_n_f32(-INFINITY), hi1 = hi0;
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    float32x4_t v0 = vld1q_f32(x + i), v1 = vld1q_f32(x + i + 4);
+    lo0 = vminnmq_f32(lo0, v0);
+    lo1 = vminnmq_f32(lo1, v1);
+    hi0 = vmaxnmq_f32(hi0, v0);
+    hi1 = vmaxnmq_f32(hi1, v1);
+  }
+  float lo = vminnmvq_f32(vminnmq_f32(lo0, lo1)), hi = vmaxnmvq_f32(vmaxnmq_f32(hi0, hi1));
+  for (; i < n; i++) {
+    lo = x[i] < lo ? x[i] : lo;
+    hi = x[i] > hi ? x[i] : hi;
+  }
+  *min = lo;
+  *max = hi;
+}
+
+const q8_minmax_kernel q8_neon_minmax[] = {{"minmax_neon", Q8_CPU_NEON, minmax}, {0}};
+
+#endif
