@@ -1,0 +1,252 @@
+/* import.c - ModelProto and GraphProto, in the order that lets names be known before they are used. */
+#include "onnx/import.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "onnx/importer.h"
+
+q8_status q8_bad_wire(qint8_error *error, const char *where, const char *what) {
+  return q8_fail(error, QINT8_ERROR_FORMAT, where, "%s is truncated or malformed", what);
+}
+
+q8_status q8_import_string(q8_importer *importer, const q8_field *field, const char *where, const char **out,
+                           qint8_error *error) {
+  size_t size = q8_reader_size(&field->bytes);
+  if (field->type != Q8_WIRE_BYTES || (size && memchr(field->bytes.at, 0, size)))
+    return q8_fail(error, QINT8_ERROR_FORMAT, where, "a name is not a string");
+  *out = q8_pool_string(&importer->pool, (const char *)field->bytes.at, size);
+  return *out ? QINT8_OK : q8_fail_memory(error, where, size);
+}
+
+q8_status q8_import_reference(q8_importer *importer, const char *name, q8_id *out, qint8_error *error) {
+  *out = q8_graph_find(importer->graph, name);
+  if (*out != Q8_NONE)
+    return QINT8_OK;
+  return q8_graph_add_tensor(importer->graph, name, QINT8_DTYPE_NONE, NULL, NULL, out, error);
+}
+
+q8_status q8_import_define(q8_importer *importer, const char *name, const q8_raw_tensor *value, qint8_error *error) {
+  q8_id id;
+  Q8_TRY(q8_import_reference(importer, name, &id, error));
+  q8_tensor *tensor = &importer->graph->tensors[id];
+  if (tensor->data)
+    return q8_fail(error, QINT8_ERROR_FORMAT, name, "two constants have this name");
+  tensor->dtype = value->dtype;
+  tensor->shape = value->shape;
+  tensor->data = value->data;
+  memset(tensor->dim_name, 0, sizeof tensor->dim_name);
+  return QINT8_OK;
+}
+
+q8_status q8_import_fresh(q8_importer *importer, const char *base, q8_id *out, qint8_error *error) {
+  const char *name = q8_graph_fresh_name(importer->graph, base);
+  if (!name)
+    return q8_fail_memory(error, base, strlen(base));
+  return q8_graph_add_tensor(importer->graph, name, QINT8_DTYPE_NONE, NULL, NULL, out, error);
+}
+
+/* ---- The model ---- */
+
+typedef struct model_head {
+  int has_graph, has_opset;
+  int64_t ir_version;
+} model_head;
+
+static q8_status read_opset(q8_importer *importer, q8_reader bytes, model_head *head, qint8_error *error) {
+  const char *domain = "";
+  uint64_t version = 0;
+  q8_field field;
+  q8_wire_result result;
+  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
+    if (field.number == Q8_OPSET_DOMAIN)
+      Q8_TRY(q8_import_string(importer, &field, "opset_import", &domain, error));
+    else if (field.number == Q8_OPSET_VERSION)
+      version = field.value;
+  }
+  if (result == Q8_WIRE_BAD)
+    return q8_bad_wire(error, "opset_import", "opset");
+  if (*domain && strcmp(domain, "ai.onnx")) /* matters only if a node uses the domain */
+    return QINT8_OK;
+  if (version < Q8_OPSET_MIN || version > Q8_OPSET_MAX)
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, "opset_import", "opset %" PRIu64 ", supported are %d to %d", version,
+                   Q8_OPSET_MIN, Q8_OPSET_MAX);
+  head->has_opset = 1;
+  importer->graph->opset = (int64_t)version;
+  return QINT8_OK;
+}
+
+/* 0 if memory is refused. */
+static int split_lines(q8_onnx_quant *quant, char *text) {
+  for (char *line = text; line && *line;) {
+    char *end = strchr(line, '\n');
+    if (end)
+      *end++ = 0;
+    if (!q8_grow(&quant->pool.host, (void **)&quant->float_nodes, &quant->float_capacity, quant->float_count + 1,
+                 sizeof *quant->float_nodes, quant->float_count))
+      return 0;
+    quant->float_nodes[quant->float_count++] = line;
+    line = end;
+  }
+  return 1;
+}
+
+static q8_status read_metadata(q8_importer *importer, q8_reader bytes, qint8_error *error) {
+  const char *key = "", *value = "";
+  q8_field field;
+  q8_wire_result result;
+  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
+    if (field.number != Q8_ENTRY_KEY && field.number != Q8_ENTRY_VALUE)
+      continue;
+    if (q8_reader_size(&field.bytes) && memchr(field.bytes.at, 0, q8_reader_size(&field.bytes)))
+      return QINT8_OK; /* not ours */
+    Q8_TRY(q8_import_string(importer, &field, "metadata", field.number == Q8_ENTRY_KEY ? &key : &value, error));
+  }
+  if (result == Q8_WIRE_BAD)
+    return q8_bad_wire(error, "metadata", "entry");
+  q8_onnx_quant *quant = importer->quant;
+  if (!strcmp(key, "qint8.config")) {
+    for (int32_t c = QINT8_CONFIG_FP32; c <= QINT8_CONFIG_QAT; c++)
+      if (!strcmp(value, qint8_config_name((qint8_config)c)))
+        quant->config = c;
+  } else if (!strcmp(key, "qint8.float_nodes")) {
+    char *copy = q8_pool_string(&quant->pool, value, strlen(value));
+    if (!copy || !split_lines(quant, copy))
+      return q8_fail_memory(error, "metadata", strlen(value));
+  }
+  return QINT8_OK;
+}
+
+static q8_status read_model(q8_importer *importer, q8_reader bytes, qint8_error *error) {
+  model_head head = {0};
+  q8_field field;
+  q8_wire_result result;
+  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
+    if (field.number == Q8_MODEL_IR_VERSION && field.type == Q8_WIRE_VARINT) {
+      head.ir_version = (int64_t)field.value;
+    } else if (field.number == Q8_MODEL_GRAPH && field.type == Q8_WIRE_BYTES) {
+      if (head.has_graph)
+        return q8_fail(error, QINT8_ERROR_FORMAT, "model", "the file has two graphs");
+      head.has_graph = 1;
+      importer->graph_bytes = field.bytes;
+    } else if (field.number == Q8_MODEL_OPSET) {
+      Q8_TRY(read_opset(importer, field.bytes, &head, error));
+    } else if (field.number == Q8_MODEL_METADATA) {
+      Q8_TRY(read_metadata(importer, field.bytes, error));
+    }
+  }
+  if (result == Q8_WIRE_BAD)
+    return q8_bad_wire(error, "model", "the file");
+  if (!head.has_graph)
+    return q8_fail(error, QINT8_ERROR_FORMAT, "model", "the file has no graph: is it an ONNX model?");
+  if (head.ir_version < 3)
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, "model", "IR version %" PRId64 ", expected 3 or later",
+                   head.ir_version);
+  if (!head.has_opset)
+    return q8_fail(error, QINT8_ERROR_FORMAT, "opset_import", "the file does not say its opset");
+  return QINT8_OK;
+}
+
+/* ---- The graph ---- */
+
+static q8_status read_initializers(q8_importer *importer, qint8_error *error) {
+  q8_reader bytes = importer->graph_bytes;
+  q8_field field;
+  q8_wire_result result;
+  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
+    if (field.number == Q8_GRAPH_SPARSE)
+      return q8_fail(error, QINT8_ERROR_UNSUPPORTED, "graph", "sparse initializers");
+    if (field.number != Q8_GRAPH_INITIALIZER)
+      continue;
+    q8_raw_tensor tensor;
+    Q8_TRY(q8_import_tensor(importer, field.bytes, "initializer", &tensor, error));
+    if (!*tensor.name)
+      return q8_fail(error, QINT8_ERROR_FORMAT, "graph", "an initializer has no name");
+    Q8_TRY(q8_import_define(importer, tensor.name, &tensor, error));
+  }
+  return result == Q8_WIRE_BAD ? q8_bad_wire(error, "graph", "the graph") : QINT8_OK;
+}
+
+static q8_status read_values(q8_importer *importer, uint32_t number, q8_value_kind kind, qint8_error *error) {
+  q8_reader bytes = importer->graph_bytes;
+  q8_field field;
+  while (q8_wire_next(&bytes, &field) == Q8_WIRE_FIELD)
+    if (field.number == number)
+      Q8_TRY(q8_import_value(importer, field.bytes, kind, error));
+  return QINT8_OK;
+}
+
+static q8_status read_graph(q8_importer *importer, qint8_error *error) {
+  q8_graph *graph = importer->graph;
+  Q8_TRY(read_initializers(importer, error));
+  Q8_TRY(read_values(importer, Q8_GRAPH_INPUT, Q8_VALUE_INPUT, error));
+  Q8_TRY(q8_import_nodes(importer, error));
+  Q8_TRY(read_values(importer, Q8_GRAPH_OUTPUT, Q8_VALUE_OUTPUT, error));
+  if (importer->output_count == 0)
+    return q8_fail(error, QINT8_ERROR_FORMAT, "graph", "the graph has no outputs");
+  Q8_TRY(read_values(importer, Q8_GRAPH_VALUE_INFO, Q8_VALUE_INFO, error));
+  Q8_TRY(q8_import_qdq(importer, error));
+  Q8_TRY(q8_import_ops(importer, error));
+  Q8_TRY(q8_graph_set_inputs(graph, importer->inputs, importer->input_count, error));
+  Q8_TRY(q8_graph_set_outputs(graph, importer->outputs, importer->output_count, error));
+  return q8_graph_freeze(graph, error);
+}
+
+static void finish(q8_importer *importer) {
+  q8_free(&importer->host, importer->nodes);
+  q8_free(&importer->host, importer->inputs);
+  q8_free(&importer->host, importer->outputs);
+  q8_pool_destroy(&importer->pool);
+}
+
+static q8_status create_quant(const q8_host *host, q8_onnx_quant **out, qint8_error *error) {
+  *out = q8_calloc(host, 1, sizeof **out);
+  if (!*out)
+    return q8_fail_memory(error, "model", sizeof **out);
+  q8_pool_init(&(*out)->pool, host);
+  (*out)->config = -1;
+  return QINT8_OK;
+}
+
+q8_status q8_onnx_import(const void *bytes, size_t size, const q8_host *host, q8_graph **graph, q8_onnx_quant **quant,
+                         qint8_error *error) {
+  *graph = NULL;
+  if (quant)
+    *quant = NULL;
+  if (size == 0)
+    return q8_fail(error, QINT8_ERROR_FORMAT, "model", "the file is empty");
+  if (size > INT32_MAX)
+    return q8_fail(error, QINT8_ERROR_LIMIT, "model", "the file has %zu bytes, the format allows 2^31 - 1", size);
+  q8_importer importer = {.host = *host};
+  q8_pool_init(&importer.pool, host);
+  q8_status status = q8_graph_create(host, &importer.graph, error);
+  if (status == QINT8_OK)
+    status = create_quant(host, &importer.quant, error);
+  if (status == QINT8_OK)
+    status = read_model(&importer, q8_reader_make(bytes, size), error);
+  if (status == QINT8_OK)
+    status = read_graph(&importer, error);
+  finish(&importer);
+  if (status != QINT8_OK) {
+    q8_graph_destroy(importer.graph);
+    q8_onnx_quant_destroy(importer.quant);
+    return status;
+  }
+  *graph = importer.graph;
+  if (quant && (importer.quant->entry_count || importer.quant->dynamic_count))
+    *quant = importer.quant;
+  else
+    q8_onnx_quant_destroy(importer.quant);
+  return QINT8_OK;
+}
+
+void q8_onnx_quant_destroy(q8_onnx_quant *quant) {
+  if (!quant)
+    return;
+  q8_host host = quant->pool.host;
+  q8_free(&host, quant->entries);
+  q8_free(&host, quant->dynamic);
+  q8_free(&host, quant->float_nodes);
+  q8_pool_destroy(&quant->pool);
+  q8_free(&host, quant);
+}

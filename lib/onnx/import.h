@@ -1,0 +1,23 @@
+/* import.h - an ONNX file as a float graph plus what its QuantizeLinear / DequantizeLinear pairs said. */
+#ifndef Q8_ONNX_IMPORT_H
+#define Q8_ONNX_IMPORT_H
+
+#include "graph/graph.h"
+#include "quant/recipe.h"
+
+/* Quantization of a file, by tensor name, so that it survives rewrites of the graph. */
+typedef struct q8_onnx_quant q8_onnx_quant;
+
+/* The graph is frozen, in canonical form (ops/op.h). `quant` may be NULL; it receives NULL for a float file.
+ * Weights that the file holds as integers become float constants (q - zero_point) * scale.
+ * Status: FORMAT, UNSUPPORTED, LIMIT, SHAPE, MEMORY. */
+q8_status q8_onnx_import(const void *bytes, size_t size, const q8_host *host, q8_graph **graph, q8_onnx_quant **quant,
+                         qint8_error *error);
+void q8_onnx_quant_destroy(q8_onnx_quant *quant);
+
+/* The recipe for the graph, or for what rewrites made of it. Tensors that are gone are left out; a node is int8 only
+ * if all that it needs is still there. */
+q8_status q8_onnx_recipe(const q8_onnx_quant *quant, const q8_graph *graph, const q8_host *host, q8_recipe **out,
+                         qint8_error *error);
+
+#endif

@@ -1,0 +1,249 @@
+/* import_node.c - NodeProto: first all names, constants and unknown operators, then the nodes of the graph. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "onnx/importer.h"
+
+static int is_standard(const char *domain) {
+  return !*domain || !strcmp(domain, "ai.onnx");
+}
+
+static q8_raw_kind kind_of(const char *op_type, const char *domain) {
+  int standard = is_standard(domain);
+  if (standard && !strcmp(op_type, "Constant"))
+    return Q8_RAW_CONSTANT;
+  if (standard && !strcmp(op_type, "DynamicQuantizeLinear"))
+    return Q8_RAW_DYNAMIC;
+  if (!standard && strcmp(domain, "com.microsoft")) /* whose 8-bit pair means the same */
+    return Q8_RAW_OP;
+  if (!strcmp(op_type, "QuantizeLinear"))
+    return Q8_RAW_QUANTIZE;
+  return !strcmp(op_type, "DequantizeLinear") ? Q8_RAW_DEQUANTIZE : Q8_RAW_OP;
+}
+
+/* The operators that cannot run, each once, for one message. */
+typedef struct unknown_list {
+  char text[300];
+  const char *first; /* node */
+  int more;
+} unknown_list;
+
+static void add_unknown(unknown_list *list, const q8_raw_node *node, const char *domain) {
+  char item[96];
+  snprintf(item, sizeof item, "%.40s%s%.40s", is_standard(domain) ? "" : domain, is_standard(domain) ? "" : ".",
+           node->op_type);
+  if (!list->first)
+    list->first = node->name;
+  size_t length = strlen(item), used = strlen(list->text);
+  for (const char *at = list->text; (at = strstr(at, item)); at += length)
+    if ((at == list->text || at[-1] == ' ') && (at[length] == ',' || at[length] == 0))
+      return;
+  if (used + length + 3 > sizeof list->text)
+    list->more = 1;
+  else
+    snprintf(list->text + used, sizeof list->text - used, "%s%s", used ? ", " : "", item);
+}
+
+static q8_status count_names(q8_reader bytes, q8_raw_node *node, const char *where, qint8_error *error) {
+  q8_field field;
+  q8_wire_result result;
+  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
+    node->input_count += field.number == Q8_NODE_INPUT;
+    node->output_count += field.number == Q8_NODE_OUTPUT;
+  }
+  return result == Q8_WIRE_BAD ? q8_bad_wire(error, where, "node") : QINT8_OK;
+}
+
+static q8_status read_ids(q8_importer *importer, q8_raw_node *node, qint8_error *error) {
+  size_t room = (size_t)node->input_count + Q8_UPGRADE_INPUTS; /* for `upgrade` */
+  node->inputs = q8_pool_alloc(&importer->pool, room, sizeof *node->inputs);
+  node->outputs = q8_pool_alloc(&importer->pool, (size_t)node->output_count + 1, sizeof *node->outputs);
+  if (!node->inputs || !node->outputs)
+    return q8_fail_memory(error, node->name, room * sizeof *node->inputs);
+  for (size_t i = 0; i < room; i++)
+    node->inputs[i] = Q8_NONE;
+  q8_reader bytes = node->bytes;
+  q8_field field;
+  int32_t inputs = 0, outputs = 0;
+  while (q8_wire_next(&bytes, &field) == Q8_WIRE_FIELD) {
+    if (field.number != Q8_NODE_INPUT && field.number != Q8_NODE_OUTPUT)
+      continue;
+    const char *name;
+    q8_id id = Q8_NONE;
+    Q8_TRY(q8_import_string(importer, &field, node->name, &name, error));
+    if (*name)
+      Q8_TRY(q8_import_reference(importer, name, &id, error));
+    if (field.number == Q8_NODE_INPUT)
+      node->inputs[inputs++] = id;
+    else
+      node->outputs[outputs++] = id;
+  }
+  while (node->input_count && node->inputs[node->input_count - 1] == Q8_NONE)
+    node->input_count--;
+  while (node->output_count && node->outputs[node->output_count - 1] == Q8_NONE)
+    node->output_count--;
+  if (node->output_count == 0)
+    return q8_fail(error, QINT8_ERROR_FORMAT, node->name, "%s has no outputs", node->op_type);
+  return QINT8_OK;
+}
+
+static q8_status read_node(q8_importer *importer, q8_reader bytes, unknown_list *unknown, qint8_error *error) {
+  q8_raw_node node = {.name = "", .op_type = "", .bytes = bytes};
+  const char *domain = "";
+  char where[64];
+  snprintf(where, sizeof where, "node %zu", importer->node_count);
+  Q8_TRY(count_names(bytes, &node, where, error));
+  q8_field field;
+  while (q8_wire_next(&bytes, &field) == Q8_WIRE_FIELD) {
+    if (field.number == Q8_NODE_NAME)
+      Q8_TRY(q8_import_string(importer, &field, where, &node.name, error));
+    else if (field.number == Q8_NODE_OP)
+      Q8_TRY(q8_import_string(importer, &field, where, &node.op_type, error));
+    else if (field.number == Q8_NODE_DOMAIN)
+      Q8_TRY(q8_import_string(importer, &field, where, &domain, error));
+  }
+  if (!*node.op_type)
+    return q8_fail(error, QINT8_ERROR_FORMAT, *node.name ? node.name : where, "node has no operator type");
+  if (!*node.name) {
+    snprintf(where, sizeof where, "%.40s_%zu", node.op_type, importer->node_count);
+    node.name = q8_pool_string(&importer->pool, where, strlen(where));
+    if (!node.name)
+      return q8_fail_memory(error, where, strlen(where));
+  }
+  node.kind = kind_of(node.op_type, domain);
+  Q8_TRY(read_ids(importer, &node, error));
+  if (node.kind == Q8_RAW_OP) {
+    node.op = is_standard(domain) ? q8_op_find(node.op_type, domain) : NULL;
+    if (!node.op)
+      add_unknown(unknown, &node, domain);
+  }
+  if (!q8_grow(&importer->host, (void **)&importer->nodes, &importer->node_capacity, importer->node_count + 1,
+               sizeof *importer->nodes, importer->node_count))
+    return q8_fail_memory(error, node.name, importer->node_count * sizeof node);
+  importer->nodes[importer->node_count++] = node;
+  return QINT8_OK;
+}
+
+/* No node may write a tensor that the caller gives. */
+static q8_status check_inputs_unwritten(q8_importer *importer, qint8_error *error) {
+  size_t count = importer->graph->tensor_count;
+  uint8_t *is_input = q8_calloc(&importer->host, count ? count : 1, 1);
+  if (!is_input)
+    return q8_fail_memory(error, "graph", count);
+  for (size_t i = 0; i < importer->input_count; i++)
+    is_input[importer->inputs[i]] = 1;
+  q8_status status = QINT8_OK;
+  for (size_t i = 0; i < importer->node_count && status == QINT8_OK; i++) {
+    const q8_raw_node *node = &importer->nodes[i];
+    for (int32_t j = 0; j < node->output_count && status == QINT8_OK; j++)
+      if (node->outputs[j] != Q8_NONE && is_input[node->outputs[j]])
+        status = q8_fail(error, QINT8_ERROR_FORMAT, importer->graph->tensors[node->outputs[j]].name,
+                         "node %s produces a tensor that is an input of the graph", node->name);
+  }
+  q8_free(&importer->host, is_input);
+  return status;
+}
+
+q8_status q8_import_nodes(q8_importer *importer, qint8_error *error) {
+  unknown_list unknown = {{0}, NULL, 0};
+  q8_reader bytes = importer->graph_bytes;
+  q8_field field;
+  while (q8_wire_next(&bytes, &field) == Q8_WIRE_FIELD)
+    if (field.number == Q8_GRAPH_NODE)
+      Q8_TRY(read_node(importer, field.bytes, &unknown, error));
+  if (unknown.first)
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, unknown.first, "operators that are not supported: %s%s",
+                   unknown.text, unknown.more ? ", and more" : "");
+  Q8_TRY(check_inputs_unwritten(importer, error));
+  for (size_t i = 0; i < importer->node_count; i++) {
+    const q8_raw_node *node = &importer->nodes[i];
+    if (node->kind != Q8_RAW_CONSTANT)
+      continue;
+    q8_raw_tensor tensor;
+    Q8_TRY(q8_import_constant_node(importer, node, &tensor, error));
+    Q8_TRY(q8_import_define(importer, importer->graph->tensors[node->outputs[0]].name, &tensor, error));
+  }
+  return QINT8_OK;
+}
+
+/* ---- Nodes of the graph ---- */
+
+static q8_status check_arity(const q8_raw_node *node, const q8_id *inputs, int32_t count, qint8_error *error) {
+  const q8_op *op = node->op;
+  if (count < op->min_inputs || (op->max_inputs >= 0 && count > op->max_inputs))
+    return q8_fail(error, QINT8_ERROR_FORMAT, node->name, "%s has %d inputs, expected %d to %d", op->name, (int)count,
+                   (int)op->min_inputs, (int)op->max_inputs);
+  int32_t needed = op->max_inputs < 0 ? count : op->min_inputs;
+  for (int32_t i = 0; i < needed; i++)
+    if (inputs[i] == Q8_NONE)
+      return q8_fail(error, QINT8_ERROR_FORMAT, node->name, "input %d of %s is left out", (int)i, op->name);
+  if (node->output_count < op->min_outputs || (op->max_outputs >= 0 && node->output_count > op->max_outputs))
+    return q8_fail(error, QINT8_ERROR_FORMAT, node->name, "%s has %d outputs, expected %d to %d", op->name,
+                   (int)node->output_count, (int)op->min_outputs, (int)op->max_outputs);
+  return QINT8_OK;
+}
+
+/* Outputs left out before one that is used get a tensor of their own: a node's outputs always exist. */
+static q8_status name_outputs(q8_importer *importer, q8_raw_node *node, qint8_error *error) {
+  for (int32_t i = 0; i < node->output_count; i++)
+    if (node->outputs[i] == Q8_NONE)
+      Q8_TRY(q8_import_fresh(importer, node->name, &node->outputs[i], error));
+  return QINT8_OK;
+}
+
+static q8_status build_node(q8_importer *importer, q8_raw_node *node, qint8_error *error) {
+  const q8_op *op = node->op;
+  q8_graph *graph = importer->graph;
+  if (graph->opset < op->min_opset || graph->opset > op->max_opset)
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "%s of opset %" PRId64 ", supported are %d to %d",
+                   op->name, graph->opset, (int)op->min_opset, (int)op->max_opset);
+  void *params = q8_pool_alloc(&importer->pool, 1, op->params_size ? op->params_size : 1);
+  if (!params)
+    return q8_fail_memory(error, node->name, op->params_size);
+  Q8_TRY(q8_import_attributes(importer, node, op, params, error));
+  if (op->upgrade)
+    Q8_TRY(op->upgrade(importer, graph->opset, params, node->inputs, &node->input_count, node->name, error));
+  Q8_TRY(check_arity(node, node->inputs, node->input_count, error));
+  Q8_TRY(name_outputs(importer, node, error));
+  return q8_graph_add_node(graph, node->name, op, params, op->params_size, node->inputs, node->input_count,
+                           node->outputs, node->output_count, error);
+}
+
+q8_status q8_import_ops(q8_importer *importer, qint8_error *error) {
+  for (size_t i = 0; i < importer->node_count; i++)
+    if (importer->nodes[i].kind == Q8_RAW_OP)
+      Q8_TRY(build_node(importer, &importer->nodes[i], error));
+  return QINT8_OK;
+}
+
+/* ---- Hooks for `upgrade` ---- */
+
+const q8_graph *q8_import_graph(const q8_importer *importer) {
+  return importer->graph;
+}
+
+q8_status q8_import_constant(q8_importer *importer, const char *base, int32_t dtype, const q8_shape *shape,
+                             const void *data, q8_id *out, qint8_error *error) {
+  q8_raw_tensor tensor = {.name = base, .dtype = dtype};
+  if (shape)
+    tensor.shape = *shape;
+  size_t size = q8_shape_count(&tensor.shape, NULL) * qint8_dtype_size((qint8_dtype)dtype);
+  tensor.data = q8_pool_alloc(&importer->graph->pool, size ? size : 1, 1);
+  if (!tensor.data)
+    return q8_fail_memory(error, base, size);
+  if (size)
+    memcpy(tensor.data, data, size);
+  Q8_TRY(q8_import_fresh(importer, base, out, error));
+  return q8_import_define(importer, importer->graph->tensors[*out].name, &tensor, error);
+}
+
+q8_status q8_import_ints(q8_importer *importer, const char *base, const q8_ints *values, q8_id *out,
+                         qint8_error *error) {
+  q8_shape shape = {.rank = 1, .dim = {values->count > 0 ? values->count : 0}};
+  return q8_import_constant(importer, base, QINT8_DTYPE_S64, &shape, values->v, out, error);
+}
+
+q8_status q8_import_float(q8_importer *importer, const char *base, float value, q8_id *out, qint8_error *error) {
+  return q8_import_constant(importer, base, QINT8_DTYPE_F32, NULL, &value, out, error);
+}

@@ -1,0 +1,150 @@
+/* import_value.c - inputs, outputs and declared shapes (ValueInfoProto). */
+#include <inttypes.h>
+#include <string.h>
+
+#include "onnx/importer.h"
+
+typedef struct value_type {
+  int64_t element;  /* 0: not declared */
+  int has_tensor, has_shape, too_deep;
+  q8_shape shape;
+  const char *symbol[Q8_MAX_RANK];
+} value_type;
+
+static q8_status read_dim(q8_importer *importer, q8_reader bytes, const char *where, value_type *out,
+                          qint8_error *error) {
+  q8_field field;
+  q8_wire_result result;
+  int64_t dim = -1;
+  const char *symbol = NULL;
+  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
+    if (field.number == Q8_DIM_VALUE && field.type == Q8_WIRE_VARINT)
+      dim = (int64_t)field.value;
+    else if (field.number == Q8_DIM_SYMBOL)
+      Q8_TRY(q8_import_string(importer, &field, where, &symbol, error));
+  }
+  if (result == Q8_WIRE_BAD)
+    return q8_bad_wire(error, where, "dimension");
+  if (out->shape.rank == Q8_MAX_RANK) {
+    out->too_deep = 1;
+    return QINT8_OK;
+  }
+  out->symbol[out->shape.rank] = dim < 0 && symbol && *symbol ? symbol : NULL;
+  out->shape.dim[out->shape.rank++] = dim < 0 ? -1 : dim;
+  return QINT8_OK;
+}
+
+static q8_status read_shape(q8_importer *importer, q8_reader bytes, const char *where, value_type *out,
+                            qint8_error *error) {
+  q8_field field;
+  q8_wire_result result;
+  out->has_shape = 1;
+  out->shape.rank = 0;
+  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD)
+    if (field.number == Q8_SHAPE_DIM)
+      Q8_TRY(read_dim(importer, field.bytes, where, out, error));
+  return result == Q8_WIRE_BAD ? q8_bad_wire(error, where, "shape") : QINT8_OK;
+}
+
+static q8_status read_tensor_type(q8_importer *importer, q8_reader bytes, const char *where, value_type *out,
+                                  qint8_error *error) {
+  q8_field field;
+  q8_wire_result result;
+  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
+    if (field.number == Q8_TENSOR_TYPE_ELEMENT)
+      out->element = (int64_t)field.value;
+    else if (field.number == Q8_TENSOR_TYPE_SHAPE)
+      Q8_TRY(read_shape(importer, field.bytes, where, out, error));
+  }
+  return result == Q8_WIRE_BAD ? q8_bad_wire(error, where, "tensor type") : QINT8_OK;
+}
+
+static q8_status read_type(q8_importer *importer, q8_reader bytes, const char *where, value_type *out,
+                           qint8_error *error) {
+  q8_field field;
+  q8_wire_result result;
+  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
+    if (field.number == Q8_VALUE_TENSOR) {
+      out->has_tensor = 1;
+      Q8_TRY(read_tensor_type(importer, field.bytes, where, out, error));
+    } else if (field.number <= 9) { /* sequence, map, sparse, optional; 6 is a denotation */
+      if (field.number != 6)
+        return q8_fail(error, QINT8_ERROR_UNSUPPORTED, where, "value is not a dense tensor");
+    }
+  }
+  return result == Q8_WIRE_BAD ? q8_bad_wire(error, where, "type") : QINT8_OK;
+}
+
+static q8_status append(q8_importer *importer, q8_id id, q8_id **list, size_t *count, size_t *capacity,
+                        qint8_error *error) {
+  if (!q8_grow(&importer->host, (void **)list, capacity, *count + 1, sizeof **list, *count))
+    return q8_fail_memory(error, "graph", *count * sizeof **list);
+  (*list)[(*count)++] = id;
+  return QINT8_OK;
+}
+
+static q8_status declare(q8_importer *importer, q8_id id, const value_type *type, qint8_error *error) {
+  q8_graph *graph = importer->graph;
+  q8_tensor *tensor = &graph->tensors[id];
+  if (tensor->data) /* a constant says itself what it is */
+    return QINT8_OK;
+  if (type->element > 0 && type->element <= INT32_MAX && qint8_dtype_size((qint8_dtype)type->element))
+    tensor->dtype = (int32_t)type->element;
+  if (!type->has_shape || type->too_deep)
+    return QINT8_OK;
+  tensor->shape = type->shape;
+  for (int32_t i = 0; i < type->shape.rank; i++) {
+    tensor->dim_name[i] = NULL;
+    if (!type->symbol[i])
+      continue;
+    tensor->dim_name[i] = q8_pool_string(&graph->pool, type->symbol[i], strlen(type->symbol[i]));
+    if (!tensor->dim_name[i])
+      return q8_fail_memory(error, tensor->name, strlen(type->symbol[i]));
+  }
+  return QINT8_OK;
+}
+
+static q8_status check_input(const char *name, const value_type *type, qint8_error *error) {
+  if (!type->has_tensor || type->element <= 0)
+    return q8_fail(error, QINT8_ERROR_FORMAT, name, "input has no declared tensor type");
+  if (type->element > INT32_MAX || !qint8_dtype_size((qint8_dtype)type->element))
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, name, "input has data type %" PRId64, type->element);
+  if (type->too_deep)
+    return q8_fail(error, QINT8_ERROR_LIMIT, name, "input has more than %d dimensions", Q8_MAX_RANK);
+  return QINT8_OK;
+}
+
+q8_status q8_import_value(q8_importer *importer, q8_reader bytes, q8_value_kind kind, qint8_error *error) {
+  const char *name = "";
+  value_type type = {.shape.rank = -1};
+  q8_reader type_bytes = {0};
+  q8_field field;
+  q8_wire_result result;
+  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
+    if (field.number == Q8_INFO_NAME)
+      Q8_TRY(q8_import_string(importer, &field, "graph", &name, error));
+    else if (field.number == Q8_INFO_TYPE)
+      type_bytes = field.bytes;
+  }
+  if (result == Q8_WIRE_BAD)
+    return q8_bad_wire(error, "graph", "value");
+  if (!*name)
+    return kind == Q8_VALUE_INFO ? QINT8_OK
+                                 : q8_fail(error, QINT8_ERROR_FORMAT, "graph", "an input or output has no name");
+  q8_id id = q8_graph_find(importer->graph, name);
+  if (kind == Q8_VALUE_INFO && (id == Q8_NONE || importer->graph->tensors[id].shape.rank >= 0))
+    return QINT8_OK;
+  if (q8_graph_is_constant(importer->graph, id) && kind == Q8_VALUE_INPUT) /* an initializer with a declared type */
+    return QINT8_OK;
+  if (kind == Q8_VALUE_INPUT && id != Q8_NONE)
+    return q8_fail(error, QINT8_ERROR_FORMAT, name, "two inputs have this name");
+  Q8_TRY(read_type(importer, type_bytes, name, &type, error));
+  if (kind == Q8_VALUE_INPUT)
+    Q8_TRY(check_input(name, &type, error));
+  Q8_TRY(q8_import_reference(importer, name, &id, error));
+  if (kind == Q8_VALUE_INPUT)
+    Q8_TRY(append(importer, id, &importer->inputs, &importer->input_count, &importer->input_capacity, error));
+  if (kind == Q8_VALUE_OUTPUT)
+    Q8_TRY(append(importer, id, &importer->outputs, &importer->output_count, &importer->output_capacity, error));
+  return declare(importer, id, &type, error);
+}

@@ -1,0 +1,101 @@
+/* importer.h - state of one import, shared by the files that read models. */
+#ifndef Q8_ONNX_IMPORTER_H
+#define Q8_ONNX_IMPORTER_H
+
+#include "onnx/import.h"
+#include "onnx/proto.h"
+#include "onnx/wire.h"
+#include "ops/hooks.h"
+
+#define Q8_OPSET_MIN 7
+#define Q8_OPSET_MAX 21
+
+/* What a node of the file turns into. */
+typedef enum q8_raw_kind {
+  Q8_RAW_OP,        /* a node of the graph */
+  Q8_RAW_CONSTANT,  /* a constant tensor */
+  Q8_RAW_QUANTIZE,  /* the last three vanish: see qdq_in.c */
+  Q8_RAW_DEQUANTIZE,
+  Q8_RAW_DYNAMIC
+} q8_raw_kind;
+
+/* A NodeProto whose names have become tensor numbers. Memory belongs to the importer's pool. */
+typedef struct q8_raw_node {
+  q8_raw_kind kind;
+  const char *name, *op_type;
+  const q8_op *op; /* for OP */
+  q8_id *inputs, *outputs;
+  int32_t input_count, output_count;
+  q8_reader bytes; /* for the attributes */
+} q8_raw_node;
+
+typedef struct q8_quant_entry {
+  const char *name;
+  q8_tensor_quant quant; /* the arrays lie in the quant's pool */
+} q8_quant_entry;
+
+struct q8_onnx_quant {
+  q8_pool pool;
+  int32_t config; /* qint8_config */
+  q8_quant_entry *entries;
+  size_t entry_count, entry_capacity;
+  const char **dynamic; /* tensors that DynamicQuantizeLinear read */
+  size_t dynamic_count, dynamic_capacity;
+  const char **float_nodes; /* first outputs of nodes that stay float though their tensors are quantized */
+  size_t float_count, float_capacity;
+};
+
+struct q8_importer {
+  q8_host host;
+  q8_pool pool; /* freed after the import */
+  q8_graph *graph;
+  q8_onnx_quant *quant;
+  q8_reader graph_bytes;
+  q8_raw_node *nodes;
+  size_t node_count, node_capacity;
+  q8_id *inputs, *outputs; /* of the graph */
+  size_t input_count, input_capacity, output_count, output_capacity;
+};
+
+/* A TensorProto. Data lies in the graph's pool. */
+typedef struct q8_raw_tensor {
+  const char *name; /* "" if it has none */
+  int32_t dtype;
+  q8_shape shape;
+  void *data;
+} q8_raw_tensor;
+
+/* import_tensor.c. `where` names the owner in messages if the tensor has no name. f64 becomes f32. */
+q8_status q8_import_tensor(q8_importer *importer, q8_reader bytes, const char *where, q8_raw_tensor *out,
+                           qint8_error *error);
+
+/* import_value.c: the graph's declarations. */
+typedef enum q8_value_kind { Q8_VALUE_INPUT, Q8_VALUE_OUTPUT, Q8_VALUE_INFO } q8_value_kind;
+q8_status q8_import_value(q8_importer *importer, q8_reader bytes, q8_value_kind kind, qint8_error *error);
+
+/* import_attr.c: attributes through the operator's table; the value of a Constant node. */
+q8_status q8_import_attributes(q8_importer *importer, const q8_raw_node *node, const q8_op *op, void *params,
+                               qint8_error *error);
+q8_status q8_import_constant_node(q8_importer *importer, const q8_raw_node *node, q8_raw_tensor *out,
+                                  qint8_error *error);
+
+/* import_node.c */
+q8_status q8_import_nodes(q8_importer *importer, qint8_error *error); /* all names and constants; unknown operators */
+q8_status q8_import_ops(q8_importer *importer, qint8_error *error);   /* nodes of the graph, and vanished ones */
+
+/* qdq_in.c: takes the pairs out of the node list: inputs and outputs of the remaining nodes are renamed. */
+q8_status q8_import_qdq(q8_importer *importer, qint8_error *error);
+
+/* import.c */
+q8_status q8_bad_wire(qint8_error *error, const char *where, const char *what);
+/* The bytes as a string in the importer's pool; FORMAT if they contain a zero byte. */
+q8_status q8_import_string(q8_importer *importer, const q8_field *field, const char *where, const char **out,
+                           qint8_error *error);
+/* The tensor of that name, made if it is new. */
+q8_status q8_import_reference(q8_importer *importer, const char *name, q8_id *out, qint8_error *error);
+/* Gives a tensor its constant value; FORMAT if it has one. */
+q8_status q8_import_define(q8_importer *importer, const char *name, const q8_raw_tensor *tensor, qint8_error *error);
+/* A tensor name nobody uses. */
+q8_status q8_import_fresh(q8_importer *importer, const char *base, q8_id *out, qint8_error *error);
+
+#endif

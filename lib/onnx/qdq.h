@@ -1,0 +1,20 @@
+/* qdq.h - parameters and arithmetic of QuantizeLinear and DequantizeLinear nodes while importing. */
+#ifndef Q8_ONNX_QDQ_H
+#define Q8_ONNX_QDQ_H
+
+#include "onnx/importer.h"
+
+/* The parameters of a QUANTIZE or DEQUANTIZE node, arrays in the quant's pool. `data` is the constant it works on, or
+ * NULL for an activation, whose axis is then not checked. The type is that of the zero point; without one, that of
+ * `data` if it holds integers, else u8. UNSUPPORTED if scale or zero point are not constants. */
+q8_status q8_qdq_params(q8_importer *importer, const q8_raw_node *node, const q8_tensor *data, q8_tensor_quant *out,
+                        qint8_error *error);
+int q8_qdq_equal(const q8_tensor_quant *a, const q8_tensor_quant *b);
+/* Float values of an integer constant, in the graph's pool. */
+q8_status q8_qdq_dequantize(q8_importer *importer, const q8_raw_node *node, const q8_tensor *integers,
+                            const q8_tensor_quant *params, q8_raw_tensor *out, qint8_error *error);
+/* Integers (u8 or s8) of a float constant, in the importer's pool. */
+q8_status q8_qdq_quantize(q8_importer *importer, const q8_raw_node *node, const q8_tensor *values,
+                          const q8_tensor_quant *params, q8_tensor *out, qint8_error *error);
+
+#endif

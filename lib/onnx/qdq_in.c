@@ -1,0 +1,325 @@
+/* qdq_in.c - QuantizeLinear / DequantizeLinear pairs leave the graph; what they said goes to the side table.
+ *
+ *   x -> Q -> DQ -> d     readers of d read x; x gets the parameters
+ *   ... x -> Q -> DQ -> d, d an output of the graph: x is renamed to d, so that the output keeps its name
+ *   integers -> DQ -> w   w becomes the float constant (q - zero_point) * scale, with the parameters
+ *   x -> DynamicQuantizeLinear -> DQ -> d    readers of d read x; x is noted as dynamic
+ */
+#include <string.h>
+
+#include "onnx/importer.h"
+#include "onnx/qdq.h"
+
+typedef struct tensor_state {
+  q8_id alias;      /* the tensor that stands for this one; itself at the end of a chain */
+  int32_t source;   /* the raw node QUANTIZE or DYNAMIC that writes it, or -1 */
+  int32_t entry;    /* its parameters in the side table, or -1 */
+  uint8_t is_pair;  /* written by the DequantizeLinear of a pair */
+  uint8_t is_written; /* by a DequantizeLinear of any kind */
+  uint8_t is_output, is_input;
+} tensor_state;
+
+typedef struct qdq {
+  q8_importer *importer;
+  tensor_state *states;
+  size_t count;
+} qdq;
+
+static const char *tensor_name(const qdq *q, q8_id id) {
+  return q->importer->graph->tensors[id].name;
+}
+
+static q8_status resolve(const qdq *q, q8_id id, q8_id *out, qint8_error *error) {
+  q8_id at = id;
+  for (size_t hops = 0; q->states[at].alias != at; hops++) {
+    if (hops > q->importer->node_count + 1)
+      return q8_fail(error, QINT8_ERROR_FORMAT, tensor_name(q, id), "the graph has a cycle through this tensor");
+    at = q->states[at].alias;
+  }
+  q->states[id].alias = at; /* so that long chains stay cheap */
+  *out = at;
+  return QINT8_OK;
+}
+
+static q8_status note_name(q8_onnx_quant *quant, const char *name, const char ***list, size_t *count,
+                           size_t *capacity, qint8_error *error) {
+  const char *copy = q8_pool_string(&quant->pool, name, strlen(name));
+  if (!copy || !q8_grow(&quant->pool.host, (void **)list, capacity, *count + 1, sizeof **list, *count))
+    return q8_fail_memory(error, name, strlen(name));
+  (*list)[(*count)++] = copy;
+  return QINT8_OK;
+}
+
+static q8_status note_params(qdq *q, q8_id tensor, const q8_tensor_quant *params, qint8_error *error) {
+  q8_onnx_quant *quant = q->importer->quant;
+  const char *name = tensor_name(q, tensor);
+  if (q->states[tensor].entry >= 0) {
+    if (!q8_qdq_equal(&quant->entries[q->states[tensor].entry].quant, params))
+      return q8_fail(error, QINT8_ERROR_UNSUPPORTED, name, "the tensor is quantized in two different ways");
+    return QINT8_OK;
+  }
+  q8_quant_entry entry = {.name = q8_pool_string(&quant->pool, name, strlen(name)), .quant = *params};
+  if (!entry.name || !q8_grow(&quant->pool.host, (void **)&quant->entries, &quant->entry_capacity,
+                              quant->entry_count + 1, sizeof entry, quant->entry_count))
+    return q8_fail_memory(error, name, sizeof entry);
+  q->states[tensor].entry = (int32_t)quant->entry_count;
+  quant->entries[quant->entry_count++] = entry;
+  return QINT8_OK;
+}
+
+static q8_status two_writers(const qdq *q, q8_id tensor, qint8_error *error) {
+  return q8_fail(error, QINT8_ERROR_FORMAT, tensor_name(q, tensor), "two nodes produce this tensor");
+}
+
+/* ---- Which node is what ---- */
+
+static q8_status check_ids(const q8_raw_node *node, int32_t inputs, qint8_error *error) {
+  if (node->input_count < inputs || node->inputs[0] == Q8_NONE || (inputs > 1 && node->inputs[1] == Q8_NONE) ||
+      node->outputs[0] == Q8_NONE)
+    return q8_fail(error, QINT8_ERROR_FORMAT, node->name, "%s lacks an input or output", node->op_type);
+  return QINT8_OK;
+}
+
+static q8_status find_sources(qdq *q, qint8_error *error) {
+  for (size_t i = 0; i < q->importer->node_count; i++) {
+    const q8_raw_node *node = &q->importer->nodes[i];
+    if (node->kind == Q8_RAW_QUANTIZE)
+      Q8_TRY(check_ids(node, 2, error));
+    else if (node->kind == Q8_RAW_DYNAMIC)
+      Q8_TRY(check_ids(node, 1, error));
+    else
+      continue;
+    for (int32_t j = 0; j < node->output_count; j++) {
+      if (node->outputs[j] == Q8_NONE)
+        continue;
+      if (q->states[node->outputs[j]].source >= 0 || q8_graph_is_constant(q->importer->graph, node->outputs[j]))
+        return two_writers(q, node->outputs[j], error);
+      q->states[node->outputs[j]].source = (int32_t)i;
+    }
+  }
+  return QINT8_OK;
+}
+
+/* Integers as values of their own have no place in a float graph. */
+static q8_status check_users(const qdq *q, qint8_error *error) {
+  const q8_importer *importer = q->importer;
+  for (size_t i = 0; i < importer->node_count; i++) {
+    const q8_raw_node *node = &importer->nodes[i];
+    for (int32_t j = 0; j < node->input_count; j++)
+      if (node->inputs[j] != Q8_NONE && q->states[node->inputs[j]].source >= 0 && node->kind != Q8_RAW_DEQUANTIZE)
+        return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name,
+                       "%s reads the quantized tensor %s: only DequantizeLinear may", node->op_type,
+                       tensor_name(q, node->inputs[j]));
+  }
+  for (size_t i = 0; i < importer->output_count; i++)
+    if (q->states[importer->outputs[i]].source >= 0)
+      return q8_fail(error, QINT8_ERROR_UNSUPPORTED, tensor_name(q, importer->outputs[i]),
+                     "an output of the graph is quantized: it must be dequantized in the model");
+  return QINT8_OK;
+}
+
+/* ---- DequantizeLinear ---- */
+
+/* u8 around 128 is s8 around 0: the form in which weights run. */
+static void prefer_signed(q8_tensor_quant *params) {
+  if (params->dtype != QINT8_DTYPE_U8)
+    return;
+  for (int32_t i = 0; i < params->count; i++)
+    if (params->zero_point[i] != 128)
+      return;
+  params->dtype = QINT8_DTYPE_S8;
+  memset(params->zero_point, 0, (size_t)params->count * sizeof *params->zero_point);
+}
+
+static q8_status take_constant(qdq *q, const q8_raw_node *node, const q8_tensor *integers, qint8_error *error) {
+  q8_tensor_quant params;
+  q8_raw_tensor value;
+  Q8_TRY(q8_qdq_params(q->importer, node, integers, &params, error));
+  Q8_TRY(q8_qdq_dequantize(q->importer, node, integers, &params, &value, error));
+  Q8_TRY(q8_import_define(q->importer, tensor_name(q, node->outputs[0]), &value, error));
+  prefer_signed(&params);
+  return note_params(q, node->outputs[0], &params, error);
+}
+
+/* x is a float constant: its rounded values become the constant d. */
+static q8_status take_fake_constant(qdq *q, const q8_raw_node *quantize, const q8_raw_node *node, qint8_error *error) {
+  const q8_tensor *x = &q->importer->graph->tensors[quantize->inputs[0]];
+  q8_tensor_quant params;
+  q8_tensor integers;
+  Q8_TRY(q8_qdq_params(q->importer, quantize, x, &params, error));
+  Q8_TRY(q8_qdq_quantize(q->importer, quantize, x, &params, &integers, error));
+  return take_constant(q, node, &integers, error);
+}
+
+static q8_status take_pair(qdq *q, const q8_raw_node *quantize, const q8_raw_node *node, qint8_error *error) {
+  q8_tensor_quant params, back;
+  Q8_TRY(q8_qdq_params(q->importer, quantize, NULL, &params, error));
+  Q8_TRY(q8_qdq_params(q->importer, node, NULL, &back, error));
+  if (!q8_qdq_equal(&params, &back))
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name,
+                   "scale or zero point differ from those of QuantizeLinear %s", quantize->name);
+  if (params.count != 1)
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, quantize->name, "activation %s has a scale per channel",
+                   tensor_name(q, quantize->inputs[0]));
+  tensor_state *state = &q->states[node->outputs[0]];
+  state->alias = quantize->inputs[0];
+  state->is_pair = 1;
+  return QINT8_OK;
+}
+
+static q8_status take_dynamic(qdq *q, const q8_raw_node *source, const q8_raw_node *node, qint8_error *error) {
+  int32_t zero_point = node->input_count > 2 ? node->inputs[2] : Q8_NONE;
+  if (source->output_count < 3 || node->inputs[0] != source->outputs[0] || node->inputs[1] != source->outputs[1] ||
+      zero_point != source->outputs[2])
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name,
+                   "does not take data, scale and zero point of one DynamicQuantizeLinear");
+  q->states[node->outputs[0]].alias = source->inputs[0];
+  return QINT8_OK;
+}
+
+static q8_status take_dequantize(qdq *q, const q8_raw_node *node, qint8_error *error) {
+  Q8_TRY(check_ids(node, 2, error));
+  const q8_importer *importer = q->importer;
+  q8_id x = node->inputs[0];
+  tensor_state *d = &q->states[node->outputs[0]];
+  if (d->is_written || d->source >= 0 || q8_graph_is_constant(importer->graph, node->outputs[0]))
+    return two_writers(q, node->outputs[0], error);
+  d->is_written = 1;
+  if (q8_graph_is_constant(importer->graph, x))
+    return take_constant(q, node, &importer->graph->tensors[x], error);
+  if (q->states[x].source < 0)
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name,
+                   "DequantizeLinear of %s, which is neither a constant nor written by QuantizeLinear",
+                   tensor_name(q, x));
+  const q8_raw_node *source = &importer->nodes[q->states[x].source];
+  if (source->kind == Q8_RAW_DYNAMIC)
+    return take_dynamic(q, source, node, error);
+  if (q8_graph_is_constant(importer->graph, source->inputs[0]))
+    return take_fake_constant(q, source, node, error);
+  return take_pair(q, source, node, error);
+}
+
+/* ---- Names ---- */
+
+static q8_status add_identity(qdq *q, q8_id from, q8_id to, qint8_error *error) {
+  q8_importer *importer = q->importer;
+  q8_raw_node node = {.kind = Q8_RAW_OP, .name = tensor_name(q, to), .op_type = "Identity",
+                      .op = q8_op_find("Identity", ""), .input_count = 1, .output_count = 1};
+  node.inputs = q8_pool_alloc(&importer->pool, 1 + Q8_UPGRADE_INPUTS, sizeof *node.inputs);
+  node.outputs = q8_pool_alloc(&importer->pool, 1, sizeof *node.outputs);
+  if (!node.op)
+    return q8_fail(error, QINT8_ERROR_INTERNAL, node.name, "no Identity operator");
+  if (!node.inputs || !node.outputs ||
+      !q8_grow(&importer->host, (void **)&importer->nodes, &importer->node_capacity, importer->node_count + 1,
+               sizeof node, importer->node_count))
+    return q8_fail_memory(error, node.name, sizeof node);
+  for (int32_t i = 1; i <= Q8_UPGRADE_INPUTS; i++)
+    node.inputs[i] = Q8_NONE;
+  node.inputs[0] = from;
+  node.outputs[0] = to;
+  importer->nodes[importer->node_count++] = node;
+  return QINT8_OK;
+}
+
+/* An output of the graph that a pair writes. */
+static q8_status keep_outputs(qdq *q, qint8_error *error) {
+  const q8_importer *importer = q->importer;
+  for (size_t i = 0; i < importer->output_count; i++) {
+    q8_id out = importer->outputs[i], x;
+    Q8_TRY(resolve(q, out, &x, error));
+    if (x == out)
+      continue;
+    q->states[out].alias = out;
+    tensor_state *state = &q->states[x];
+    if (state->is_input || state->is_output || q8_graph_is_constant(importer->graph, x))
+      Q8_TRY(add_identity(q, x, out, error));
+    else
+      state->alias = out;
+  }
+  return QINT8_OK;
+}
+
+/* Parameters go to the tensors that remain. */
+static q8_status note_pairs(qdq *q, qint8_error *error) {
+  q8_importer *importer = q->importer;
+  for (size_t i = 0; i < importer->node_count; i++) {
+    const q8_raw_node *node = &importer->nodes[i];
+    if (node->kind != Q8_RAW_DEQUANTIZE || q8_graph_is_constant(importer->graph, node->outputs[0]))
+      continue;
+    const q8_raw_node *source = &importer->nodes[q->states[node->inputs[0]].source];
+    q8_id x, d;
+    Q8_TRY(resolve(q, source->inputs[0], &x, error));
+    Q8_TRY(resolve(q, node->outputs[0], &d, error)); /* another tensor than x if an Identity lies between */
+    if (source->kind == Q8_RAW_DYNAMIC) {
+      Q8_TRY(note_name(importer->quant, tensor_name(q, x), &importer->quant->dynamic, &importer->quant->dynamic_count,
+                       &importer->quant->dynamic_capacity, error));
+      continue;
+    }
+    q8_tensor_quant params;
+    Q8_TRY(q8_qdq_params(importer, source, NULL, &params, error));
+    Q8_TRY(note_params(q, x, &params, error));
+    Q8_TRY(note_params(q, d, &params, error));
+  }
+  return QINT8_OK;
+}
+
+/* `is_added`: an Identity that writes in the place of a DequantizeLinear. */
+static q8_status rename_node(qdq *q, q8_raw_node *node, int is_added, qint8_error *error) {
+  q8_onnx_quant *quant = q->importer->quant;
+  int reads_raw = 0; /* the float value of a tensor that others read rounded: then the node is meant to be float */
+  for (int32_t i = 0; i < node->input_count; i++) {
+    q8_id id = node->inputs[i], x;
+    if (id == Q8_NONE)
+      continue;
+    Q8_TRY(resolve(q, id, &x, error));
+    reads_raw |= q->states[x].entry >= 0 && !q->states[id].is_pair && !q8_graph_is_constant(q->importer->graph, id);
+    node->inputs[i] = x;
+  }
+  for (int32_t i = 0; i < node->output_count; i++) {
+    q8_id id = node->outputs[i];
+    if (id == Q8_NONE)
+      continue;
+    if (!is_added && (q->states[id].is_written || q->states[id].source >= 0))
+      return two_writers(q, id, error);
+    Q8_TRY(resolve(q, id, &node->outputs[i], error));
+  }
+  if (reads_raw && node->outputs[0] != Q8_NONE)
+    return note_name(quant, tensor_name(q, node->outputs[0]), &quant->float_nodes, &quant->float_count,
+                     &quant->float_capacity, error);
+  return QINT8_OK;
+}
+
+static q8_status run(qdq *q, qint8_error *error) {
+  q8_importer *importer = q->importer;
+  for (size_t i = 0; i < q->count; i++)
+    q->states[i] = (tensor_state){.alias = (q8_id)i, .source = -1, .entry = -1};
+  for (size_t i = 0; i < importer->input_count; i++)
+    q->states[importer->inputs[i]].is_input = 1;
+  for (size_t i = 0; i < importer->output_count; i++)
+    q->states[importer->outputs[i]].is_output = 1;
+  Q8_TRY(find_sources(q, error));
+  Q8_TRY(check_users(q, error));
+  size_t nodes = importer->node_count;
+  for (size_t i = 0; i < nodes; i++)
+    if (importer->nodes[i].kind == Q8_RAW_DEQUANTIZE)
+      Q8_TRY(take_dequantize(q, &importer->nodes[i], error));
+  Q8_TRY(keep_outputs(q, error));
+  Q8_TRY(note_pairs(q, error));
+  for (size_t i = 0; i < importer->node_count; i++)
+    if (importer->nodes[i].kind == Q8_RAW_OP)
+      Q8_TRY(rename_node(q, &importer->nodes[i], i >= nodes, error));
+  return QINT8_OK;
+}
+
+q8_status q8_import_qdq(q8_importer *importer, qint8_error *error) {
+  int any = 0;
+  for (size_t i = 0; i < importer->node_count; i++)
+    any |= importer->nodes[i].kind > Q8_RAW_CONSTANT;
+  if (!any)
+    return QINT8_OK;
+  qdq q = {.importer = importer, .count = importer->graph->tensor_count};
+  q.states = q8_pool_alloc(&importer->pool, q.count, sizeof *q.states);
+  if (!q.states)
+    return q8_fail_memory(error, "graph", q.count * sizeof *q.states);
+  return run(&q, error);
+}
