@@ -17,6 +17,7 @@ struct qint8_recipe {
   q8_recipe *recipe;
 };
 
+const struct q8_ranges *q8_api_ranges(const qint8_ranges *ranges);
 const q8_plan *q8_api_plan(const qint8_plan *plan);
 
 /* Fails with ARGUMENT if a required pointer is NULL: Q8_REQUIRE(error, model); */

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "ptq/decide.h"
 
 /* Wraps a new inner recipe; takes it over, also on failure. */
 static q8_status wrap(q8_recipe *inner, const q8_host *host, qint8_recipe **out, qint8_error *error) {
@@ -39,7 +40,8 @@ qint8_status qint8_recipe_create(const qint8_model *model, const qint8_ranges *r
   q8_host inner_host;
   Q8_TRY(q8_host_init(&inner_host, host, error));
   q8_recipe *inner;
-  Q8_TRY(q8_decide(model->graph, ranges ? q8_api_ranges(ranges) : NULL, options, &inner_host, &inner, error));
+  Q8_TRY(q8_decide(model->graph, ranges ? q8_api_ranges(ranges) : NULL, options->config,
+                   options->activation_dtype, &inner_host, &inner, error));
   return wrap(inner, &inner_host, out, error);
 }
 

@@ -1,0 +1,145 @@
+#include <string.h>
+
+#include "api/api.h"
+#include "ptq/calibrate.h"
+
+struct qint8_calibrator {
+  q8_host host;
+  const q8_graph *graph;
+  q8_calibrator *calibrator;
+  q8_shape *shapes; /* of one batch */
+  const void **data;
+};
+
+struct qint8_ranges {
+  q8_host host;
+  q8_ranges *ranges;
+};
+
+const q8_ranges *q8_api_ranges(const qint8_ranges *ranges) {
+  return ranges->ranges;
+}
+
+static q8_status open_calibrator(qint8_calibrator *c, const qint8_calibrator_options *options, qint8_error *error) {
+  q8_calibrator_config config = {.observer = options->observer, .moving_average = options->moving_average};
+  Q8_TRY(q8_choose_isa(NULL, &config.mask, &config.isa, error));
+  c->shapes = q8_calloc(&c->host, c->graph->input_count + 1, sizeof *c->shapes);
+  c->data = q8_calloc(&c->host, c->graph->input_count + 1, sizeof *c->data);
+  if (!c->shapes || !c->data)
+    return q8_fail_memory(error, "calibrator", c->graph->input_count * sizeof *c->shapes);
+  return q8_calibrator_new(c->graph, &config, &c->host, &c->calibrator, error);
+}
+
+qint8_status qint8_calibrator_create(const qint8_model *model, const qint8_calibrator_options *options,
+                                     const qint8_host *host, qint8_calibrator **out, qint8_error *error) {
+  Q8_REQUIRE(error, out);
+  *out = NULL;
+  Q8_REQUIRE(error, model);
+  qint8_calibrator_options preset = QINT8_CALIBRATOR_OPTIONS_INIT;
+  if (!options)
+    options = &preset;
+  Q8_REQUIRE_SIZE(error, options);
+  if (options->observer < QINT8_OBSERVER_MINMAX || options->observer > QINT8_OBSERVER_HISTOGRAM_MSE)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "observer", "%d is not a qint8_observer_kind", (int)options->observer);
+  if (!(options->moving_average > 0.0f && options->moving_average <= 1.0f))
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "moving_average", "%g is outside (0, 1]",
+                   (double)options->moving_average);
+  q8_host inner;
+  Q8_TRY(q8_host_init(&inner, host, error));
+  qint8_calibrator *calibrator = q8_calloc(&inner, 1, sizeof *calibrator);
+  if (!calibrator)
+    return q8_fail_memory(error, "calibrator", sizeof *calibrator);
+  calibrator->host = inner;
+  calibrator->graph = model->graph;
+  q8_status status = open_calibrator(calibrator, options, error);
+  if (status != QINT8_OK) {
+    qint8_calibrator_destroy(calibrator);
+    return status;
+  }
+  *out = calibrator;
+  return QINT8_OK;
+}
+
+void qint8_calibrator_destroy(qint8_calibrator *calibrator) {
+  if (!calibrator)
+    return;
+  q8_host host = calibrator->host;
+  q8_calibrator_free(calibrator->calibrator);
+  q8_free(&host, calibrator->shapes);
+  q8_free(&host, calibrator->data);
+  q8_free(&host, calibrator);
+}
+
+/* Whether a batch's shape fits what the model declares. */
+static int fits(const q8_shape *declared, const q8_shape *given) {
+  if (declared->rank < 0)
+    return 1;
+  if (declared->rank != given->rank)
+    return 0;
+  for (int d = 0; d < given->rank; d++)
+    if (given->dim[d] < 0 || (declared->dim[d] >= 0 && declared->dim[d] != given->dim[d]))
+      return 0;
+  return 1;
+}
+
+qint8_status qint8_calibrator_feed(qint8_calibrator *calibrator, const qint8_tensor *const *inputs, size_t input_count,
+                                   qint8_error *error) {
+  Q8_REQUIRE(error, calibrator);
+  Q8_REQUIRE(error, inputs);
+  const q8_graph *graph = calibrator->graph;
+  if (input_count != graph->input_count)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "inputs", "%zu inputs given, the model has %zu", input_count,
+                   graph->input_count);
+  for (size_t i = 0; i < input_count; i++) {
+    const q8_tensor *declared = &graph->tensors[graph->inputs[i]];
+    const qint8_tensor *given = inputs[i];
+    q8_shape *shape = &calibrator->shapes[i];
+    *shape = (q8_shape){.rank = given ? given->rank : -1};
+    if (given && given->rank >= 0 && given->rank <= Q8_MAX_RANK) {
+      memcpy(shape->dim, given->shape, sizeof shape->dim);
+      if (!fits(&declared->shape, shape)) {
+        char a[160], b[160];
+        return q8_fail(error, QINT8_ERROR_SHAPE, declared->name, "shape %s does not fit the model's %s (-1 is free)",
+                       q8_shape_text(shape, a, sizeof a), q8_shape_text(&declared->shape, b, sizeof b));
+      }
+    }
+    Q8_TRY(q8_check_tensor(given, declared->name, declared->dtype ? declared->dtype : QINT8_DTYPE_F32, shape, error));
+    calibrator->data[i] = given->data;
+  }
+  return q8_calibrator_feed(calibrator->calibrator, calibrator->shapes, calibrator->data, error);
+}
+
+qint8_status qint8_calibrator_ranges(const qint8_calibrator *calibrator, qint8_ranges **out, qint8_error *error) {
+  Q8_REQUIRE(error, out);
+  *out = NULL;
+  Q8_REQUIRE(error, calibrator);
+  qint8_ranges *ranges = q8_calloc(&calibrator->host, 1, sizeof *ranges);
+  if (!ranges)
+    return q8_fail_memory(error, "ranges", sizeof *ranges);
+  ranges->host = calibrator->host;
+  q8_status status = q8_calibrator_ranges(calibrator->calibrator, &ranges->ranges, error);
+  if (status != QINT8_OK) {
+    q8_free(&calibrator->host, ranges);
+    return status;
+  }
+  *out = ranges;
+  return QINT8_OK;
+}
+
+void qint8_ranges_destroy(qint8_ranges *ranges) {
+  if (!ranges)
+    return;
+  q8_host host = ranges->host;
+  q8_ranges_free(ranges->ranges);
+  q8_free(&host, ranges);
+}
+
+size_t qint8_ranges_count(const qint8_ranges *ranges) {
+  return ranges ? q8_ranges_count(ranges->ranges) : 0;
+}
+
+qint8_status qint8_ranges_get(const qint8_ranges *ranges, size_t index, const char **name, qint8_range *out) {
+  if (!ranges || !name || !out || out->struct_size < sizeof *out || index >= q8_ranges_count(ranges->ranges))
+    return QINT8_ERROR_ARGUMENT;
+  return q8_ranges_get(ranges->ranges, index, name, out, NULL);
+}
