@@ -1,0 +1,131 @@
+#include "ptq/calibrate.h"
+
+#include <math.h>
+#include <string.h>
+
+struct q8_calibrator {
+  q8_host host;
+  const q8_graph *graph;
+  q8_calibrator_config config;
+  q8_ranges *ranges;
+  size_t fed;
+  /* For the shapes of the last batch: */
+  q8_shape *shapes; /* [input_count] */
+  q8_plan *plan;
+  q8_session *session;
+  void **outputs; /* [output_count] */
+};
+
+q8_status q8_calibrator_new(const q8_graph *graph, const q8_calibrator_config *config, const q8_host *host,
+                            q8_calibrator **out, qint8_error *error) {
+  *out = NULL;
+  q8_calibrator *c = q8_calloc(host, 1, sizeof(*c));
+  if (!c)
+    return q8_fail_memory(error, "calibrator", sizeof(*c));
+  c->host = *host;
+  c->graph = graph;
+  c->config = *config;
+  c->shapes = q8_calloc(host, graph->input_count, sizeof(*c->shapes));
+  c->outputs = q8_calloc(host, graph->output_count, sizeof(*c->outputs));
+  q8_kernels kernels;
+  q8_kernels_select(config->mask, &kernels);
+  q8_observer_config observer = {
+      .kind = config->observer, .moving_average = config->moving_average, .minmax = kernels.minmax};
+  q8_status status = c->shapes && c->outputs ? q8_ranges_new(graph, &observer, host, &c->ranges, error)
+                                             : q8_fail_memory(error, "calibrator", sizeof(*c->shapes));
+  if (status != QINT8_OK) {
+    q8_calibrator_free(c);
+    return status;
+  }
+  *out = c;
+  return QINT8_OK;
+}
+
+static void drop_plan(q8_calibrator *c) {
+  q8_session_close(c->session);
+  q8_plan_free(c->plan);
+  c->session = NULL;
+  c->plan = NULL;
+  for (size_t i = 0; c->outputs && i < c->graph->output_count; i++) {
+    q8_free(&c->host, c->outputs[i]);
+    c->outputs[i] = NULL;
+  }
+}
+
+void q8_calibrator_free(q8_calibrator *calibrator) {
+  if (!calibrator)
+    return;
+  drop_plan(calibrator);
+  q8_ranges_free(calibrator->ranges);
+  q8_host host = calibrator->host;
+  q8_free(&host, calibrator->shapes);
+  q8_free(&host, calibrator->outputs);
+  q8_free(&host, calibrator);
+}
+
+static void observe(void *user, q8_id tensor, const char *name, const q8_shape *shape, const float *values,
+                    size_t count) {
+  (void)name;
+  (void)shape;
+  q8_observer *observer = ((q8_calibrator *)user)->ranges->observers[tensor];
+  if (observer)
+    q8_observer_observe(observer, values, 1, 1, count);
+}
+
+static q8_status compile(q8_calibrator *c, const q8_shape *shapes, qint8_error *error) {
+  q8_plan_config config = {.mask = c->config.mask, .isa = c->config.isa, .inputs = shapes};
+  Q8_TRY(q8_plan_compile(c->graph, NULL, &config, &c->host, &c->plan, error));
+  for (size_t i = 0; i < c->graph->output_count; i++) {
+    const q8_plan_io *info = q8_plan_output_info(c->plan, i);
+    size_t count = q8_shape_count(&info->shape, NULL), size = qint8_dtype_size((qint8_dtype)info->dtype);
+    c->outputs[i] = q8_alloc(&c->host, count, size);
+    if (!c->outputs[i])
+      return q8_fail_memory(error, info->name, count * size);
+  }
+  Q8_TRY(q8_session_open(c->plan, NULL, 0, &c->host, &c->session, error));
+  return q8_session_watch(c->session, observe, c, 1, error);
+}
+
+static q8_status prepare(q8_calibrator *c, const q8_shape *shapes, qint8_error *error) {
+  int same = c->session != NULL;
+  for (size_t i = 0; same && i < c->graph->input_count; i++)
+    same = q8_shape_equal(&shapes[i], &c->shapes[i]);
+  if (same)
+    return QINT8_OK;
+  drop_plan(c);
+  q8_status status = compile(c, shapes, error);
+  if (status != QINT8_OK)
+    drop_plan(c);
+  else if (c->graph->input_count)
+    memcpy(c->shapes, shapes, c->graph->input_count * sizeof(*shapes));
+  return status;
+}
+
+static q8_status check_finite(const char *name, const float *x, size_t count, qint8_error *error) {
+  for (size_t i = 0; i < count; i++)
+    if (!isfinite(x[i]))
+      return q8_fail(error, QINT8_ERROR_DATA, name, "element %zu of the calibration input is %s", i,
+                     isnan(x[i]) ? "NaN" : "infinite");
+  return QINT8_OK;
+}
+
+q8_status q8_calibrator_feed(q8_calibrator *calibrator, const q8_shape *shapes, const void *const *inputs,
+                             qint8_error *error) {
+  q8_calibrator *c = calibrator;
+  Q8_TRY(prepare(c, shapes, error));
+  for (size_t i = 0; i < c->graph->input_count; i++) {
+    const q8_plan_io *info = q8_plan_input_info(c->plan, i);
+    if (info->dtype == QINT8_DTYPE_F32)
+      Q8_TRY(check_finite(info->name, inputs[i], q8_shape_count(&shapes[i], NULL), error));
+  }
+  Q8_TRY(q8_session_execute(c->session, inputs, c->outputs, error));
+  c->fed++;
+  return QINT8_OK;
+}
+
+q8_status q8_calibrator_ranges(const q8_calibrator *calibrator, q8_ranges **out, qint8_error *error) {
+  *out = NULL;
+  if (calibrator->fed == 0)
+    return q8_fail(error, QINT8_ERROR_STATE, "calibrator", "nothing was fed yet");
+  return q8_ranges_copy(calibrator->ranges, out, error);
+}

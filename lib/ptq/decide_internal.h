@@ -1,0 +1,28 @@
+/* decide_internal.h - the state of one decision, shared by decide.c, activations.c and weights.c only. */
+#ifndef Q8_PTQ_DECIDE_INTERNAL_H
+#define Q8_PTQ_DECIDE_INTERNAL_H
+
+#include "ops/op.h"
+#include "ptq/decide.h"
+
+typedef struct q8_decision {
+  const q8_graph *graph;
+  const q8_ranges *ranges;
+  q8_recipe *recipe;
+  q8_pool scratch;
+  uint8_t *known;  /* [tensor_count] float values that were seen, are constant, or are those of another such tensor */
+  uint8_t *wanted; /* [tensor_count] an int8 node reads it */
+} q8_decision;
+
+static inline q8_mode q8_decided_mode(const q8_decision *d, size_t node) {
+  return (q8_mode)d->recipe->modes[node];
+}
+
+/* activations.c: parameters of every activation that int8 nodes read or write. */
+q8_status q8_decide_activations(q8_decision *d, qint8_error *error);
+/* weights.c: parameters of weights (s8) and, in static mode, of biases (s32). */
+q8_status q8_decide_weights(q8_decision *d, qint8_error *error);
+/* Whether the node multiplies by weights, and adds a bias, that are float constants. */
+int q8_has_constant_weights(const q8_graph *graph, const q8_node *node);
+
+#endif

@@ -1,0 +1,140 @@
+#include "ptq/ranges.h"
+
+#include <string.h>
+
+#include "ops/op.h"
+
+int q8_takes_activation(const q8_graph *graph, const q8_node *node, int32_t index) {
+  q8_id id = node->inputs[index];
+  if (id == Q8_NONE || node->op->quant == Q8_QUANT_FLOAT)
+    return 0;
+  if (index > 0 && (node->op->quant == Q8_QUANT_WEIGHTED || node->op->unary))
+    return 0;
+  int32_t dtype = graph->tensors[id].dtype;
+  return dtype == QINT8_DTYPE_F32 || dtype == QINT8_DTYPE_NONE;
+}
+
+/* Marks what int8 nodes read and write, constants excepted: those are known already. */
+static void mark_candidates(const q8_graph *graph, uint8_t *candidate) {
+  for (size_t n = 0; n < graph->node_count; n++) {
+    const q8_node *node = &graph->nodes[n];
+    if (node->op->quant == Q8_QUANT_FLOAT)
+      continue;
+    for (int32_t i = 0; i < node->input_count; i++)
+      if (q8_takes_activation(graph, node, i) && !q8_graph_is_constant(graph, node->inputs[i]))
+        candidate[node->inputs[i]] = 1;
+    for (int32_t i = 0; i < node->output_count; i++)
+      if (node->outputs[i] != Q8_NONE && node->op->quant != Q8_QUANT_WEIGHTED)
+        candidate[node->outputs[i]] = 1;
+  }
+}
+
+static q8_status new_table(size_t tensor_count, const q8_host *host, q8_ranges **out, qint8_error *error) {
+  *out = NULL;
+  q8_ranges *ranges = q8_calloc(host, 1, sizeof(*ranges));
+  if (!ranges)
+    return q8_fail_memory(error, "ranges", sizeof(*ranges));
+  q8_pool_init(&ranges->pool, host);
+  ranges->names = q8_pool_alloc(&ranges->pool, tensor_count, sizeof(*ranges->names));
+  ranges->observers = q8_pool_alloc(&ranges->pool, tensor_count, sizeof(*ranges->observers));
+  if (!ranges->names || !ranges->observers) {
+    q8_ranges_free(ranges);
+    return q8_fail_memory(error, "ranges", tensor_count * sizeof(*ranges->observers));
+  }
+  ranges->tensor_count = tensor_count;
+  *out = ranges;
+  return QINT8_OK;
+}
+
+static q8_status set_name(q8_ranges *ranges, size_t tensor, const char *name, qint8_error *error) {
+  ranges->names[tensor] = q8_pool_string(&ranges->pool, name, strlen(name));
+  return ranges->names[tensor] ? QINT8_OK : q8_fail_memory(error, "ranges", strlen(name));
+}
+
+static q8_status fill(const q8_graph *graph, const q8_observer_config *config, q8_ranges *ranges,
+                      qint8_error *error) {
+  uint8_t *candidate = q8_pool_alloc(&ranges->pool, graph->tensor_count, 1);
+  if (!candidate)
+    return q8_fail_memory(error, "ranges", graph->tensor_count);
+  mark_candidates(graph, candidate);
+  for (size_t t = 0; t < graph->tensor_count; t++) {
+    Q8_TRY(set_name(ranges, t, graph->tensors[t].name, error));
+    if (candidate[t])
+      Q8_TRY(q8_observer_new(config, &ranges->pool.host, &ranges->observers[t], error));
+  }
+  return QINT8_OK;
+}
+
+static q8_status copy_into(const q8_ranges *from, q8_ranges *to, qint8_error *error) {
+  for (size_t t = 0; t < from->tensor_count; t++) {
+    Q8_TRY(set_name(to, t, from->names[t], error));
+    if (from->observers[t])
+      Q8_TRY(q8_observer_copy(from->observers[t], &to->observers[t], error));
+  }
+  return QINT8_OK;
+}
+
+static q8_status finish(q8_status status, q8_ranges **out) {
+  if (status != QINT8_OK) {
+    q8_ranges_free(*out);
+    *out = NULL;
+  }
+  return status;
+}
+
+q8_status q8_ranges_new(const q8_graph *graph, const q8_observer_config *config, const q8_host *host,
+                        q8_ranges **out, qint8_error *error) {
+  Q8_TRY(new_table(graph->tensor_count, host, out, error));
+  return finish(fill(graph, config, *out, error), out);
+}
+
+q8_status q8_ranges_copy(const q8_ranges *ranges, q8_ranges **out, qint8_error *error) {
+  Q8_TRY(new_table(ranges->tensor_count, &ranges->pool.host, out, error));
+  return finish(copy_into(ranges, *out, error), out);
+}
+
+void q8_ranges_free(q8_ranges *ranges) {
+  if (!ranges)
+    return;
+  for (size_t t = 0; t < ranges->tensor_count; t++)
+    q8_observer_free(ranges->observers[t]);
+  q8_host host = ranges->pool.host;
+  q8_pool_destroy(&ranges->pool);
+  q8_free(&host, ranges);
+}
+
+int q8_ranges_fit(const q8_ranges *ranges, const q8_graph *graph) {
+  if (ranges->tensor_count != graph->tensor_count)
+    return 0;
+  for (size_t t = 0; t < graph->tensor_count; t++)
+    if (strcmp(ranges->names[t], graph->tensors[t].name) != 0)
+      return 0;
+  return 1;
+}
+
+const q8_observer *q8_ranges_seen(const q8_ranges *ranges, q8_id tensor) {
+  const q8_observer *o = ranges->observers[tensor];
+  return o && q8_observer_finite(o, 0) + q8_observer_nonfinite(o, 0) > 0 ? o : NULL;
+}
+
+static int has_range(const q8_ranges *ranges, size_t tensor) {
+  return ranges->observers[tensor] && q8_observer_finite(ranges->observers[tensor], 0) > 0;
+}
+
+size_t q8_ranges_count(const q8_ranges *ranges) {
+  size_t count = 0;
+  for (size_t t = 0; t < ranges->tensor_count; t++)
+    count += (size_t)has_range(ranges, t);
+  return count;
+}
+
+q8_status q8_ranges_get(const q8_ranges *ranges, size_t index, const char **name, qint8_range *out,
+                        qint8_error *error) {
+  for (size_t t = 0; t < ranges->tensor_count; t++) {
+    if (!has_range(ranges, t) || index-- > 0)
+      continue;
+    *name = ranges->names[t];
+    return q8_observer_range(ranges->observers[t], 0, out, error);
+  }
+  return q8_fail(error, QINT8_ERROR_ARGUMENT, "index", "there are %zu ranges", q8_ranges_count(ranges));
+}

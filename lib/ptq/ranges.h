@@ -1,0 +1,34 @@
+/* ranges.h - what the calibrator saw: one observer per tensor that may be quantized. */
+#ifndef Q8_PTQ_RANGES_H
+#define Q8_PTQ_RANGES_H
+
+#include "graph/graph.h"
+#include "quant/observer.h"
+
+typedef struct q8_ranges {
+  q8_pool pool;
+  size_t tensor_count; /* of the graph */
+  const char **names;  /* [tensor_count] */
+  q8_observer **observers; /* [tensor_count]; NULL: not a tensor that may be quantized */
+} q8_ranges;
+
+/* Observers for the tensors that some recipe may quantize. */
+q8_status q8_ranges_new(const q8_graph *graph, const q8_observer_config *config, const q8_host *host,
+                        q8_ranges **out, qint8_error *error);
+void q8_ranges_free(q8_ranges *ranges);
+q8_status q8_ranges_copy(const q8_ranges *ranges, q8_ranges **out, qint8_error *error);
+/* 1 if the ranges belong to this graph. */
+int q8_ranges_fit(const q8_ranges *ranges, const q8_graph *graph);
+
+/* The observer if it saw any value, finite or not; else NULL. */
+const q8_observer *q8_ranges_seen(const q8_ranges *ranges, q8_id tensor);
+
+/* Those that saw a finite value, numbered from 0. */
+size_t q8_ranges_count(const q8_ranges *ranges);
+q8_status q8_ranges_get(const q8_ranges *ranges, size_t index, const char **name, qint8_range *out,
+                        qint8_error *error);
+
+/* Whether the node takes its input `index` as an activation in its int8 form. */
+int q8_takes_activation(const q8_graph *graph, const q8_node *node, int32_t index);
+
+#endif

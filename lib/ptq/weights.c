@@ -1,0 +1,148 @@
+/* weights.c - scales of weights and biases. */
+#include <math.h>
+
+#include "ptq/decide_internal.h"
+#include "quant/qparams.h"
+
+/* A bias of at most this many steps is exact in f32 and leaves the int32 accumulator its room. */
+#define MAX_BIAS_STEPS 8388608.0
+
+/* Weights seen as [outer][channels][inner]. */
+typedef struct weight_view {
+  const float *data;
+  size_t outer, channels, inner;
+  int32_t axis;
+} weight_view;
+
+int q8_has_constant_weights(const q8_graph *graph, const q8_node *node) {
+  if (node->input_count < 2 || node->inputs[0] == Q8_NONE || !q8_graph_is_constant(graph, node->inputs[1]) ||
+      graph->tensors[node->inputs[1]].dtype != QINT8_DTYPE_F32)
+    return 0;
+  if (node->input_count < 3 || node->inputs[2] == Q8_NONE)
+    return 1;
+  return q8_graph_is_constant(graph, node->inputs[2]) && graph->tensors[node->inputs[2]].dtype == QINT8_DTYPE_F32;
+}
+
+static weight_view view_weights(const q8_graph *graph, const q8_node *node) {
+  const q8_tensor *w = &graph->tensors[node->inputs[1]];
+  weight_view v = {.data = w->data, .outer = 1, .channels = 1, .inner = 1};
+  v.axis = node->op->weight_axis(node);
+  if (v.axis < 0)
+    v.axis += w->shape.rank;
+  for (int32_t i = 0; i < w->shape.rank; i++) {
+    size_t *part = i < v.axis ? &v.outer : i == v.axis ? &v.channels : &v.inner;
+    *part *= (size_t)w->shape.dim[i];
+  }
+  return v;
+}
+
+static q8_status check_finite(const q8_tensor *w, qint8_error *error) {
+  const float *x = w->data;
+  size_t count = q8_shape_count(&w->shape, NULL);
+  for (size_t i = 0; i < count; i++)
+    if (!isfinite(x[i]))
+      return q8_fail(error, QINT8_ERROR_DATA, w->name, "weight %zu is %s", i, isnan(x[i]) ? "NaN" : "infinite");
+  return QINT8_OK;
+}
+
+static float channel_absmax(const weight_view *v, size_t channel) {
+  float absmax = 0;
+  for (size_t o = 0; o < v->outer; o++)
+    for (size_t i = 0; i < v->inner; i++) {
+      float a = fabsf(v->data[(o * v->channels + channel) * v->inner + i]);
+      absmax = a > absmax ? a : absmax;
+    }
+  return absmax;
+}
+
+/* The bias as one value per channel: NULL if there is none or it has another form. */
+static const float *channel_bias(const q8_graph *graph, const q8_node *node, size_t channels) {
+  if (node->input_count < 3 || node->inputs[2] == Q8_NONE)
+    return NULL;
+  const q8_tensor *bias = &graph->tensors[node->inputs[2]];
+  return q8_shape_count(&bias->shape, NULL) == channels ? bias->data : NULL;
+}
+
+/* Scales by the largest magnitude of each channel. A channel of zeros takes the scale of the whole tensor, and no
+ * scale is so small that the bias would need more than MAX_BIAS_STEPS steps of x_scale * scale. */
+static void choose_scales(const weight_view *v, const float *bias, float x_scale, float *scale) {
+  float all = 0;
+  for (size_t c = 0; c < v->channels; c++) {
+    scale[c] = channel_absmax(v, c);
+    all = scale[c] > all ? scale[c] : all;
+  }
+  for (size_t c = 0; c < v->channels; c++) {
+    scale[c] = q8_qparams_symmetric(scale[c] > 0 ? scale[c] : all).scale;
+    double least = bias && x_scale > 0 ? fabs((double)bias[c]) / ((double)x_scale * MAX_BIAS_STEPS) : 0;
+    double normal = x_scale > 0 ? (double)Q8_MIN_SCALE / x_scale : 0; /* x_scale * scale stays a normal float */
+    least = normal > least ? normal : least;
+    if (scale[c] < least)
+      scale[c] = (float)(least * (1 + 1e-6));
+  }
+}
+
+static void widen_to_tensor(float *scale, size_t channels) {
+  for (size_t c = 1; c < channels; c++)
+    scale[0] = scale[c] > scale[0] ? scale[c] : scale[0];
+}
+
+/* A weight read by several nodes takes the largest of their scales; 0 if they disagree on its channels. */
+static int join_scales(const q8_tensor_quant *old, int32_t axis, int32_t count, float *scale) {
+  if (!q8_is_quantized(old))
+    return 1;
+  if (old->axis != axis || old->count != count)
+    return 0;
+  for (int32_t c = 0; c < count; c++)
+    scale[c] = old->scale[c] > scale[c] ? old->scale[c] : scale[c];
+  return 1;
+}
+
+static q8_status decide_node_weights(q8_decision *d, size_t n, qint8_error *error) {
+  const q8_node *node = &d->graph->nodes[n];
+  Q8_TRY(check_finite(&d->graph->tensors[node->inputs[1]], error));
+  weight_view v = view_weights(d->graph, node);
+  float x_scale = q8_decided_mode(d, n) == Q8_MODE_STATIC ? d->recipe->tensors[node->inputs[0]].scale[0] : 0;
+  float *scale = q8_pool_alloc(&d->scratch, v.channels, sizeof(float));
+  int32_t *zero = q8_pool_alloc(&d->scratch, v.channels, sizeof(int32_t));
+  if (!scale || !zero)
+    return q8_fail_memory(error, node->name, v.channels * sizeof(float));
+  choose_scales(&v, channel_bias(d->graph, node, v.channels), x_scale, scale);
+  int per_channel = d->recipe->config != QINT8_CONFIG_STATIC_PER_TENSOR && v.channels > 1;
+  if (!per_channel && v.channels > 0)
+    widen_to_tensor(scale, v.channels);
+  int32_t axis = per_channel ? v.axis : -1, count = per_channel ? (int32_t)v.channels : 1;
+  if (!join_scales(&d->recipe->tensors[node->inputs[1]], axis, count, scale)) {
+    d->recipe->modes[n] = Q8_MODE_FLOAT;
+    return QINT8_OK;
+  }
+  return q8_recipe_assign(d->recipe, node->inputs[1], QINT8_DTYPE_S8, axis, count, scale, zero, error);
+}
+
+/* x_scale * w_scale. A bias that several nodes read keeps the parameters of the first: they only describe it. */
+static q8_status decide_node_bias(q8_decision *d, const q8_node *node, qint8_error *error) {
+  if (node->input_count < 3 || node->inputs[2] == Q8_NONE || q8_is_quantized(&d->recipe->tensors[node->inputs[2]]))
+    return QINT8_OK;
+  const q8_tensor *bias = &d->graph->tensors[node->inputs[2]];
+  const q8_tensor_quant *w = &d->recipe->tensors[node->inputs[1]];
+  float x_scale = d->recipe->tensors[node->inputs[0]].scale[0];
+  size_t channels = (size_t)w->count;
+  if (channels > 1 && q8_shape_count(&bias->shape, NULL) != channels)
+    return QINT8_OK; /* one value for all channels: it has no single scale */
+  float *scale = q8_pool_alloc(&d->scratch, channels, sizeof(float));
+  if (!scale)
+    return q8_fail_memory(error, node->name, channels * sizeof(float));
+  for (size_t c = 0; c < channels; c++)
+    scale[c] = x_scale * w->scale[c];
+  int32_t axis = channels > 1 ? bias->shape.rank - 1 : -1;
+  return q8_recipe_assign(d->recipe, node->inputs[2], QINT8_DTYPE_S32, axis, w->count, scale, w->zero_point, error);
+}
+
+q8_status q8_decide_weights(q8_decision *d, qint8_error *error) {
+  for (size_t n = 0; n < d->graph->node_count; n++)
+    if (d->graph->nodes[n].op->quant == Q8_QUANT_WEIGHTED && q8_decided_mode(d, n) != Q8_MODE_FLOAT)
+      Q8_TRY(decide_node_weights(d, n, error));
+  for (size_t n = 0; n < d->graph->node_count; n++)
+    if (d->graph->nodes[n].op->quant == Q8_QUANT_WEIGHTED && q8_decided_mode(d, n) == Q8_MODE_STATIC)
+      Q8_TRY(decide_node_bias(d, &d->graph->nodes[n], error));
+  return QINT8_OK;
+}
