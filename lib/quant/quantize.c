@@ -5,14 +5,6 @@
 #include "base/fpenv.h"
 #include "quant/qparams.h"
 
-int q8_qparams_valid(const qint8_qparams *qparams) {
-  int32_t dtype = qparams->dtype;
-  if (dtype != QINT8_DTYPE_U8 && dtype != QINT8_DTYPE_S8 && dtype != QINT8_DTYPE_S32)
-    return 0;
-  return isfinite(qparams->scale) && qparams->scale > 0 && qparams->zero_point >= q8_qmin(dtype) &&
-         qparams->zero_point <= q8_qmax(dtype);
-}
-
 /* The kernels know uint8 with a flip of the top bit: s8 is u8 with flip 0x80 and the zero point moved by 128. */
 static uint8_t flip_of(int32_t dtype) {
   return dtype == QINT8_DTYPE_S8 ? 0x80 : 0;
@@ -23,11 +15,8 @@ static int32_t stored_zero(const qint8_qparams *qparams) {
 }
 
 static int32_t quantize_s32(float x, const qint8_qparams *qparams) {
-  float rounded = rintf(x / qparams->scale);
-  if (!(rounded >= -2147483648.0f)) /* NaN too */
-    rounded = -2147483648.0f;
-  int64_t q = (rounded >= 2147483648.0f ? (int64_t)INT32_MAX : (int64_t)rounded) + qparams->zero_point;
-  if (isnan(x) || q < INT32_MIN)
+  double q = (double)rintf(x / qparams->scale) + qparams->zero_point; /* exact, or far outside */
+  if (!(q >= INT32_MIN)) /* NaN too */
     return INT32_MIN;
   return q > INT32_MAX ? INT32_MAX : (int32_t)q;
 }

@@ -8,9 +8,6 @@
 #include "base/status.h"
 #include "kernel.h"
 
-/* 1 if scale is finite and > 0, the type is U8, S8 or S32 and holds the zero point. */
-int q8_qparams_valid(const qint8_qparams *qparams);
-
 /* out: `count` elements of qparams->dtype (U8, S8, S32). NaN gives the lowest value. */
 void q8_quantize(const q8_kernels *kernels, const float *x, size_t count, const qint8_qparams *qparams, void *out);
 void q8_dequantize(const q8_kernels *kernels, const void *q, size_t count, const qint8_qparams *qparams, float *out);

@@ -1,0 +1,321 @@
+/* Observers: independent of splitting and merging, constant in memory; the chosen range. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "quant/observer.h"
+#include "quant/qparams.h"
+#include "quant/quantize.h"
+#include "test.h"
+
+static q8_kernels kernels;
+static size_t allocations;
+
+static void *counting_allocate(void *user, size_t size, size_t alignment) {
+  (void)user;
+  allocations++;
+  return aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+}
+static void counting_release(void *user, void *memory) {
+  (void)user;
+  free(memory);
+}
+
+static q8_host host(void) {
+  qint8_host given = QINT8_HOST_INIT;
+  given.allocate = counting_allocate;
+  given.release = counting_release;
+  q8_host out;
+  CHECK(q8_host_init(&out, &given, NULL) == QINT8_OK);
+  return out;
+}
+
+static q8_observer *make(int32_t kind, size_t channels) {
+  q8_observer_config config = {.kind = kind, .channels = channels, .moving_average = 0.1f, .minmax = kernels.minmax};
+  q8_host h = host();
+  q8_observer *o = NULL;
+  CHECK(q8_observer_new(&config, &h, &o, NULL) == QINT8_OK);
+  return o;
+}
+
+static qint8_range range_of(const q8_observer *o, size_t channel) {
+  qint8_range range = QINT8_RANGE_INIT;
+  CHECK(q8_observer_range(o, channel, &range, NULL) == QINT8_OK);
+  return range;
+}
+
+static int same_range(const qint8_range *a, const qint8_range *b) {
+  return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+/* Skewed values over many magnitudes, zeros, and a few values that are not finite. */
+static void fill(float *x, size_t n) {
+  int spread = test_random_int(0, 30), shift = test_random_int(-40, 40);
+  for (size_t i = 0; i < n; i++) {
+    x[i] = ldexpf(test_random_float(-1, 3), shift + test_random_int(-spread, 0));
+    if (test_random_int(0, 9) == 0)
+      x[i] = 0.0f;
+    if (test_random_int(0, 99) == 0)
+      x[i] = test_random_int(0, 1) ? NAN : INFINITY;
+  }
+}
+
+enum { COUNT = 20000 };
+static float values[COUNT];
+
+static void observe_in_pieces(q8_observer *o, const float *x, size_t n) {
+  for (size_t i = 0; i < n;) {
+    size_t piece = (size_t)test_random_int(1, test_random_int(0, 1) ? 9 : 9000);
+    piece = piece < n - i ? piece : n - i;
+    q8_observer_observe(o, x + i, 1, 1, piece);
+    i += piece;
+  }
+}
+
+static void splits_do_not_matter(void) {
+  for (int round = 0; round < 40; round++) {
+    int32_t kind = round % 4 == 0 ? QINT8_OBSERVER_MINMAX : QINT8_OBSERVER_HISTOGRAM_MSE;
+    q8_observer *whole = make(kind, 0), *split = make(kind, 0);
+    fill(values, COUNT);
+    q8_observer_observe(whole, values, 1, 1, COUNT);
+    observe_in_pieces(split, values, COUNT);
+    qint8_range a = range_of(whole, 0), b = range_of(split, 0);
+    CHECK(same_range(&a, &b));
+    CHECK_EQ(a.count + a.nan_count + a.inf_count, COUNT);
+    q8_observer_free(whole);
+    q8_observer_free(split);
+  }
+}
+
+static void merging_is_associative_and_commutative(void) {
+  for (int round = 0; round < 20; round++) {
+    q8_observer *part[2][3], *whole = make(QINT8_OBSERVER_HISTOGRAM_MSE, 0);
+    for (size_t i = 0; i < 3; i++) {
+      size_t n = (size_t)test_random_int(0, COUNT / 4);
+      fill(values, n);
+      q8_observer_observe(whole, values, 1, 1, n);
+      part[0][i] = make(QINT8_OBSERVER_HISTOGRAM_MSE, 0);
+      q8_observer_observe(part[0][i], values, 1, 1, n);
+      CHECK(q8_observer_copy(part[0][i], &part[1][i], NULL) == QINT8_OK);
+    }
+    q8_observer_merge(part[0][0], part[0][1]); /* (a + b) + c */
+    q8_observer_merge(part[0][0], part[0][2]);
+    q8_observer_merge(part[1][2], part[1][1]); /* (c + b) + a */
+    q8_observer_merge(part[1][2], part[1][0]);
+    qint8_range a = range_of(part[0][0], 0), b = range_of(part[1][2], 0), all = range_of(whole, 0);
+    CHECK(same_range(&a, &b));
+    CHECK(same_range(&a, &all));
+    for (size_t i = 0; i < 6; i++)
+      q8_observer_free(part[i / 3][i % 3]);
+    q8_observer_free(whole);
+  }
+}
+
+/* The bins themselves, zeros included, are the same bytes in whatever order the values came. */
+static void bins_are_canonical(void) {
+  static q8_histogram a, b;
+  for (int round = 0; round < 20; round++) {
+    fill(values, 3000);
+    q8_histogram_clear(&a);
+    q8_histogram_clear(&b);
+    int64_t n = 0;
+    for (size_t i = 0; i < 3000; i++) {
+      float x = values[i], y = values[2999 - i];
+      if (isfinite(x)) {
+        q8_histogram_widen(&a, x, x);
+        q8_histogram_count(&a, &x, 1);
+        n++;
+      }
+      if (isfinite(y)) {
+        q8_histogram_widen(&b, y, y);
+        q8_histogram_count(&b, &y, 1);
+      }
+    }
+    CHECK(a.min == b.min && a.max == b.max && a.exponent == b.exponent);
+    CHECK(memcmp(a.count, b.count, Q8_BINS * sizeof(int64_t)) == 0);
+    CHECK_EQ(q8_histogram_zeros(&a), q8_histogram_zeros(&b));
+    int64_t sum = q8_histogram_zeros(&a);
+    for (size_t i = 0; i < Q8_BINS; i++)
+      sum += a.count[i];
+    CHECK_EQ(sum, n);
+    CHECK(q8_histogram_bin(&a, a.max) - q8_histogram_bin(&a, a.min) < Q8_BINS);
+  }
+}
+
+static void values_lie_in_their_bins(void) {
+  static q8_histogram h;
+  q8_histogram_clear(&h);
+  for (int i = 0; i < 3000; i++)
+    values[i] = test_random_float(-3, 5);
+  q8_histogram_widen(&h, -3, 5);
+  q8_histogram_count(&h, values, 3000);
+  int64_t expected[Q8_BINS] = {0};
+  for (int i = 0; i < 3000; i++)
+    if (values[i] != 0)
+      expected[q8_histogram_slot((int32_t)floor(ldexp((double)values[i], -h.exponent)))]++;
+  CHECK(memcmp(expected, h.count, sizeof(expected)) == 0);
+}
+
+static void memory_is_constant(void) {
+  q8_observer *o = make(QINT8_OBSERVER_HISTOGRAM_MSE, 3);
+  size_t before = allocations;
+  for (int i = 0; i < 1000; i++) {
+    fill(values, 300);
+    q8_observer_observe(o, values, 10, 3, 10);
+  }
+  CHECK_EQ(allocations, before);
+  q8_observer_free(o);
+}
+
+static void channels_are_apart(void) {
+  static const size_t inner[] = {1, 7, 700};
+  for (int round = 0; round < 6; round++) {
+    size_t in = inner[round % 3], channels = 5, outer = COUNT / (channels * in);
+    int32_t kind = round < 3 ? QINT8_OBSERVER_HISTOGRAM_MSE : QINT8_OBSERVER_MOVING_AVERAGE;
+    fill(values, COUNT);
+    q8_observer *all = make(kind, channels);
+    q8_observer_observe(all, values, outer, channels, in);
+    for (size_t c = 0; c < channels; c++) {
+      static float gathered[COUNT];
+      size_t n = 0;
+      for (size_t o = 0; o < outer; o++)
+        for (size_t i = 0; i < in; i++)
+          gathered[n++] = values[(o * channels + c) * in + i];
+      q8_observer *one = make(kind, 0);
+      q8_observer_observe(one, gathered, 1, 1, n);
+      qint8_range a = range_of(all, c), b = range_of(one, 0);
+      CHECK(same_range(&a, &b));
+      q8_observer_free(one);
+    }
+    q8_observer_free(all);
+  }
+}
+
+static void empty_constant_and_not_finite(void) {
+  float bad[5] = {NAN, INFINITY, -INFINITY, NAN, NAN}, same[3] = {2.5f, 2.5f, 2.5f}, zeros[70] = {0};
+  for (int32_t kind = 0; kind <= QINT8_OBSERVER_HISTOGRAM_MSE; kind++) {
+    q8_observer *o = make(kind, 0);
+    qint8_range range = QINT8_RANGE_INIT;
+    qint8_error error = QINT8_ERROR_INIT;
+    CHECK_EQ(q8_observer_range(o, 0, &range, &error), QINT8_ERROR_DATA);
+    q8_observer_observe(o, bad, 1, 1, 5);
+    CHECK_EQ(q8_observer_range(o, 0, &range, &error), QINT8_ERROR_DATA);
+    CHECK(strstr(error.message, "3 NaN, 2 infinite") != NULL);
+    q8_observer_observe(o, same, 1, 1, 3);
+    range = range_of(o, 0);
+    CHECK(range.min == 2.5f && range.max == 2.5f && range.low == 2.5f && range.high == 2.5f);
+    CHECK(range.count == 3 && range.nan_count == 3 && range.inf_count == 2);
+    q8_observer_free(o);
+    o = make(kind, 0);
+    q8_observer_observe(o, zeros, 1, 1, 70);
+    range = range_of(o, 0);
+    CHECK(range.min == 0 && range.max == 0 && range.low == 0 && range.high == 0 && range.count == 70);
+    q8_observer_free(o);
+  }
+}
+
+static void moving_average_follows_batches(void) {
+  q8_observer *o = make(QINT8_OBSERVER_MOVING_AVERAGE, 0);
+  float first[2] = {-1, 1}, second[2] = {-3, 11};
+  q8_observer_observe(o, first, 1, 1, 2);
+  q8_observer_observe(o, second, 1, 1, 2);
+  qint8_range range = range_of(o, 0);
+  CHECK(range.low == -1.2f && range.high == 2.0f && range.min == -3 && range.max == 11);
+  q8_observer_free(o);
+}
+
+/* Sum of square errors in f after real quantization. */
+static double measured_error(const float *x, size_t n, float low, float high, q8_unary_fn *f) {
+  static float y[COUNT];
+  qint8_qparams q = q8_qparams_affine(low, high, QINT8_DTYPE_U8);
+  q8_fake_quantize(&kernels, x, n, &q, y);
+  double sum = 0;
+  for (size_t i = 0; i < n; i++) {
+    double e = f ? (double)f(NULL, x[i]) - (double)f(NULL, y[i]) : (double)x[i] - (double)y[i];
+    sum += e * e;
+  }
+  return sum;
+}
+
+static float bell(void) {
+  float sum = 0;
+  for (int i = 0; i < 12; i++)
+    sum += test_random_float(-0.5f, 0.5f);
+  return sum;
+}
+
+static float hard_swish(const void *params, float x) {
+  (void)params;
+  float gate = x / 6 + 0.5f;
+  return x * (gate < 0 ? 0 : gate > 1 ? 1 : gate);
+}
+
+static void range_beats_min_max(void) {
+  for (int round = 0; round < 20; round++) {
+    float tail = ldexpf(1.0f, round % 8);
+    for (int i = 0; i < COUNT; i++)
+      values[i] = i % 500 == 0 ? bell() * tail : bell();
+    q8_observer *o = make(QINT8_OBSERVER_HISTOGRAM_MSE, 0);
+    q8_observer_observe(o, values, 1, 1, COUNT);
+    q8_unary_fn *f = round % 2 ? hard_swish : NULL;
+    qint8_range range = QINT8_RANGE_INIT;
+    CHECK(q8_observer_range_through(o, 0, f, NULL, &range, NULL) == QINT8_OK);
+    CHECK(range.low >= range.min && range.high <= range.max && range.low < range.high);
+    double chosen = measured_error(values, COUNT, range.low, range.high, f);
+    double widest = measured_error(values, COUNT, range.min, range.max, f);
+    CHECK_MSG(chosen <= widest * 1.05, "tail %g: %g, min and max %g", (double)tail, chosen, widest);
+    q8_observer_free(o);
+  }
+}
+
+static void own_measure_never_worse(void) {
+  static q8_histogram h;
+  q8_host plain = host();
+  for (int round = 0; round < 50; round++) {
+    fill(values, 4000);
+    q8_histogram_clear(&h);
+    for (int i = 0; i < 4000; i++)
+      if (isfinite(values[i])) {
+        q8_histogram_widen(&h, values[i], values[i]);
+        q8_histogram_count(&h, &values[i], 1);
+      }
+    q8_unary_fn *f = round % 2 ? hard_swish : NULL;
+    float low, high;
+    double chosen, widest;
+    CHECK(q8_range_search(&h, f, NULL, &plain, &low, &high, NULL) == QINT8_OK);
+    CHECK(q8_range_error(&h, f, NULL, &plain, low, high, &chosen, NULL) == QINT8_OK);
+    CHECK(q8_range_error(&h, f, NULL, &plain, h.min, h.max, &widest, NULL) == QINT8_OK);
+    CHECK_MSG(chosen <= widest, "%g, min and max %g", chosen, widest);
+  }
+}
+
+/* Where f is flat, x may be clipped for nothing: hard swish is 0 below -3. */
+static void flat_parts_are_clipped(void) {
+  for (int i = 0; i < COUNT; i++)
+    values[i] = test_random_float(-20, 4);
+  q8_observer *o = make(QINT8_OBSERVER_HISTOGRAM_MSE, 0);
+  q8_observer_observe(o, values, 1, 1, COUNT);
+  qint8_range range = QINT8_RANGE_INIT;
+  CHECK(q8_observer_range_through(o, 0, hard_swish, NULL, &range, NULL) == QINT8_OK);
+  CHECK_MSG(range.low > -3.2f && range.low < -2.5f, "low %g", (double)range.low);
+  CHECK_MSG(range.high > 3.8f, "high %g", (double)range.high);
+  q8_observer_free(o);
+}
+
+int main(int argc, char **argv) {
+  TEST_BEGIN(argc, argv);
+  q8_kernels_select(q8_cpu_detect(), &kernels);
+  RUN(splits_do_not_matter);
+  RUN(merging_is_associative_and_commutative);
+  RUN(bins_are_canonical);
+  RUN(values_lie_in_their_bins);
+  RUN(memory_is_constant);
+  RUN(channels_are_apart);
+  RUN(empty_constant_and_not_finite);
+  RUN(moving_average_follows_batches);
+  RUN(range_beats_min_max);
+  RUN(own_measure_never_worse);
+  RUN(flat_parts_are_clipped);
+  return TEST_END();
+}
