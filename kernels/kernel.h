@@ -121,7 +121,8 @@ typedef struct q8_dwconv_kernel {
 typedef void q8_quantize_fn(size_t n, const float *x, float scale, int32_t zero_point, uint8_t flip, uint8_t *y);
 /* y = f32((x ^ flip) - zero_point) * scale */
 typedef void q8_dequantize_fn(size_t n, const uint8_t *x, float scale, int32_t zero_point, uint8_t flip, float *y);
-/* Smallest and largest of n values; NaN is skipped; n = 0 or all NaN gives +inf, -inf. */
+/* Smallest and largest of n values; NaN is skipped; n = 0 or all NaN gives +inf, -inf; a zero result
+ * is +0. */
 typedef void q8_minmax_fn(size_t n, const float *x, float *min, float *max);
 /* y = table[x], in place allowed. */
 typedef void q8_table_fn(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y);

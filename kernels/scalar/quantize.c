@@ -17,8 +17,8 @@ static void minmax(size_t n, const float *x, float *min, float *max) {
     low = x[i] < low ? x[i] : low;
     high = x[i] > high ? x[i] : high;
   }
-  *min = low;
-  *max = high;
+  *min = low + 0.0f; /* -0 becomes +0: the order of the values must not show */
+  *max = high + 0.0f;
 }
 
 const q8_quantize_kernel q8_scalar_quantize[] = {{"quantize_scalar", 0, quantize}, {0}};

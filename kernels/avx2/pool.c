@@ -1,0 +1,80 @@
+/* pool.c - reductions over rows. Both overwrite their result, so a tail may be a full vector that ends at n and
+ * computes some columns twice; only rows shorter than a vector go column by column. */
+#include "kernel.h"
+
+#if defined(__AVX2__) && defined(__FMA__)
+#include "vec.h"
+
+/* Columns c .. c + 32 nv - 1. */
+Q8_INLINE void max_columns(size_t nv, size_t taps, size_t c, const uint8_t *const *a, uint8_t *y) {
+  __m256i best[4];
+  for (size_t j = 0; j < nv; j++)
+    best[j] = _mm256_setzero_si256();
+  for (size_t t = 0; t < taps; t++)
+    for (size_t j = 0; j < nv; j++)
+      best[j] = _mm256_max_epu8(best[j], _mm256_loadu_si256((const __m256i *)(a[t] + c) + j));
+  for (size_t j = 0; j < nv; j++)
+    _mm256_storeu_si256((__m256i *)(y + c) + j, best[j]);
+}
+
+static void max_columns16(size_t taps, size_t c, const uint8_t *const *a, uint8_t *y) {
+  __m128i best = _mm_setzero_si128();
+  for (size_t t = 0; t < taps; t++)
+    best = _mm_max_epu8(best, _mm_loadu_si128((const __m128i *)(a[t] + c)));
+  _mm_storeu_si128((__m128i *)(y + c), best);
+}
+
+static void max_rows(size_t taps, size_t n, const uint8_t *const *a, uint8_t *y) {
+  size_t c = 0;
+  if (n < 16) {
+    for (; c < n; c++) {
+      y[c] = 0;
+      for (size_t t = 0; t < taps; t++)
+        y[c] = a[t][c] > y[c] ? a[t][c] : y[c];
+    }
+    return;
+  }
+  for (; c + 128 <= n; c += 128)
+    max_columns(4, taps, c, a, y);
+  for (; c + 32 <= n; c += 32)
+    max_columns(1, taps, c, a, y);
+  for (; c + 16 <= n; c += 16)
+    max_columns16(taps, c, a, y);
+  if (c < n)
+    max_columns16(taps, n - 16, a, y);
+}
+
+/* Columns c .. c + 15: 16-bit sums of up to 257 rows cannot overflow, then they are added to 32-bit ones. */
+static void sum_columns(size_t taps, size_t c, const uint8_t *a, size_t stride, int32_t *acc) {
+  __m256i low = _mm256_setzero_si256(), high = low;
+  for (size_t t = 0; t < taps;) {
+    __m256i words = _mm256_setzero_si256();
+    for (size_t end = taps - t < 257 ? taps : t + 257; t < end; t++)
+      words = _mm256_add_epi16(words,
+                               _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(a + t * stride + c))));
+    low = _mm256_add_epi32(low, _mm256_cvtepu16_epi32(_mm256_castsi256_si128(words)));
+    high = _mm256_add_epi32(high, _mm256_cvtepu16_epi32(_mm256_extracti128_si256(words, 1)));
+  }
+  _mm256_storeu_si256((__m256i *)(acc + c), low);
+  _mm256_storeu_si256((__m256i *)(acc + c + 8), high);
+}
+
+static void sum_rows(size_t taps, size_t n, const uint8_t *a, size_t stride, int32_t *acc) {
+  size_t c = 0;
+  if (n < 16) {
+    for (; c < n; c++) {
+      acc[c] = 0;
+      for (size_t t = 0; t < taps; t++)
+        acc[c] += a[t * stride + c];
+    }
+    return;
+  }
+  for (; c + 16 <= n; c += 16)
+    sum_columns(taps, c, a, stride, acc);
+  if (c < n)
+    sum_columns(taps, n - 16, a, stride, acc);
+}
+
+const q8_max_rows_kernel q8_avx2_max_rows[] = {{"max_rows_avx2", Q8_CPU_AVX2, max_rows}, {0}};
+const q8_sum_rows_kernel q8_avx2_sum_rows[] = {{"sum_rows_avx2", Q8_CPU_AVX2, sum_rows}, {0}};
+#endif

@@ -1,0 +1,70 @@
+/* quantize.c - float to uint8 and back, and the range of a float array. */
+#include "kernel.h"
+
+#if defined(__AVX2__) && defined(__FMA__)
+#include "vec.h"
+#include <math.h>
+
+static void quantize(size_t n, const float *x, float scale, int32_t zero_point, uint8_t flip, uint8_t *y) {
+  q8_avx2_rounding r = q8_avx2_rounding_of(zero_point, 0, 255);
+  __m256 divisor = _mm256_set1_ps(scale);
+  __m128i flips = _mm_set1_epi8((char)flip);
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    __m256i t0 = q8_avx2_round(_mm256_div_ps(_mm256_loadu_ps(x + i), divisor), &r);
+    __m256i t1 = q8_avx2_round(_mm256_div_ps(_mm256_loadu_ps(x + i + 8), divisor), &r);
+    _mm_storeu_si128((__m128i *)(y + i), _mm_xor_si128(q8_avx2_pack16(t0, t1, &r), flips));
+  }
+  for (; i < n; i += 8) {
+    __m256 v = _mm256_maskload_ps(x + i, q8_avx2_mask(n - i));
+    __m128i t = q8_avx2_pack8(q8_avx2_round(_mm256_div_ps(v, divisor), &r), &r);
+    q8_avx2_store_bytes(y + i, _mm_xor_si128(t, flips), n - i < 8 ? n - i : 8);
+  }
+}
+
+Q8_INLINE __m256 dequantize8(__m256i x, __m256i zero_point, __m256 scale) {
+  return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(x, zero_point)), scale);
+}
+
+static void dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_point, uint8_t flip, float *y) {
+  __m256i zero = _mm256_set1_epi32(zero_point), flips = _mm256_set1_epi32(flip);
+  __m256 factor = _mm256_set1_ps(scale);
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8)
+    _mm256_storeu_ps(y + i, dequantize8(_mm256_xor_si256(q8_avx2_widen(x + i), flips), zero, factor));
+  if (i < n) {
+    __m256i v = _mm256_cvtepu8_epi32(q8_avx2_load_bytes(x + i, n - i));
+    _mm256_maskstore_ps(y + i, q8_avx2_mask(n - i), dequantize8(_mm256_xor_si256(v, flips), zero, factor));
+  }
+}
+
+/* vminps and vmaxps give their second operand when the first is NaN: NaN is skipped. */
+static void minmax(size_t n, const float *x, float *min, float *max) {
+  __m256 low[2] = {_mm256_set1_ps(INFINITY), _mm256_set1_ps(INFINITY)};
+  __m256 high[2] = {_mm256_set1_ps(-INFINITY), _mm256_set1_ps(-INFINITY)};
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (size_t j = 0; j < 2; j++) {
+      __m256 v = _mm256_loadu_ps(x + i + 8 * j);
+      low[j] = _mm256_min_ps(v, low[j]);
+      high[j] = _mm256_max_ps(v, high[j]);
+    }
+  float lows[8], highs[8];
+  _mm256_storeu_ps(lows, _mm256_min_ps(low[0], low[1]));
+  _mm256_storeu_ps(highs, _mm256_max_ps(high[0], high[1]));
+  for (size_t j = 1; j < 8; j++) {
+    lows[0] = lows[j] < lows[0] ? lows[j] : lows[0];
+    highs[0] = highs[j] > highs[0] ? highs[j] : highs[0];
+  }
+  for (; i < n; i++) {
+    lows[0] = x[i] < lows[0] ? x[i] : lows[0];
+    highs[0] = x[i] > highs[0] ? x[i] : highs[0];
+  }
+  *min = lows[0] + 0.0f; /* -0 becomes +0 */
+  *max = highs[0] + 0.0f;
+}
+
+const q8_quantize_kernel q8_avx2_quantize[] = {{"quantize_avx2", Q8_CPU_AVX2, quantize}, {0}};
+const q8_dequantize_kernel q8_avx2_dequantize[] = {{"dequantize_avx2", Q8_CPU_AVX2, dequantize}, {0}};
+const q8_minmax_kernel q8_avx2_minmax[] = {{"minmax_avx2", Q8_CPU_AVX2, minmax}, {0}};
+#endif

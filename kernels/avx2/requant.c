@@ -1,0 +1,63 @@
+/* requant.c - int32 accumulators to uint8 or float. */
+#include "kernel.h"
+
+#if defined(__AVX2__) && defined(__FMA__)
+#include "vec.h"
+
+/* Channels c .. c + 7 of one row, those below n only. */
+Q8_INLINE __m256i requantize_tail(const int32_t *acc, size_t c, size_t n, const q8_requant *rq,
+                                  const q8_avx2_rounding *r) {
+  __m256i mask = q8_avx2_mask(n - c);
+  return q8_avx2_requantize(_mm256_maskload_epi32(acc + c, mask), _mm256_maskload_epi32(rq->bias + c, mask),
+                            _mm256_maskload_ps(rq->scale + c, mask), r);
+}
+
+static void requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq, uint8_t *y,
+                    size_t y_stride) {
+  const int32_t *bias = rq->bias;
+  const float *scale = rq->scale;
+  q8_avx2_rounding r = q8_avx2_rounding_of(rq->zero_point, rq->lo, rq->hi);
+  for (size_t i = 0; i < rows; i++, acc += acc_stride, y += y_stride) {
+    size_t c = 0;
+    for (; c + 16 <= n; c += 16) {
+      __m256i t0 = q8_avx2_requantize(q8_avx2_load_i32(acc + c), q8_avx2_load_i32(bias + c),
+                                      _mm256_loadu_ps(scale + c), &r);
+      __m256i t1 = q8_avx2_requantize(q8_avx2_load_i32(acc + c + 8), q8_avx2_load_i32(bias + c + 8),
+                                      _mm256_loadu_ps(scale + c + 8), &r);
+      _mm_storeu_si128((__m128i *)(y + c), q8_avx2_pack16(t0, t1, &r));
+    }
+    for (; c < n; c += 8) {
+      __m128i t = q8_avx2_pack8(requantize_tail(acc, c, n, rq, &r), &r);
+      q8_avx2_store_bytes(y + c, t, n - c < 8 ? n - c : 8);
+    }
+    if (rq->table)
+      q8_avx2_table_row(n, y, rq->table, y);
+  }
+}
+
+/* Multiply, then add: an FMA would round once less than the scalar kernel. */
+Q8_INLINE __m256 dequantize(__m256i acc, __m256i offset, __m256 scale, __m256 bias, const q8_dequant *dq) {
+  __m256 product = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(acc, offset)),
+                                 _mm256_mul_ps(_mm256_set1_ps(dq->row_scale), scale));
+  return q8_avx2_clamp(_mm256_add_ps(product, bias), _mm256_set1_ps(dq->lo), _mm256_set1_ps(dq->hi));
+}
+
+static void dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_dequant *dq, float *y,
+                        size_t y_stride) {
+  for (size_t i = 0; i < rows; i++, acc += acc_stride, y += y_stride) {
+    size_t c = 0;
+    for (; c + 8 <= n; c += 8)
+      _mm256_storeu_ps(y + c, dequantize(q8_avx2_load_i32(acc + c), q8_avx2_load_i32(dq->offset + c),
+                                         _mm256_loadu_ps(dq->scale + c), _mm256_loadu_ps(dq->bias + c), dq));
+    if (c < n) {
+      __m256i mask = q8_avx2_mask(n - c);
+      __m256 v = dequantize(_mm256_maskload_epi32(acc + c, mask), _mm256_maskload_epi32(dq->offset + c, mask),
+                            _mm256_maskload_ps(dq->scale + c, mask), _mm256_maskload_ps(dq->bias + c, mask), dq);
+      _mm256_maskstore_ps(y + c, mask, v);
+    }
+  }
+}
+
+const q8_requant_kernel q8_avx2_requant[] = {{"requant_avx2", Q8_CPU_AVX2, requant}, {0}};
+const q8_dequant_acc_kernel q8_avx2_dequant_acc[] = {{"dequant_acc_avx2", Q8_CPU_AVX2, dequant_acc}, {0}};
+#endif

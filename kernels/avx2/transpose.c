@@ -1,0 +1,92 @@
+/* transpose.c - matrix transposition in square blocks held in registers. The result does not overlap the source, so
+ * the last blocks end at the last row and column and write some elements twice; a matrix thinner than a block
+ * goes element by element. */
+#include "kernel.h"
+
+#if defined(__AVX2__) && defined(__FMA__)
+#include "vec.h"
+
+/* 16 x 16 bytes: four rounds of interleaving row i with row i + 8 rotate the index bits (row, column) by four. */
+static void block8(const uint8_t *x, size_t x_stride, uint8_t *y, size_t y_stride) {
+  __m128i a[16], b[16];
+  Q8_UNROLL
+  for (size_t i = 0; i < 16; i++)
+    a[i] = _mm_loadu_si128((const __m128i *)(x + i * x_stride));
+  Q8_UNROLL
+  for (size_t round = 0; round < 4; round++) {
+    Q8_UNROLL
+    for (size_t i = 0; i < 8; i++) {
+      b[2 * i] = _mm_unpacklo_epi8(a[i], a[i + 8]);
+      b[2 * i + 1] = _mm_unpackhi_epi8(a[i], a[i + 8]);
+    }
+    Q8_UNROLL
+    for (size_t i = 0; i < 16; i++)
+      a[i] = b[i];
+  }
+  Q8_UNROLL
+  for (size_t i = 0; i < 16; i++)
+    _mm_storeu_si128((__m128i *)(y + i * y_stride), a[i]);
+}
+
+/* 8 x 8 words of 32 bits. */
+static void block32(const float *x, size_t x_stride, float *y, size_t y_stride) {
+  __m256 a[8], b[8];
+  Q8_UNROLL
+  for (size_t i = 0; i < 4; i++) { /* rows i and i + 4 side by side in columns 0-3, then in columns 4-7 */
+    const float *low = x + i * x_stride, *high = x + (i + 4) * x_stride;
+    a[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
+    a[i + 4] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low + 4)), _mm_loadu_ps(high + 4), 1);
+  }
+  Q8_UNROLL
+  for (size_t i = 0; i < 8; i += 4) { /* 4 x 4 transposes in each half */
+    b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+    b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+    b[i + 2] = _mm256_unpacklo_ps(a[i + 2], a[i + 3]);
+    b[i + 3] = _mm256_unpackhi_ps(a[i + 2], a[i + 3]);
+    _mm256_storeu_ps(y + i * y_stride, _mm256_shuffle_ps(b[i], b[i + 2], 0x44));
+    _mm256_storeu_ps(y + (i + 1) * y_stride, _mm256_shuffle_ps(b[i], b[i + 2], 0xEE));
+    _mm256_storeu_ps(y + (i + 2) * y_stride, _mm256_shuffle_ps(b[i + 1], b[i + 3], 0x44));
+    _mm256_storeu_ps(y + (i + 3) * y_stride, _mm256_shuffle_ps(b[i + 1], b[i + 3], 0xEE));
+  }
+}
+
+/* Start of the block after the one at `at`, moved back to end at `count`; `count` when there is none. */
+Q8_INLINE size_t next_block(size_t at, size_t block, size_t count) {
+  if (at + block >= count)
+    return count;
+  return at + 2 * block <= count ? at + block : count - block;
+}
+
+static void transpose8(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
+  const uint8_t *from = x;
+  uint8_t *to = y;
+  if (rows < 16 || cols < 16) {
+    for (size_t c = 0; c < cols; c++)
+      for (size_t r = 0; r < rows; r++)
+        to[c * y_stride + r] = from[r * x_stride + c];
+    return;
+  }
+  for (size_t r = 0; r < rows; r = next_block(r, 16, rows))
+    for (size_t c = 0; c < cols; c = next_block(c, 16, cols))
+      block8(from + r * x_stride + c, x_stride, to + c * y_stride + r, y_stride);
+}
+
+static void transpose32(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
+  const float *from = x; /* moved only, never computed with: any 32-bit pattern survives */
+  float *to = y;
+  if (rows < 8 || cols < 8) {
+    const uint8_t *src = x;
+    uint8_t *dst = y;
+    for (size_t c = 0; c < cols; c++)
+      for (size_t r = 0; r < rows; r++)
+        memcpy(dst + 4 * (c * y_stride + r), src + 4 * (r * x_stride + c), 4);
+    return;
+  }
+  for (size_t r = 0; r < rows; r = next_block(r, 8, rows))
+    for (size_t c = 0; c < cols; c = next_block(c, 8, cols))
+      block32(from + r * x_stride + c, x_stride, to + c * y_stride + r, y_stride);
+}
+
+const q8_transpose_kernel q8_avx2_transpose8[] = {{"transpose8_avx2", Q8_CPU_AVX2, transpose8}, {0}};
+const q8_transpose_kernel q8_avx2_transpose32[] = {{"transpose32_avx2", Q8_CPU_AVX2, transpose32}, {0}};
+#endif
