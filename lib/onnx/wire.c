@@ -110,7 +110,7 @@ void q8_writer_free(q8_writer *writer) {
   *writer = (q8_writer){.host = writer->host};
 }
 
-static void put(q8_writer *writer, const void *bytes, size_t size) {
+void q8_write_raw(q8_writer *writer, const void *bytes, size_t size) {
   size_t needed;
   if (writer->failed || size == 0)
     return;
@@ -133,7 +133,7 @@ static size_t encode(uint64_t value, uint8_t bytes[10]) {
 
 static void put_varint(q8_writer *writer, uint64_t value) {
   uint8_t bytes[10];
-  put(writer, bytes, encode(value, bytes));
+  q8_write_raw(writer, bytes, encode(value, bytes));
 }
 
 static void put_tag(q8_writer *writer, uint32_t number, q8_wire_type type) {
@@ -150,13 +150,13 @@ void q8_write_float(q8_writer *writer, uint32_t number, float value) {
   memcpy(&bits, &value, sizeof bits);
   uint8_t bytes[4] = {(uint8_t)bits, (uint8_t)(bits >> 8), (uint8_t)(bits >> 16), (uint8_t)(bits >> 24)};
   put_tag(writer, number, Q8_WIRE_FIXED32);
-  put(writer, bytes, sizeof bytes);
+  q8_write_raw(writer, bytes, sizeof bytes);
 }
 
 void q8_write_bytes(q8_writer *writer, uint32_t number, const void *bytes, size_t size) {
   put_tag(writer, number, Q8_WIRE_BYTES);
   put_varint(writer, size);
-  put(writer, bytes, size);
+  q8_write_raw(writer, bytes, size);
 }
 
 void q8_write_string(q8_writer *writer, uint32_t number, const char *text) {
@@ -170,7 +170,7 @@ void q8_write_string(q8_writer *writer, uint32_t number, const char *text) {
 size_t q8_write_begin(q8_writer *writer, uint32_t number) {
   static const uint8_t room[LENGTH_ROOM];
   put_tag(writer, number, Q8_WIRE_BYTES);
-  put(writer, room, sizeof room);
+  q8_write_raw(writer, room, sizeof room);
   return writer->size;
 }
 

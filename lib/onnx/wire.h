@@ -52,6 +52,8 @@ typedef struct q8_writer {
 
 void q8_writer_init(q8_writer *writer, const q8_host *host);
 void q8_writer_free(q8_writer *writer);
+/* Bytes without a tag. */
+void q8_write_raw(q8_writer *writer, const void *bytes, size_t size);
 void q8_write_varint(q8_writer *writer, uint32_t number, uint64_t value);
 void q8_write_float(q8_writer *writer, uint32_t number, float value);
 void q8_write_bytes(q8_writer *writer, uint32_t number, const void *bytes, size_t size);

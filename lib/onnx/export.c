@@ -1,0 +1,116 @@
+/* export.c - ModelProto and GraphProto. */
+#include "onnx/export.h"
+
+#include <string.h>
+
+#include "onnx/exporter.h"
+#include "onnx/modes.h"
+
+#define IR_VERSION 8
+#define OPSET 17
+
+static q8_status write_graph(q8_exporter *exporter, qint8_error *error) {
+  const q8_graph *graph = exporter->graph;
+  q8_writer *w = &exporter->writer;
+  size_t mark = q8_write_begin(w, Q8_MODEL_GRAPH);
+  q8_write_string(w, Q8_GRAPH_NAME, "graph");
+  for (size_t i = 0; i < graph->input_count; i++)
+    q8_export_value(exporter, Q8_GRAPH_INPUT, &graph->tensors[graph->inputs[i]]);
+  for (size_t i = 0; i < graph->output_count; i++)
+    q8_export_value(exporter, Q8_GRAPH_OUTPUT, &graph->tensors[graph->outputs[i]]);
+  for (size_t i = 0; i < graph->input_count; i++)
+    Q8_TRY(q8_export_pairs(exporter, graph->inputs[i], error));
+  for (size_t i = 0; i < graph->node_count; i++)
+    Q8_TRY(q8_export_graph_node(exporter, i, error));
+  for (size_t i = 0; i < graph->output_count; i++)
+    if (q8_graph_is_constant(graph, graph->outputs[i]))
+      q8_export_raw_constant(exporter, graph->outputs[i]);
+  q8_write_end(w, mark);
+  return QINT8_OK;
+}
+
+static void write_entry(q8_writer *w, const char *key, const char *value) {
+  size_t mark = q8_write_begin(w, Q8_MODEL_METADATA);
+  q8_write_string(w, Q8_ENTRY_KEY, key);
+  q8_write_string(w, Q8_ENTRY_VALUE, value);
+  q8_write_end(w, mark);
+}
+
+/* First outputs of the nodes that are float although their tensors would make them int8, a line each. */
+static q8_status write_float_nodes(q8_exporter *exporter, qint8_error *error) {
+  const q8_graph *graph = exporter->graph;
+  uint8_t *dynamic = q8_pool_alloc(&exporter->pool, graph->tensor_count + 1, 1);
+  if (!dynamic)
+    return q8_fail_memory(error, "model", graph->tensor_count);
+  for (size_t i = 0; i < graph->tensor_count; i++)
+    dynamic[i] = exporter->tensors[i].wants_dynamic;
+  q8_writer lines;
+  q8_writer_init(&lines, &exporter->host);
+  for (size_t i = 0; i < graph->node_count; i++)
+    if (exporter->modes[i] == Q8_MODE_FLOAT &&
+        q8_onnx_infer_mode(graph, exporter->recipe, dynamic, &graph->nodes[i]) != Q8_MODE_FLOAT) {
+      const char *name = graph->tensors[graph->nodes[i].outputs[0]].name;
+      q8_write_raw(&lines, name, strlen(name));
+      q8_write_raw(&lines, "\n", 1);
+    }
+  q8_write_raw(&lines, "", 1);
+  if (lines.failed)
+    exporter->writer.failed = 1;
+  else if (lines.size > 1)
+    write_entry(&exporter->writer, "qint8.float_nodes", (const char *)lines.bytes);
+  q8_writer_free(&lines);
+  return QINT8_OK;
+}
+
+static q8_status write_model(q8_exporter *exporter, qint8_error *error) {
+  q8_writer *w = &exporter->writer;
+  q8_write_varint(w, Q8_MODEL_IR_VERSION, IR_VERSION);
+  q8_write_string(w, Q8_MODEL_PRODUCER, "libqint8");
+  q8_write_string(w, Q8_MODEL_PRODUCER_VERSION, QINT8_VERSION_STRING);
+  size_t mark = q8_write_begin(w, Q8_MODEL_OPSET);
+  q8_write_string(w, Q8_OPSET_DOMAIN, "");
+  q8_write_varint(w, Q8_OPSET_VERSION, OPSET);
+  q8_write_end(w, mark);
+  Q8_TRY(write_graph(exporter, error));
+  const char *config = qint8_config_name((qint8_config)(exporter->recipe ? exporter->recipe->config : 0));
+  if (config)
+    write_entry(w, "qint8.config", config);
+  return exporter->recipe ? write_float_nodes(exporter, error) : QINT8_OK;
+}
+
+static q8_status start(q8_exporter *exporter, qint8_error *error) {
+  const q8_graph *graph = exporter->graph;
+  q8_pool_init(&exporter->pool, &exporter->host);
+  q8_writer_init(&exporter->writer, &exporter->host);
+  exporter->names = q8_names_create(&exporter->host);
+  exporter->tensors = q8_pool_alloc(&exporter->pool, graph->tensor_count + 1, sizeof *exporter->tensors);
+  exporter->modes = q8_pool_alloc(&exporter->pool, graph->node_count + 1, 1);
+  if (!exporter->names || !exporter->tensors || !exporter->modes)
+    return q8_fail_memory(error, "model", graph->tensor_count * sizeof *exporter->tensors);
+  return q8_export_decide(exporter, error);
+}
+
+q8_status q8_onnx_export(const q8_graph *graph, const q8_recipe *recipe, const q8_host *host, void **bytes,
+                         size_t *size, qint8_error *error) {
+  *bytes = NULL;
+  *size = 0;
+  if (recipe && (recipe->tensor_count != graph->tensor_count || recipe->node_count != graph->node_count))
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "recipe", "the recipe was made for another model");
+  q8_exporter exporter = {.host = *host, .graph = graph, .recipe = recipe};
+  q8_status status = start(&exporter, error);
+  if (status == QINT8_OK)
+    status = write_model(&exporter, error);
+  if (status == QINT8_OK && exporter.writer.failed)
+    status = exporter.writer.size > INT32_MAX / 2
+                 ? q8_fail(error, QINT8_ERROR_LIMIT, "model", "the file would pass 2 GiB, or memory was refused")
+                 : q8_fail_memory(error, "model", exporter.writer.size);
+  q8_names_destroy(&exporter.host, exporter.names);
+  q8_pool_destroy(&exporter.pool);
+  if (status != QINT8_OK) {
+    q8_writer_free(&exporter.writer);
+    return status;
+  }
+  *bytes = exporter.writer.bytes;
+  *size = exporter.writer.size;
+  return QINT8_OK;
+}

@@ -1,0 +1,238 @@
+/* export_node.c - nodes, their attributes through the operator's table, and the hooks of `expand`. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "onnx/exporter.h"
+
+/* ---- Attributes ---- */
+
+static size_t begin_attribute(q8_writer *w, const char *name, int64_t type) {
+  size_t mark = q8_write_begin(w, Q8_NODE_ATTRIBUTE);
+  q8_write_string(w, Q8_ATTRIBUTE_NAME, name);
+  q8_write_varint(w, Q8_ATTRIBUTE_TYPE, (uint64_t)type);
+  return mark;
+}
+
+static void write_int(q8_writer *w, const char *name, int64_t value) {
+  size_t mark = begin_attribute(w, name, Q8_TYPE_INT);
+  q8_write_varint(w, Q8_ATTRIBUTE_I, (uint64_t)value);
+  q8_write_end(w, mark);
+}
+
+static void write_float(q8_writer *w, const char *name, float value) {
+  size_t mark = begin_attribute(w, name, Q8_TYPE_FLOAT);
+  q8_write_float(w, Q8_ATTRIBUTE_F, value);
+  q8_write_end(w, mark);
+}
+
+static void write_ints(q8_writer *w, const char *name, const q8_ints *values) {
+  size_t mark = begin_attribute(w, name, Q8_TYPE_INTS);
+  for (int32_t i = 0; i < values->count; i++)
+    q8_write_varint(w, Q8_ATTRIBUTE_INTS, (uint64_t)values->v[i]);
+  q8_write_end(w, mark);
+}
+
+/* Lists of strings are kept joined by commas; a table whose preset has commas is of that kind. */
+static void write_text(q8_writer *w, const q8_attribute *entry, const char *text) {
+  int is_list = entry->preset_text && strchr(entry->preset_text, ',') != NULL;
+  size_t mark = begin_attribute(w, entry->name, is_list ? Q8_TYPE_STRINGS : Q8_TYPE_STRING);
+  while (is_list && strchr(text, ',')) {
+    size_t length = (size_t)(strchr(text, ',') - text);
+    q8_write_bytes(w, Q8_ATTRIBUTE_STRINGS, text, length);
+    text += length + 1;
+  }
+  q8_write_string(w, is_list ? Q8_ATTRIBUTE_STRINGS : Q8_ATTRIBUTE_S, text);
+  q8_write_end(w, mark);
+}
+
+static void write_scalar(q8_exporter *exporter, const char *name, const q8_scalar *value) {
+  float f = (float)value->f;
+  int32_t i32 = (int32_t)value->i;
+  uint8_t u8 = (uint8_t)value->i;
+  const void *data = &u8;
+  if (value->dtype == QINT8_DTYPE_F32)
+    data = &f;
+  else if (value->dtype == QINT8_DTYPE_S32)
+    data = &i32;
+  else if (value->dtype == QINT8_DTYPE_S64)
+    data = &value->i;
+  int64_t dims[1] = {1};
+  size_t mark = begin_attribute(&exporter->writer, name, Q8_TYPE_TENSOR);
+  q8_export_tensor_proto(exporter, Q8_ATTRIBUTE_T, NULL, &(q8_out_data){value->dtype, 1, dims, data});
+  q8_write_end(&exporter->writer, mark);
+}
+
+static void write_attribute(q8_exporter *exporter, const q8_attribute *entry, const void *params) {
+  q8_writer *w = &exporter->writer;
+  const void *field = (const char *)params + entry->offset;
+  switch (entry->type) {
+  case Q8_ATTR_INT:
+    if (entry->required || *(const int64_t *)field != (int64_t)entry->preset)
+      write_int(w, entry->name, *(const int64_t *)field);
+    break;
+  case Q8_ATTR_FLOAT:
+    if (entry->required || *(const float *)field != (float)entry->preset)
+      write_float(w, entry->name, *(const float *)field);
+    break;
+  case Q8_ATTR_INTS:
+    if (((const q8_ints *)field)->count >= 0)
+      write_ints(w, entry->name, field);
+    break;
+  case Q8_ATTR_STRING:
+    if (entry->required || strcmp(field, entry->preset_text ? entry->preset_text : "") != 0)
+      write_text(w, entry, field);
+    break;
+  case Q8_ATTR_SCALAR:
+    if (((const q8_scalar *)field)->dtype != QINT8_DTYPE_NONE)
+      write_scalar(exporter, entry->name, field);
+    break;
+  }
+}
+
+/* ---- The activation that a rewrite merged into a node ---- */
+
+typedef struct clamp {
+  float low, high;
+} clamp;
+
+static q8_status read_clamp(const q8_node *node, clamp *out, qint8_error *error) {
+  *out = (clamp){-INFINITY, INFINITY};
+  for (const q8_attribute *a = node->op->attributes; a && a->name; a++) {
+    if (!a->internal)
+      continue;
+    const char *field = (const char *)node->params + a->offset;
+    if (!strcmp(a->name, "activation_lo") && a->type == Q8_ATTR_FLOAT)
+      memcpy(&out->low, field, sizeof out->low);
+    else if (!strcmp(a->name, "activation_hi") && a->type == Q8_ATTR_FLOAT)
+      memcpy(&out->high, field, sizeof out->high);
+    else
+      return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "%s with %s has no standard form", node->op->name,
+                     a->name);
+  }
+  return QINT8_OK;
+}
+
+static q8_status write_clamp(q8_exporter *exporter, clamp range, const char *from, const char *to,
+                             qint8_error *error) {
+  const char *inputs[3] = {from, NULL, NULL};
+  if (range.low == 0 && range.high == INFINITY)
+    return q8_export_node(exporter, "Relu", inputs, 1, to, NULL, 0, error);
+  if (range.low > -INFINITY && !(inputs[1] = q8_export_scalar(exporter, to, range.low)))
+    return q8_fail_memory(error, to, sizeof range);
+  if (range.high < INFINITY && !(inputs[2] = q8_export_scalar(exporter, to, range.high)))
+    return q8_fail_memory(error, to, sizeof range);
+  return q8_export_node(exporter, "Clip", inputs, inputs[2] ? 3 : 2, to, NULL, 0, error);
+}
+
+/* ---- Nodes ---- */
+
+static void write_names(q8_writer *w, uint32_t number, const char *const *names, int32_t count) {
+  for (int32_t i = 0; i < count; i++)
+    q8_write_string(w, number, names[i] ? names[i] : "");
+}
+
+static q8_status write_standard(q8_exporter *exporter, const q8_node *node, qint8_error *error) {
+  q8_writer *w = &exporter->writer;
+  clamp range;
+  Q8_TRY(read_clamp(node, &range, error));
+  int clamped = range.low > -INFINITY || range.high < INFINITY;
+  const char *result = q8_export_output(exporter, node, 0), *first = result;
+  if (clamped && !(first = q8_export_fresh(exporter, result)))
+    return q8_fail_memory(error, node->name, strlen(result));
+  size_t mark = q8_write_begin(w, Q8_GRAPH_NODE);
+  write_names(w, Q8_NODE_INPUT, exporter->inputs, node->input_count);
+  q8_write_string(w, Q8_NODE_OUTPUT, first);
+  for (int32_t i = 1; i < node->output_count; i++) {
+    const char *name = q8_export_output(exporter, node, i);
+    write_names(w, Q8_NODE_OUTPUT, &name, 1);
+  }
+  q8_write_string(w, Q8_NODE_NAME, node->name);
+  q8_write_string(w, Q8_NODE_OP, node->op->name);
+  for (const q8_attribute *a = node->op->attributes; a && a->name; a++)
+    if (!a->internal)
+      write_attribute(exporter, a, node->params);
+  q8_write_end(w, mark);
+  return clamped ? write_clamp(exporter, range, first, result, error) : QINT8_OK;
+}
+
+q8_status q8_export_graph_node(q8_exporter *exporter, size_t index, qint8_error *error) {
+  const q8_node *node = &exporter->graph->nodes[index];
+  Q8_TRY(q8_export_inputs(exporter, index, error));
+  if (node->op->expand)
+    Q8_TRY(node->op->expand(exporter, exporter->graph, node, error));
+  else if (*node->op->domain)
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "%s has no standard form", node->op->name);
+  else
+    Q8_TRY(write_standard(exporter, node, error));
+  for (int32_t i = 0; i < node->output_count; i++)
+    if (node->outputs[i] != Q8_NONE)
+      Q8_TRY(q8_export_pairs(exporter, node->outputs[i], error));
+  return QINT8_OK;
+}
+
+void q8_export_quant_node(q8_exporter *exporter, const char *op_type, const char *const *inputs, int32_t input_count,
+                          const char *const *outputs, int32_t output_count, int32_t axis) {
+  q8_writer *w = &exporter->writer;
+  char name[512];
+  snprintf(name, sizeof name, "%.450s_%s", outputs[0], op_type);
+  size_t mark = q8_write_begin(w, Q8_GRAPH_NODE);
+  write_names(w, Q8_NODE_INPUT, inputs, input_count);
+  write_names(w, Q8_NODE_OUTPUT, outputs, output_count);
+  q8_write_string(w, Q8_NODE_NAME, name);
+  q8_write_string(w, Q8_NODE_OP, op_type);
+  if (axis >= 0)
+    write_int(w, "axis", axis);
+  q8_write_end(w, mark);
+}
+
+/* ---- Hooks for `expand` ---- */
+
+const char *q8_export_input(q8_exporter *exporter, const q8_node *node, int32_t i) {
+  return i < node->input_count ? exporter->inputs[i] : NULL;
+}
+
+const char *q8_export_output(q8_exporter *exporter, const q8_node *node, int32_t i) {
+  return i < node->output_count && node->outputs[i] != Q8_NONE ? exporter->tensors[node->outputs[i]].raw : NULL;
+}
+
+const char *q8_export_fresh(q8_exporter *exporter, const char *base) {
+  char text[512];
+  snprintf(text, sizeof text, "%.480s", base);
+  for (unsigned i = 1; q8_names_get(exporter->names, text) >= 0; i++)
+    snprintf(text, sizeof text, "%.480s_%u", base, i);
+  const char *name = q8_pool_string(&exporter->pool, text, strlen(text));
+  return name && q8_names_put(&exporter->host, exporter->names, name, 0) ? name : NULL;
+}
+
+const char *q8_export_scalar(q8_exporter *exporter, const char *base, float value) {
+  char text[512];
+  snprintf(text, sizeof text, "%.450s_constant", base);
+  const char *name = q8_export_fresh(exporter, text);
+  if (name)
+    q8_export_tensor_proto(exporter, Q8_GRAPH_INITIALIZER, name, &(q8_out_data){QINT8_DTYPE_F32, 0, NULL, &value});
+  return name;
+}
+
+q8_status q8_export_node(q8_exporter *exporter, const char *op_type, const char *const *inputs, int32_t input_count,
+                         const char *output, const q8_export_attribute *attributes, int32_t attribute_count,
+                         qint8_error *error) {
+  q8_writer *w = &exporter->writer;
+  char name[512];
+  if (!output)
+    return q8_fail_memory(error, op_type, sizeof name);
+  snprintf(name, sizeof name, "%.450s_%s", output, op_type);
+  size_t mark = q8_write_begin(w, Q8_GRAPH_NODE);
+  write_names(w, Q8_NODE_INPUT, inputs, input_count);
+  q8_write_string(w, Q8_NODE_OUTPUT, output);
+  q8_write_string(w, Q8_NODE_NAME, name);
+  q8_write_string(w, Q8_NODE_OP, op_type);
+  for (int32_t i = 0; i < attribute_count; i++) {
+    if (attributes[i].type == Q8_ATTR_INT)
+      write_int(w, attributes[i].name, attributes[i].i);
+    else
+      write_float(w, attributes[i].name, attributes[i].f);
+  }
+  q8_write_end(w, mark);
+  return QINT8_OK;
+}

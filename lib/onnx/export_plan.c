@@ -1,0 +1,134 @@
+/* export_plan.c - before a byte is written: the mode of every node, the forms of every tensor. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "onnx/exporter.h"
+#include "onnx/modes.h"
+
+static int is_quantized(const q8_exporter *exporter, q8_id tensor) {
+  return exporter->recipe && q8_is_quantized(&exporter->recipe->tensors[tensor]);
+}
+
+int q8_export_bias_is_int32(const q8_exporter *exporter, const q8_node *node) {
+  if (node->input_count < 3 || !q8_graph_is_constant(exporter->graph, node->inputs[2]))
+    return 0;
+  const q8_tensor *bias = &exporter->graph->tensors[node->inputs[2]];
+  const q8_tensor_quant *w = &exporter->recipe->tensors[node->inputs[1]];
+  float x_scale = exporter->recipe->tensors[node->inputs[0]].scale[0];
+  if (bias->dtype != QINT8_DTYPE_F32 || bias->shape.rank < 0)
+    return 0;
+  for (int32_t i = 0; i < w->count; i++)
+    if (!isnormal(x_scale * w->scale[i]))
+      return 0;
+  return w->count == 1 || (bias->shape.rank >= 1 && bias->shape.dim[bias->shape.rank - 1] == w->count &&
+                           q8_shape_count(&bias->shape, NULL) == (size_t)w->count);
+}
+
+/* A mode that the recipe asks for but does not give the parameters for is FLOAT, as in the planner. */
+static void decide_modes(q8_exporter *exporter, const uint8_t *dynamic) {
+  const q8_graph *graph = exporter->graph;
+  for (size_t i = 0; i < graph->node_count; i++) {
+    const q8_node *node = &graph->nodes[i];
+    q8_mode wanted = (q8_mode)exporter->recipe->modes[i], mode = Q8_MODE_FLOAT;
+    if (wanted == Q8_MODE_DYNAMIC && q8_onnx_weight_is_int8(graph, exporter->recipe, node))
+      mode = Q8_MODE_DYNAMIC;
+    if (wanted == Q8_MODE_STATIC && q8_onnx_infer_mode(graph, exporter->recipe, dynamic, node) == Q8_MODE_STATIC)
+      mode = Q8_MODE_STATIC;
+    exporter->modes[i] = (uint8_t)mode;
+  }
+}
+
+static void want_constant(q8_exporter *exporter, const q8_node *node, q8_mode mode, int32_t i) {
+  q8_out_tensor *out = &exporter->tensors[node->inputs[i]];
+  int weighted = node->op->quant == Q8_QUANT_WEIGHTED;
+  if (weighted && i == 2) {
+    if (mode != Q8_MODE_STATIC || !q8_export_bias_is_int32(exporter, node))
+      out->wants_raw = 1;
+  } else if (mode == Q8_MODE_FLOAT || !is_quantized(exporter, node->inputs[i]) || (weighted && i != 1)) {
+    out->wants_raw = 1;
+  } else {
+    out->wants_pair = 1;
+  }
+}
+
+static void want_inputs(q8_exporter *exporter, const q8_node *node, q8_mode mode) {
+  for (int32_t i = 0; i < node->input_count; i++) {
+    q8_id id = node->inputs[i];
+    if (id == Q8_NONE)
+      continue;
+    q8_out_tensor *out = &exporter->tensors[id];
+    if (q8_graph_is_constant(exporter->graph, id)) {
+      want_constant(exporter, node, mode, i);
+      continue;
+    }
+    if (mode == Q8_MODE_DYNAMIC && i == 0)
+      out->wants_dynamic = 1;
+    if (out->stored_int8 || (mode == Q8_MODE_STATIC && is_quantized(exporter, id)))
+      out->wants_pair = 1;
+  }
+}
+
+static q8_status take_names(q8_exporter *exporter, qint8_error *error) {
+  const q8_graph *graph = exporter->graph;
+  for (size_t i = 0; i < graph->tensor_count; i++) {
+    const char *name = graph->tensors[i].name;
+    int used = graph->tensors[i].uses > 0 || graph->tensors[i].producer != Q8_NONE;
+    for (size_t j = 0; j < graph->input_count && !used; j++)
+      used = graph->inputs[j] == (q8_id)i;
+    exporter->tensors[i].raw = name;
+    if (used && !q8_names_put(&exporter->host, exporter->names, name, (int32_t)i))
+      return q8_fail_memory(error, name, strlen(name));
+  }
+  return QINT8_OK;
+}
+
+static q8_status name_form(q8_exporter *exporter, const char *base, const char *suffix, const char **out,
+                           qint8_error *error) {
+  char text[512];
+  snprintf(text, sizeof text, "%.450s%s", base, suffix);
+  *out = q8_export_fresh(exporter, text);
+  return *out ? QINT8_OK : q8_fail_memory(error, base, sizeof text);
+}
+
+static q8_status name_forms(q8_exporter *exporter, q8_id id, qint8_error *error) {
+  q8_out_tensor *out = &exporter->tensors[id];
+  const char *name = exporter->graph->tensors[id].name;
+  int constant = q8_graph_is_constant(exporter->graph, id), is_output = q8_graph_is_output(exporter->graph, id);
+  if (out->wants_pair && constant && !out->wants_raw && !is_output) {
+    out->dequantized = name;
+  } else if (out->wants_pair && !constant && out->stored_int8 && is_output) {
+    out->dequantized = name;
+    Q8_TRY(name_form(exporter, name, "_float", &out->raw, error));
+  } else if (out->wants_pair) {
+    Q8_TRY(name_form(exporter, name, "_dequantized", &out->dequantized, error));
+  }
+  if (out->wants_dynamic)
+    Q8_TRY(name_form(exporter, name, "_dynamic_dequantized", &out->dynamic, error));
+  return QINT8_OK;
+}
+
+q8_status q8_export_decide(q8_exporter *exporter, qint8_error *error) {
+  const q8_graph *graph = exporter->graph;
+  Q8_TRY(take_names(exporter, error));
+  if (exporter->recipe) {
+    const uint8_t *none = q8_pool_alloc(&exporter->pool, graph->tensor_count + 1, 1);
+    if (!none)
+      return q8_fail_memory(error, "model", graph->tensor_count);
+    decide_modes(exporter, none);
+  }
+  for (size_t i = 0; i < graph->node_count; i++)
+    for (int32_t j = 0; j < graph->nodes[i].output_count; j++)
+      if (exporter->modes[i] == Q8_MODE_STATIC && is_quantized(exporter, graph->nodes[i].outputs[j]))
+        exporter->tensors[graph->nodes[i].outputs[j]].stored_int8 = 1;
+  for (size_t i = 0; i < graph->node_count; i++)
+    want_inputs(exporter, &graph->nodes[i], (q8_mode)exporter->modes[i]);
+  for (size_t i = 0; i < graph->output_count; i++) {
+    q8_out_tensor *out = &exporter->tensors[graph->outputs[i]];
+    out->wants_pair |= out->stored_int8;
+    out->wants_raw = 1;
+  }
+  for (size_t i = 0; i < graph->tensor_count; i++)
+    Q8_TRY(name_forms(exporter, (q8_id)i, error));
+  return QINT8_OK;
+}

@@ -1,0 +1,66 @@
+/* exporter.h - state of one export, shared by the files that write models.
+ *
+ * Names: an activation t is written under its own name. If it is quantized, t -> QuantizeLinear -> DequantizeLinear ->
+ * t_dequantized, once. An output of the graph that int8 nodes write is the end of such a chain instead: t_float -> ...
+ * -> t. A quantized constant w is w_quantized -> DequantizeLinear -> w. Import maps all of these back to t and w.
+ */
+#ifndef Q8_ONNX_EXPORTER_H
+#define Q8_ONNX_EXPORTER_H
+
+#include "graph/names.h"
+#include "onnx/export.h"
+#include "onnx/proto.h"
+#include "onnx/wire.h"
+#include "ops/hooks.h"
+
+typedef struct q8_out_tensor {
+  const char *raw;         /* the float value as its producer writes it; an initializer for constants */
+  const char *dequantized; /* after the pair; NULL if there is none (yet, for constants) */
+  const char *dynamic;     /* after DynamicQuantizeLinear and DequantizeLinear; NULL if no node needs it */
+  uint8_t stored_int8;     /* its producer is STATIC: every reader sees the rounded value */
+  uint8_t wants_raw;       /* constants: some node reads it as it is */
+  uint8_t wants_pair, wants_dynamic;
+  uint8_t raw_written, pair_written, bias_named; /* constants */
+} q8_out_tensor;
+
+struct q8_exporter {
+  q8_host host;
+  q8_pool pool;
+  const q8_graph *graph;
+  const q8_recipe *recipe; /* NULL: float */
+  q8_writer writer;        /* inside the GraphProto while nodes are written */
+  struct q8_names *names;  /* taken tensor names */
+  q8_out_tensor *tensors;  /* [tensor_count] */
+  uint8_t *modes;          /* [node_count] q8_mode, as the planner will take them */
+  const char **inputs;     /* names that the current node reads; NULL where left out */
+};
+
+/* export_plan.c: modes, and which tensor is written in which forms. */
+q8_status q8_export_decide(q8_exporter *exporter, qint8_error *error);
+/* Whether the bias of a STATIC weighted node can be s32 with the scale of its accumulators. */
+int q8_export_bias_is_int32(const q8_exporter *exporter, const q8_node *node);
+
+/* export_tensor.c */
+typedef struct q8_out_data {
+  int32_t dtype, rank;
+  const int64_t *dims;
+  const void *data;
+} q8_out_data;
+void q8_export_tensor_proto(q8_exporter *exporter, uint32_t number, const char *name, const q8_out_data *data);
+void q8_export_value(q8_exporter *exporter, uint32_t number, const q8_tensor *tensor);
+
+/* qdq_out.c */
+/* Names of everything the node reads into exporter->inputs, writing constants on their first use. */
+q8_status q8_export_inputs(q8_exporter *exporter, size_t node, qint8_error *error);
+/* A constant as it is, under its own name; once. */
+void q8_export_raw_constant(q8_exporter *exporter, q8_id tensor);
+/* The pairs behind an activation, once it has a value. */
+q8_status q8_export_pairs(q8_exporter *exporter, q8_id tensor, qint8_error *error);
+
+/* export_node.c */
+q8_status q8_export_graph_node(q8_exporter *exporter, size_t node, qint8_error *error);
+/* A node with up to three inputs, one output per name and an INT attribute `axis` if it is not -1. */
+void q8_export_quant_node(q8_exporter *exporter, const char *op_type, const char *const *inputs, int32_t input_count,
+                          const char *const *outputs, int32_t output_count, int32_t axis);
+
+#endif
