@@ -46,4 +46,13 @@ q8_status q8_export_node(q8_exporter *exporter, const char *op_type, const char 
                          const char *output, const q8_export_attribute *attributes, int32_t attribute_count,
                          qint8_error *error);
 
+/* ---- Activations merged into a node (internal attributes activation_lo and activation_hi) ---- */
+
+/* 1 if the node clamps its result; [-inf, inf] otherwise. On export such a node writes to a fresh tensor, followed by a
+ * Relu ([0, inf]) or a Clip that writes the node's output. */
+int q8_node_clamp(const q8_node *node, float *lo, float *hi);
+/* The table entry of an attribute, internal ones included, or NULL; the value of a float attribute. */
+const q8_attribute *q8_op_attribute(const q8_op *op, const char *name);
+float q8_op_float(const q8_op *op, const void *params, const char *name, float otherwise);
+
 #endif
