@@ -7,15 +7,16 @@
 enum {
   ROW_COUNT = 32,
   MAX_CHANNELS = 256,
-  MAX_WEIGHTS = 49 * MAX_CHANNELS,
-  MAX_COLUMNS = 64,
+  MAX_KERNEL = 13,
+  MAX_WEIGHTS = MAX_KERNEL * MAX_KERNEL * MAX_CHANNELS,
+  MAX_COLUMNS = 512,
   MAX_SIZE = 1 << 18
 };
 
 enum operands { RANDOM, LOW_LOW, HIGH_LOW, HIGH_HIGH, LOW_HIGH, OPERANDS };
 
-static walk_buffer rows[ROW_COUNT], packed, bias_buffer, scale_buffer;
-static int8_t weights[MAX_WEIGHTS];
+static walk_buffer rows[ROW_COUNT], columns_buffer, weights_buffer, packed, bias_buffer, scale_buffer;
+static int8_t *weights; /* [r][s][channels], up to an unreadable page */
 static uint8_t table[256];
 
 /* Accumulators spread over and beyond the output range, so that rounding and clamps both happen. */
@@ -53,7 +54,7 @@ static int64_t naive(const q8_dwconv_shape *s, const uint8_t *const *cols, int a
 }
 
 static void one_case(const q8_dwconv_kernel *kernel, const q8_dwconv_shape *s, enum operands kind) {
-  const uint8_t *cols[MAX_COLUMNS * 7], *place[ROW_COUNT];
+  const uint8_t *place[ROW_COUNT];
   size_t columns = (s->q - 1) * s->col_step + (s->s - 1) * s->col_dilation + 1, n = s->channels;
   walk_case("%zux%zu channels %zu q %zu step %zu dilation %zu operands %d", s->r, s->s, n, s->q, s->col_step,
             s->col_dilation, kind);
@@ -62,8 +63,10 @@ static void one_case(const q8_dwconv_kernel *kernel, const q8_dwconv_shape *s, e
     fill(p, n, kind);
     place[i] = p;
   }
+  const uint8_t **cols = walk_place(&columns_buffer, columns * s->r * sizeof *cols, sizeof *cols, 0);
   for (size_t i = 0; i < columns * s->r; i++)
     cols[i] = place[test_random() % ROW_COUNT];
+  weights = walk_place(&weights_buffer, s->r * s->s * n, 1, 0);
   for (size_t i = 0; i < s->r * s->s * n; i++)
     weights[i] = weight(kernel, kind);
   void *w = walk_place(&packed, kernel->packed_size(n, s->r, s->s), 64, 0);
@@ -74,8 +77,9 @@ static void one_case(const q8_dwconv_kernel *kernel, const q8_dwconv_shape *s, e
   walk_output out = walk_output_new((s->q - 1) * stride + n, 1);
   for (size_t x = 0; x < s->q; x++)
     for (size_t c = 0; c < n; c++)
-      out.want[x * stride + c] = ref_requant(naive(s, cols, kernel->a_shift, x, c), &rq, c);
-  kernel->run(s, w, &rq, cols, out.got, stride);
+      out.want[x * stride + c] =
+          ref_requant(naive(s, (const uint8_t *const *)cols, kernel->a_shift, x, c), &rq, c);
+  kernel->run(s, w, &rq, (const uint8_t *const *)cols, out.got, stride);
   walk_output_check(&out);
 }
 
@@ -94,21 +98,35 @@ static void one_size(const q8_dwconv_kernel *kernel, size_t r, size_t s, size_t 
       }
 }
 
+/* Rows long enough to be worked on in stretches. */
+static void long_rows(const q8_dwconv_kernel *kernel, size_t r, size_t s) {
+  for (size_t q = 10; q <= 130; q += 7) {
+    q8_dwconv_shape shape = {(size_t)test_random_int(1, 130), r, s, q, 1 + q % 3, 1 + q / 2 % 2};
+    one_case(kernel, &shape, RANDOM);
+  }
+}
+
 static void dwconv_record(const void *record) {
   const q8_dwconv_kernel *kernel = record;
   CHECK((kernel->r == 0) == (kernel->s == 0));
   if (kernel->r) {
     one_size(kernel, kernel->r, kernel->s, 1);
+    long_rows(kernel, kernel->r, kernel->s);
     return;
   }
   for (size_t r = 1; r <= 7; r++)
     for (size_t s = 1; s <= 7; s++)
       one_size(kernel, r, s, (r == 3 || r == 5) && s == r ? 1 : 11);
+  static const size_t more[][2] = {{3, 3}, {5, 5}, {7, 7}, {1, 9}, {9, 1}, {4, 10}, {9, 9}, {13, 13}};
+  for (size_t i = 0; i < COUNT_OF(more); i++)
+    long_rows(kernel, more[i][0], more[i][1]);
 }
 
 static void dwconv(void) {
   for (size_t i = 0; i < ROW_COUNT; i++)
     walk_buffer_init(&rows[i], MAX_CHANNELS);
+  walk_buffer_init(&columns_buffer, MAX_COLUMNS * MAX_KERNEL * sizeof(void *));
+  walk_buffer_init(&weights_buffer, MAX_WEIGHTS);
   walk_buffer_init(&packed, MAX_SIZE);
   walk_buffer_init(&bias_buffer, MAX_CHANNELS * 4);
   walk_buffer_init(&scale_buffer, MAX_CHANNELS * 4);

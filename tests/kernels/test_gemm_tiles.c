@@ -8,7 +8,7 @@ enum { ROW_COUNT = 24, MAX_K = 1024, MAX_TAPS = 49, MAX_TILE = 64 * 64, MAX_PANE
 
 enum pattern { RANDOM, LOWEST, HIGHEST, ALTERNATE, PATTERNS };
 
-static walk_buffer rows[ROW_COUNT], panel;
+static walk_buffer rows[ROW_COUNT], pointers, panel;
 static int16_t weights[MAX_PANEL]; /* [taps * k][nr] */
 static int64_t sums[MAX_TILE];
 
@@ -64,9 +64,9 @@ static const void *make_panel(const q8_gemm_kernel *g, size_t taps, size_t k, en
 }
 
 static void one_case(const q8_gemm_kernel *g, size_t taps, size_t k, enum pattern ap, enum pattern bp) {
-  const void *a[MAX_TAPS * 80];
   size_t a_stride = g->mr + test_random() % 3;
   walk_case("taps %zu k %zu a %d b %d", taps, k, ap, bp);
+  const void **a = walk_place(&pointers, taps * a_stride * sizeof *a, sizeof *a, 0);
   make_rows(g, taps, k, a_stride, ap, a);
   const void *b = make_panel(g, taps, k, bp);
   size_t tile = (size_t)g->mr * g->nr;
@@ -107,6 +107,7 @@ static void tile(const void *record) {
 static void gemm_tiles(void) {
   for (size_t i = 0; i < ROW_COUNT; i++)
     walk_buffer_init(&rows[i], MAX_K * 2);
+  walk_buffer_init(&pointers, MAX_TAPS * 80 * sizeof(void *));
   walk_buffer_init(&panel, MAX_PANEL);
   WALK(q8_gemm_kernel, gemm, tile);
 }

@@ -8,11 +8,12 @@
 
 enum { MAX_SIZE = 1 << 18, MAX_TAPS = 64 };
 
-static walk_buffer x_buffer, b_buffer, row_buffers[MAX_TAPS];
+static walk_buffer x_buffer, b_buffer, pointers, row_buffers[MAX_TAPS];
 
 static void init(void) {
   walk_buffer_init(&x_buffer, MAX_SIZE);
   walk_buffer_init(&b_buffer, MAX_SIZE);
+  walk_buffer_init(&pointers, MAX_TAPS * sizeof(void *));
   for (size_t i = 0; i < MAX_TAPS; i++)
     walk_buffer_init(&row_buffers[i], 4096);
 }
@@ -185,9 +186,9 @@ static void mul_record(const void *record) {
 static void max_rows_record(const void *record) {
   const q8_max_rows_kernel *kernel = record;
   for (size_t n = 1; n < 1000; n = next_length(n)) {
-    const uint8_t *a[MAX_TAPS];
     size_t taps = n % 3 ? 1 + test_random() % 12 : 1 + test_random() % MAX_TAPS;
     walk_case("taps %zu n %zu", taps, n);
+    const uint8_t **a = walk_place(&pointers, taps * sizeof *a, sizeof *a, 0);
     for (size_t t = 0; t < taps; t++)
       a[t] = random_bytes(&row_buffers[t], n, (int)(t & 1));
     walk_output out = walk_output_new(n, 1);
@@ -197,7 +198,7 @@ static void max_rows_record(const void *record) {
         if (a[t][c] > out.want[c])
           out.want[c] = a[t][c];
     }
-    kernel->run(taps, n, a, out.got);
+    kernel->run(taps, n, (const uint8_t *const *)a, out.got);
     walk_output_check(&out);
   }
 }

@@ -7,7 +7,7 @@
 
 enum { ROW_COUNT = 24, MAX_K = 1024, MAX_PANEL = 1 << 18, MAX_SIZE = 1 << 16 };
 
-static walk_buffer rows[ROW_COUNT], panel, bias_buffer, input;
+static walk_buffer rows[ROW_COUNT], pointers, panel, bias_buffer, input;
 
 static float *random_floats(const walk_buffer *buffer, size_t n, int front) {
   float *p = walk_place(buffer, n * sizeof(float), sizeof(float), front);
@@ -26,10 +26,10 @@ static void settle(walk_output *out, size_t i, double exact, double bound) {
 }
 
 static void sgemm_case(const q8_sgemm_kernel *g, size_t taps, size_t k) {
-  const void *a[25 * 80];
   size_t a_stride = g->mr + test_random() % 3;
   const void *place[ROW_COUNT];
   walk_case("taps %zu k %zu", taps, k);
+  const void **a = walk_place(&pointers, taps * a_stride * sizeof *a, sizeof *a, 0);
   for (size_t r = 0; r < ROW_COUNT; r++)
     place[r] = random_floats(&rows[r], k, (int)(r & 1));
   for (size_t i = 0; i < taps * a_stride; i++)
@@ -66,6 +66,7 @@ static void sgemm_tile(const void *record) {
 }
 
 static void sgemm(void) {
+  walk_buffer_init(&pointers, MAX_SIZE);
   for (size_t i = 0; i < ROW_COUNT; i++)
     walk_buffer_init(&rows[i], MAX_K * sizeof(float));
   walk_buffer_init(&panel, MAX_PANEL * sizeof(float));
@@ -73,13 +74,13 @@ static void sgemm(void) {
 }
 
 static void sdwconv_case(const q8_sdwconv_kernel *kernel, const q8_dwconv_shape *s) {
-  const float *cols[200 * 7];
   size_t columns = (s->q - 1) * s->col_step + (s->s - 1) * s->col_dilation + 1, c_count = s->channels;
   walk_case("%zux%zu channels %zu q %zu step %zu dilation %zu", s->r, s->s, c_count, s->q, s->col_step,
             s->col_dilation);
   const float *place[ROW_COUNT];
   for (size_t i = 0; i < ROW_COUNT; i++)
     place[i] = random_floats(&rows[i], c_count, (int)(i & 1));
+  const float **cols = walk_place(&pointers, columns * s->r * sizeof *cols, sizeof *cols, 0);
   for (size_t i = 0; i < columns * s->r; i++)
     cols[i] = place[test_random() % ROW_COUNT];
   const float *w = random_floats(&panel, s->r * s->s * c_count, 0),
@@ -88,7 +89,7 @@ static void sdwconv_case(const q8_sdwconv_kernel *kernel, const q8_dwconv_shape 
   float lo = clamped ? 0.0f : -INFINITY, hi = clamped ? 3.0f : INFINITY;
   size_t stride = c_count + test_random() % 5;
   walk_output out = walk_output_new(((s->q - 1) * stride + c_count) * sizeof(float), sizeof(float));
-  kernel->run(s, w, bias, lo, hi, cols, (float *)(void *)out.got, stride);
+  kernel->run(s, w, bias, lo, hi, (const float *const *)cols, (float *)(void *)out.got, stride);
   for (size_t x = 0; x < s->q; x++)
     for (size_t c = 0; c < c_count; c++) {
       double sum = (double)bias[c], magnitude = fabs(sum);
@@ -115,6 +116,7 @@ static void sdwconv_record(const void *record) {
 }
 
 static void sdwconv(void) {
+  walk_buffer_init(&pointers, MAX_SIZE);
   for (size_t i = 0; i < ROW_COUNT; i++)
     walk_buffer_init(&rows[i], MAX_K * sizeof(float));
   walk_buffer_init(&panel, MAX_PANEL * sizeof(float));
