@@ -9,7 +9,10 @@ int q8_onnx_weight_is_int8(const q8_graph *graph, const q8_recipe *recipe, const
   for (int32_t i = 0; i < quant->count; i++)
     if (quant->zero_point[i] != 0)
       return 0;
-  return quant->count == 1 || (node->op->weight_axis && quant->axis == node->op->weight_axis(node));
+  int32_t axis = node->op->weight_axis ? node->op->weight_axis(node) : 0;
+  if (axis < 0)
+    axis += graph->tensors[node->inputs[1]].shape.rank;
+  return quant->count == 1 || quant->axis == axis;
 }
 
 static int is_activation_quant(const q8_recipe *recipe, q8_id tensor) {
