@@ -1,5 +1,6 @@
 /* weights.c - scales of weights and biases. */
 #include <math.h>
+#include <string.h>
 
 #include "ptq/decide_internal.h"
 #include "quant/qparams.h"
@@ -45,14 +46,10 @@ static q8_status check_finite(const q8_tensor *w, qint8_error *error) {
   return QINT8_OK;
 }
 
-static float channel_absmax(const weight_view *v, size_t channel) {
-  float absmax = 0;
+static float *gather_channel(const weight_view *v, size_t channel, float *out) {
   for (size_t o = 0; o < v->outer; o++)
-    for (size_t i = 0; i < v->inner; i++) {
-      float a = fabsf(v->data[(o * v->channels + channel) * v->inner + i]);
-      absmax = a > absmax ? a : absmax;
-    }
-  return absmax;
+    memcpy(out + o * v->inner, v->data + (o * v->channels + channel) * v->inner, v->inner * sizeof(float));
+  return out;
 }
 
 /* The bias as one value per channel: NULL if there is none or it has another form. */
@@ -63,19 +60,29 @@ static const float *channel_bias(const q8_graph *graph, const q8_node *node, siz
   return q8_shape_count(&bias->shape, NULL) == channels ? bias->data : NULL;
 }
 
-/* Scales by the largest magnitude of each channel. A channel of zeros takes the scale of the whole tensor, and no
- * scale is so small that the bias would need more than MAX_BIAS_STEPS steps of x_scale * scale. */
-static void choose_scales(const weight_view *v, const float *bias, float x_scale, float *scale) {
-  float all = 0;
+/* The scale of least error for each channel, or one for all. A channel of zeros takes the scale of the whole tensor. */
+static void search_scales(const weight_view *v, int per_channel, float *gathered, float *scale) {
+  size_t run = v->outer * v->inner;
+  float all = q8_qparams_symmetric_search(v->data, v->channels * run).scale;
   for (size_t c = 0; c < v->channels; c++) {
-    scale[c] = channel_absmax(v, c);
-    all = scale[c] > all ? scale[c] : all;
+    scale[c] = all;
+    if (!per_channel)
+      continue;
+    gather_channel(v, c, gathered);
+    for (size_t i = 0; i < run; i++)
+      if (gathered[i] != 0) {
+        scale[c] = q8_qparams_symmetric_search(gathered, run).scale;
+        break;
+      }
   }
-  for (size_t c = 0; c < v->channels; c++) {
-    scale[c] = q8_qparams_symmetric(scale[c] > 0 ? scale[c] : all).scale;
-    double least = bias && x_scale > 0 ? fabs((double)bias[c]) / ((double)x_scale * MAX_BIAS_STEPS) : 0;
-    double normal = x_scale > 0 ? (double)Q8_MIN_SCALE / x_scale : 0; /* x_scale * scale stays a normal float */
-    least = normal > least ? normal : least;
+}
+
+/* No scale is so small that the bias would need more than MAX_BIAS_STEPS steps of x_scale * scale. */
+static void make_room_for_bias(const float *bias, size_t channels, float x_scale, float *scale) {
+  for (size_t c = 0; c < channels; c++) {
+    double least = (double)Q8_MIN_SCALE / x_scale; /* x_scale * scale stays a normal float */
+    if (bias && fabs((double)bias[c]) / (x_scale * MAX_BIAS_STEPS) > least)
+      least = fabs((double)bias[c]) / (x_scale * MAX_BIAS_STEPS);
     if (scale[c] < least)
       scale[c] = (float)(least * (1 + 1e-6));
   }
@@ -101,13 +108,16 @@ static q8_status decide_node_weights(q8_decision *d, size_t n, qint8_error *erro
   const q8_node *node = &d->graph->nodes[n];
   Q8_TRY(check_finite(&d->graph->tensors[node->inputs[1]], error));
   weight_view v = view_weights(d->graph, node);
-  float x_scale = q8_decided_mode(d, n) == Q8_MODE_STATIC ? d->recipe->tensors[node->inputs[0]].scale[0] : 0;
+  int per_channel = d->recipe->config != QINT8_CONFIG_STATIC_PER_TENSOR && v.channels > 1;
   float *scale = q8_pool_alloc(&d->scratch, v.channels, sizeof(float));
   int32_t *zero = q8_pool_alloc(&d->scratch, v.channels, sizeof(int32_t));
-  if (!scale || !zero)
+  float *gathered = q8_pool_alloc(&d->scratch, v.outer * v.inner, sizeof(float));
+  if (!scale || !zero || !gathered)
     return q8_fail_memory(error, node->name, v.channels * sizeof(float));
-  choose_scales(&v, channel_bias(d->graph, node, v.channels), x_scale, scale);
-  int per_channel = d->recipe->config != QINT8_CONFIG_STATIC_PER_TENSOR && v.channels > 1;
+  search_scales(&v, per_channel, gathered, scale);
+  if (q8_decided_mode(d, n) == Q8_MODE_STATIC)
+    make_room_for_bias(channel_bias(d->graph, node, v.channels), v.channels,
+                       d->recipe->tensors[node->inputs[0]].scale[0], scale);
   if (!per_channel && v.channels > 0)
     widen_to_tensor(scale, v.channels);
   int32_t axis = per_channel ? v.axis : -1, count = per_channel ? (int32_t)v.channels : 1;

@@ -31,3 +31,37 @@ qint8_qparams q8_qparams_symmetric(float absmax) {
   q.scale = absmax > 0 ? safe_scale((double)absmax / 127) : 1.0f;
   return q;
 }
+
+/* Square error of n values on the grid of `scale`. */
+static double grid_error(const float *values, size_t n, float scale) {
+  const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds |v| < 2^22 to an integer, half to even */
+  float inverse = 1.0f / scale;
+  double sum = 0;
+  for (size_t i = 0; i < n; i++) {
+    float v = values[i] * inverse;
+    v = v < -127.0f ? -127.0f : v > 127.0f ? 127.0f : v;
+    float error = values[i] - ((v + magic) - magic) * scale;
+    sum += (double)error * error;
+  }
+  return sum;
+}
+
+qint8_qparams q8_qparams_symmetric_search(const float *values, size_t n) {
+  float absmax = 0;
+  for (size_t i = 0; i < n; i++)
+    absmax = fabsf(values[i]) > absmax ? fabsf(values[i]) : absmax;
+  qint8_qparams best = q8_qparams_symmetric(absmax);
+  double least = grid_error(values, n, best.scale);
+  /* The integer, before clamping, that the largest magnitude falls on. Many values fall anywhere on any grid: only
+   * clipping helps them. */
+  double first = n <= 256 ? 100 : 129, step = n <= 256 ? 0.25 : 2;
+  for (double top = first; top <= 170 && absmax > 0; top += step) {
+    qint8_qparams q = q8_qparams_symmetric((float)((double)absmax * 127 / top));
+    double error = grid_error(values, n, q.scale);
+    if (error < least) {
+      least = error;
+      best = q;
+    }
+  }
+  return best;
+}

@@ -215,6 +215,34 @@ static void params_of_special_ranges(void) {
   CHECK(q8_qparams_symmetric(0).scale == 1.0f);
 }
 
+static double symmetric_error(const float *x, size_t n, const qint8_qparams *q) {
+  double sum = 0;
+  for (size_t i = 0; i < n; i++) {
+    double steps = rint((double)x[i] / q->scale), e = (double)x[i];
+    e -= (steps < -127 ? -127 : steps > 127 ? 127 : steps) * q->scale;
+    sum += e * e;
+  }
+  return sum;
+}
+
+static void searched_scale_is_not_worse(void) {
+  static float x[500];
+  int better = 0;
+  for (int round = 0; round < 200; round++) {
+    size_t n = (size_t)test_random_int(1, round % 2 ? 9 : 500);
+    float absmax = 0;
+    for (size_t i = 0; i < n; i++) {
+      x[i] = test_random_float(-1, 1) * test_random_float(0, 1);
+      absmax = fmaxf(absmax, fabsf(x[i]));
+    }
+    qint8_qparams wide = q8_qparams_symmetric(absmax), best = q8_qparams_symmetric_search(x, n);
+    double least = symmetric_error(x, n, &best), widest = symmetric_error(x, n, &wide);
+    CHECK_MSG(least <= widest * (1 + 1e-4) + 1e-12, "%g, by the largest value %g", least, widest);
+    better += least < 0.8 * widest;
+  }
+  CHECK_MSG(better > 50, "%d of 200 clearly better", better);
+}
+
 /* s8 is the same grid as u8, 128 lower. */
 static void signed_is_shifted_unsigned(void) {
   for (int round = 0; round < 500; round++) {
@@ -237,6 +265,7 @@ int main(int argc, char **argv) {
   RUN(requantize_equals_reference);
   RUN(params_of_random_ranges);
   RUN(params_of_special_ranges);
+  RUN(searched_scale_is_not_worse);
   RUN(signed_is_shifted_unsigned);
   return TEST_END();
 }
