@@ -90,8 +90,11 @@ Q8_INLINE void convolve_four(size_t r, size_t s, size_t step, const __m256i *w, 
       Q8_UNROLL
       for (size_t o = 0; o < 4; o++) {
         size_t j = u - o * step; /* wraps to a large number left of the window */
-        if (j < s)
+        if (j < s) {
           add_pair(&sum[o], x, w + (j * pairs + p) * 2);
+          q8_avx2_keep(&sum[o].low);
+          q8_avx2_keep(&sum[o].high);
+        }
       }
     }
   }
@@ -114,28 +117,28 @@ Q8_INLINE void finish(int full, const block *sum, const window *at, const epilog
     q8_avx2_store_bytes(y + at->c, t, at->n);
 }
 
-/* One block of channels along the row, output by output from x on. */
+/* One block of channels along the row, output by output. */
 Q8_INLINE void strip(int full, size_t r, size_t s, const q8_dwconv_shape *shape, const __m256i *w, const window *at,
-                     const epilogue *e, size_t x, const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
-  for (; x < shape->q; x++) {
+                     const epilogue *e, const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
+  for (size_t x = 0; x < shape->q; x++) {
     block sum = convolve_one(full, r, s, shape->col_dilation, w, cols + x * shape->col_step * r, at);
     finish(full, &sum, at, e, y + x * y_stride);
   }
 }
 
-/* The outputs of a full block that go four by four; gives their number. r, s, step are constants in every caller. */
-Q8_INLINE size_t strip_by_four(size_t r, size_t s, size_t step, const q8_dwconv_shape *shape, const __m256i *w,
-                               const window *at, const epilogue *e, const uint8_t *const *cols, uint8_t *y,
-                               size_t y_stride) {
-  size_t x = 0;
-  for (; x + 4 <= shape->q; x += 4) {
+/* The same for a full block, four outputs at a time; the last four may overlap the ones before. Needs q >= 4 and
+ * dilation 1. r, s, step are constants in every caller. */
+Q8_INLINE void strip_by_four(size_t r, size_t s, size_t step, const q8_dwconv_shape *shape, const __m256i *w,
+                             const window *at, const epilogue *e, const uint8_t *const *cols, uint8_t *y,
+                             size_t y_stride) {
+  for (size_t start = 0; start < shape->q; start += 4) {
+    size_t x = start + 4 <= shape->q ? start : shape->q - 4;
     block sum[4];
     convolve_four(r, s, step, w, cols + x * step * r, at, sum);
     Q8_UNROLL
     for (size_t o = 0; o < 4; o++)
       finish(1, &sum[o], at, e, y + (x + o) * y_stride);
   }
-  return x;
 }
 
 static void apply_table(const q8_dwconv_shape *shape, const uint8_t *table, uint8_t *y, size_t y_stride) {
@@ -146,23 +149,22 @@ static void apply_table(const q8_dwconv_shape *shape, const uint8_t *table, uint
       q8_avx2_table_row(shape->channels, y, table, y);
 }
 
-/* `fixed`: r and s are constants and outputs go four by four where stride and dilation allow. */
+/* `fixed`: r and s are constants, and outputs go four by four where the shape allows. */
 Q8_INLINE void dwconv(int fixed, size_t r, size_t s, const q8_dwconv_shape *shape, const void *packed,
                       const q8_requant *rq, const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
   const __m256i *w = packed;
   epilogue e = {rq, q8_avx2_rounding_of(rq->zero_point, rq->lo, rq->hi)};
+  int fours = fixed && shape->q >= 4 && shape->col_dilation == 1;
   for (size_t c = 0; c < shape->channels; c += 16, w += s * ((r + 1) / 2) * 2) {
     window at = window_at(c, shape->channels);
-    size_t done = 0;
-    if (at.n < 16) {
-      strip(0, shape->r, shape->s, shape, w, &at, &e, 0, cols, y, y_stride);
-      break;
-    }
-    if (fixed && shape->col_dilation == 1 && shape->col_step == 1)
-      done = strip_by_four(r, s, 1, shape, w, &at, &e, cols, y, y_stride);
-    else if (fixed && shape->col_dilation == 1 && shape->col_step == 2)
-      done = strip_by_four(r, s, 2, shape, w, &at, &e, cols, y, y_stride);
-    strip(1, r, s, shape, w, &at, &e, done, cols, y, y_stride);
+    if (at.n < 16)
+      strip(0, shape->r, shape->s, shape, w, &at, &e, cols, y, y_stride);
+    else if (fours && shape->col_step == 1)
+      strip_by_four(r, s, 1, shape, w, &at, &e, cols, y, y_stride);
+    else if (fours && shape->col_step == 2)
+      strip_by_four(r, s, 2, shape, w, &at, &e, cols, y, y_stride);
+    else
+      strip(1, shape->r, shape->s, shape, w, &at, &e, cols, y, y_stride);
   }
   if (rq->table)
     apply_table(shape, rq->table, y, y_stride);
@@ -178,6 +180,11 @@ static void dwconv_5x5(const q8_dwconv_shape *shape, const void *w, const q8_req
   dwconv(1, 5, 5, shape, w, rq, cols, y, y_stride);
 }
 
+static void dwconv_7x7(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq, const uint8_t *const *cols,
+                       uint8_t *y, size_t y_stride) {
+  dwconv(1, 7, 7, shape, w, rq, cols, y, y_stride);
+}
+
 static void dwconv_any(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq, const uint8_t *const *cols,
                        uint8_t *y, size_t y_stride) {
   dwconv(0, shape->r, shape->s, shape, w, rq, cols, y, y_stride);
@@ -186,6 +193,7 @@ static void dwconv_any(const q8_dwconv_shape *shape, const void *w, const q8_req
 const q8_dwconv_kernel q8_avx2_dwconv[] = {
     {"dwconv_avx2_3x3", Q8_CPU_AVX2, 3, 3, 0, -128, packed_size, pack, dwconv_3x3},
     {"dwconv_avx2_5x5", Q8_CPU_AVX2, 5, 5, 0, -128, packed_size, pack, dwconv_5x5},
+    {"dwconv_avx2_7x7", Q8_CPU_AVX2, 7, 7, 0, -128, packed_size, pack, dwconv_7x7},
     {"dwconv_avx2", Q8_CPU_AVX2, 0, 0, 0, -128, packed_size, pack, dwconv_any},
     {0},
 };

@@ -8,11 +8,15 @@
 /* Columns c .. c + 32 nv - 1. */
 Q8_INLINE void max_columns(size_t nv, size_t taps, size_t c, const uint8_t *const *a, uint8_t *y) {
   __m256i best[4];
+  Q8_UNROLL
   for (size_t j = 0; j < nv; j++)
     best[j] = _mm256_setzero_si256();
-  for (size_t t = 0; t < taps; t++)
+  for (size_t t = 0; t < taps; t++) {
+    Q8_UNROLL
     for (size_t j = 0; j < nv; j++)
       best[j] = _mm256_max_epu8(best[j], _mm256_loadu_si256((const __m256i *)(a[t] + c) + j));
+  }
+  Q8_UNROLL
   for (size_t j = 0; j < nv; j++)
     _mm256_storeu_si256((__m256i *)(y + c) + j, best[j]);
 }

@@ -43,12 +43,14 @@ static void minmax(size_t n, const float *x, float *min, float *max) {
   __m256 low[2] = {_mm256_set1_ps(INFINITY), _mm256_set1_ps(INFINITY)};
   __m256 high[2] = {_mm256_set1_ps(-INFINITY), _mm256_set1_ps(-INFINITY)};
   size_t i = 0;
-  for (; i + 16 <= n; i += 16)
+  for (; i + 16 <= n; i += 16) {
+    Q8_UNROLL
     for (size_t j = 0; j < 2; j++) {
       __m256 v = _mm256_loadu_ps(x + i + 8 * j);
       low[j] = _mm256_min_ps(v, low[j]);
       high[j] = _mm256_max_ps(v, high[j]);
     }
+  }
   float lows[8], highs[8];
   _mm256_storeu_ps(lows, _mm256_min_ps(low[0], low[1]));
   _mm256_storeu_ps(highs, _mm256_max_ps(high[0], high[1]));

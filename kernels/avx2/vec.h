@@ -110,6 +110,11 @@ Q8_INLINE __m256 q8_avx2_clamp(__m256 v, __m256 lo, __m256 hi) {
   return _mm256_min_ps(hi, _mm256_max_ps(lo, v));
 }
 
+/* Pins an accumulator: gcc 12 regroups long unrolled sums of integer vectors and spills what it then keeps alive. */
+Q8_INLINE void q8_avx2_keep(__m256i *v) {
+  __asm__("" : "+x"(*v));
+}
+
 Q8_INLINE __m256i q8_avx2_load_i32(const int32_t *x) {
   return _mm256_loadu_si256((const __m256i *)x);
 }
