@@ -14,6 +14,10 @@
 
 enum { MR = 2, NR = 8, KR = 8 };
 
+/* Between column pairs: gcc would otherwise start all multiplies first and spill a third of the accumulators.
+ */
+#define KEEP_ORDER __asm__ volatile("" ::: "memory")
+
 /* The block of 8 in both halves, so that it meets either column of a pair. */
 Q8_INLINE int8x16_t load_a(const uint8_t *a) {
   uint8x8_t x = veor_u8(vld1_u8(a), vdup_n_u8(0x80));
@@ -24,6 +28,7 @@ Q8_INLINE void one_block(int32x4_t c[MR][NR], const uint8_t *const row[MR], cons
   int8x16_t a[MR];
   Q8_UNROLL for (int i = 0; i < MR; i++) a[i] = load_a(row[i]);
   Q8_UNROLL for (int j = 0; j < NR; j += 2) {
+    KEEP_ORDER;
     int8x16_t w = vld1q_s8(b + j * KR);
     Q8_UNROLL for (int i = 0; i < MR; i++) {
       c[i][j] = vpadalq_s16(c[i][j], vmull_s8(vget_low_s8(a[i]), vget_low_s8(w)));
@@ -39,6 +44,7 @@ Q8_INLINE void two_blocks(int32x4_t c[MR][NR], const uint8_t *const row[MR], con
     a1[i] = load_a(row[i] + KR);
   }
   Q8_UNROLL for (int j = 0; j < NR; j += 2) {
+    KEEP_ORDER;
     int8x16_t w0 = vld1q_s8(b + j * KR), w1 = vld1q_s8(b + (NR + j) * KR);
     Q8_UNROLL for (int i = 0; i < MR; i++) {
       int16x8_t even = vmull_s8(vget_low_s8(a0[i]), vget_low_s8(w0)), odd = vmull_high_s8(a0[i], w0);

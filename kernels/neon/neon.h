@@ -49,11 +49,16 @@ Q8_INLINE uint8x8_t neon_round_to_u8(float32x4_t v0, float32x4_t v1, neon_round 
   return vmovn_u16(vreinterpretq_u16_s16(vcombine_s16(vmovn_s32(q0), vmovn_s32(q1))));
 }
 
+/* Modulo 2^32: in C the signed vector addition may not overflow. */
+Q8_INLINE int32x4_t neon_add_wrap(int32x4_t a, int32x4_t b) {
+  return vreinterpretq_s32_u32(vaddq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b)));
+}
+
 /* acc0, acc1: accumulators of channels c..c+7; bias and scale point at channel c. */
 Q8_INLINE uint8x8_t neon_requant(int32x4_t acc0, int32x4_t acc1, const int32_t *bias, const float *scale,
                                  neon_round r) {
-  acc0 = vaddq_s32(acc0, vld1q_s32(bias));
-  acc1 = vaddq_s32(acc1, vld1q_s32(bias + 4));
+  acc0 = neon_add_wrap(acc0, vld1q_s32(bias));
+  acc1 = neon_add_wrap(acc1, vld1q_s32(bias + 4));
   return neon_round_to_u8(vmulq_f32(vcvtq_f32_s32(acc0), vld1q_f32(scale)),
                           vmulq_f32(vcvtq_f32_s32(acc1), vld1q_f32(scale + 4)), r);
 }

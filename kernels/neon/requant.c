@@ -30,7 +30,7 @@ const q8_requant_kernel q8_neon_requant[] = {{"requant_neon", Q8_CPU_NEON, requa
 /* Four accumulators of channels c..c+3. */
 Q8_INLINE float32x4_t dequant4(int32x4_t acc, const q8_dequant *dq, size_t c) {
   float32x4_t factor = vmulq_f32(vdupq_n_f32(dq->row_scale), vld1q_f32(dq->scale + c));
-  float32x4_t product = vmulq_f32(vcvtq_f32_s32(vaddq_s32(acc, vld1q_s32(dq->offset + c))), factor);
+  float32x4_t product = vmulq_f32(vcvtq_f32_s32(neon_add_wrap(acc, vld1q_s32(dq->offset + c))), factor);
   float32x4_t v = vaddq_f32(product, vld1q_f32(dq->bias + c));
   return vminq_f32(vmaxq_f32(v, vdupq_n_f32(dq->lo)), vdupq_n_f32(dq->hi));
 }
