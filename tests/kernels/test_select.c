@@ -1,0 +1,111 @@
+/* Selection: for every mask, the first record that the mask covers, newest ISA first. */
+#include <string.h>
+
+#include "walk.h"
+
+static q8_cpu_mask all_bits(void) {
+  q8_cpu_mask mask = Q8_CPU_AVX512VBMI; /* wanted by single rows only */
+  for (size_t i = 0; i < q8_isa_count; i++)
+    mask |= q8_isa_list[i]->needs;
+  return mask;
+}
+
+static int covered(q8_cpu_mask mask, const q8_isa *isa, q8_cpu_mask needs) {
+  return ((isa->needs | needs) & ~mask) == 0;
+}
+
+#define CHECK_FIRST(type, family)                                                                            \
+  do {                                                                                                       \
+    const type *first = NULL;                                                                                \
+    for (size_t i = q8_isa_count; i-- > 0;) {                                                                \
+      const type *found = NULL;                                                                              \
+      for (const type *row = q8_isa_list[i]->family; row && row->name && !found; row++)                      \
+        found = covered(mask, q8_isa_list[i], row->needs) ? row : NULL;                                      \
+      first = found ? found : first;                                                                         \
+    }                                                                                                        \
+    CHECK_MSG(first &&chosen.family == first->run, "mask %x: %s is not the first that runs", mask, #family); \
+  } while (0)
+
+static void check_gemm(const q8_kernels *chosen, q8_cpu_mask mask) {
+  const q8_isa *isa = chosen->gemm_isa;
+  int in_table = 0;
+  CHECK(isa && chosen->gemm && chosen->gemm_full && chosen->sgemm);
+  if (!isa || !chosen->gemm || !chosen->gemm_full || !chosen->sgemm)
+    return;
+  for (const q8_gemm_kernel *g = isa->gemm; g && g->name; g++)
+    in_table |= g == chosen->gemm;
+  CHECK(in_table);
+  CHECK(covered(mask, isa, chosen->gemm->needs));
+  CHECK(chosen->gemm->b_min == -127 || chosen->gemm->b_min == -128);
+  CHECK((chosen->gemm_full->needs & ~mask) == 0);
+  CHECK(chosen->gemm_full->b_min == -128);
+  CHECK((chosen->sgemm->needs & ~mask) == 0);
+}
+
+/* Every subset of the bits that some ISA of this build wants; the records are compared, never run. */
+static void masks(void) {
+  q8_cpu_mask all = all_bits(), mask = 0;
+  do {
+    q8_kernels chosen;
+    memset(&chosen, 0xA5, sizeof chosen);
+    q8_kernels_select(mask, &chosen);
+    CHECK_EQ(chosen.mask, mask);
+    CHECK_FIRST(q8_requant_kernel, requant);
+    CHECK_FIRST(q8_dequant_acc_kernel, dequant_acc);
+    CHECK_FIRST(q8_quantize_kernel, quantize);
+    CHECK_FIRST(q8_dequantize_kernel, dequantize);
+    CHECK_FIRST(q8_minmax_kernel, minmax);
+    CHECK_FIRST(q8_table_kernel, table);
+    CHECK_FIRST(q8_binary_kernel, add);
+    CHECK_FIRST(q8_binary_kernel, mul);
+    CHECK_FIRST(q8_max_rows_kernel, max_rows);
+    CHECK_FIRST(q8_sum_rows_kernel, sum_rows);
+    CHECK_FIRST(q8_transpose_kernel, transpose8);
+    CHECK_FIRST(q8_transpose_kernel, transpose32);
+    CHECK_FIRST(q8_sdwconv_kernel, sdwconv);
+    CHECK_FIRST(q8_sbias_kernel, sbias);
+    check_gemm(&chosen, mask);
+    mask = (mask - all) & all; /* the next subset; 0 again after the last */
+  } while (mask);
+}
+
+/* The narrowest tile of the same packing that still covers the columns, or the widest. */
+static void columns(void) {
+  for (size_t i = 0; i < q8_isa_count; i++)
+    for (const q8_gemm_kernel *first = q8_isa_list[i]->gemm; first && first->name; first++)
+      for (size_t n = 1; n <= 130; n++) {
+        const q8_gemm_kernel *g = q8_gemm_for_columns(first, n);
+        CHECK(g >= first && g->nr <= first->nr);
+        CHECK(g->nr >= n || g->nr == first->nr);
+        CHECK(g->b_min == first->b_min && g->kr == first->kr && g->a_bytes == first->a_bytes &&
+              g->b_bytes == first->b_bytes && g->a_shift == first->a_shift && g->needs == first->needs);
+        for (const q8_gemm_kernel *h = first; h->name; h++)
+          CHECK(h->b_min != g->b_min || h->needs != g->needs || h->nr < n || h->nr >= g->nr);
+      }
+  for (size_t i = 0; i < q8_isa_count; i++)
+    for (const q8_sgemm_kernel *first = q8_isa_list[i]->sgemm; first && first->name; first++)
+      for (size_t n = 1; n <= 130; n++) {
+        const q8_sgemm_kernel *g = q8_sgemm_for_columns(first, n);
+        CHECK(g >= first && (g->nr >= n || g->nr == first->nr));
+        for (const q8_sgemm_kernel *h = first; h->name; h++)
+          CHECK(h->needs != g->needs || h->nr < n || h->nr >= g->nr);
+      }
+}
+
+/* A folder that was compiled empty is not found. */
+static void names(void) {
+  CHECK(q8_isa_count > 0 && strcmp(q8_isa_list[q8_isa_count - 1]->name, "scalar") == 0);
+  CHECK(q8_isa_list[q8_isa_count - 1]->needs == 0);
+  for (size_t i = 0; i < q8_isa_count; i++)
+    CHECK(q8_isa_find(q8_isa_list[i]->name) == (q8_isa_list[i]->gemm ? q8_isa_list[i] : NULL));
+  CHECK(q8_isa_find("none") == NULL);
+  CHECK(q8_isa_find("") == NULL);
+}
+
+int main(int argc, char **argv) {
+  TEST_BEGIN(argc, argv);
+  RUN(masks);
+  RUN(columns);
+  RUN(names);
+  return TEST_END();
+}
