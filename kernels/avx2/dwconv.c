@@ -141,14 +141,6 @@ Q8_INLINE void strip_by_four(size_t r, size_t s, size_t step, const q8_dwconv_sh
   }
 }
 
-static void apply_table(const q8_dwconv_shape *shape, const uint8_t *table, uint8_t *y, size_t y_stride) {
-  if (y_stride == shape->channels)
-    q8_avx2_table_row(shape->q * shape->channels, y, table, y);
-  else
-    for (size_t x = 0; x < shape->q; x++, y += y_stride)
-      q8_avx2_table_row(shape->channels, y, table, y);
-}
-
 /* `fixed`: r and s are constants, and outputs go four by four where the shape allows. */
 Q8_INLINE void dwconv(int fixed, size_t r, size_t s, const q8_dwconv_shape *shape, const void *packed,
                       const q8_requant *rq, const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
@@ -167,7 +159,7 @@ Q8_INLINE void dwconv(int fixed, size_t r, size_t s, const q8_dwconv_shape *shap
       strip(1, shape->r, shape->s, shape, w, &at, &e, cols, y, y_stride);
   }
   if (rq->table)
-    apply_table(shape, rq->table, y, y_stride);
+    q8_avx2_table_rows(shape->q, shape->channels, rq->table, y, y_stride);
 }
 
 static void dwconv_3x3(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq, const uint8_t *const *cols,

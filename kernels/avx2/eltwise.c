@@ -44,11 +44,10 @@ Q8_INLINE void binary_row(int multiply, size_t n, const uint8_t *a, const uint8_
 Q8_INLINE void binary(int multiply, size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b,
                       size_t b_stride, const q8_binary *p, uint8_t *y, size_t y_stride) {
   binary_state s = binary_state_of(p);
-  for (size_t i = 0; i < rows; i++, a += a_stride, b += b_stride, y += y_stride) {
-    binary_row(multiply, n, a, b, &s, y);
-    if (p->table)
-      q8_avx2_table_row(n, y, p->table, y);
-  }
+  for (size_t i = 0; i < rows; i++)
+    binary_row(multiply, n, a + i * a_stride, b + i * b_stride, &s, y + i * y_stride);
+  if (p->table)
+    q8_avx2_table_rows(rows, n, p->table, y, y_stride);
 }
 
 static void add(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,

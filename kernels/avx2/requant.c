@@ -12,8 +12,8 @@ Q8_INLINE __m256i requantize_tail(const int32_t *acc, size_t c, size_t n, const 
                             _mm256_maskload_ps(rq->scale + c, mask), r);
 }
 
-static void requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq, uint8_t *y,
-                    size_t y_stride) {
+static void round_rows(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq, uint8_t *y,
+                       size_t y_stride) {
   const int32_t *bias = rq->bias;
   const float *scale = rq->scale;
   q8_avx2_rounding r = q8_avx2_rounding_of(rq->zero_point, rq->lo, rq->hi);
@@ -30,9 +30,14 @@ static void requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride
       __m128i t = q8_avx2_pack8(requantize_tail(acc, c, n, rq, &r), &r);
       q8_avx2_store_bytes(y + c, t, n - c < 8 ? n - c : 8);
     }
-    if (rq->table)
-      q8_avx2_table_row(n, y, rq->table, y);
   }
+}
+
+static void requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq, uint8_t *y,
+                    size_t y_stride) {
+  round_rows(rows, n, acc, acc_stride, rq, y, y_stride);
+  if (rq->table)
+    q8_avx2_table_rows(rows, n, rq->table, y, y_stride);
 }
 
 /* Multiply, then add: an FMA would round once less than the scalar kernel. */

@@ -29,6 +29,7 @@ Q8_INLINE __m256i lookup(__m256i x, const __m256i part[16]) {
     /* Up to part 8 indices wrap, as signed bytes of the right sign; after it they must stay negative. */
     x = i <= 8 ? _mm256_sub_epi8(x, sixteen) : _mm256_subs_epi8(x, sixteen);
     y = _mm256_xor_si256(y, _mm256_shuffle_epi8(part[i], x));
+    q8_avx2_keep(&y);
   }
   return y;
 }
@@ -47,19 +48,53 @@ static void lookup_short(size_t n, const uint8_t *x, const uint8_t *table, uint8
     *y++ = table[*x++];
 }
 
-void q8_avx2_table_row(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y) {
+/* A full vector per step; gives the bytes done. */
+Q8_INLINE size_t lookup_vectors(size_t n, const uint8_t *x, const __m256i part[16], uint8_t *y) {
+  size_t c = 0;
+  for (; c + 32 <= n; c += 32)
+    _mm256_storeu_si256((__m256i *)(y + c), lookup(_mm256_loadu_si256((const __m256i *)(x + c)), part));
+  return c;
+}
+
+/* 16 bytes of one row in the low half, 16 of another in the high half. */
+Q8_INLINE void lookup_halves(uint8_t *low, uint8_t *high, const __m256i part[16]) {
+  __m256i x = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)low)),
+                                      _mm_loadu_si128((const __m128i *)high), 1);
+  x = lookup(x, part);
+  _mm_storeu_si128((__m128i *)low, _mm256_castsi256_si128(x));
+  _mm_storeu_si128((__m128i *)high, _mm256_extracti128_si256(x, 1));
+}
+
+static void table_row(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y) {
+  size_t c = 0;
   if (n >= SHORT) {
     __m256i part[16];
     prepare(table, part);
-    for (; n >= 64; n -= 64, x += 64, y += 64) {
-      __m256i y0 = lookup(_mm256_loadu_si256((const __m256i *)x), part);
-      __m256i y1 = lookup(_mm256_loadu_si256((const __m256i *)x + 1), part);
-      _mm256_storeu_si256((__m256i *)y, y0);
-      _mm256_storeu_si256((__m256i *)y + 1, y1);
-    }
+    c = lookup_vectors(n, x, part, y);
   }
-  lookup_short(n, x, table, y);
+  lookup_short(n - c, x + c, table, y + c);
 }
 
-const q8_table_kernel q8_avx2_table[] = {{"table_avx2", Q8_CPU_AVX2, q8_avx2_table_row}, {0}};
+void q8_avx2_table_rows(size_t rows, size_t n, const uint8_t *table, uint8_t *y, size_t y_stride) {
+  if (y_stride == n || rows * n < SHORT || n < 16) {
+    for (size_t count = y_stride == n ? 1 : rows; count; count--, y += y_stride)
+      table_row(y_stride == n ? rows * n : n, y, table, y);
+    return;
+  }
+  __m256i part[16];
+  prepare(table, part);
+  for (size_t i = 0; i < rows; i++, y += y_stride) {
+    size_t c = lookup_vectors(n, y, part, y);
+    if (n - c >= 16) { /* waits for the next row, which finds it at y - y_stride */
+      if (i % 2)
+        lookup_halves(y - y_stride + c, y + c, part);
+      else if (i + 1 == rows)
+        lookup_short(16, y + c, table, y + c);
+      c += 16;
+    }
+    lookup_short(n - c, y + c, table, y + c);
+  }
+}
+
+const q8_table_kernel q8_avx2_table[] = {{"table_avx2", Q8_CPU_AVX2, table_row}, {0}};
 #endif

@@ -61,8 +61,8 @@ static void transpose8(size_t rows, size_t cols, const void *x, size_t x_stride,
   const uint8_t *from = x;
   uint8_t *to = y;
   if (rows < 16 || cols < 16) {
-    for (size_t c = 0; c < cols; c++)
-      for (size_t r = 0; r < rows; r++)
+    for (size_t r = 0; r < rows; r++)
+      for (size_t c = 0; c < cols; c++)
         to[c * y_stride + r] = from[r * x_stride + c];
     return;
   }
@@ -77,8 +77,8 @@ static void transpose32(size_t rows, size_t cols, const void *x, size_t x_stride
   if (rows < 8 || cols < 8) {
     const uint8_t *src = x;
     uint8_t *dst = y;
-    for (size_t c = 0; c < cols; c++)
-      for (size_t r = 0; r < rows; r++)
+    for (size_t r = 0; r < rows; r++)
+      for (size_t c = 0; c < cols; c++)
         memcpy(dst + 4 * (c * y_stride + r), src + 4 * (r * x_stride + c), 4);
     return;
   }

@@ -24,8 +24,8 @@ extern const q8_sgemm_kernel q8_avx2_sgemm[];
 extern const q8_sdwconv_kernel q8_avx2_sdwconv[];
 extern const q8_sbias_kernel q8_avx2_sbias[];
 
-/* y = table[x] over n bytes; kernels with an optional table call it on each finished row. In place allowed. */
-void q8_avx2_table_row(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y);
+/* y = table[y] over rows x n bytes: how the kernels with an optional table end. */
+void q8_avx2_table_rows(size_t rows, size_t n, const uint8_t *table, uint8_t *y, size_t y_stride);
 
 /* ---- Loads and stores that never pass the end ---------------------------------------------------------------- */
 
