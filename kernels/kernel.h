@@ -212,8 +212,8 @@ typedef struct q8_isa {
   const q8_sbias_kernel *sbias;
 } q8_isa;
 
-/* All ISA folders, newest first, scalar last (isa.def). One that the compiler does not target is all NULL, its
- * name too: those who walk the list skip it. */
+/* All ISA folders, newest first, scalar last (isa.def). One that the compiler does not target has no table at all
+ * (gemm is NULL; the name may be set): those who walk the list skip it. */
 extern const q8_isa *const q8_isa_list[];
 extern const size_t q8_isa_count;
 
@@ -251,7 +251,7 @@ const q8_dwconv_kernel *q8_kernels_dwconv(q8_cpu_mask mask, size_t r, size_t s, 
 const q8_gemm_kernel *q8_gemm_for_columns(const q8_gemm_kernel *first, size_t n);
 const q8_sgemm_kernel *q8_sgemm_for_columns(const q8_sgemm_kernel *first, size_t n);
 
-/* The ISA with that name, or NULL. */
+/* The ISA with that name, or NULL; also NULL for one that the compiler does not target. */
 const q8_isa *q8_isa_find(const char *name);
 
 /* Kernels keep small accumulator tiles in registers only if their constant-bound loops are unrolled: gcc 12 -O2
