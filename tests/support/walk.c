@@ -124,9 +124,11 @@ void walk_buffer_init(walk_buffer *buffer, size_t size) {
 }
 
 void *walk_place(const walk_buffer *buffer, size_t size, size_t align, int front) {
-  if (size > buffer->size)
+  const char *text = getenv("GUARD_SLACK");
+  size_t slack = text ? strtoul(text, NULL, 0) : 0;
+  if (size + slack > buffer->size)
     abort();
-  return front ? buffer->base : buffer->base + (buffer->size - size) / align * align;
+  return front ? buffer->base : buffer->base + (buffer->size - slack - size) / align * align;
 }
 
 walk_output walk_output_new(size_t size, size_t align) {
@@ -135,8 +137,9 @@ walk_output walk_output_new(size_t size, size_t align) {
   walk_buffer_init(&got, OUTPUT_MAX);
   if (size + CANARY_SIZE > OUTPUT_MAX)
     abort();
-  walk_output output = {walk_place(&got, size, align, 0), want, size};
-  memset(output.got - CANARY_SIZE, CANARY, (size_t)(got.base + got.size - output.got) + CANARY_SIZE);
+  walk_output output = {walk_place(&got, size, align, 0), want, size, 0};
+  output.after = (size_t)(got.base + got.size - (output.got + size));
+  memset(output.got - CANARY_SIZE, CANARY, CANARY_SIZE + size + output.after);
   memset(output.want, CANARY, size);
   return output;
 }
@@ -145,6 +148,11 @@ void walk_output_check(const walk_output *output) {
   for (size_t i = 1; i <= CANARY_SIZE; i++)
     if (output->got[-(ptrdiff_t)i] != CANARY) {
       walk_failed("wrote %zu bytes before the output", i);
+      return;
+    }
+  for (size_t i = 0; i < output->after; i++)
+    if (output->got[output->size + i] != CANARY) {
+      walk_failed("wrote byte %zu after the output", i);
       return;
     }
   if (memcmp(output->got, output->want, output->size) == 0)

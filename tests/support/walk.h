@@ -35,14 +35,16 @@ typedef struct walk_buffer {
 
 void walk_buffer_init(walk_buffer *buffer, size_t size);
 /* `size` bytes that touch the unreadable page after the buffer as closely as `align` allows; with `front` the
- * bytes right after the unreadable page before it. Consecutive calls may share memory. */
+ * bytes right after the unreadable page before it. Consecutive calls may share memory. GUARD_SLACK=bytes in
+ * the environment leaves that much readable memory before the page: qemu-x86_64 reads all of a masked load.
+ */
 void *walk_place(const walk_buffer *buffer, size_t size, size_t align, int front);
 
 /* An output of `size` bytes and the image expected in it, both filled with a canary first: what the reference
  * leaves alone the kernel must leave alone. */
 typedef struct walk_output {
   unsigned char *got, *want;
-  size_t size;
+  size_t size, after; /* `after`: canary bytes between the output and the unreadable page */
 } walk_output;
 
 walk_output walk_output_new(size_t size, size_t align);
