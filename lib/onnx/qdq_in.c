@@ -283,7 +283,7 @@ static q8_status rename_node(qdq *q, q8_raw_node *node, int is_added, qint8_erro
       return two_writers(q, id, error);
     Q8_TRY(resolve(q, id, &node->outputs[i], error));
   }
-  if (reads_raw && node->outputs[0] != Q8_NONE)
+  if (reads_raw && !is_added && node->outputs[0] != Q8_NONE)
     return note_name(quant, tensor_name(q, node->outputs[0]), &quant->float_nodes, &quant->float_count,
                      &quant->float_capacity, error);
   return QINT8_OK;
