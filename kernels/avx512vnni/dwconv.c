@@ -152,14 +152,13 @@ Q8_INLINE __m512i load_pixels(int pixels, int full, const uint8_t *const *p, siz
 }
 
 /* One register of units: the quads of `taps` rows of pointers, `tap_stride` pointers apart. */
-Q8_INLINE void fill_vector(int pixels, int full, const uint8_t *const *p, size_t taps, size_t tap_stride,
+Q8_INLINE void fill_vector(int pixels, int full, size_t taps, const uint8_t *const *p, size_t tap_stride,
                            size_t pixel_stride, span c, uint8_t *scratch) {
   __m512i row[4], quad[4];
-  const __m512i zero = _mm512_setzero_si512();
-  row[0] = load_pixels(pixels, full, p, pixel_stride, c);
-  row[1] = taps > 1 ? load_pixels(pixels, full, p + tap_stride, pixel_stride, c) : zero;
-  row[2] = taps > 2 ? load_pixels(pixels, full, p + 2 * tap_stride, pixel_stride, c) : zero;
-  row[3] = taps > 3 ? load_pixels(pixels, full, p + 3 * tap_stride, pixel_stride, c) : zero;
+  Q8_UNROLL
+  for (size_t i = 0; i < 4; i++)
+    row[i] =
+        i < taps ? load_pixels(pixels, full, p + i * tap_stride, pixel_stride, c) : _mm512_setzero_si512();
   interleave4(row, quad);
   Q8_UNROLL
   for (int v = 0; v < 4; v++)
@@ -171,28 +170,33 @@ typedef struct {
   size_t row, column, taps, down, across;
 } quad_source;
 
-/* `units` units of one plane. Columns past `last` belong to no tap or no output: column `last` stands in. */
-Q8_INLINE void fill_plane(int pixels, int full, const q8_dwconv_shape *shape, const uint8_t *const *cols,
-                          size_t last, quad_source q, size_t units, span c, uint8_t *scratch) {
-  const size_t pixel_stride = shape->col_step * shape->r, tap_stride = q.down + q.across * shape->r;
-  const uint8_t *const *p = cols + q.column * shape->r + q.row;
-  size_t furthest =
-      q.column + (pixels - 1) * shape->col_step + (q.taps - 1) * q.across; /* column of this register */
-  for (size_t u = 0; u < units; u += pixels, scratch += 64, p += pixels * pixel_stride) {
-    if (furthest <= last) {
-      fill_vector(pixels, full, p, q.taps, tap_stride, pixel_stride, c, scratch);
-    } else {
-      const uint8_t *edge[16];
-      for (size_t i = 0; i < 4; i++)
-        for (size_t x = 0; x < 4; x++) {
-          size_t column = q.column + (u + x) * shape->col_step + i * q.across;
-          edge[4 * i + x] =
-              cols[(column < last ? column : last) * shape->r + q.row + (i < q.taps ? i * q.down : 0)];
-        }
-      fill_vector(pixels, full, edge, q.taps, 4, 1, c, scratch);
+/* The register of unit u where some of its columns lie past `last`, the end of the row. Those belong to no
+ * tap or to no output: column `last` stands in. */
+Q8_INLINE void fill_edge(int pixels, int full, const q8_dwconv_shape *shape, const uint8_t *const *cols,
+                         size_t last, const quad_source *q, size_t u, span c, uint8_t *scratch) {
+  const uint8_t *edge[4][4];
+  for (size_t i = 0; i < 4; i++)
+    for (size_t x = 0; x < (size_t)pixels; x++) {
+      size_t column = q->column + (u + x) * shape->col_step + i * q->across;
+      size_t row = q->row + (i < q->taps ? i * q->down : 0);
+      edge[i][x] = cols[(column < last ? column : last) * shape->r + row];
     }
+  fill_vector(pixels, full, 4, edge[0], 4, 1, c, scratch);
+}
+
+/* `units` units of one plane; `taps`, q->taps, is a constant in every caller. */
+Q8_INLINE void fill_plane(int pixels, int full, size_t taps, const q8_dwconv_shape *shape,
+                          const uint8_t *const *cols, size_t last, const quad_source *q, size_t units, span c,
+                          uint8_t *scratch) {
+  const size_t pixel_stride = shape->col_step * shape->r, tap_stride = q->down + q->across * shape->r;
+  const uint8_t *const *p = cols + q->column * shape->r + q->row;
+  size_t u = 0, furthest = q->column + (size_t)(pixels - 1) * shape->col_step + (taps - 1) * q->across;
+  for (; u < units && furthest <= last; u += pixels, p += pixels * pixel_stride, scratch += 64) {
+    fill_vector(pixels, full, taps, p, tap_stride, pixel_stride, c, scratch);
     furthest += pixels * shape->col_step;
   }
+  for (; u < units; u += pixels, scratch += 64)
+    fill_edge(pixels, full, shape, cols, last, q, u, c, scratch);
 }
 
 /* A block of channels of the row: what `fill` and `tile` need besides the position. */
@@ -216,15 +220,20 @@ Q8_INLINE void fill(int pixels, int full, block *b, const uint8_t *const *cols, 
   uint8_t *scratch = b->scratch;
   for (size_t row = 0; row < down; row += 4)
     for (size_t plane = 0; plane < l->phase; plane++, scratch += plane_bytes) {
-      quad_source q = {row, plane * d, p->r - row < 4 ? p->r - row : 4, 1, 0};
-      fill_plane(pixels, full, p, cols, last, q, outputs + l->reach - (plane >= l->full_planes), b->c,
-                 scratch);
+      const quad_source q = {row, plane * d, p->r - row < 4 ? p->r - row : 4, 1, 0};
+      const size_t units = outputs + l->reach - (plane >= l->full_planes);
+      if (q.taps == 4)
+        fill_plane(pixels, full, 4, p, cols, last, &q, units, b->c, scratch);
+      else if (q.taps == 3)
+        fill_plane(pixels, full, 3, p, cols, last, &q, units, b->c, scratch);
+      else
+        fill_plane(pixels, full, 2, p, cols, last, &q, units, b->c, scratch);
     }
   if (down < p->r)
     for (size_t plane = 0; plane < l->across_phase; plane++, scratch += plane_bytes) {
-      quad_source q = {down, 4 * plane * d, p->s - 4 * plane < 4 ? p->s - 4 * plane : 4, 0, d};
-      fill_plane(pixels, full, p, cols, last, q, outputs + (l->across_phase == 1 ? l->reach : 0), b->c,
-                 scratch);
+      const quad_source q = {down, 4 * plane * d, 4, 0, d};
+      const size_t units = outputs + (l->across_phase == 1 ? l->reach : 0);
+      fill_plane(pixels, full, 4, p, cols, last, &q, units, b->c, scratch);
     }
 }
 
@@ -270,6 +279,15 @@ Q8_INLINE void step(int vectors, const uint8_t *x, const int8_t *w, __m512i from
   }
 }
 
+Q8_INLINE void finish(int pixels, const __m512i acc[4], const __m512 scale[4], const requant_bounds *bounds,
+                      __mmask64 m, uint8_t *y, size_t y_stride, size_t n) {
+  __m512i t[4];
+  Q8_UNROLL
+  for (int v = 0; v < 4; v++)
+    t[v] = round_below(_mm512_mul_ps(_mm512_cvtepi32_ps(acc[v]), scale[v]), bounds);
+  store_pixels(pixels, narrow_quad(t, bounds), m, y, y_stride, n);
+}
+
 /* `vectors` registers of pixels from unit `at`, of which the first n pixels are stored. The first step stands
  * before the loop: registers that start from a common bias are copied in every pass by gcc 12. */
 Q8_INLINE void tile(int pixels, int vectors, const block *b, size_t at, uint8_t *y, size_t n) {
@@ -277,23 +295,66 @@ Q8_INLINE void tile(int pixels, int vectors, const block *b, size_t at, uint8_t 
   const size_t unit = 64 / (size_t)pixels;
   const uint8_t *scratch = b->scratch + at * unit;
   const int8_t *w = b->w;
-  const uint32_t *k = b->layout->offset, *const end = k + b->layout->steps;
+  const uint32_t *offset = b->layout->offset, *const end = offset + b->layout->steps;
   Q8_UNROLL
   for (int t = 0; t < vectors; t++)
     Q8_UNROLL
   for (int v = 0; v < 4; v++)
     bias[t][v] = b->bias[v];
-  step(vectors, scratch + *k * unit, w, bias, acc);
-  while (++k < end)
-    step(vectors, scratch + *k * unit, w += 256, acc, acc);
+  step(vectors, scratch + *offset * unit, w, bias, acc);
+  while (++offset < end)
+    step(vectors, scratch + *offset * unit, w += 256, acc, acc);
   Q8_UNROLL
   for (int t = 0; t < vectors; t++) {
+    const size_t done = (size_t)(t * pixels);
+    finish(pixels, acc[t], b->scale, &b->bounds, b->c.mask, y + done * b->y_stride, b->y_stride,
+           n > done ? n - done : 0);
+  }
+}
+
+/* n pixels of a stretch, four registers at a time. */
+Q8_INLINE void multiply(int pixels, const block *b, uint8_t *y, size_t n) {
+  size_t at = 0;
+  const size_t p = (size_t)pixels, stride = b->y_stride;
+  for (; at + 2 * p < n; at += 4 * p)
+    tile(pixels, 4, b, at, y + at * stride, n - at);
+  if (at + p < n)
+    tile(pixels, 2, b, at, y + at * stride, n - at);
+  else if (at < n)
+    tile(pixels, 1, b, at, y + at * stride, n - at);
+}
+
+/* The same where there are three steps: their weights stay in registers. */
+Q8_INLINE void multiply3(int pixels, const block *b, uint8_t *y, size_t n) {
+  const size_t unit = 64 / (size_t)pixels, y_stride = b->y_stride;
+  const uint8_t *x[3];
+  __m512i w[3][4], bias[4];
+  __m512 scale[4];
+  const requant_bounds bounds = b->bounds;
+  const __mmask64 m = b->c.mask;
+  Q8_UNROLL
+  for (int v = 0; v < 4; v++)
+    bias[v] = b->bias[v], scale[v] = b->scale[v];
+  Q8_UNROLL
+  for (int k = 0; k < 3; k++) {
+    x[k] = b->scratch + b->layout->offset[k] * unit;
     Q8_UNROLL
     for (int v = 0; v < 4; v++)
-      acc[t][v] = round_below(_mm512_mul_ps(_mm512_cvtepi32_ps(acc[t][v]), b->scale[v]), &b->bounds);
-    const size_t done = (size_t)(t * pixels);
-    const __m512i bytes = narrow_quad(acc[t], &b->bounds);
-    store_pixels(pixels, bytes, b->c.mask, y + done * b->y_stride, b->y_stride, n > done ? n - done : 0);
+      w[k][v] = _mm512_load_si512(b->w + 256 * k + 64 * v);
+  }
+  for (size_t at = 0; at < n; at += (size_t)pixels, y += (size_t)pixels * y_stride) {
+    __m512i acc[4];
+    Q8_UNROLL
+    for (int v = 0; v < 4; v++) {
+      acc[v] = bias[v];
+      Q8_UNROLL
+      for (int k = 0; k < 3; k++)
+        acc[v] = _mm512_dpbusd_epi32(acc[v], _mm512_loadu_si512(x[k] + v * SCRATCH_ROW), w[k][v]);
+    }
+    finish(pixels, acc, scale, &bounds, m, y, y_stride, n - at);
+    Q8_UNROLL
+    for (int k = 0; k < 3; k++)
+      x[k] += 64;
   }
 }
 
@@ -304,25 +365,32 @@ Q8_INLINE void tile(int pixels, int vectors, const block *b, size_t at, uint8_t 
 /* The functions for blocks of 64, 32 and 16 channels, whole or in part. They stay out of line: inlined into
  * one body, their loops run out of registers. */
 typedef void fill_fn(block *b, const uint8_t *const *cols, size_t last, size_t outputs);
-typedef void tile_fn(const block *b, size_t at, uint8_t *y, size_t n);
+typedef void multiply_fn(const block *b, uint8_t *y, size_t n);
 #define FILL(pixels, full)                                                                                   \
   static void fill_##pixels##_##full(block *b, const uint8_t *const *cols, size_t last, size_t outputs) {    \
     fill(pixels, full, b, cols, last, outputs);                                                              \
   }
-#define TILE(pixels, vectors)                                                                                \
-  static void tile_##pixels##_##vectors(const block *b, size_t at, uint8_t *y, size_t n) {                   \
-    tile(pixels, vectors, b, at, y, n);                                                                      \
+#define MULTIPLY(pixels)                                                                                     \
+  static void multiply_##pixels(const block *b, uint8_t *y, size_t n) {                                      \
+    multiply(pixels, b, y, n);                                                                               \
+  }                                                                                                          \
+  static void multiply3_##pixels(const block *b, uint8_t *y, size_t n) {                                     \
+    multiply3(pixels, b, y, n);                                                                              \
   }
 FILL(1, 0)
 FILL(1, 1)
 FILL(2, 0)
-FILL(2, 1) FILL(4, 0) FILL(4, 1) TILE(1, 1) TILE(1, 2) TILE(1, 4) TILE(2, 1) TILE(2, 2) TILE(2, 4) TILE(4, 1)
-    TILE(4, 2) TILE(4, 4) static fill_fn *const fills[3][2] = {
-        {fill_1_0, fill_1_1}, {fill_2_0, fill_2_1}, {fill_4_0, fill_4_1}};
-static tile_fn *const tiles[3][3] = {
-    {tile_1_1, tile_1_2, tile_1_4},
-    {tile_2_1, tile_2_2, tile_2_4},
-    {tile_4_1, tile_4_2, tile_4_4},
+FILL(2, 1)
+FILL(4, 0)
+FILL(4, 1)
+MULTIPLY(1)
+MULTIPLY(2)
+MULTIPLY(4)
+static fill_fn *const fills[3][2] = {{fill_1_0, fill_1_1}, {fill_2_0, fill_2_1}, {fill_4_0, fill_4_1}};
+static multiply_fn *const multiplies[3][2] = {
+    {multiply_1, multiply3_1},
+    {multiply_2, multiply3_2},
+    {multiply_4, multiply3_4},
 };
 
 /* One block of channels of the row, `pixels` pixels a register. */
@@ -330,15 +398,12 @@ static void run_block(size_t pixels, block *b, const uint8_t *const *cols, uint8
   const q8_dwconv_shape *p = b->shape;
   const size_t outputs = b->layout->outputs, step = p->col_step;
   fill_fn *const fill_stretch = fills[pixels / 2][p->channels - b->c.first >= 64 / pixels];
-  tile_fn *const *const tile_pixels = tiles[pixels / 2];
+  multiply_fn *const multiply_stretch = multiplies[pixels / 2][b->layout->steps == 3];
   size_t last = (p->q - 1) * step + (p->s - 1) * p->col_dilation;
   for (size_t x = 0; x < p->q; x += outputs, cols += outputs * step * p->r, last -= outputs * step) {
     const size_t n = p->q - x < outputs ? p->q - x : outputs;
     fill_stretch(b, cols, last, n);
-    for (size_t at = 0, width; at < n; at += pixels << width) {
-      width = n - at > 2 * pixels ? 2 : n - at > pixels;
-      tile_pixels[width](b, at, y + (x + at) * b->y_stride, n - at);
-    }
+    multiply_stretch(b, y + x * b->y_stride, n);
   }
 }
 
