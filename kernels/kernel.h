@@ -189,7 +189,8 @@ typedef Q8_FAMILY(q8_sbias_fn) q8_sbias_kernel;
 
 /* Everything an ISA folder offers. A family it does not have is NULL, and the next older ISA serves.
  * In the gemm and sgemm tables the widest tile comes first and every narrower one shares its kr, b_bytes,
- * a_bytes and a_shift per b_min class, so that one packed matrix can mix panel widths. */
+ * a_bytes and a_shift per b_min class, so that one packed matrix can mix panel widths; of one width the tallest
+ * comes first, shorter ones after it serve the last rows. */
 typedef struct q8_isa {
   const char *name;
   q8_cpu_mask needs; /* what the folder is compiled for: no row runs without these bits */
@@ -250,6 +251,11 @@ const q8_dwconv_kernel *q8_kernels_dwconv(q8_cpu_mask mask, size_t r, size_t s, 
  * `first` itself when n >= first->nr. */
 const q8_gemm_kernel *q8_gemm_for_columns(const q8_gemm_kernel *first, size_t n);
 const q8_sgemm_kernel *q8_sgemm_for_columns(const q8_sgemm_kernel *first, size_t n);
+
+/* The shortest tile that covers `m` rows among `tile` and the rows after it with its width and packing, so that one
+ * row (batch 1) need not pay for a full tile; `tile` itself when m >= tile->mr. Its acc is [its own mr][nr]. */
+const q8_gemm_kernel *q8_gemm_for_rows(const q8_gemm_kernel *tile, size_t m);
+const q8_sgemm_kernel *q8_sgemm_for_rows(const q8_sgemm_kernel *tile, size_t m);
 
 /* The ISA with that name, or NULL; also NULL for one that the compiler does not target. */
 const q8_isa *q8_isa_find(const char *name);

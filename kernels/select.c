@@ -1,4 +1,4 @@
-/* select.c - picks kernels for a mask of CPU bits: the first record whose needs the mask covers, newest ISA first. */
+/* select.c - picks kernels for a mask of CPU bits: the first row whose needs it covers, newest ISA first. */
 #include "kernel.h"
 #include <assert.h>
 #include <string.h>
@@ -19,12 +19,12 @@ static int covers(q8_cpu_mask mask, const q8_isa *isa, q8_cpu_mask row_needs) {
 }
 
 /* Sets out->family from the first row that runs; a family of a folder that was compiled empty is NULL. */
-#define PICK(family, type)                                                                                         \
-  do {                                                                                                             \
-    for (size_t i = 0; i < q8_isa_count && !out->family; i++)                                                      \
-      for (const type *row = q8_isa_list[i]->family; row && row->name && !out->family; row++)                      \
-        if (covers(mask, q8_isa_list[i], row->needs))                                                              \
-          out->family = row->run;                                                                                  \
+#define PICK(family, type)                                                                                   \
+  do {                                                                                                       \
+    for (size_t i = 0; i < q8_isa_count && !out->family; i++)                                                \
+      for (const type *row = q8_isa_list[i]->family; row && row->name && !out->family; row++)                \
+        if (covers(mask, q8_isa_list[i], row->needs))                                                        \
+          out->family = row->run;                                                                            \
   } while (0)
 
 static const q8_gemm_kernel *pick_gemm(q8_cpu_mask mask, int b_min, const q8_isa **isa) {
@@ -95,6 +95,23 @@ const q8_sgemm_kernel *q8_sgemm_for_columns(const q8_sgemm_kernel *first, size_t
   const q8_sgemm_kernel *best = first;
   for (const q8_sgemm_kernel *row = first; row->name; row++)
     if (row->nr >= n && row->nr < best->nr && !(row->needs & ~first->needs))
+      best = row;
+  return best;
+}
+
+const q8_gemm_kernel *q8_gemm_for_rows(const q8_gemm_kernel *tile, size_t m) {
+  const q8_gemm_kernel *best = tile;
+  for (const q8_gemm_kernel *row = tile; row->name; row++)
+    if (row->nr == tile->nr && row->mr >= m && row->mr < best->mr && same_packing(tile, row) &&
+        !(row->needs & ~tile->needs))
+      best = row;
+  return best;
+}
+
+const q8_sgemm_kernel *q8_sgemm_for_rows(const q8_sgemm_kernel *tile, size_t m) {
+  const q8_sgemm_kernel *best = tile;
+  for (const q8_sgemm_kernel *row = tile; row->name; row++)
+    if (row->nr == tile->nr && row->mr >= m && row->mr < best->mr && !(row->needs & ~tile->needs))
       best = row;
   return best;
 }

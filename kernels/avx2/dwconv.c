@@ -1,9 +1,9 @@
 /* dwconv.c - depthwise convolution of one output row, fused with requantization.
  *
- * Two kernel rows at a time: their bytes are interleaved per channel and widened, so that one vpmaddwd multiplies
- * and adds two taps of 8 channels exactly. A widened column serves every output pixel whose window covers it, up to
- * four at once. Weights are packed to match, in blocks of 16 channels, zero beyond the last row and channel:
- * int16 [channels / 16][s][row pairs][16][2]. */
+ * Two kernel rows at a time: their bytes are interleaved per channel and widened, so that one vpmaddwd
+ * multiplies and adds two taps of 8 channels exactly. A widened column serves every output pixel whose window
+ * covers it, up to four at once. Weights are packed to match, in blocks of 16 channels, zero beyond the last
+ * row and channel: int16 [channels / 16][s][row pairs][16][2]. */
 #include "kernel.h"
 
 #if defined(__AVX2__) && defined(__FMA__)
@@ -23,11 +23,12 @@ static void pack(size_t channels, size_t r, size_t s, const int8_t *w, void *pac
             *out++ = c < channels && i < r ? w[(i * s + j) * channels + c] : 0;
 }
 
-/* Where the current block of 16 channels lies, and how to load one that is not full without leaving the column. */
+/* Where the current block of 16 channels lies, and how to load one that is not full without leaving the
+ * column. */
 typedef struct window {
-  size_t c, n;     /* first channel, channels left: more than 15 in a full block */
-  __m128i shift;   /* vpshufb control that moves the last n bytes of a vector to the front, the rest zero */
-  int can_reach;   /* there are 16 channels up to the last one */
+  size_t c, n;   /* first channel, channels left: more than 15 in a full block */
+  __m128i shift; /* vpshufb control that moves the last n bytes of a vector to the front, the rest zero */
+  int can_reach; /* there are 16 channels up to the last one */
 } window;
 
 static window window_at(size_t c, size_t channels) {
@@ -57,7 +58,8 @@ Q8_INLINE block load_pair(int full, const uint8_t *const *column, size_t i, size
   if (i + 1 == r)
     return (block){_mm256_cvtepu8_epi32(x), _mm256_cvtepu8_epi32(_mm_unpackhi_epi64(x, x))};
   __m128i next = load_tap(full, column[i + 1], at);
-  return (block){_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(x, next)), _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(x, next))};
+  return (block){_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(x, next)),
+                 _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(x, next))};
 }
 
 Q8_INLINE void add_pair(block *sum, block x, const __m256i *w) {
@@ -75,7 +77,7 @@ Q8_INLINE block convolve_one(int full, size_t r, size_t s, size_t dilation, cons
   return sum;
 }
 
-/* Sums of four neighbouring outputs of a full block, dilation 1. r, s and step are constants in every caller. */
+/* Sums of four neighbouring outputs of a full block, dilation 1. r, s, step are constants in every caller. */
 Q8_INLINE void convolve_four(size_t r, size_t s, size_t step, const __m256i *w, const uint8_t *const *cols,
                              const window *at, block sum[4]) {
   size_t pairs = (r + 1) / 2;
@@ -109,7 +111,8 @@ Q8_INLINE void finish(int full, const block *sum, const window *at, const epilog
   const int32_t *bias = e->rq->bias + at->c;
   const float *scale = e->rq->scale + at->c;
   __m256i t0 = q8_avx2_requantize(sum->low, q8_avx2_load_i32(bias), _mm256_loadu_ps(scale), &e->rounding);
-  __m256i t1 = q8_avx2_requantize(sum->high, q8_avx2_load_i32(bias + 8), _mm256_loadu_ps(scale + 8), &e->rounding);
+  __m256i t1 =
+      q8_avx2_requantize(sum->high, q8_avx2_load_i32(bias + 8), _mm256_loadu_ps(scale + 8), &e->rounding);
   __m128i t = q8_avx2_pack16(t0, t1, &e->rounding);
   if (full)
     _mm_storeu_si128((__m128i *)(y + at->c), t);
@@ -118,16 +121,17 @@ Q8_INLINE void finish(int full, const block *sum, const window *at, const epilog
 }
 
 /* One block of channels along the row, output by output. */
-Q8_INLINE void strip(int full, size_t r, size_t s, const q8_dwconv_shape *shape, const __m256i *w, const window *at,
-                     const epilogue *e, const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
+Q8_INLINE void strip(int full, size_t r, size_t s, const q8_dwconv_shape *shape, const __m256i *w,
+                     const window *at, const epilogue *e, const uint8_t *const *cols, uint8_t *y,
+                     size_t y_stride) {
   for (size_t x = 0; x < shape->q; x++) {
     block sum = convolve_one(full, r, s, shape->col_dilation, w, cols + x * shape->col_step * r, at);
     finish(full, &sum, at, e, y + x * y_stride);
   }
 }
 
-/* The same for a full block, four outputs at a time; the last four may overlap the ones before. Needs q >= 4 and
- * dilation 1. r, s, step are constants in every caller. */
+/* The same for a full block, four outputs at a time; the last four may overlap the ones before. Needs q >= 4
+ * and dilation 1. r, s, step are constants in every caller. */
 Q8_INLINE void strip_by_four(size_t r, size_t s, size_t step, const q8_dwconv_shape *shape, const __m256i *w,
                              const window *at, const epilogue *e, const uint8_t *const *cols, uint8_t *y,
                              size_t y_stride) {
@@ -162,23 +166,23 @@ Q8_INLINE void dwconv(int fixed, size_t r, size_t s, const q8_dwconv_shape *shap
     q8_avx2_table_rows(shape->q, shape->channels, rq->table, y, y_stride);
 }
 
-static void dwconv_3x3(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq, const uint8_t *const *cols,
-                       uint8_t *y, size_t y_stride) {
+static void dwconv_3x3(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,
+                       const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
   dwconv(1, 3, 3, shape, w, rq, cols, y, y_stride);
 }
 
-static void dwconv_5x5(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq, const uint8_t *const *cols,
-                       uint8_t *y, size_t y_stride) {
+static void dwconv_5x5(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,
+                       const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
   dwconv(1, 5, 5, shape, w, rq, cols, y, y_stride);
 }
 
-static void dwconv_7x7(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq, const uint8_t *const *cols,
-                       uint8_t *y, size_t y_stride) {
+static void dwconv_7x7(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,
+                       const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
   dwconv(1, 7, 7, shape, w, rq, cols, y, y_stride);
 }
 
-static void dwconv_any(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq, const uint8_t *const *cols,
-                       uint8_t *y, size_t y_stride) {
+static void dwconv_any(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,
+                       const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
   dwconv(0, shape->r, shape->s, shape, w, rq, cols, y, y_stride);
 }
 

@@ -11,9 +11,9 @@ typedef struct binary_state {
 } binary_state;
 
 Q8_INLINE binary_state binary_state_of(const q8_binary *p) {
-  binary_state s = {_mm256_set1_ps(p->a_scale),     _mm256_set1_ps(p->b_scale),
-                    _mm256_set1_ps(p->y_scale),     _mm256_set1_epi32(p->a_zero),
-                    _mm256_set1_epi32(p->b_zero),   q8_avx2_rounding_of(p->y_zero, p->lo, p->hi)};
+  binary_state s = {_mm256_set1_ps(p->a_scale),   _mm256_set1_ps(p->b_scale),
+                    _mm256_set1_ps(p->y_scale),   _mm256_set1_epi32(p->a_zero),
+                    _mm256_set1_epi32(p->b_zero), q8_avx2_rounding_of(p->y_zero, p->lo, p->hi)};
   return s;
 }
 
@@ -41,8 +41,8 @@ Q8_INLINE void binary_row(int multiply, size_t n, const uint8_t *a, const uint8_
   }
 }
 
-Q8_INLINE void binary(int multiply, size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b,
-                      size_t b_stride, const q8_binary *p, uint8_t *y, size_t y_stride) {
+Q8_INLINE void binary(int multiply, size_t rows, size_t n, const uint8_t *a, size_t a_stride,
+                      const uint8_t *b, size_t b_stride, const q8_binary *p, uint8_t *y, size_t y_stride) {
   binary_state s = binary_state_of(p);
   for (size_t i = 0; i < rows; i++)
     binary_row(multiply, n, a + i * a_stride, b + i * b_stride, &s, y + i * y_stride);

@@ -1,8 +1,8 @@
-/* gemm.c - int8 GEMM tiles with 16-bit operands: vpmaddwd multiplies pairs exactly, so nothing saturates and every
- * weight from -128 to 127 is served.
+/* gemm.c - int8 GEMM tiles with 16-bit operands: vpmaddwd multiplies pairs exactly, so nothing saturates and
+ * every weight from -128 to 127 is served.
  *
- * A rows are int16 (widened by the driver), the B panel is int16 [k / 2][nr][2]: one 32-bit lane of a vector holds
- * the pair (2p, 2p + 1) of one column, and one 32-bit broadcast from a row holds the pair it meets. */
+ * A rows are int16 (widened by the driver), the B panel is int16 [k / 2][nr][2]: one 32-bit lane of a vector
+ * holds the pair (2p, 2p + 1) of one column, and one 32-bit broadcast from a row holds the pair it meets. */
 #include "kernel.h"
 
 #if defined(__AVX2__) && defined(__FMA__)
@@ -40,16 +40,24 @@ Q8_INLINE void tile(size_t mr, size_t nv, size_t taps, size_t k, const void *con
     _mm256_store_si256((__m256i *)acc + i, sum[i]);
 }
 
-static void gemm_6x16(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc) {
+static void gemm_6x16(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b,
+                      int32_t *acc) {
   tile(6, 2, taps, k, a, a_stride, b, acc);
 }
 
-static void gemm_8x8(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc) {
+static void gemm_1x16(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b,
+                      int32_t *acc) {
+  tile(1, 2, taps, k, a, a_stride, b, acc);
+}
+
+static void gemm_8x8(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b,
+                     int32_t *acc) {
   tile(8, 1, taps, k, a, a_stride, b, acc);
 }
 
 const q8_gemm_kernel q8_avx2_gemm[] = {
     {"gemm_avx2_6x16", Q8_CPU_AVX2, 6, 16, 2, 2, 2, 0, -128, gemm_6x16},
+    {"gemm_avx2_1x16", Q8_CPU_AVX2, 1, 16, 2, 2, 2, 0, -128, gemm_1x16},
     {"gemm_avx2_8x8", Q8_CPU_AVX2, 8, 8, 2, 2, 2, 0, -128, gemm_8x8},
     {0},
 };

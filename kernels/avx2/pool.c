@@ -1,5 +1,5 @@
-/* pool.c - reductions over rows. Both overwrite their result, so a tail may be a full vector that ends at n and
- * computes some columns twice; only rows shorter than a vector go column by column. */
+/* pool.c - reductions over rows. Both overwrite their result, so a tail may be a full vector that ends at n
+ * and computes some columns twice; only rows shorter than a vector go column by column. */
 #include "kernel.h"
 
 #if defined(__AVX2__) && defined(__FMA__)

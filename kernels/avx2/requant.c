@@ -12,8 +12,8 @@ Q8_INLINE __m256i requantize_tail(const int32_t *acc, size_t c, size_t n, const 
                             _mm256_maskload_ps(rq->scale + c, mask), r);
 }
 
-static void round_rows(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq, uint8_t *y,
-                       size_t y_stride) {
+static void round_rows(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq,
+                       uint8_t *y, size_t y_stride) {
   const int32_t *bias = rq->bias;
   const float *scale = rq->scale;
   q8_avx2_rounding r = q8_avx2_rounding_of(rq->zero_point, rq->lo, rq->hi);
@@ -33,8 +33,8 @@ static void round_rows(size_t rows, size_t n, const int32_t *acc, size_t acc_str
   }
 }
 
-static void requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq, uint8_t *y,
-                    size_t y_stride) {
+static void requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq,
+                    uint8_t *y, size_t y_stride) {
   round_rows(rows, n, acc, acc_stride, rq, y, y_stride);
   if (rq->table)
     q8_avx2_table_rows(rows, n, rq->table, y, y_stride);
@@ -47,8 +47,8 @@ Q8_INLINE __m256 dequantize(__m256i acc, __m256i offset, __m256 scale, __m256 bi
   return q8_avx2_clamp(_mm256_add_ps(product, bias), _mm256_set1_ps(dq->lo), _mm256_set1_ps(dq->hi));
 }
 
-static void dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_dequant *dq, float *y,
-                        size_t y_stride) {
+static void dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_dequant *dq,
+                        float *y, size_t y_stride) {
   for (size_t i = 0; i < rows; i++, acc += acc_stride, y += y_stride) {
     size_t c = 0;
     for (; c + 8 <= n; c += 8)
@@ -56,8 +56,9 @@ static void dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_st
                                          _mm256_loadu_ps(dq->scale + c), _mm256_loadu_ps(dq->bias + c), dq));
     if (c < n) {
       __m256i mask = q8_avx2_mask(n - c);
-      __m256 v = dequantize(_mm256_maskload_epi32(acc + c, mask), _mm256_maskload_epi32(dq->offset + c, mask),
-                            _mm256_maskload_ps(dq->scale + c, mask), _mm256_maskload_ps(dq->bias + c, mask), dq);
+      __m256 v =
+          dequantize(_mm256_maskload_epi32(acc + c, mask), _mm256_maskload_epi32(dq->offset + c, mask),
+                     _mm256_maskload_ps(dq->scale + c, mask), _mm256_maskload_ps(dq->bias + c, mask), dq);
       _mm256_maskstore_ps(y + c, mask, v);
     }
   }

@@ -4,7 +4,8 @@
 #if defined(__AVX2__) && defined(__FMA__)
 #include "vec.h"
 
-/* mr and nv are constants in every caller: mr * nv accumulators, nv panel vectors and one broadcast in 16 registers. */
+/* mr and nv are constants in every caller: mr * nv accumulators, nv panel vectors and one broadcast in 16
+ * registers. */
 Q8_INLINE void tile(size_t mr, size_t nv, size_t taps, size_t k, const void *const *a, size_t a_stride,
                     const float *b, float *acc) {
   __m256 sum[12];
@@ -35,11 +36,18 @@ Q8_INLINE void tile(size_t mr, size_t nv, size_t taps, size_t k, const void *con
     _mm256_store_ps(acc + 8 * i, sum[i]);
 }
 
-static void sgemm_6x16(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b, float *acc) {
+static void sgemm_6x16(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b,
+                       float *acc) {
   tile(6, 2, taps, k, a, a_stride, b, acc);
 }
 
-static void sgemm_8x8(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b, float *acc) {
+static void sgemm_1x16(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b,
+                       float *acc) {
+  tile(1, 2, taps, k, a, a_stride, b, acc);
+}
+
+static void sgemm_8x8(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b,
+                      float *acc) {
   tile(8, 1, taps, k, a, a_stride, b, acc);
 }
 
@@ -67,8 +75,8 @@ Q8_INLINE void channels(size_t nv, const q8_dwconv_shape *shape, const float *w,
 }
 
 /* The last channels, fewer than 8. */
-static void channels_tail(const q8_dwconv_shape *shape, const float *w, const float *bias, const limits *clamp,
-                          const float *const *cols, size_t c, float *y) {
+static void channels_tail(const q8_dwconv_shape *shape, const float *w, const float *bias,
+                          const limits *clamp, const float *const *cols, size_t c, float *y) {
   __m256i mask = q8_avx2_mask(shape->channels - c);
   __m256 sum = _mm256_maskload_ps(bias + c, mask);
   for (size_t i = 0; i < shape->r; i++)
@@ -92,8 +100,8 @@ static void sdwconv(const q8_dwconv_shape *shape, const float *w, const float *b
   }
 }
 
-static void sbias(size_t rows, size_t n, const float *acc, size_t acc_stride, const float *bias, float lo, float hi,
-                  float *y, size_t y_stride) {
+static void sbias(size_t rows, size_t n, const float *acc, size_t acc_stride, const float *bias, float lo,
+                  float hi, float *y, size_t y_stride) {
   __m256 low = _mm256_set1_ps(lo), high = _mm256_set1_ps(hi);
   for (size_t i = 0; i < rows; i++, acc += acc_stride, y += y_stride) {
     size_t c = 0;
@@ -111,6 +119,7 @@ static void sbias(size_t rows, size_t n, const float *acc, size_t acc_stride, co
 
 const q8_sgemm_kernel q8_avx2_sgemm[] = {
     {"sgemm_avx2_6x16", Q8_CPU_AVX2, 6, 16, sgemm_6x16},
+    {"sgemm_avx2_1x16", Q8_CPU_AVX2, 1, 16, sgemm_1x16},
     {"sgemm_avx2_8x8", Q8_CPU_AVX2, 8, 8, sgemm_8x8},
     {0},
 };

@@ -1,8 +1,8 @@
 /* table.c - 256-entry table lookup with vpshufb.
  *
- * Sixteen shuffles serve sixteen entries each. vpshufb gives 0 for an index with its top bit set, so the shuffle of
- * part i, indexed by x - 16 i, acts on the bytes whose high half h has h - 7 <= i <= h. Parts are chosen so that
- * the exclusive or of all that act is T[h], the sixteen entries of h. */
+ * Sixteen shuffles serve sixteen entries each. vpshufb gives 0 for an index with its top bit set, so the
+ * shuffle of part i, indexed by x - 16 i, acts on the bytes whose high half h has h - 7 <= i <= h. Parts are
+ * chosen so that the exclusive or of all that act is T[h], the sixteen entries of h. */
 #include "kernel.h"
 
 #if defined(__AVX2__) && defined(__FMA__)
@@ -10,7 +10,8 @@
 
 enum { SHORT = 64 }; /* below this many bytes preparing the parts costs more than it saves */
 
-/* part[i] = T[i] ^ T[i - 1] ^ part[i - 8] turns the xor of parts h - 8 .. h - 1, T[h - 1], into that of h - 7 .. h. */
+/* part[i] = T[i] ^ T[i - 1] ^ part[i - 8] turns the xor T[h - 1] of the parts h - 8 .. h - 1 into that of the
+ * parts h - 7 .. h. */
 static void prepare(const uint8_t *table, __m256i part[16]) {
   __m128i before = _mm_setzero_si128();
   for (size_t i = 0; i < 16; i++) {

@@ -1,12 +1,13 @@
-/* transpose.c - matrix transposition in square blocks held in registers. The result does not overlap the source, so
- * the last blocks end at the last row and column and write some elements twice; a matrix thinner than a block
- * goes element by element. */
+/* transpose.c - matrix transposition in square blocks held in registers. The result does not overlap the
+ * source, so the last blocks end at the last row and column and write some elements twice; a matrix thinner
+ * than a block goes element by element. */
 #include "kernel.h"
 
 #if defined(__AVX2__) && defined(__FMA__)
 #include "vec.h"
 
-/* 16 x 16 bytes: four rounds of interleaving row i with row i + 8 rotate the index bits (row, column) by four. */
+/* 16 x 16 bytes: four rounds of interleaving row i with row i + 8 rotate the index bits (row, column) by
+ * four. */
 static void block8(const uint8_t *x, size_t x_stride, uint8_t *y, size_t y_stride) {
   __m128i a[16], b[16];
   Q8_UNROLL

@@ -27,7 +27,7 @@ extern const q8_sbias_kernel q8_avx2_sbias[];
 /* y = table[y] over rows x n bytes: how the kernels with an optional table end. */
 void q8_avx2_table_rows(size_t rows, size_t n, const uint8_t *table, uint8_t *y, size_t y_stride);
 
-/* ---- Loads and stores that never pass the end ---------------------------------------------------------------- */
+/* ---- Loads and stores that never pass the end ---- */
 
 Q8_INLINE __m256i q8_avx2_broadcast_pair(const int16_t *x) {
   int32_t pair;
@@ -66,7 +66,7 @@ Q8_INLINE __m256i q8_avx2_widen(const uint8_t *x) {
   return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)x));
 }
 
-/* ---- Rounding to uint8 ----------------------------------------------------------------------------------------- */
+/* ---- Rounding to uint8 ---- */
 
 /* clamp(rne(v) + zero_point, lo, hi) as clamp, convert, add: see q8_requant. */
 typedef struct q8_avx2_rounding {
@@ -110,7 +110,7 @@ Q8_INLINE __m256 q8_avx2_clamp(__m256 v, __m256 lo, __m256 hi) {
   return _mm256_min_ps(hi, _mm256_max_ps(lo, v));
 }
 
-/* Pins an accumulator: gcc 12 regroups long unrolled sums of integer vectors and spills what it then keeps alive. */
+/* Pins an accumulator: gcc 12 regroups long unrolled sums of vectors and spills what it then keeps alive. */
 Q8_INLINE void q8_avx2_keep(__m256i *v) {
   __asm__("" : "+x"(*v));
 }

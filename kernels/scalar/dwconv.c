@@ -13,8 +13,8 @@ static void pack(size_t channels, size_t r, size_t s, const int8_t *w, void *pac
 }
 
 /* Channels [c, c + n) of one output pixel. */
-static void pixel(const q8_dwconv_shape *shape, const int8_t *w, const q8_requant *rq, const uint8_t *const *cols,
-                  size_t c, size_t n, uint8_t *y) {
+static void pixel(const q8_dwconv_shape *shape, const int8_t *w, const q8_requant *rq,
+                  const uint8_t *const *cols, size_t c, size_t n, uint8_t *y) {
   int32_t acc[BLOCK] = {0};
   for (size_t i = 0; i < shape->r; i++)
     for (size_t j = 0; j < shape->s; j++) {
@@ -27,8 +27,8 @@ static void pixel(const q8_dwconv_shape *shape, const int8_t *w, const q8_requan
     y[c + e] = q8_scalar_requantize(acc[e], c + e, rq);
 }
 
-static void dwconv(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq, const uint8_t *const *cols,
-                   uint8_t *y, size_t y_stride) {
+static void dwconv(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,
+                   const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
   for (size_t x = 0; x < shape->q; x++, y += y_stride, cols += shape->col_step * shape->r)
     for (size_t c = 0; c < shape->channels; c += BLOCK)
       pixel(shape, w, rq, cols, c, shape->channels - c < BLOCK ? shape->channels - c : BLOCK, y);

@@ -1,7 +1,8 @@
 /* gemm.c - the int8 GEMM tile in plain C: the definition that every other tile is compared with. */
 #include "scalar.h"
 
-/* mr and nr are constants in every caller, so that the j loop becomes vector code of whatever the target has. */
+/* mr and nr are constants in every caller, so that the j loop becomes vector code of whatever the target has.
+ */
 Q8_INLINE void tile(size_t mr, size_t nr, size_t taps, size_t k, const void *const *a, size_t a_stride,
                     const int8_t *b, int32_t *acc) {
   int32_t sum[4 * 16] = {0};
@@ -16,11 +17,13 @@ Q8_INLINE void tile(size_t mr, size_t nr, size_t taps, size_t k, const void *con
     acc[i] = sum[i];
 }
 
-static void gemm_4x16(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc) {
+static void gemm_4x16(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b,
+                      int32_t *acc) {
   tile(4, 16, taps, k, a, a_stride, b, acc);
 }
 
-static void gemm_4x8(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc) {
+static void gemm_4x8(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b,
+                     int32_t *acc) {
   tile(4, 8, taps, k, a, a_stride, b, acc);
 }
 

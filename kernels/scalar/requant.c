@@ -1,15 +1,15 @@
 /* requant.c - int32 accumulators to uint8 or float. */
 #include "scalar.h"
 
-static void requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq, uint8_t *y,
-                    size_t y_stride) {
+static void requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq,
+                    uint8_t *y, size_t y_stride) {
   for (size_t i = 0; i < rows; i++, acc += acc_stride, y += y_stride)
     for (size_t c = 0; c < n; c++)
       y[c] = q8_scalar_requantize(acc[c], c, rq);
 }
 
-static void dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_dequant *dq, float *y,
-                        size_t y_stride) {
+static void dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_dequant *dq,
+                        float *y, size_t y_stride) {
   for (size_t i = 0; i < rows; i++, acc += acc_stride, y += y_stride)
     for (size_t c = 0; c < n; c++) {
       float sum = (float)(int32_t)((uint32_t)acc[c] + (uint32_t)dq->offset[c]);

@@ -23,9 +23,9 @@ extern const q8_sgemm_kernel q8_scalar_sgemm[];
 extern const q8_sdwconv_kernel q8_scalar_sdwconv[];
 extern const q8_sbias_kernel q8_scalar_sbias[];
 
-/* clamp(rne(v) + zero_point, lo, hi). The bounds are whole numbers, so clamping first gives the same and keeps
- * infinities out of the conversion; the order of the comparison sends NaN to lo. lrintf rounds to nearest even
- * in the default floating-point environment, which the library establishes around every run. */
+/* clamp(rne(v) + zero_point, lo, hi). The bounds are whole numbers, so clamping first gives the same and
+ * keeps infinities out of the conversion; the order of the comparison sends NaN to lo. lrintf rounds to
+ * nearest even in the default floating-point environment, which the library establishes around every run. */
 Q8_INLINE uint8_t q8_scalar_round(float v, int32_t zero_point, int32_t lo, int32_t hi) {
   float low = (float)(lo - zero_point), high = (float)(hi - zero_point);
   v = v > low ? v : low;

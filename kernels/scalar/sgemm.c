@@ -16,11 +16,13 @@ Q8_INLINE void tile(size_t mr, size_t nr, size_t taps, size_t k, const void *con
     acc[i] = sum[i];
 }
 
-static void sgemm_4x16(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b, float *acc) {
+static void sgemm_4x16(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b,
+                       float *acc) {
   tile(4, 16, taps, k, a, a_stride, b, acc);
 }
 
-static void sgemm_4x8(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b, float *acc) {
+static void sgemm_4x8(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b,
+                      float *acc) {
   tile(4, 8, taps, k, a, a_stride, b, acc);
 }
 
@@ -46,8 +48,8 @@ static void sdwconv(const q8_dwconv_shape *shape, const float *w, const float *b
     pixel(shape, w, bias, lo, hi, cols, y);
 }
 
-static void sbias(size_t rows, size_t n, const float *acc, size_t acc_stride, const float *bias, float lo, float hi,
-                  float *y, size_t y_stride) {
+static void sbias(size_t rows, size_t n, const float *acc, size_t acc_stride, const float *bias, float lo,
+                  float hi, float *y, size_t y_stride) {
   for (size_t i = 0; i < rows; i++, acc += acc_stride, y += y_stride)
     for (size_t c = 0; c < n; c++)
       y[c] = q8_scalar_clamp(acc[c] + bias[c], lo, hi);

@@ -1,4 +1,5 @@
-/* transpose.c - matrix transposition of 1-byte and 4-byte elements, in square blocks so that both sides stay in L1. */
+/* transpose.c - matrix transposition of 1-byte and 4-byte elements, in square blocks so that both sides stay
+ * in L1. */
 #include "scalar.h"
 
 enum { BLOCK = 16 };
