@@ -96,21 +96,17 @@ typedef struct clamp {
   float low, high;
 } clamp;
 
-static q8_status read_clamp(const q8_node *node, clamp *out, qint8_error *error) {
-  *out = (clamp){-INFINITY, INFINITY};
+/* Other internal attributes only repeat what inputs say: an operator for which they mean more has an `expand`. */
+static clamp read_clamp(const q8_node *node) {
+  clamp range = {-INFINITY, INFINITY};
   for (const q8_attribute *a = node->op->attributes; a && a->name; a++) {
-    if (!a->internal)
-      continue;
     const char *field = (const char *)node->params + a->offset;
-    if (!strcmp(a->name, "activation_lo") && a->type == Q8_ATTR_FLOAT)
-      memcpy(&out->low, field, sizeof out->low);
-    else if (!strcmp(a->name, "activation_hi") && a->type == Q8_ATTR_FLOAT)
-      memcpy(&out->high, field, sizeof out->high);
-    else
-      return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "%s with %s has no standard form", node->op->name,
-                     a->name);
+    if (a->internal && !strcmp(a->name, "activation_lo"))
+      memcpy(&range.low, field, sizeof range.low);
+    if (a->internal && !strcmp(a->name, "activation_hi"))
+      memcpy(&range.high, field, sizeof range.high);
   }
-  return QINT8_OK;
+  return range;
 }
 
 static q8_status write_clamp(q8_exporter *exporter, clamp range, const char *from, const char *to,
@@ -134,8 +130,7 @@ static void write_names(q8_writer *w, uint32_t number, const char *const *names,
 
 static q8_status write_standard(q8_exporter *exporter, const q8_node *node, qint8_error *error) {
   q8_writer *w = &exporter->writer;
-  clamp range;
-  Q8_TRY(read_clamp(node, &range, error));
+  clamp range = read_clamp(node);
   int clamped = range.low > -INFINITY || range.high < INFINITY;
   const char *result = q8_export_output(exporter, node, 0), *first = result;
   if (clamped && !(first = q8_export_fresh(exporter, result)))
