@@ -91,33 +91,17 @@ static void write_attribute(q8_exporter *exporter, const q8_attribute *entry, co
 }
 
 /* ---- The activation that a rewrite merged into a node ---- */
-
-typedef struct clamp {
-  float low, high;
-} clamp;
-
 /* Other internal attributes only repeat what inputs say: an operator for which they mean more has an `expand`. */
-static clamp read_clamp(const q8_node *node) {
-  clamp range = {-INFINITY, INFINITY};
-  for (const q8_attribute *a = node->op->attributes; a && a->name; a++) {
-    const char *field = (const char *)node->params + a->offset;
-    if (a->internal && !strcmp(a->name, "activation_lo"))
-      memcpy(&range.low, field, sizeof range.low);
-    if (a->internal && !strcmp(a->name, "activation_hi"))
-      memcpy(&range.high, field, sizeof range.high);
-  }
-  return range;
-}
 
-static q8_status write_clamp(q8_exporter *exporter, clamp range, const char *from, const char *to,
+static q8_status write_clamp(q8_exporter *exporter, float low, float high, const char *from, const char *to,
                              qint8_error *error) {
   const char *inputs[3] = {from, NULL, NULL};
-  if (range.low == 0 && range.high == INFINITY)
+  if (low == 0 && high == INFINITY)
     return q8_export_node(exporter, "Relu", inputs, 1, to, NULL, 0, error);
-  if (range.low > -INFINITY && !(inputs[1] = q8_export_scalar(exporter, to, range.low)))
-    return q8_fail_memory(error, to, sizeof range);
-  if (range.high < INFINITY && !(inputs[2] = q8_export_scalar(exporter, to, range.high)))
-    return q8_fail_memory(error, to, sizeof range);
+  if (low > -INFINITY && !(inputs[1] = q8_export_scalar(exporter, to, low)))
+    return q8_fail_memory(error, to, sizeof low);
+  if (high < INFINITY && !(inputs[2] = q8_export_scalar(exporter, to, high)))
+    return q8_fail_memory(error, to, sizeof low);
   return q8_export_node(exporter, "Clip", inputs, inputs[2] ? 3 : 2, to, NULL, 0, error);
 }
 
@@ -130,8 +114,8 @@ static void write_names(q8_writer *w, uint32_t number, const char *const *names,
 
 static q8_status write_standard(q8_exporter *exporter, const q8_node *node, qint8_error *error) {
   q8_writer *w = &exporter->writer;
-  clamp range = read_clamp(node);
-  int clamped = range.low > -INFINITY || range.high < INFINITY;
+  float low, high;
+  int clamped = q8_node_clamp(node, &low, &high);
   const char *result = q8_export_output(exporter, node, 0), *first = result;
   if (clamped && !(first = q8_export_fresh(exporter, result)))
     return q8_fail_memory(error, node->name, strlen(result));
@@ -148,7 +132,7 @@ static q8_status write_standard(q8_exporter *exporter, const q8_node *node, qint
     if (!a->internal)
       write_attribute(exporter, a, node->params);
   q8_write_end(w, mark);
-  return clamped ? write_clamp(exporter, range, first, result, error) : QINT8_OK;
+  return clamped ? write_clamp(exporter, low, high, first, result, error) : QINT8_OK;
 }
 
 q8_status q8_export_graph_node(q8_exporter *exporter, size_t index, qint8_error *error) {

@@ -10,7 +10,12 @@ typedef struct q8_reader {
   const uint8_t *at, *end;
 } q8_reader;
 
-typedef enum q8_wire_type { Q8_WIRE_VARINT = 0, Q8_WIRE_FIXED64 = 1, Q8_WIRE_BYTES = 2, Q8_WIRE_FIXED32 = 5 } q8_wire_type;
+typedef enum q8_wire_type {
+  Q8_WIRE_VARINT = 0,
+  Q8_WIRE_FIXED64 = 1,
+  Q8_WIRE_BYTES = 2,
+  Q8_WIRE_FIXED32 = 5
+} q8_wire_type;
 
 typedef struct q8_field {
   uint32_t number;

@@ -85,7 +85,8 @@ static void static_gemm(void) {
   CHECK_EQ(m.recipe->config, QINT8_CONFIG_STATIC_PER_CHANNEL);
   CHECK_EQ(m.graph->nodes[0].inputs[0], q8_graph_find(m.graph, "x"));
   CHECK_EQ(m.graph->nodes[0].outputs[0], q8_graph_find(m.graph, "y"));
-  const q8_tensor_quant *x = quant_of(&m, "x"), *y = quant_of(&m, "y"), *wq = quant_of(&m, "w"), *bq = quant_of(&m, "b");
+  const q8_tensor_quant *x = quant_of(&m, "x"), *y = quant_of(&m, "y");
+  const q8_tensor_quant *wq = quant_of(&m, "w"), *bq = quant_of(&m, "b");
   CHECK(x->dtype == QINT8_DTYPE_U8 && x->count == 1 && x->scale[0] == sx && x->zero_point[0] == 128);
   CHECK(y->dtype == QINT8_DTYPE_U8 && y->scale[0] == sy && y->zero_point[0] == 3);
   CHECK(wq->dtype == QINT8_DTYPE_S8 && wq->count == 2 && wq->axis == 0 && wq->scale[1] == sw[1]);
