@@ -213,8 +213,8 @@ typedef struct q8_isa {
   const q8_sbias_kernel *sbias;
 } q8_isa;
 
-/* All ISA folders, newest first, scalar last (isa.def). One that the compiler does not target has no table at all
- * (gemm is NULL; the name may be set): those who walk the list skip it. */
+/* All ISA folders, newest first, scalar last (isa.def). One that the compiler does not target has a name but
+ * no table (gemm is NULL): those who walk the list skip it. */
 extern const q8_isa *const q8_isa_list[];
 extern const size_t q8_isa_count;
 

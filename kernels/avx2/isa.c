@@ -28,5 +28,5 @@ const q8_isa q8_isa_avx2 = {
     .sbias = q8_avx2_sbias,
 };
 #else
-const q8_isa q8_isa_avx2 = {0};
+const q8_isa q8_isa_avx2 = {.name = "avx2", .needs = Q8_CPU_AVX2};
 #endif

@@ -12,30 +12,32 @@ Q8_INLINE __m256i requantize_tail(const int32_t *acc, size_t c, size_t n, const 
                             _mm256_maskload_ps(rq->scale + c, mask), r);
 }
 
-static void round_rows(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq,
-                       uint8_t *y, size_t y_stride) {
-  const int32_t *bias = rq->bias;
-  const float *scale = rq->scale;
-  q8_avx2_rounding r = q8_avx2_rounding_of(rq->zero_point, rq->lo, rq->hi);
-  for (size_t i = 0; i < rows; i++, acc += acc_stride, y += y_stride) {
-    size_t c = 0;
-    for (; c + 16 <= n; c += 16) {
-      __m256i t0 = q8_avx2_requantize(q8_avx2_load_i32(acc + c), q8_avx2_load_i32(bias + c),
-                                      _mm256_loadu_ps(scale + c), &r);
-      __m256i t1 = q8_avx2_requantize(q8_avx2_load_i32(acc + c + 8), q8_avx2_load_i32(bias + c + 8),
-                                      _mm256_loadu_ps(scale + c + 8), &r);
-      _mm_storeu_si128((__m128i *)(y + c), q8_avx2_pack16(t0, t1, &r));
-    }
-    for (; c < n; c += 8) {
-      __m128i t = q8_avx2_pack8(requantize_tail(acc, c, n, rq, &r), &r);
-      q8_avx2_store_bytes(y + c, t, n - c < 8 ? n - c : 8);
-    }
+Q8_INLINE __m256i requantize8(const int32_t *acc, size_t c, const q8_requant *rq, const q8_avx2_rounding *r) {
+  return q8_avx2_requantize(q8_avx2_load_i32(acc + c), q8_avx2_load_i32(rq->bias + c),
+                            _mm256_loadu_ps(rq->scale + c), r);
+}
+
+Q8_INLINE void round_row(size_t n, const int32_t *acc, const q8_requant *rq, const q8_avx2_rounding *r,
+                         uint8_t *y) {
+  size_t c = 0;
+  for (; c + 16 <= n; c += 16) {
+    __m256i t0 = requantize8(acc, c, rq, r), t1 = requantize8(acc, c + 8, rq, r);
+    _mm_storeu_si128((__m128i *)(y + c), q8_avx2_pack16(t0, t1, r));
   }
+  if (c + 8 <= n) {
+    _mm_storel_epi64((__m128i *)(y + c), q8_avx2_pack8(requantize8(acc, c, rq, r), r));
+    c += 8;
+  }
+  if (c < n)
+    q8_avx2_store_bytes(y + c, q8_avx2_pack8(requantize_tail(acc, c, n, rq, r), r), n - c);
 }
 
 static void requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq,
                     uint8_t *y, size_t y_stride) {
-  round_rows(rows, n, acc, acc_stride, rq, y, y_stride);
+  q8_requant arrays = *rq; /* a copy: the stores to y might alias the original */
+  q8_avx2_rounding r = q8_avx2_rounding_of(rq->zero_point, rq->lo, rq->hi);
+  for (size_t i = 0; i < rows; i++)
+    round_row(n, acc + i * acc_stride, &arrays, &r, y + i * y_stride);
   if (rq->table)
     q8_avx2_table_rows(rows, n, rq->table, y, y_stride);
 }
