@@ -64,8 +64,6 @@ q8_status q8_plan_copy(q8_planner *planner, q8_id tensor, q8_buffer from, q8_buf
 /* planner.c */
 q8_status q8_buffer_new(q8_planner *planner, size_t size, q8_id tensor, q8_form_type form, q8_layout layout,
                         q8_buffer *out, qint8_error *error);
-/* eval_step.c: any operator as a float step */
-q8_status q8_plan_eval(q8_planner *planner, q8_id node, qint8_error *error);
 /* arena.c: lifetimes and offsets, once all steps are there */
 q8_status q8_plan_arena(q8_planner *planner, qint8_error *error);
 static inline const q8_buffer *q8_step_inputs(const q8_step *step) {

@@ -90,8 +90,14 @@ void q8_plan_step(q8_planner *planner, q8_id node, const char *kind, q8_step_fn 
 int32_t q8_plan_threads(const q8_planner *planner);
 q8_status q8_plan_add(q8_planner *planner, const q8_step *step, qint8_error *error);
 
+/* The step that every operator has: its `eval` in float on the ONNX layout. For a `plan` that finds no faster way. */
+q8_status q8_plan_eval(q8_planner *planner, q8_id node, qint8_error *error);
+
 /* Merges y = table[x] into the step that produced tensor x in int8 form: possible if that step has a free table_slot
  * and x has this one use. The buffer of x becomes y's. Returns 1 if merged, 0 if the caller must add a step. */
 int q8_plan_fuse_table(q8_planner *planner, q8_id x, q8_id y, const uint8_t *table, const char *what);
+
+/* The fallback: the node's `eval` on linear float tensors, as if it had no `plan`. For operators that plan some cases. */
+q8_status q8_plan_eval(q8_planner *planner, q8_id node, qint8_error *error);
 
 #endif

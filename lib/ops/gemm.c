@@ -1,0 +1,141 @@
+/* gemm.c - Gemm: y = alpha * A' * B' + beta * C, with the activation clamp that rewrites may merge into it. */
+#include <math.h>
+#include <string.h>
+
+#include "ops/weighted.h"
+
+typedef struct gemm_params {
+  float alpha, beta, activation_lo, activation_hi;
+  int64_t trans_a, trans_b;
+} gemm_params;
+
+#define AT(field) offsetof(gemm_params, field)
+static const q8_attribute attributes[] = {
+    {"alpha", Q8_ATTR_FLOAT, AT(alpha), 1, NULL, 0, 0},
+    {"beta", Q8_ATTR_FLOAT, AT(beta), 1, NULL, 0, 0},
+    {"transA", Q8_ATTR_INT, AT(trans_a), 0, NULL, 0, 0},
+    {"transB", Q8_ATTR_INT, AT(trans_b), 0, NULL, 0, 0},
+    {"activation_lo", Q8_ATTR_FLOAT, AT(activation_lo), -(double)INFINITY, NULL, 0, 1},
+    {"activation_hi", Q8_ATTR_FLOAT, AT(activation_hi), (double)INFINITY, NULL, 0, 1},
+    {.name = NULL},
+};
+
+/* Strides in elements over m, n and k. */
+typedef struct gemm_shape {
+  size_t m, n, k;
+  size_t a_m, a_k, b_n, b_k;
+  int64_t c_m, c_n; /* of the broadcast C, 0 where it repeats */
+} gemm_shape;
+
+static q8_status find_shape(const q8_op_io *io, gemm_shape *s) {
+  const gemm_params *p = io->node->params;
+  const q8_shape *a = &io->inputs[0]->shape, *b = &io->inputs[1]->shape;
+  const q8_value *c = q8_input(io, 2);
+  char ta[128], tb[128];
+  if (a->rank != 2 || b->rank != 2 || a->dim[!p->trans_a] != b->dim[!!p->trans_b])
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "A %s%s times B %s%s", q8_shape_text(a, ta, sizeof ta),
+                   p->trans_a ? " transposed" : "", q8_shape_text(b, tb, sizeof tb), p->trans_b ? " transposed" : "");
+  s->m = (size_t)a->dim[!!p->trans_a];
+  s->k = (size_t)a->dim[!p->trans_a];
+  s->n = (size_t)b->dim[!p->trans_b];
+  s->a_m = p->trans_a ? 1 : s->k;
+  s->a_k = p->trans_a ? s->m : 1;
+  s->b_n = p->trans_b ? s->k : 1;
+  s->b_k = p->trans_b ? 1 : s->n;
+  s->c_m = s->c_n = 0;
+  if (c) {
+    q8_shape out = {.rank = 2, .dim = {(int64_t)s->m, (int64_t)s->n}}, joined;
+    Q8_TRY(q8_infer_broadcast(io, &c->shape, &out, &joined));
+    if (!q8_shape_equal(&out, &joined))
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "C %s does not broadcast to %s",
+                     q8_shape_text(&c->shape, ta, sizeof ta), q8_shape_text(&out, tb, sizeof tb));
+    int64_t stride[Q8_MAX_RANK];
+    q8_broadcast_strides(&c->shape, &out, stride);
+    s->c_m = stride[0];
+    s->c_n = stride[1];
+  }
+  return QINT8_OK;
+}
+
+static q8_status infer(const q8_op_io *io) {
+  gemm_shape s;
+  for (int32_t i = 0; i < 3; i++)
+    Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
+  Q8_TRY(find_shape(io, &s));
+  q8_shape shape = {.rank = 2, .dim = {(int64_t)s.m, (int64_t)s.n}};
+  return q8_infer_set(io, 0, QINT8_DTYPE_F32, &shape);
+}
+
+static q8_status eval(const q8_op_io *io) {
+  const gemm_params *p = io->node->params;
+  const q8_value *c = q8_input(io, 2);
+  gemm_shape s;
+  Q8_TRY(find_shape(io, &s));
+  const float *a = io->inputs[0]->data, *b = io->inputs[1]->data;
+  float *y = io->outputs[0].data;
+  for (size_t m = 0; m < s.m; m++)
+    for (size_t n = 0; n < s.n; n++) {
+      float sum = 0;
+      for (size_t k = 0; k < s.k; k++)
+        sum += a[m * s.a_m + k * s.a_k] * b[n * s.b_n + k * s.b_k];
+      float v = p->alpha * sum;
+      if (c)
+        v += p->beta * ((const float *)c->data)[(int64_t)m * s.c_m + (int64_t)n * s.c_n];
+      v = v < p->activation_lo ? p->activation_lo : v;
+      *y++ = v > p->activation_hi ? p->activation_hi : v;
+    }
+  return QINT8_OK;
+}
+
+static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
+  const q8_node *node = q8_plan_node(planner, id);
+  const gemm_params *p = node->params;
+  const q8_value *inputs[3] = {NULL};
+  for (int32_t i = 0; i < node->input_count && i < 3; i++)
+    inputs[i] = node->inputs[i] == Q8_NONE ? NULL : q8_plan_value(planner, node->inputs[i]);
+  q8_op_io io = {.node = node, .inputs = inputs, .error = error};
+  gemm_shape s;
+  Q8_TRY(find_shape(&io, &s));
+  const q8_value *c = q8_input(&io, 2);
+  int bias_is_a_row = !c || (c->data && s.c_m == 0 && s.c_n == 1) || (c->data && c->count == 1 && s.n == 1);
+  if (!inputs[1]->data || p->trans_a || p->alpha != 1 || (c && p->beta != 1) || !bias_is_a_row || !s.m || !s.n || !s.k)
+    return q8_plan_eval(planner, id, error);
+  q8_weighted w = {.kind = "gemm",
+                   .g = {.n = s.m, .h = 1, .w = 1, .c = s.k, .k = s.n, .groups = 1, .r = 1, .s = 1, .stride_h = 1,
+                         .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .p = 1, .q = 1},
+                   .layout = Q8_LINEAR,
+                   .bias = c ? c->data : NULL,
+                   .bias_tensor = c ? node->inputs[2] : Q8_NONE};
+  const q8_host *host = &q8_plan_pool(planner)->host;
+  float *weights = q8_alloc(host, s.n * s.k, sizeof *weights);
+  if (!weights)
+    return q8_fail_memory(error, node->name, s.n * s.k * sizeof *weights);
+  for (size_t n = 0; n < s.n; n++)
+    for (size_t k = 0; k < s.k; k++)
+      weights[n * s.k + k] = ((const float *)inputs[1]->data)[n * s.b_n + k * s.b_k];
+  w.weights = weights;
+  q8_status status = q8_plan_weighted(planner, id, &w, error);
+  q8_free(host, weights);
+  return status;
+}
+
+static int32_t weight_axis(const q8_node *node) {
+  const gemm_params *p = node->params;
+  return p->trans_b ? 0 : 1;
+}
+
+const q8_op q8_op_gemm = {.name = "Gemm",
+                          .domain = "",
+                          .min_opset = 7,
+                          .max_opset = 21,
+                          .min_inputs = 2,
+                          .max_inputs = 3,
+                          .min_outputs = 1,
+                          .max_outputs = 1,
+                          .attributes = attributes,
+                          .params_size = sizeof(gemm_params),
+                          .quant = Q8_QUANT_WEIGHTED,
+                          .weight_axis = weight_axis,
+                          .infer = infer,
+                          .eval = eval,
+                          .plan = plan};

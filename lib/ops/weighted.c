@@ -1,0 +1,250 @@
+/* weighted.c - steps for Conv, Gemm and MatMul. */
+#include "ops/weighted.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/parallel.h"
+#include "ops/hooks.h"
+
+typedef struct weighted_step {
+  q8_conv conv;
+  const q8_kernels *kernels;
+  q8_epilogue epilogue;
+  int32_t zero_point; /* of the input, stored form */
+} weighted_step;
+
+/* ---- Running ---- */
+
+static void run_static(const q8_step_run *r) {
+  const weighted_step *p = r->params;
+  q8_conv_run(&p->conv, p->kernels, r->in[0], &p->zero_point, 0, &p->epilogue, r->out[0], r->scratch, r->host);
+}
+
+typedef struct dynamic_job {
+  const weighted_step *p;
+  const float *x;
+  uint8_t *quantized;
+  float *scale;
+  int32_t *zero_point;
+  size_t sample; /* values */
+} dynamic_job;
+
+/* Scale and zero point as ONNX DynamicQuantizeLinear: the range includes 0; all zeros give scale 1. */
+static void quantize_sample(void *argument, size_t i) {
+  const dynamic_job *job = argument;
+  const float *x = job->x + i * job->sample;
+  float low, high;
+  job->p->kernels->minmax(job->sample, x, &low, &high);
+  low = low < 0 ? low : 0;
+  high = high > 0 ? high : 0;
+  float scale = (high - low) / 255.0f;
+  if (!(scale > 0) || !isfinite(scale))
+    scale = 1;
+  float zero = nearbyintf(-low / scale);
+  job->scale[i] = scale;
+  job->zero_point[i] = zero < 0 ? 0 : zero > 255 ? 255 : (int32_t)zero;
+  job->p->kernels->quantize(job->sample, x, scale, job->zero_point[i], 0, job->quantized + i * job->sample);
+}
+
+/* Scratch of a dynamic run: scales, zero points, the quantized input, then what the convolution needs. */
+static size_t dynamic_head(const q8_conv_geometry *g) {
+  return q8_round_up(g->n * 8, Q8_ALIGN) + q8_round_up(g->n * g->h * g->w * g->c + 64, Q8_ALIGN);
+}
+
+static void run_dynamic(const q8_step_run *r) {
+  const weighted_step *p = r->params;
+  const q8_conv_geometry *g = &p->conv.g;
+  uint8_t *scratch = r->scratch;
+  dynamic_job job = {.p = p,
+                     .x = r->in[0],
+                     .quantized = scratch + q8_round_up(g->n * 8, Q8_ALIGN),
+                     .scale = (float *)(void *)scratch,
+                     .zero_point = (int32_t *)(void *)scratch + g->n,
+                     .sample = g->h * g->w * g->c};
+  q8_parallel(r->host, g->n, quantize_sample, &job);
+  q8_epilogue epilogue = p->epilogue;
+  epilogue.sample_scale = job.scale;
+  epilogue.sample_zero = job.zero_point;
+  q8_conv_run(&p->conv, p->kernels, job.quantized, job.zero_point, 1, &epilogue, r->out[0], scratch + dynamic_head(g),
+              r->host);
+}
+
+static void run_float(const q8_step_run *r) {
+  const weighted_step *p = r->params;
+  q8_conv_run(&p->conv, p->kernels, r->in[0], NULL, 0, &p->epilogue, r->out[0], r->scratch, r->host);
+}
+
+/* ---- Planning ---- */
+
+static int32_t clamp_int(double value, double low, double high) {
+  return (int32_t)(value < low ? low : value > high ? high : value);
+}
+
+static float weight_scale(const q8_tensor_quant *quant, size_t channel) {
+  return quant->scale[quant->count > 1 ? channel : 0];
+}
+
+/* Why the recipe's weights cannot run on the int8 kernels, or NULL. */
+static const char *weight_obstacle(const q8_weighted *w, const q8_tensor_quant *quant) {
+  if (quant->dtype != QINT8_DTYPE_S8 || (quant->count != 1 && (size_t)quant->count != w->g.k))
+    return "float: weights are not s8 with one scale or one per output channel";
+  for (int32_t i = 0; i < quant->count; i++)
+    if (quant->zero_point[i] != 0)
+      return "float: weights have a zero point";
+  if (w->g.r * w->g.s * (w->g.c / w->g.groups) > Q8_MAX_DOT)
+    return "float: more products per output than int32 holds";
+  return NULL;
+}
+
+/* q = clamp(rne(w / scale)): full s8 range, since imported weights may hold -128. */
+static int8_t *quantize_weights(q8_planner *planner, const q8_weighted *w, const q8_tensor_quant *quant) {
+  const q8_kernels *kernels = q8_plan_kernels(planner);
+  size_t filter = w->g.r * w->g.s * (w->g.c / w->g.groups);
+  uint8_t *out = q8_alloc(&q8_plan_pool(planner)->host, w->g.k, filter);
+  for (size_t k = 0; out && k < w->g.k; k++)
+    kernels->quantize(filter, w->weights + k * filter, weight_scale(quant, k), 128, 0x80, out + k * filter);
+  return (int8_t *)out;
+}
+
+/* Arrays of the epilogue, readable to 64 beyond the last channel. */
+static void *channel_array(q8_planner *planner, size_t channels) {
+  return q8_plan_alloc(planner, channels + 64, 4);
+}
+
+/* bias in units of x_scale * w_scale, as the accumulators: rne(b / (sx * sw)). */
+static void quantize_bias(const q8_weighted *w, const q8_tensor_quant *quant, float x_scale, int32_t *out) {
+  for (size_t k = 0; k < w->g.k; k++) {
+    float unit = x_scale * weight_scale(quant, k);
+    double q = w->bias ? nearbyint((double)(w->bias[k] / unit)) : 0.0;
+    out[k] = q == q ? clamp_int(q, -2147483648.0, 2147483647.0) : 0;
+  }
+}
+
+static q8_status static_epilogue(q8_planner *planner, const q8_weighted *w, const q8_node *node,
+                                 const q8_tensor_quant *quant, float lo, float hi, weighted_step *p,
+                                 qint8_error *error) {
+  float x_scale = 1, y_scale = 1;
+  int32_t y_zero = 0;
+  q8_plan_quant(planner, node->inputs[0], &x_scale, &p->zero_point);
+  int requant = q8_plan_quant(planner, node->outputs[0], &y_scale, &y_zero);
+  int whole_bias = requant || q8_plan_recipe(planner, w->bias_tensor) != NULL;
+  int32_t *offset = channel_array(planner, w->g.k), *bias = channel_array(planner, w->g.k);
+  float *scale = channel_array(planner, w->g.k), *float_bias = channel_array(planner, w->g.k);
+  if (!offset || !bias || !scale || !float_bias)
+    return q8_fail_memory(error, node->name, w->g.k * 16);
+  quantize_bias(w, quant, x_scale, bias);
+  q8_conv_fold_bias(&p->conv, whole_bias ? bias : NULL, p->zero_point, offset);
+  for (size_t k = 0; k < w->g.k; k++) {
+    scale[k] = x_scale * weight_scale(quant, k);
+    if (requant)
+      scale[k] = scale[k] / y_scale;
+    float_bias[k] = whole_bias || !w->bias ? 0.0f : w->bias[k];
+    if (!isfinite(scale[k]))
+      return q8_fail(error, QINT8_ERROR_DATA, node->name, "the scale of output channel %zu is not finite", k);
+  }
+  p->epilogue = (q8_epilogue){.kind = requant ? Q8_EPILOGUE_REQUANT : Q8_EPILOGUE_DEQUANT,
+                              .offset = offset,
+                              .scale = scale,
+                              .bias = float_bias,
+                              .lo = lo,
+                              .hi = hi};
+  p->epilogue.requant = (q8_requant){.bias = offset,
+                                     .scale = scale,
+                                     .zero_point = y_zero,
+                                     .lo = clamp_int(nearbyint((double)(lo / y_scale)) + y_zero, 0, 255),
+                                     .hi = clamp_int(nearbyint((double)(hi / y_scale)) + y_zero, 0, 255)};
+  return QINT8_OK;
+}
+
+static q8_status float_epilogue(q8_planner *planner, const q8_weighted *w, const q8_node *node, float lo, float hi,
+                                q8_epilogue *out, qint8_error *error) {
+  float *bias = channel_array(planner, w->g.k);
+  if (!bias)
+    return q8_fail_memory(error, node->name, w->g.k * sizeof *bias);
+  if (w->bias)
+    memcpy(bias, w->bias, w->g.k * sizeof *bias);
+  *out = (q8_epilogue){.kind = Q8_EPILOGUE_FLOAT, .bias = bias, .lo = lo, .hi = hi};
+  return QINT8_OK;
+}
+
+static q8_status dynamic_epilogue(q8_planner *planner, const q8_weighted *w, const q8_node *node,
+                                  const q8_tensor_quant *quant, float lo, float hi, q8_epilogue *out,
+                                  qint8_error *error) {
+  Q8_TRY(float_epilogue(planner, w, node, lo, hi, out, error));
+  float *scale = channel_array(planner, w->g.k);
+  if (!scale)
+    return q8_fail_memory(error, node->name, w->g.k * sizeof *scale);
+  for (size_t k = 0; k < w->g.k; k++)
+    scale[k] = weight_scale(quant, k);
+  out->kind = Q8_EPILOGUE_DEQUANT;
+  out->scale = scale;
+  out->offset = NULL;
+  out->rows_per_sample = w->g.p * w->g.q;
+  return QINT8_OK;
+}
+
+static q8_status pack(q8_planner *planner, const q8_weighted *w, const q8_node *node, q8_mode mode,
+                      const q8_tensor_quant *quant, q8_conv *out, qint8_error *error) {
+  const q8_kernels *kernels = q8_plan_kernels(planner);
+  float scale;
+  int32_t zero_point;
+  if (mode == Q8_MODE_FLOAT)
+    return q8_conv_pack_float(kernels, &w->g, w->weights, q8_plan_pool(planner), out, error);
+  int8_t *weights = quantize_weights(planner, w, quant);
+  if (!weights)
+    return q8_fail_memory(error, node->name, w->g.k);
+  int requant = mode == Q8_MODE_STATIC && q8_plan_quant(planner, node->outputs[0], &scale, &zero_point);
+  q8_status status = q8_conv_pack(kernels, &w->g, weights, requant, q8_plan_pool(planner), out, error);
+  q8_free(&q8_plan_pool(planner)->host, weights);
+  return status;
+}
+
+q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, qint8_error *error) {
+  const q8_node *node = q8_plan_node(planner, id);
+  const q8_tensor_quant *quant = q8_plan_recipe(planner, node->inputs[1]);
+  q8_mode mode = q8_plan_mode(planner, id);
+  const char *obstacle = mode == Q8_MODE_FLOAT ? NULL : weight_obstacle(w, quant);
+  if (obstacle)
+    mode = Q8_MODE_FLOAT;
+  weighted_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+  if (!p)
+    return q8_fail_memory(error, node->name, sizeof *p);
+  p->kernels = q8_plan_kernels(planner);
+  float lo, hi;
+  q8_node_clamp(node, &lo, &hi);
+  Q8_TRY(pack(planner, w, node, mode, quant, &p->conv, error));
+
+  static const char *const precisions[] = {"fp32", "int8", "dynamic"};
+  static q8_step_fn *const runs[] = {run_float, run_static, run_dynamic};
+  q8_step step;
+  q8_plan_step(planner, id, p->conv.way == Q8_CONV_DEPTHWISE ? "dwconv" : w->kind, runs[mode], &step);
+  step.precision = precisions[mode];
+  step.kernel = p->conv.kernel_name;
+  step.params = p;
+  step.scratch_size = q8_conv_scratch(&p->conv, q8_plan_threads(planner));
+  if (mode == Q8_MODE_STATIC)
+    Q8_TRY(static_epilogue(planner, w, node, quant, lo, hi, p, error));
+  else if (mode == Q8_MODE_DYNAMIC)
+    Q8_TRY(dynamic_epilogue(planner, w, node, quant, lo, hi, &p->epilogue, error));
+  else
+    Q8_TRY(float_epilogue(planner, w, node, lo, hi, &p->epilogue, error));
+  if (mode == Q8_MODE_DYNAMIC)
+    step.scratch_size += dynamic_head(&w->g);
+  size_t filter = w->g.r * w->g.s * (w->g.c / w->g.groups);
+  step.macs = (int64_t)(w->g.n * w->g.p * w->g.q * w->g.k * filter);
+  step.bytes = (int64_t)(w->g.k * filter * (mode == Q8_MODE_FLOAT ? sizeof(float) : 1));
+  snprintf(step.note, sizeof step.note, "%s%s", obstacle ? obstacle : "",
+           lo > -INFINITY || hi < INFINITY ? (hi < INFINITY ? "+Clip" : "+Relu") : "");
+
+  int requant = mode == Q8_MODE_STATIC && p->epilogue.kind == Q8_EPILOGUE_REQUANT;
+  Q8_TRY(q8_plan_input(planner, node->inputs[0], mode == Q8_MODE_STATIC ? Q8_FORM_INT8 : Q8_FORM_NATIVE, w->layout,
+                       &step.in[0], error));
+  Q8_TRY(q8_plan_output(planner, node->outputs[0], requant ? Q8_FORM_INT8 : Q8_FORM_NATIVE, w->layout, &step.out[0],
+                        error));
+  step.in_count = step.out_count = 1;
+  if (requant)
+    step.table_slot = &p->epilogue.requant.table;
+  return q8_plan_add(planner, &step, error);
+}

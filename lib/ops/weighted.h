@@ -1,0 +1,25 @@
+/* weighted.h - planning of operators that multiply an activation by constant weights: Conv, Gemm, MatMul.
+ *
+ * All three are a convolution: a matrix product has M images of one pixel. Three precisions:
+ *   float    f32 in, f32 out
+ *   static   int8 in; int8 out if the output has parameters, else the accumulators are dequantized
+ *   dynamic  f32 in, quantized per sample while running (ONNX DynamicQuantizeLinear); f32 out
+ */
+#ifndef Q8_OPS_WEIGHTED_H
+#define Q8_OPS_WEIGHTED_H
+
+#include "nn/conv.h"
+#include "ops/common.h"
+
+typedef struct q8_weighted {
+  const char *kind;        /* of the step: "conv", "gemm"; depthwise convolutions are called "dwconv" */
+  q8_conv_geometry g;      /* n samples; a dynamic run has one scale for each */
+  q8_layout layout;        /* of input and output */
+  const float *weights;    /* [k][r][s][c / groups] */
+  const float *bias;       /* [k] or NULL */
+  q8_id bias_tensor;       /* Q8_NONE without bias */
+} q8_weighted;
+
+q8_status q8_plan_weighted(q8_planner *planner, q8_id node, const q8_weighted *weighted, qint8_error *error);
+
+#endif
