@@ -1,5 +1,7 @@
 #include "base/cpu.h"
 
+#include <stdatomic.h>
+
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
 
@@ -9,7 +11,7 @@ static uint64_t xgetbv0(void) {
   return ((uint64_t)high << 32) | low;
 }
 
-q8_cpu_mask q8_cpu_detect(void) {
+static q8_cpu_mask detect(void) {
   unsigned a, b, c, d, max = __get_cpuid_max(0, 0);
   if (max < 7)
     return 0;
@@ -47,7 +49,7 @@ static size_t cache_size(unsigned level, size_t typical) {
   unsigned a, b, c, d;
   __cpuid(0, a, b, c, d);
   unsigned leaf = b == 0x68747541 /* "Auth" */ ? 0x8000001D : 4;
-  if (__get_cpuid_max(leaf & 0x80000000, 0) < leaf)
+  if ((unsigned)__get_cpuid_max(leaf & 0x80000000, 0) < leaf)
     return typical;
   for (unsigned i = 0; i < 8; i++) {
     __cpuid_count(leaf, i, a, b, c, d);
@@ -59,17 +61,17 @@ static size_t cache_size(unsigned level, size_t typical) {
   }
   return typical;
 }
-size_t q8_cpu_l1_size(void) {
+static size_t l1_size(void) {
   return cache_size(1, 32768);
 }
-size_t q8_cpu_l2_size(void) {
+static size_t l2_size(void) {
   return cache_size(2, 524288);
 }
 
 #elif defined(__aarch64__)
 #if defined(__linux__)
 #include <sys/auxv.h>
-q8_cpu_mask q8_cpu_detect(void) {
+static q8_cpu_mask detect(void) {
   q8_cpu_mask mask = Q8_CPU_NEON;
   if ((getauxval(AT_HWCAP) >> 20) & 1) /* HWCAP_ASIMDDP */
     mask |= Q8_CPU_NEONDOT;
@@ -84,30 +86,61 @@ static int has(const char *name) {
   size_t size = sizeof value;
   return sysctlbyname(name, &value, &size, 0, 0) == 0 && value;
 }
-q8_cpu_mask q8_cpu_detect(void) {
+static q8_cpu_mask detect(void) {
   return Q8_CPU_NEON | (has("hw.optional.arm.FEAT_DotProd") ? Q8_CPU_NEONDOT : 0) |
          (has("hw.optional.arm.FEAT_I8MM") ? Q8_CPU_NEONI8MM : 0);
 }
 #else
-q8_cpu_mask q8_cpu_detect(void) {
+static q8_cpu_mask detect(void) {
   return Q8_CPU_NEON;
 }
 #endif
-size_t q8_cpu_l1_size(void) {
+static size_t l1_size(void) {
   return 32768;
 }
-size_t q8_cpu_l2_size(void) {
+static size_t l2_size(void) {
   return 524288;
 }
 
 #else
-q8_cpu_mask q8_cpu_detect(void) {
+static q8_cpu_mask detect(void) {
   return 0;
 }
-size_t q8_cpu_l1_size(void) {
+static size_t l1_size(void) {
   return 32768;
 }
-size_t q8_cpu_l2_size(void) {
+static size_t l2_size(void) {
   return 262144;
 }
 #endif
+
+/* cpuid traps in a virtual machine: tens of microseconds. The answers are constants of the machine, so they are kept;
+ * threads that come first together compute the same values. */
+q8_cpu_mask q8_cpu_detect(void) {
+  static _Atomic uint64_t known; /* bit 32: computed */
+  uint64_t value = atomic_load_explicit(&known, memory_order_relaxed);
+  if (!value) {
+    value = (uint64_t)1 << 32 | detect();
+    atomic_store_explicit(&known, value, memory_order_relaxed);
+  }
+  return (q8_cpu_mask)value;
+}
+
+static size_t keep(_Atomic size_t *known, size_t (*compute)(void)) {
+  size_t value = atomic_load_explicit(known, memory_order_relaxed);
+  if (!value) {
+    value = compute();
+    atomic_store_explicit(known, value, memory_order_relaxed);
+  }
+  return value;
+}
+
+size_t q8_cpu_l1_size(void) {
+  static _Atomic size_t known;
+  return keep(&known, l1_size);
+}
+
+size_t q8_cpu_l2_size(void) {
+  static _Atomic size_t known;
+  return keep(&known, l2_size);
+}
