@@ -444,7 +444,7 @@ QINT8_API qint8_status qint8_plan_output(const qint8_plan *plan, size_t index, q
 
 typedef struct qint8_session qint8_session;
 
-/* Opens a session. `plan` must outlive it. `arena` may be NULL (allocated) or the caller's memory of at least
+/* Opens a session. `plan` must outlive it. It runs on at most as many threads as the plan was compiled for. `arena` may be NULL (allocated) or the caller's memory of at least
  * qint8_plan_arena_size bytes, 64-byte aligned, which must outlive the session. Status: ARGUMENT (a smaller or
  * misaligned arena), MEMORY. */
 QINT8_API qint8_status qint8_session_create(const qint8_plan *plan, void *arena, size_t arena_size,

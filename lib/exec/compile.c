@@ -164,6 +164,7 @@ q8_status q8_plan_compile(const q8_graph *graph, const q8_recipe *recipe, const 
   q8_pool_init(&plan->pool, host);
   q8_kernels_select(config->mask, &plan->kernels);
   plan->isa = config->isa;
+  plan->threads = host->threads;
   q8_planner planner = {.plan = plan, .host = *host, .graph = graph, .recipe = recipe};
   q8_status status = compile(&planner, config, error);
   q8_binding_destroy(planner.binding);

@@ -25,6 +25,7 @@ struct q8_plan {
   q8_pool pool; /* parameters, packed weights, names */
   q8_kernels kernels;
   const char *isa;
+  int32_t threads; /* scratch is laid out for this many */
   plan_buffer *buffers;
   size_t buffer_count, buffer_capacity;
   q8_step *steps;

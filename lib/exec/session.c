@@ -13,6 +13,8 @@ struct q8_session {
   uint8_t *arena;
   int owns_arena;
   void **address;         /* [buffer_count]; of inputs and outputs set by each run */
+  q8_buffer *user_buffers; /* those among them */
+  size_t user_count;
   const void **in;        /* scratch for one step's pointers */
   void **out;
   q8_watch_fn watch;
@@ -42,12 +44,15 @@ q8_status q8_session_open(const q8_plan *plan, void *arena, size_t arena_size, c
     return q8_fail_memory(error, "session", sizeof *session);
   session->plan = plan;
   session->host = *host;
+  if (session->host.threads > plan->threads)
+    session->host.threads = plan->threads;
   session->owns_arena = arena == NULL;
   session->arena = arena ? arena : q8_alloc(host, plan->arena_size, 1);
   session->address = q8_calloc(host, plan->buffer_count + 1, sizeof *session->address);
+  session->user_buffers = q8_calloc(host, plan->buffer_count + 1, sizeof *session->user_buffers);
   session->in = q8_calloc(host, (size_t)most_inputs(plan), sizeof *session->in);
   session->out = q8_calloc(host, 4, sizeof *session->out);
-  if (!session->arena || !session->address || !session->in || !session->out) {
+  if (!session->arena || !session->address || !session->user_buffers || !session->in || !session->out) {
     q8_session_close(session);
     return q8_fail_memory(error, "session", plan->arena_size);
   }
@@ -57,6 +62,8 @@ q8_status q8_session_open(const q8_plan *plan, void *arena, size_t arena_size, c
       session->address[i] = session->arena + b->offset;
     else if (b->place == PLACE_CONSTANT)
       session->address[i] = (void *)(uintptr_t)b->constant;
+    else
+      session->user_buffers[session->user_count++] = (q8_buffer)i;
   }
   *out = session;
   return QINT8_OK;
@@ -69,6 +76,7 @@ void q8_session_close(q8_session *session) {
   if (session->owns_arena)
     q8_free(&host, session->arena);
   q8_free(&host, session->address);
+  q8_free(&host, session->user_buffers);
   q8_free(&host, session->in);
   q8_free(&host, session->out);
   q8_free(&host, session->watch_values);
@@ -109,7 +117,8 @@ static void show(q8_session *session, q8_buffer buffer) {
 
 static void bind_user_memory(q8_session *session, const void *const *inputs, void *const *outputs) {
   const q8_plan *plan = session->plan;
-  for (size_t i = 0; i < plan->buffer_count; i++) {
+  for (size_t u = 0; u < session->user_count; u++) {
+    q8_buffer i = session->user_buffers[u];
     const plan_buffer *b = &plan->buffers[plan->buffers[i].root];
     if (b->place == PLACE_INPUT)
       session->address[i] = (void *)(uintptr_t)inputs[b->index];

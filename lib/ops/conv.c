@@ -191,6 +191,12 @@ static int32_t weight_axis(const q8_node *node) {
   return 0;
 }
 
+/* Depthwise kernels give uint8 at once, they have no accumulators that a run-time scale could be applied to; and their
+ * weights are a small part of a model. */
+static const char *dynamic_obstacle(const q8_node *node) {
+  return ((const conv_params *)node->params)->group > 1 ? "grouped convolution" : NULL;
+}
+
 const q8_op q8_op_conv = {.name = "Conv",
                           .domain = "",
                           .min_opset = 1,
@@ -203,6 +209,7 @@ const q8_op q8_op_conv = {.name = "Conv",
                           .params_size = sizeof(conv_params),
                           .quant = Q8_QUANT_WEIGHTED,
                           .weight_axis = weight_axis,
+                          .dynamic_obstacle = dynamic_obstacle,
                           .infer = infer,
                           .eval = eval,
                           .plan = plan};

@@ -119,7 +119,7 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
 
 static int32_t weight_axis(const q8_node *node) {
   (void)node;
-  return 1;
+  return -1;
 }
 
 const q8_op q8_op_matmul = {.name = "MatMul",

@@ -92,8 +92,10 @@ typedef struct q8_op {
   q8_quant_rule quant;
   const char *int8_obstacle; /* reason, for Q8_QUANT_FLOAT */
   int32_t shape_only;        /* the result depends on the inputs' shapes alone (Shape, Size): folded once bound */
-  /* The weight's output-channel axis for Q8_QUANT_WEIGHTED (Conv: 0, Gemm: by transB); Q8_QUANT_WEIGHTED only. */
+  /* Q8_QUANT_WEIGHTED only: the weight's output-channel axis (Conv: 0, Gemm: by transB), negative from the end. */
   int32_t (*weight_axis)(const q8_node *node);
+  /* Why such a node had better stay float in a dynamic recipe, or NULL. Optional. */
+  const char *(*dynamic_obstacle)(const q8_node *node);
   /* For a one-input function y = f(x) of each element: f, so that it can be a 256-entry table, and so that the
    * range of x can be chosen by the error it causes in f(x). NULL for all else. */
   float (*unary)(const void *params, float x);

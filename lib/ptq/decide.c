@@ -70,7 +70,8 @@ static void choose_dynamic_nodes(q8_decision *d) {
   for (size_t n = 0; n < d->graph->node_count; n++) {
     const q8_node *node = &d->graph->nodes[n];
     if (node->op->quant == Q8_QUANT_WEIGHTED && q8_has_constant_weights(d->graph, node) &&
-        !q8_graph_is_constant(d->graph, node->inputs[0]))
+        !q8_graph_is_constant(d->graph, node->inputs[0]) &&
+        !(node->op->dynamic_obstacle && node->op->dynamic_obstacle(node)))
       d->recipe->modes[n] = Q8_MODE_DYNAMIC;
   }
 }
