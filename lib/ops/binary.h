@@ -1,0 +1,27 @@
+/* binary.h - elementwise operators of two inputs with numpy broadcasting. */
+#ifndef Q8_OPS_BINARY_H
+#define Q8_OPS_BINARY_H
+
+#include "ops/common.h"
+
+/* y[i] = a[i * a_stride] OP b[i * b_stride], n dense results; strides in elements. y may be a or b. */
+typedef void q8_binary_row(size_t n, const void *a, int64_t a_stride, const void *b, int64_t b_stride, void *y);
+
+/* A broadcast as nested loops with as few dimensions as possible, the last one for the row function. */
+typedef struct q8_loops {
+  q8_shape shape;
+  int64_t a[Q8_MAX_RANK], b[Q8_MAX_RANK]; /* strides in elements */
+} q8_loops;
+void q8_loops_init(q8_loops *loops, const q8_shape *a, const q8_shape *b, const q8_shape *out);
+/* Elements of the inputs have `element` bytes, those of the result `result`. */
+void q8_loops_run(const q8_loops *loops, q8_binary_row *row, size_t element, size_t result, const void *a,
+                  const void *b, void *y);
+
+/* Shape and type of the result of inputs 0 and 1 (all inputs if the operator takes any number). */
+q8_status q8_infer_binary(const q8_op_io *io);
+/* The int8 step if the mode and the shapes allow it and `int8` is not NULL, with the scale of b times `b_sign`; else the
+ * float step. In the layout that the inputs have. */
+q8_status q8_plan_binary(q8_planner *planner, q8_id node, q8_binary_row *row, q8_binary_fn *int8, float b_sign,
+                         qint8_error *error);
+
+#endif

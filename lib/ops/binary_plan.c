@@ -1,0 +1,228 @@
+/* binary_plan.c - planning of elementwise operators of two inputs.
+ *
+ * Shapes are first written in the order of the chosen layout, [N, d..., C] for channels-last; then broadcasting is the
+ * same nested loops in both. The int8 kernels take rows of contiguous elements and repeat rows, so the last dimension
+ * must run through both inputs; a scalar constant is written out as one row. */
+#include <string.h>
+
+#include "base/parallel.h"
+#include "ops/binary.h"
+
+typedef struct binary_params {
+  q8_loops loops;
+  q8_binary_row *row;
+  q8_binary_fn *int8; /* NULL: the float step */
+  q8_binary quant;
+  const void *fixed[2]; /* in place of an input: a scalar constant written out as one row */
+  size_t element, rows, rows_per_task;
+} binary_params;
+
+typedef struct binary_run {
+  const binary_params *p;
+  const char *a, *b;
+  char *y;
+} binary_run;
+
+/* One dimension: chunks of it. */
+static void chunk_task(void *argument, size_t i) {
+  const binary_run *run = argument;
+  const binary_params *p = run->p;
+  size_t begin = i * Q8_CHUNK, count = (size_t)p->loops.shape.dim[0], e = p->element;
+  size_t n = count - begin < Q8_CHUNK ? count - begin : Q8_CHUNK;
+  const char *a = run->a + (size_t)p->loops.a[0] * begin * e, *b = run->b + (size_t)p->loops.b[0] * begin * e;
+  if (p->int8)
+    p->int8(1, n, (const uint8_t *)a, 0, (const uint8_t *)b, 0, &p->quant, (uint8_t *)run->y + begin, n);
+  else
+    p->row(n, a, p->loops.a[0], b, p->loops.b[0], run->y + begin * e);
+}
+
+/* Rows [i * rows_per_task, ...): in runs along the last but one dimension. */
+static void rows_task(void *argument, size_t i) {
+  const binary_run *run = argument;
+  const binary_params *p = run->p;
+  const q8_loops *loops = &p->loops;
+  int32_t last = loops->shape.rank - 1;
+  size_t n = (size_t)loops->shape.dim[last], side = (size_t)loops->shape.dim[last - 1], e = p->element;
+  size_t r = i * p->rows_per_task, end = p->rows - r < p->rows_per_task ? p->rows : r + p->rows_per_task;
+  while (r < end) {
+    size_t rest = r, a_at = 0, b_at = 0, in_side = r % side;
+    for (int32_t d = last; d-- > 0; rest /= (size_t)loops->shape.dim[d]) {
+      size_t index = rest % (size_t)loops->shape.dim[d];
+      a_at += index * (size_t)loops->a[d];
+      b_at += index * (size_t)loops->b[d];
+    }
+    size_t rows = side - in_side < end - r ? side - in_side : end - r;
+    size_t sa = (size_t)loops->a[last - 1], sb = (size_t)loops->b[last - 1];
+    if (p->int8)
+      p->int8(rows, n, (const uint8_t *)run->a + a_at, sa, (const uint8_t *)run->b + b_at, sb, &p->quant,
+              (uint8_t *)run->y + r * n, n);
+    for (size_t k = 0; !p->int8 && k < rows; k++)
+      p->row(n, run->a + (a_at + k * sa) * e, loops->a[last], run->b + (b_at + k * sb) * e, loops->b[last],
+             run->y + (r + k) * n * e);
+    r += rows;
+  }
+}
+
+static void run_binary(const q8_step_run *r) {
+  const binary_params *p = r->params;
+  binary_run run = {.p = p, .y = r->out[0]};
+  int next = 0;
+  run.a = p->fixed[0] ? p->fixed[0] : r->in[next++];
+  run.b = p->fixed[1] ? p->fixed[1] : r->in[next];
+  size_t count = (size_t)p->loops.shape.dim[0];
+  if (p->loops.shape.rank == 1)
+    q8_parallel(r->host, (count + Q8_CHUNK - 1) / Q8_CHUNK, chunk_task, &run);
+  else
+    q8_parallel(r->host, (p->rows + p->rows_per_task - 1) / p->rows_per_task, rows_task, &run);
+}
+
+/* The shape in the order of a layout, with leading ones up to `rank`. */
+static q8_shape ordered(const q8_shape *shape, int32_t rank, q8_layout layout) {
+  q8_shape padded = {.rank = rank}, result;
+  for (int32_t i = 0; i < rank; i++) {
+    int32_t j = i - (rank - shape->rank);
+    padded.dim[i] = j < 0 ? 1 : shape->dim[j];
+  }
+  if (layout == Q8_LINEAR || rank < 3)
+    return padded;
+  result = padded;
+  for (int32_t i = 2; i < rank; i++)
+    result.dim[i - 1] = padded.dim[i];
+  result.dim[rank - 1] = padded.dim[1];
+  return result;
+}
+
+/* Whether the tensor can be read in channels-last order beside a result of this rank: it has the rank itself, or its
+ * bytes are the same in both orders. */
+static int fits_channels_last(const q8_shape *shape, int32_t rank) {
+  q8_shape padded = ordered(shape, rank, Q8_LINEAR);
+  return shape->rank == rank || padded.dim[1] == 1 || q8_dims(&padded, 2, rank) == 1;
+}
+
+static q8_layout choose_layout(const q8_planner *planner, const q8_node *n, int32_t rank) {
+  int last = 0;
+  for (int i = 0; i < 2; i++) {
+    const q8_shape *shape = &q8_plan_value(planner, n->inputs[i])->shape;
+    if (rank < 3 || !fits_channels_last(shape, rank))
+      return Q8_LINEAR;
+    last |= shape->rank == rank && q8_plan_layout(planner, n->inputs[i]) == Q8_CHANNELS_LAST;
+  }
+  return last ? Q8_CHANNELS_LAST : Q8_LINEAR;
+}
+
+static int is_scalar_constant(const q8_value *value) {
+  return value->data && value->count == 1;
+}
+
+/* Loops for the int8 kernels, if there are: then 1. A scalar constant counts as one row. */
+static int int8_loops(const q8_planner *planner, const q8_node *n, q8_layout layout, q8_loops *loops) {
+  const q8_value *y = q8_plan_value(planner, n->outputs[0]);
+  q8_shape shape[2], out = ordered(&y->shape, y->shape.rank, layout);
+  for (int i = 0; i < 2; i++) {
+    const q8_value *x = q8_plan_value(planner, n->inputs[i]);
+    shape[i] = ordered(&x->shape, out.rank, layout);
+    if (is_scalar_constant(x) && out.rank > 0)
+      shape[i].dim[out.rank - 1] = out.dim[out.rank - 1];
+  }
+  q8_loops_init(loops, &shape[0], &shape[1], &out);
+  int32_t last = loops->shape.rank - 1;
+  return loops->a[last] == 1 && loops->b[last] == 1;
+}
+
+static binary_params *new_params(q8_planner *planner, const q8_loops *loops, size_t element) {
+  binary_params *p = q8_plan_alloc(planner, 1, sizeof *p);
+  if (!p)
+    return NULL;
+  int32_t last = loops->shape.rank - 1;
+  size_t n = (size_t)loops->shape.dim[last];
+  *p = (binary_params){.loops = *loops, .element = element, .rows = q8_dims(&loops->shape, 0, last)};
+  p->rows_per_task = n && n < Q8_CHUNK ? Q8_CHUNK / n : 1;
+  return p;
+}
+
+static q8_status plan_float(q8_planner *planner, q8_id node, q8_binary_row *row, q8_layout layout,
+                            qint8_error *error) {
+  const q8_node *n = q8_plan_node(planner, node);
+  const q8_value *y = q8_plan_value(planner, n->outputs[0]);
+  q8_shape shape[2], out = ordered(&y->shape, y->shape.rank, layout);
+  q8_step step;
+  q8_plan_step(planner, node, n->op->name, run_binary, &step);
+  for (int i = 0; i < 2; i++) {
+    const q8_shape *own = &q8_plan_value(planner, n->inputs[i])->shape;
+    shape[i] = ordered(own, out.rank, layout);
+    Q8_TRY(q8_plan_input(planner, n->inputs[i], Q8_FORM_NATIVE, own->rank == out.rank ? layout : Q8_LINEAR,
+                         &step.in[i], error));
+  }
+  q8_loops loops;
+  q8_loops_init(&loops, &shape[0], &shape[1], &out);
+  binary_params *p = new_params(planner, &loops, sizeof(float));
+  if (!p)
+    return q8_fail_memory(error, n->name, sizeof *p);
+  p->row = row;
+  Q8_TRY(q8_plan_output(planner, n->outputs[0], Q8_FORM_NATIVE, layout, &step.out[0], error));
+  step.params = p;
+  step.in_count = 2;
+  step.out_count = 1;
+  return q8_plan_add(planner, &step, error);
+}
+
+static const void *fixed_row(q8_planner *planner, q8_id tensor, float scale, int32_t zero, size_t n) {
+  uint8_t *row = q8_plan_alloc(planner, n + 64, 1);
+  if (!row)
+    return NULL;
+  q8_plan_kernels(planner)->quantize(1, q8_plan_value(planner, tensor)->data, scale, zero, 0, row);
+  memset(row, row[0], n);
+  return row;
+}
+
+static q8_status int8_inputs(q8_planner *planner, const q8_node *n, q8_layout layout, binary_params *p, q8_step *step,
+                             qint8_error *error) {
+  float *scale[2] = {&p->quant.a_scale, &p->quant.b_scale};
+  int32_t *zero[2] = {&p->quant.a_zero, &p->quant.b_zero};
+  int32_t rank = q8_plan_value(planner, n->outputs[0])->shape.rank;
+  for (int i = 0; i < 2; i++) {
+    const q8_value *x = q8_plan_value(planner, n->inputs[i]);
+    q8_plan_quant(planner, n->inputs[i], scale[i], zero[i]);
+    if (is_scalar_constant(x)) {
+      size_t row = (size_t)p->loops.shape.dim[p->loops.shape.rank - 1];
+      p->fixed[i] = fixed_row(planner, n->inputs[i], *scale[i], *zero[i], row);
+      if (!p->fixed[i])
+        return q8_fail_memory(error, n->name, row);
+      continue;
+    }
+    Q8_TRY(q8_plan_input(planner, n->inputs[i], Q8_FORM_INT8, x->shape.rank == rank ? layout : Q8_LINEAR,
+                         &step->in[step->in_count++], error));
+  }
+  return QINT8_OK;
+}
+
+static q8_status plan_int8(q8_planner *planner, q8_id node, q8_binary_fn *int8, float b_sign, q8_layout layout,
+                           const q8_loops *loops, qint8_error *error) {
+  const q8_node *n = q8_plan_node(planner, node);
+  q8_step step;
+  q8_plan_step(planner, node, n->op->name, run_binary, &step);
+  binary_params *p = new_params(planner, loops, 1);
+  if (!p)
+    return q8_fail_memory(error, n->name, sizeof *p);
+  p->int8 = int8;
+  p->quant.hi = 255;
+  Q8_TRY(int8_inputs(planner, n, layout, p, &step, error));
+  p->quant.b_scale *= b_sign;
+  q8_plan_quant(planner, n->outputs[0], &p->quant.y_scale, &p->quant.y_zero);
+  Q8_TRY(q8_plan_output(planner, n->outputs[0], Q8_FORM_INT8, layout, &step.out[0], error));
+  step.precision = "int8";
+  step.params = p;
+  step.out_count = 1;
+  step.table_slot = &p->quant.table;
+  return q8_plan_add(planner, &step, error);
+}
+
+q8_status q8_plan_binary(q8_planner *planner, q8_id node, q8_binary_row *row, q8_binary_fn *int8, float b_sign,
+                         qint8_error *error) {
+  const q8_node *n = q8_plan_node(planner, node);
+  q8_layout layout = choose_layout(planner, n, q8_plan_value(planner, n->outputs[0])->shape.rank);
+  q8_loops loops;
+  if (int8 && q8_plan_mode(planner, node) == Q8_MODE_STATIC && int8_loops(planner, n, layout, &loops))
+    return plan_int8(planner, node, int8, b_sign, layout, &loops, error);
+  return plan_float(planner, node, row, layout, error);
+}

@@ -1,0 +1,108 @@
+/* clip.c - Clip: y = min(max(x, lo), hi), the bounds scalar inputs. */
+#include <math.h>
+#include <stddef.h>
+
+#include "ops/hooks.h"
+#include "ops/unary.h"
+
+/* lo and hi repeat constant bounds, for `unary`; min and max are the attributes of opset 6. */
+typedef struct clip_params {
+  float lo, hi, min, max;
+} clip_params;
+
+static const q8_attribute attributes[] = {
+    {"min", Q8_ATTR_FLOAT, offsetof(clip_params, min), -INFINITY, NULL, 0, 0},
+    {"max", Q8_ATTR_FLOAT, offsetof(clip_params, max), INFINITY, NULL, 0, 0},
+    {"clip_lo", Q8_ATTR_FLOAT, offsetof(clip_params, lo), -INFINITY, NULL, 0, 1},
+    {"clip_hi", Q8_ATTR_FLOAT, offsetof(clip_params, hi), INFINITY, NULL, 0, 1},
+    {.name = NULL}};
+
+static inline float clip(const void *params, float x) {
+  const clip_params *p = params;
+  x = x < p->lo ? p->lo : x;
+  return x > p->hi ? p->hi : x;
+}
+
+static void clip_rows(const void *params, size_t n, const float *x, float *y) {
+  for (size_t i = 0; i < n; i++)
+    y[i] = clip(params, x[i]);
+}
+
+static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
+                         const char *node_name, qint8_error *error) {
+  clip_params *p = params;
+  if (opset < 11) {
+    if (p->min > -INFINITY)
+      Q8_TRY(q8_import_float(importer, node_name, p->min, &inputs[1], error));
+    if (p->max < INFINITY)
+      Q8_TRY(q8_import_float(importer, node_name, p->max, &inputs[2], error));
+    *input_count = inputs[2] != Q8_NONE ? 3 : inputs[1] != Q8_NONE ? 2 : 1;
+  }
+  p->min = -INFINITY;
+  p->max = INFINITY;
+  const q8_graph *graph = q8_import_graph(importer);
+  if (*input_count > 1)
+    q8_graph_scalar(graph, inputs[1], &p->lo);
+  if (*input_count > 2)
+    q8_graph_scalar(graph, inputs[2], &p->hi);
+  return QINT8_OK;
+}
+
+static q8_status infer(const q8_op_io *io) {
+  for (int32_t i = 1; i < 3; i++) {
+    const q8_value *bound = q8_input(io, i);
+    if (bound && bound->count != 1) {
+      char text[128];
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "bound of shape %s, expected a scalar",
+                     q8_shape_text(&bound->shape, text, sizeof text));
+    }
+    Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
+  }
+  return q8_infer_unary(io);
+}
+
+static clip_params bounds(const q8_value *lo, const q8_value *hi) {
+  clip_params p = {.lo = -INFINITY, .hi = INFINITY};
+  if (lo)
+    p.lo = *(const float *)lo->data;
+  if (hi)
+    p.hi = *(const float *)hi->data;
+  return p;
+}
+
+static q8_status eval(const q8_op_io *io) {
+  clip_params p = bounds(q8_input(io, 1), q8_input(io, 2));
+  clip_rows(&p, io->inputs[0]->count, io->inputs[0]->data, io->outputs[0].data);
+  return QINT8_OK;
+}
+
+static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
+  const q8_node *n = q8_plan_node(planner, node);
+  const q8_value *bound[3] = {NULL, NULL, NULL};
+  for (int32_t i = 1; i < n->input_count; i++) {
+    if (n->inputs[i] == Q8_NONE)
+      continue;
+    bound[i] = q8_plan_value(planner, n->inputs[i]);
+    if (!bound[i]->data)
+      return q8_plan_eval(planner, node, error);
+  }
+  clip_params p = bounds(bound[1], bound[2]);
+  return q8_plan_unary(planner, node, &p, clip_rows, error);
+}
+
+const q8_op q8_op_clip = {.name = "Clip",
+                          .domain = "",
+                          .min_opset = 6,
+                          .max_opset = 21,
+                          .min_inputs = 1,
+                          .max_inputs = 3,
+                          .min_outputs = 1,
+                          .max_outputs = 1,
+                          .attributes = attributes,
+                          .params_size = sizeof(clip_params),
+                          .quant = Q8_QUANT_OWN,
+                          .unary = clip,
+                          .upgrade = upgrade,
+                          .infer = infer,
+                          .eval = eval,
+                          .plan = plan};

@@ -1,0 +1,50 @@
+/* common.h - what operator files share: axes, strides, broadcasting, copying by strides. */
+#ifndef Q8_OPS_COMMON_H
+#define Q8_OPS_COMMON_H
+
+#include "ops/op.h"
+#include "ops/plan.h"
+
+/* Input `i`, or NULL if it is left out or beyond the end. */
+static inline const q8_value *q8_input(const q8_op_io *io, int32_t i) {
+  return i < io->node->input_count ? io->inputs[i] : NULL;
+}
+
+/* `axis` counted from the front, or -1 if it does not lie in [-rank, rank - 1]. */
+static inline int32_t q8_axis(int64_t axis, int32_t rank) {
+  return axis >= -rank && axis < rank ? (int32_t)(axis < 0 ? axis + rank : axis) : -1;
+}
+q8_status q8_bad_axis(const q8_op_io *io, int64_t axis, const q8_shape *shape);
+/* UNSUPPORTED unless input `i` has type `dtype`. */
+q8_status q8_need_dtype(const q8_op_io *io, int32_t i, int32_t dtype);
+
+/* Product of dimensions [from, to). */
+static inline size_t q8_dims(const q8_shape *shape, int32_t from, int32_t to) {
+  size_t count = 1;
+  for (int32_t i = from; i < to; i++)
+    count *= (size_t)shape->dim[i];
+  return count;
+}
+
+/* Strides in elements of a dense tensor. */
+void q8_strides(const q8_shape *shape, int64_t *stride);
+/* The strides with which `shape`, broadcast to `out`, is read: 0 where it repeats. [out->rank] */
+void q8_broadcast_strides(const q8_shape *shape, const q8_shape *out, int64_t *stride);
+
+/* dst, dense of `shape`, takes src[sum of index[i] * stride[i]]; strides in elements of 1, 2, 4 or 8 bytes. */
+void q8_copy_strided(size_t element, const q8_shape *shape, const void *src, const int64_t *stride, void *dst);
+
+/* Elements of an integer tensor (S32 or S64) with data. */
+int64_t q8_int_at(const q8_value *value, size_t i);
+
+/* Adds a step with one input and one output whose buffers are given. */
+q8_status q8_plan_step11(q8_planner *planner, q8_id node, const char *kind, q8_step_fn *run, const void *params,
+                         q8_buffer in, q8_buffer out, const char *precision, qint8_error *error);
+
+/* Whether two activations have the same stored parameters. */
+int q8_same_quant(const q8_planner *planner, q8_id a, q8_id b);
+
+/* Elements per task of an elementwise step: large enough to be worth a thread. */
+#define Q8_CHUNK ((size_t)65536)
+
+#endif

@@ -1,0 +1,138 @@
+/* concat.c - Concat: inputs side by side along an axis. */
+#include <stddef.h>
+#include <string.h>
+
+#include "ops/common.h"
+
+typedef struct concat_params {
+  int64_t axis;
+} concat_params;
+
+static const q8_attribute attributes[] = {
+    {"axis", Q8_ATTR_INT, offsetof(concat_params, axis), 0, NULL, 1, 0}, {.name = NULL}};
+
+static q8_status infer(const q8_op_io *io) {
+  q8_shape y = io->inputs[0]->shape;
+  int64_t wanted = ((const concat_params *)io->node->params)->axis;
+  int32_t axis = q8_axis(wanted, y.rank);
+  if (axis < 0)
+    return q8_bad_axis(io, wanted, &y);
+  for (int32_t i = 1; i < io->node->input_count; i++) {
+    const q8_shape *x = &io->inputs[i]->shape;
+    int fits = x->rank == y.rank && io->inputs[i]->dtype == io->inputs[0]->dtype;
+    for (int32_t d = 0; fits && d < y.rank; d++)
+      fits = d == axis || x->dim[d] == y.dim[d];
+    if (!fits) {
+      char a[128], b[128];
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
+                     "inputs of shapes %s and %s (types %d and %d) cannot be joined along axis %d",
+                     q8_shape_text(&io->inputs[0]->shape, a, sizeof a), q8_shape_text(x, b, sizeof b),
+                     (int)io->inputs[0]->dtype, (int)io->inputs[i]->dtype, (int)axis);
+    }
+    y.dim[axis] += x->dim[axis];
+  }
+  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+}
+
+/* Copies `rows` rows of `size` bytes into rows of `stride` bytes. */
+static void copy_rows(size_t rows, size_t size, const char *x, char *y, size_t stride) {
+  for (size_t r = 0; r < rows && size; r++)
+    memcpy(y + r * stride, x + r * size, size);
+}
+
+static q8_status eval(const q8_op_io *io) {
+  const q8_shape *y = &io->outputs[0].shape;
+  int32_t axis = q8_axis(((const concat_params *)io->node->params)->axis, y->rank);
+  size_t rows = q8_dims(y, 0, axis), element = qint8_dtype_size((qint8_dtype)io->outputs[0].dtype);
+  size_t stride = q8_dims(y, axis, y->rank) * element, at = 0;
+  for (int32_t i = 0; i < io->node->input_count; i++) {
+    size_t size = q8_dims(&io->inputs[i]->shape, axis, y->rank) * element;
+    copy_rows(rows, size, io->inputs[i]->data, (char *)io->outputs[0].data + at, stride);
+    at += size;
+  }
+  return QINT8_OK;
+}
+
+typedef struct concat_step {
+  int32_t count;
+  size_t rows, stride; /* bytes of an output row */
+  size_t *size;        /* [count] bytes of an input's row */
+} concat_step;
+
+static void run_concat(const q8_step_run *r) {
+  const concat_step *p = r->params;
+  size_t at = 0;
+  for (int32_t i = 0; i < p->count; i++) {
+    copy_rows(p->rows, p->size[i], r->in[i], (char *)r->out[0] + at, p->stride);
+    at += p->size[i];
+  }
+}
+
+/* The dimension before which rows begin, in the order of the layout: in [N, d..., C], C is last. */
+static size_t rows_before(const q8_shape *shape, int32_t axis, q8_layout layout) {
+  if (layout == Q8_LINEAR || axis == 0)
+    return q8_dims(shape, 0, axis);
+  size_t batch = (size_t)shape->dim[0];
+  return axis == 1 ? batch * q8_dims(shape, 2, shape->rank) : batch * q8_dims(shape, 2, axis);
+}
+
+static int all_same_quant(const q8_planner *planner, const q8_node *n) {
+  for (int32_t i = 0; i < n->input_count; i++)
+    if (!q8_same_quant(planner, n->inputs[i], n->outputs[0]))
+      return 0;
+  return 1;
+}
+
+static q8_layout choose_layout(const q8_planner *planner, const q8_node *n) {
+  for (int32_t i = 0; i < n->input_count; i++)
+    if (q8_plan_layout(planner, n->inputs[i]) == Q8_CHANNELS_LAST)
+      return Q8_CHANNELS_LAST;
+  return Q8_LINEAR;
+}
+
+static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
+  const q8_node *n = q8_plan_node(planner, node);
+  const q8_value *y = q8_plan_value(planner, n->outputs[0]);
+  int int8 = q8_plan_mode(planner, node) == Q8_MODE_STATIC && all_same_quant(planner, n);
+  q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
+  q8_layout layout = choose_layout(planner, n);
+  int32_t axis = q8_axis(((const concat_params *)n->params)->axis, y->shape.rank);
+  size_t element = int8 ? 1 : qint8_dtype_size((qint8_dtype)y->dtype);
+  q8_step step;
+  q8_plan_step(planner, node, "concat", run_concat, &step);
+  concat_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+  step.more_in = q8_plan_alloc(planner, (size_t)n->input_count, sizeof *step.more_in);
+  if (p)
+    p->size = q8_plan_alloc(planner, (size_t)n->input_count, sizeof *p->size);
+  if (!p || !p->size || !step.more_in)
+    return q8_fail_memory(error, n->name, sizeof *p);
+  p->count = n->input_count;
+  p->rows = rows_before(&y->shape, axis, layout);
+  for (int32_t i = 0; i < n->input_count; i++) {
+    size_t count = q8_plan_value(planner, n->inputs[i])->count;
+    p->size[i] = p->rows ? count / p->rows * element : 0;
+    p->stride += p->size[i];
+    Q8_TRY(q8_plan_input(planner, n->inputs[i], form, layout, &step.more_in[i], error));
+  }
+  Q8_TRY(q8_plan_output(planner, n->outputs[0], form, layout, &step.out[0], error));
+  step.params = p;
+  step.precision = int8 ? "int8" : "fp32";
+  step.in_count = n->input_count;
+  step.out_count = 1;
+  return q8_plan_add(planner, &step, error);
+}
+
+const q8_op q8_op_concat = {.name = "Concat",
+                            .domain = "",
+                            .min_opset = 4,
+                            .max_opset = 21,
+                            .min_inputs = 1,
+                            .max_inputs = -1,
+                            .min_outputs = 1,
+                            .max_outputs = 1,
+                            .attributes = attributes,
+                            .params_size = sizeof(concat_params),
+                            .quant = Q8_QUANT_SHARED,
+                            .infer = infer,
+                            .eval = eval,
+                            .plan = plan};

@@ -1,0 +1,68 @@
+/* gather.c - Gather: rows of the input along an axis, chosen by an integer tensor. */
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "ops/common.h"
+
+typedef struct gather_params {
+  int64_t axis;
+} gather_params;
+
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(gather_params, axis), 0, NULL, 0, 0},
+                                          {.name = NULL}};
+
+static q8_status infer(const q8_op_io *io) {
+  const q8_shape *x = &io->inputs[0]->shape, *index = &io->inputs[1]->shape;
+  int64_t wanted = ((const gather_params *)io->node->params)->axis;
+  int32_t axis = q8_axis(wanted, x->rank), type = io->inputs[1]->dtype;
+  if (axis < 0)
+    return q8_bad_axis(io, wanted, x);
+  if (type != QINT8_DTYPE_S64 && type != QINT8_DTYPE_S32)
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "indices of element type %d", (int)type);
+  q8_shape y = {.rank = x->rank - 1 + index->rank};
+  if (y.rank > Q8_MAX_RANK)
+    return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "rank %d, at most %d", (int)y.rank, Q8_MAX_RANK);
+  for (int32_t i = 0; i < axis; i++)
+    y.dim[i] = x->dim[i];
+  for (int32_t i = 0; i < index->rank; i++)
+    y.dim[axis + i] = index->dim[i];
+  for (int32_t i = axis + 1; i < x->rank; i++)
+    y.dim[index->rank - 1 + i] = x->dim[i];
+  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+}
+
+static q8_status eval(const q8_op_io *io) {
+  const q8_value *x = io->inputs[0], *index = io->inputs[1];
+  int32_t axis = q8_axis(((const gather_params *)io->node->params)->axis, x->shape.rank);
+  size_t outer = q8_dims(&x->shape, 0, axis), rows = (size_t)x->shape.dim[axis];
+  size_t size = q8_dims(&x->shape, axis + 1, x->shape.rank) * qint8_dtype_size((qint8_dtype)x->dtype);
+  const char *from = x->data;
+  char *to = io->outputs[0].data;
+  for (size_t o = 0; o < outer; o++, from += rows * size)
+    for (size_t i = 0; i < index->count; i++, to += size) {
+      int64_t at = q8_int_at(index, i);
+      at = at < 0 ? at + (int64_t)rows : at;
+      if (at < 0 || at >= (int64_t)rows)
+        return q8_fail(io->error, QINT8_ERROR_DATA, io->node->name, "index %" PRId64 " of an axis of %zu",
+                       q8_int_at(index, i), rows);
+      if (size)
+        memcpy(to, from + (size_t)at * size, size);
+    }
+  return QINT8_OK;
+}
+
+const q8_op q8_op_gather = {.name = "Gather",
+                            .domain = "",
+                            .min_opset = 1,
+                            .max_opset = 21,
+                            .min_inputs = 2,
+                            .max_inputs = 2,
+                            .min_outputs = 1,
+                            .max_outputs = 1,
+                            .attributes = attributes,
+                            .params_size = sizeof(gather_params),
+                            .quant = Q8_QUANT_FLOAT,
+                            .int8_obstacle = "no int8 form: selects values of float tensors",
+                            .infer = infer,
+                            .eval = eval};

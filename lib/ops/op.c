@@ -1,0 +1,79 @@
+/* op.c - the list of operators and what is done with their attribute tables. */
+#include "ops/op.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ops/hooks.h"
+
+#define Q8_OP(name) extern const q8_op q8_op_##name;
+#include "ops/ops.def"
+#undef Q8_OP
+
+const q8_op *const q8_op_list[] = {
+#define Q8_OP(name) &q8_op_##name,
+#include "ops/ops.def"
+#undef Q8_OP
+};
+const size_t q8_op_count = sizeof q8_op_list / sizeof q8_op_list[0];
+
+static const char *plain_domain(const char *domain) {
+  return domain && strcmp(domain, "ai.onnx") ? domain : "";
+}
+
+const q8_op *q8_op_find(const char *name, const char *domain) {
+  for (size_t i = 0; i < q8_op_count; i++)
+    if (!strcmp(q8_op_list[i]->name, name) && !strcmp(q8_op_list[i]->domain, plain_domain(domain)))
+      return q8_op_list[i];
+  return NULL;
+}
+
+size_t q8_op_params_size(const struct q8_op *op) {
+  return op->params_size;
+}
+
+void q8_op_defaults(const q8_op *op, void *params) {
+  if (op->params_size)
+    memset(params, 0, op->params_size);
+  for (const q8_attribute *a = op->attributes; a && a->name; a++) {
+    char *field = (char *)params + a->offset;
+    switch (a->type) {
+    case Q8_ATTR_INT:
+      *(int64_t *)(void *)field = (int64_t)a->preset;
+      break;
+    case Q8_ATTR_FLOAT:
+      *(float *)(void *)field = (float)a->preset;
+      break;
+    case Q8_ATTR_INTS:
+      ((q8_ints *)(void *)field)->count = -1;
+      break;
+    case Q8_ATTR_STRING:
+      snprintf(field, 32, "%s", a->preset_text ? a->preset_text : "");
+      break;
+    case Q8_ATTR_SCALAR:
+      ((q8_scalar *)(void *)field)->dtype = QINT8_DTYPE_NONE;
+      break;
+    }
+  }
+}
+
+const q8_attribute *q8_op_attribute(const q8_op *op, const char *name) {
+  for (const q8_attribute *a = op->attributes; a && a->name; a++)
+    if (!strcmp(a->name, name))
+      return a;
+  return NULL;
+}
+
+float q8_op_float(const q8_op *op, const void *params, const char *name, float otherwise) {
+  const q8_attribute *a = q8_op_attribute(op, name);
+  if (!a || a->type != Q8_ATTR_FLOAT)
+    return otherwise;
+  return *(const float *)(const void *)((const char *)params + a->offset);
+}
+
+int q8_node_clamp(const q8_node *node, float *lo, float *hi) {
+  *lo = q8_op_float(node->op, node->params, "activation_lo", -INFINITY);
+  *hi = q8_op_float(node->op, node->params, "activation_hi", INFINITY);
+  return *lo > -INFINITY || *hi < INFINITY;
+}

@@ -1,0 +1,212 @@
+/* pool.c - MaxPool and AveragePool: attributes, shapes, reference. */
+#include "ops/pool.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+static int64_t element(const q8_ints *list, int32_t i, int64_t otherwise) {
+  return i < list->count ? list->v[i] : otherwise;
+}
+
+static q8_status check_lists(const q8_op_io *io, const q8_pool_params *p, int32_t dims) {
+  const q8_ints *lists[4] = {&p->kernel_shape, &p->strides, &p->dilations, &p->pads};
+  for (int i = 0; i < 4; i++) {
+    int32_t expected = i == 3 ? 2 * dims : dims;
+    if (lists[i]->count >= 0 && lists[i]->count != expected)
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
+                     "kernel_shape, strides, dilations or pads has %d values, expected %d", (int)lists[i]->count,
+                     (int)expected);
+    for (int32_t j = 0; j < lists[i]->count; j++)
+      if (lists[i]->v[j] < (i == 3 ? 0 : 1) || lists[i]->v[j] > INT32_MAX)
+        return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "a window parameter is %" PRId64,
+                       lists[i]->v[j]);
+  }
+  return QINT8_OK;
+}
+
+static int64_t divide_up(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+/* Sets pads and size of output dimension `d`. */
+static void set_output(const q8_pool_params *p, q8_pool_window *w, int d) {
+  int64_t extent = w->dilation[d] * (w->kernel[d] - 1) + 1;
+  if (!strncmp(p->auto_pad, "SAME", 4)) {
+    w->out[d] = divide_up(w->in[d], w->stride[d]);
+    int64_t pad = (w->out[d] - 1) * w->stride[d] + extent - w->in[d];
+    pad = pad > 0 ? pad : 0;
+    w->pad_lo[d] = strcmp(p->auto_pad, "SAME_LOWER") ? pad / 2 : pad - pad / 2;
+    w->pad_hi[d] = pad - w->pad_lo[d];
+    return;
+  }
+  if (!strcmp(p->auto_pad, "VALID"))
+    w->pad_lo[d] = w->pad_hi[d] = 0;
+  int64_t room = w->in[d] + w->pad_lo[d] + w->pad_hi[d] - extent;
+  if (room < 0)
+    w->out[d] = 0;
+  else if (p->ceil_mode) {
+    w->out[d] = divide_up(room, w->stride[d]) + 1;
+    if ((w->out[d] - 1) * w->stride[d] >= w->in[d] + w->pad_lo[d])
+      w->out[d]--; /* a window must not start beyond the input */
+  } else
+    w->out[d] = room / w->stride[d] + 1;
+}
+
+q8_status q8_pool_window_of(const q8_op_io *io, const q8_shape *x, q8_pool_window *out) {
+  const q8_pool_params *p = io->node->params;
+  int32_t dims = x->rank - 2;
+  char text[128];
+  if (dims < 1 || dims > Q8_POOL_DIMS)
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
+                   "input of shape %s, expected [N, C] and one to three spatial dimensions",
+                   q8_shape_text(x, text, sizeof text));
+  Q8_TRY(check_lists(io, p, dims));
+  *out = (q8_pool_window){.dims = dims};
+  for (int d = 0; d < Q8_POOL_DIMS; d++) {
+    int32_t i = d - (Q8_POOL_DIMS - dims);
+    out->in[d] = out->out[d] = out->kernel[d] = out->stride[d] = out->dilation[d] = 1;
+    if (i < 0)
+      continue;
+    out->in[d] = x->dim[2 + i];
+    out->kernel[d] = element(&p->kernel_shape, i, 1);
+    out->stride[d] = element(&p->strides, i, 1);
+    out->dilation[d] = element(&p->dilations, i, 1);
+    out->pad_lo[d] = element(&p->pads, i, 0);
+    out->pad_hi[d] = element(&p->pads, dims + i, 0);
+    set_output(p, out, d);
+    int64_t extent = out->dilation[d] * (out->kernel[d] - 1) + 1;
+    if (out->in[d] < 1 || out->out[d] < 1 || out->pad_lo[d] >= extent || out->pad_hi[d] >= extent)
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
+                     "input of shape %s does not suit a window of %" PRId64 " with padding %" PRId64 " and %" PRId64,
+                     q8_shape_text(x, text, sizeof text), extent, out->pad_lo[d], out->pad_hi[d]);
+  }
+  return QINT8_OK;
+}
+
+/* The range [*begin, *end) of taps of dimension d that lie inside the input, and how many lie inside the padding. */
+static size_t clip_taps(const q8_pool_window *w, int d, int64_t index, int64_t *begin, int64_t *end) {
+  int64_t start = index * w->stride[d] - w->pad_lo[d], dilation = w->dilation[d];
+  *begin = start < 0 ? divide_up(-start, dilation) : 0;
+  *end = start < w->in[d] ? divide_up(w->in[d] - start, dilation) : 0;
+  int64_t padded = divide_up(w->in[d] + w->pad_hi[d] - start, dilation);
+  *end = *end < w->kernel[d] ? *end : w->kernel[d];
+  return (size_t)(padded < w->kernel[d] ? padded : w->kernel[d]);
+}
+
+typedef struct tap_ranges {
+  int64_t begin[3], end[3], origin[3];
+  size_t divisor;
+} tap_ranges;
+
+static tap_ranges ranges_at(const q8_pool_window *w, size_t position) {
+  tap_ranges r = {.divisor = 1};
+  for (int d = Q8_POOL_DIMS; d-- > 0; position /= (size_t)w->out[d]) {
+    int64_t index = (int64_t)(position % (size_t)w->out[d]);
+    r.divisor *= clip_taps(w, d, index, &r.begin[d], &r.end[d]);
+    r.origin[d] = index * w->stride[d] - w->pad_lo[d];
+  }
+  return r;
+}
+
+static inline size_t tap_offset(const q8_pool_window *w, const tap_ranges *r, int64_t i, int64_t j, int64_t k) {
+  int64_t z = r->origin[0] + i * w->dilation[0], y = r->origin[1] + j * w->dilation[1];
+  return (size_t)((z * w->in[1] + y) * w->in[2] + r->origin[2] + k * w->dilation[2]);
+}
+
+void q8_pool_find_taps(const q8_pool_window *w, size_t position, q8_pool_taps *taps) {
+  tap_ranges r = ranges_at(w, position);
+  taps->count = 0;
+  taps->divisor = r.divisor;
+  for (int64_t i = r.begin[0]; i < r.end[0]; i++)
+    for (int64_t j = r.begin[1]; j < r.end[1]; j++)
+      for (int64_t k = r.begin[2]; k < r.end[2]; k++)
+        taps->at[taps->count++] = tap_offset(w, &r, i, j, k);
+}
+
+static q8_status infer(const q8_op_io *io) {
+  const q8_shape *x = &io->inputs[0]->shape;
+  q8_pool_window w;
+  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
+  Q8_TRY(q8_pool_window_of(io, x, &w));
+  q8_shape y = *x;
+  for (int32_t i = 0; i < w.dims; i++)
+    y.dim[2 + i] = w.out[Q8_POOL_DIMS - w.dims + i];
+  return q8_infer_set(io, 0, QINT8_DTYPE_F32, &y);
+}
+
+static float pool_one(const q8_pool_window *w, const float *x, size_t position, int average, int64_t include_pad) {
+  tap_ranges r = ranges_at(w, position);
+  float max = -INFINITY;
+  double sum = 0;
+  size_t count = 0;
+  for (int64_t i = r.begin[0]; i < r.end[0]; i++)
+    for (int64_t j = r.begin[1]; j < r.end[1]; j++)
+      for (int64_t k = r.begin[2]; k < r.end[2]; k++, count++) {
+        float value = x[tap_offset(w, &r, i, j, k)];
+        max = value > max ? value : max;
+        sum += value;
+      }
+  size_t divisor = include_pad ? r.divisor : count;
+  return average ? (float)(sum / (double)(divisor ? divisor : 1)) : max;
+}
+
+static q8_status eval(const q8_op_io *io, int average) {
+  const q8_pool_params *p = io->node->params;
+  q8_pool_window w;
+  Q8_TRY(q8_pool_window_of(io, &io->inputs[0]->shape, &w));
+  size_t planes = q8_dims(&io->inputs[0]->shape, 0, 2), in = q8_pool_positions(w.in), out = q8_pool_positions(w.out);
+  const float *x = io->inputs[0]->data;
+  float *y = io->outputs[0].data;
+  for (size_t c = 0; c < planes; c++)
+    for (size_t i = 0; i < out; i++)
+      y[c * out + i] = pool_one(&w, x + c * in, i, average, p->count_include_pad);
+  return QINT8_OK;
+}
+
+static q8_status max_eval(const q8_op_io *io) {
+  return eval(io, 0);
+}
+static q8_status average_eval(const q8_op_io *io) {
+  return eval(io, 1);
+}
+static q8_status max_plan(q8_planner *planner, q8_id node, qint8_error *error) {
+  return q8_plan_window_pool(planner, node, 0, error);
+}
+static q8_status average_plan(q8_planner *planner, q8_id node, qint8_error *error) {
+  return q8_plan_window_pool(planner, node, 1, error);
+}
+
+#define WINDOW_ATTRIBUTES                                                                                           \
+  {"kernel_shape", Q8_ATTR_INTS, offsetof(q8_pool_params, kernel_shape), 0, NULL, 1, 0},                            \
+      {"strides", Q8_ATTR_INTS, offsetof(q8_pool_params, strides), 0, NULL, 0, 0},                                  \
+      {"pads", Q8_ATTR_INTS, offsetof(q8_pool_params, pads), 0, NULL, 0, 0},                                        \
+      {"dilations", Q8_ATTR_INTS, offsetof(q8_pool_params, dilations), 0, NULL, 0, 0},                              \
+      {"ceil_mode", Q8_ATTR_INT, offsetof(q8_pool_params, ceil_mode), 0, NULL, 0, 0},                               \
+      {"auto_pad", Q8_ATTR_STRING, offsetof(q8_pool_params, auto_pad), 0, "NOTSET", 0, 0}
+
+static const q8_attribute max_attributes[] = {WINDOW_ATTRIBUTES, {.name = NULL}};
+static const q8_attribute average_attributes[] = {
+    WINDOW_ATTRIBUTES,
+    {"count_include_pad", Q8_ATTR_INT, offsetof(q8_pool_params, count_include_pad), 0, NULL, 0, 0},
+    {.name = NULL}};
+
+#define POOL(id, onnx_name, list, rule, eval_fn, plan_fn)                                                           \
+  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
+                            .domain = "",                                                                          \
+                            .min_opset = 7,                                                                        \
+                            .max_opset = 21,                                                                       \
+                            .min_inputs = 1,                                                                       \
+                            .max_inputs = 1,                                                                       \
+                            .min_outputs = 1,                                                                      \
+                            .max_outputs = 1,                                                                      \
+                            .attributes = list,                                                                    \
+                            .params_size = sizeof(q8_pool_params),                                                 \
+                            .quant = rule,                                                                         \
+                            .infer = infer,                                                                        \
+                            .eval = eval_fn,                                                                       \
+                            .plan = plan_fn};
+
+POOL(max_pool, "MaxPool", max_attributes, Q8_QUANT_SAME, max_eval, max_plan)
+POOL(average_pool, "AveragePool", average_attributes, Q8_QUANT_OWN, average_eval, average_plan)

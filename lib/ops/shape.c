@@ -1,0 +1,133 @@
+/* shape.c - helpers of infer and eval: axes, strides, broadcasting. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "ops/common.h"
+
+#define MAX_TENSOR ((size_t)1 << 40) /* bytes */
+
+q8_status q8_infer_set(const q8_op_io *io, int32_t index, int32_t dtype, const q8_shape *shape) {
+  int ok;
+  size_t size, element = qint8_dtype_size((qint8_dtype)dtype), count = q8_shape_count(shape, &ok);
+  if (!ok || !q8_mul(count, element, &size) || size > MAX_TENSOR) {
+    char text[128];
+    return q8_fail(io->error, ok ? QINT8_ERROR_LIMIT : QINT8_ERROR_SHAPE, io->node->name,
+                   "output %d of shape %s: negative, or more than 2^40 bytes", (int)index,
+                   q8_shape_text(shape, text, sizeof text));
+  }
+  io->outputs[index] = (q8_value){.dtype = dtype, .shape = *shape, .count = count};
+  return QINT8_OK;
+}
+
+q8_status q8_infer_same(const q8_op_io *io) {
+  return q8_infer_set(io, 0, io->inputs[0]->dtype, &io->inputs[0]->shape);
+}
+
+q8_status q8_infer_broadcast(const q8_op_io *io, const q8_shape *a, const q8_shape *b, q8_shape *out) {
+  q8_shape result = {.rank = a->rank > b->rank ? a->rank : b->rank};
+  for (int32_t i = 0; i < result.rank; i++) {
+    int32_t ia = i - (result.rank - a->rank), ib = i - (result.rank - b->rank);
+    int64_t da = ia < 0 ? 1 : a->dim[ia], db = ib < 0 ? 1 : b->dim[ib];
+    if (da != db && da != 1 && db != 1) {
+      char ta[128], tb[128];
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "shapes %s and %s cannot be broadcast",
+                     q8_shape_text(a, ta, sizeof ta), q8_shape_text(b, tb, sizeof tb));
+    }
+    result.dim[i] = da == 1 ? db : da;
+  }
+  *out = result;
+  return QINT8_OK;
+}
+
+int64_t q8_int_at(const q8_value *value, size_t i) {
+  return value->dtype == QINT8_DTYPE_S64 ? ((const int64_t *)value->data)[i] : ((const int32_t *)value->data)[i];
+}
+
+q8_status q8_infer_ints(const q8_op_io *io, int32_t input, q8_ints *out) {
+  const q8_value *value = q8_input(io, input);
+  if (!value || !value->data || (value->dtype != QINT8_DTYPE_S64 && value->dtype != QINT8_DTYPE_S32))
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
+                   "input %d must be a constant integer tensor once shapes are known", (int)input);
+  if (value->count > Q8_MAX_INTS)
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "input %d has %zu values, at most %d", (int)input,
+                   value->count, Q8_MAX_INTS);
+  out->count = (int32_t)value->count;
+  for (size_t i = 0; i < value->count; i++)
+    out->v[i] = q8_int_at(value, i);
+  return QINT8_OK;
+}
+
+q8_status q8_bad_axis(const q8_op_io *io, int64_t axis, const q8_shape *shape) {
+  char text[128];
+  return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "axis %" PRId64 " of shape %s", axis,
+                 q8_shape_text(shape, text, sizeof text));
+}
+
+q8_status q8_need_dtype(const q8_op_io *io, int32_t i, int32_t dtype) {
+  const q8_value *value = q8_input(io, i);
+  if (value && value->dtype != dtype)
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "input %d has element type %d, expected %d",
+                   (int)i, (int)value->dtype, (int)dtype);
+  return QINT8_OK;
+}
+
+void q8_strides(const q8_shape *shape, int64_t *stride) {
+  int64_t step = 1;
+  for (int32_t i = shape->rank; i-- > 0;) {
+    stride[i] = step;
+    step *= shape->dim[i];
+  }
+}
+
+void q8_broadcast_strides(const q8_shape *shape, const q8_shape *out, int64_t *stride) {
+  int64_t step = 1;
+  for (int32_t i = out->rank; i-- > 0;) {
+    int32_t j = i - (out->rank - shape->rank);
+    int64_t d = j < 0 ? 1 : shape->dim[j];
+    stride[i] = d == 1 ? 0 : step;
+    step *= d;
+  }
+}
+
+static void copy_row(size_t element, size_t n, const char *src, int64_t stride, char *dst) {
+  if (stride == 1) {
+    memcpy(dst, src, n * element);
+    return;
+  }
+  int64_t step = stride * (int64_t)element;
+  switch (element) {
+  case 1:
+    for (size_t i = 0; i < n; i++, src += step)
+      dst[i] = *src;
+    return;
+  case 4:
+    for (size_t i = 0; i < n; i++, src += step)
+      memcpy(dst + i * 4, src, 4);
+    return;
+  default:
+    for (size_t i = 0; i < n; i++, src += step)
+      memcpy(dst + i * element, src, element);
+  }
+}
+
+void q8_copy_strided(size_t element, const q8_shape *shape, const void *src, const int64_t *stride, void *dst) {
+  if (shape->rank == 0) {
+    memcpy(dst, src, element);
+    return;
+  }
+  int32_t last = shape->rank - 1;
+  size_t rows = q8_dims(shape, 0, last), n = (size_t)shape->dim[last];
+  int64_t index[Q8_MAX_RANK] = {0};
+  const char *from = src;
+  char *to = dst;
+  for (size_t r = 0; r < rows && n; r++, to += n * element) {
+    copy_row(element, n, from, stride[last], to);
+    for (int32_t d = last; d-- > 0;) {
+      from += stride[d] * (int64_t)element;
+      if (++index[d] < shape->dim[d])
+        break;
+      from -= stride[d] * (int64_t)element * shape->dim[d];
+      index[d] = 0;
+    }
+  }
+}

@@ -1,0 +1,142 @@
+/* shape_of.c - operators on shapes: Shape, Size, ConstantOfShape, Range. */
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "ops/common.h"
+
+typedef struct shape_params {
+  int64_t start, end;
+} shape_params;
+
+#define NO_END ((double)(1 << 30))
+
+static const q8_attribute shape_attributes[] = {
+    {"start", Q8_ATTR_INT, offsetof(shape_params, start), 0, NULL, 0, 0},
+    {"end", Q8_ATTR_INT, offsetof(shape_params, end), NO_END, NULL, 0, 0},
+    {.name = NULL}};
+
+static int64_t clamp_axis(int64_t axis, int32_t rank) {
+  axis = axis < 0 ? axis + rank : axis;
+  return axis < 0 ? 0 : axis > rank ? rank : axis;
+}
+
+static void shape_range(const q8_op_io *io, int64_t *begin, int64_t *end) {
+  const shape_params *p = io->node->params;
+  *begin = clamp_axis(p->start, io->inputs[0]->shape.rank);
+  *end = clamp_axis(p->end, io->inputs[0]->shape.rank);
+  *end = *end < *begin ? *begin : *end;
+}
+
+static q8_status infer_shape(const q8_op_io *io) {
+  int64_t begin, end;
+  shape_range(io, &begin, &end);
+  q8_shape y = {.rank = 1, .dim = {end - begin}};
+  return q8_infer_set(io, 0, QINT8_DTYPE_S64, &y);
+}
+
+static q8_status eval_shape(const q8_op_io *io) {
+  int64_t begin, end, *y = io->outputs[0].data;
+  shape_range(io, &begin, &end);
+  for (int64_t i = begin; i < end; i++)
+    y[i - begin] = io->inputs[0]->shape.dim[i];
+  return QINT8_OK;
+}
+
+static q8_status infer_size(const q8_op_io *io) {
+  q8_shape y = {.rank = 0};
+  return q8_infer_set(io, 0, QINT8_DTYPE_S64, &y);
+}
+
+static q8_status eval_size(const q8_op_io *io) {
+  *(int64_t *)io->outputs[0].data = (int64_t)io->inputs[0]->count;
+  return QINT8_OK;
+}
+
+typedef struct fill_params {
+  q8_scalar value; /* absent: f32 zero */
+} fill_params;
+
+static const q8_attribute fill_attributes[] = {
+    {"value", Q8_ATTR_SCALAR, offsetof(fill_params, value), 0, NULL, 0, 0}, {.name = NULL}};
+
+static q8_status infer_fill(const q8_op_io *io) {
+  const q8_scalar *value = &((const fill_params *)io->node->params)->value;
+  q8_ints dims;
+  Q8_TRY(q8_infer_ints(io, 0, &dims));
+  q8_shape y = {.rank = dims.count};
+  if (dims.count > Q8_MAX_RANK)
+    return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "rank %d, at most %d", (int)dims.count, Q8_MAX_RANK);
+  for (int32_t i = 0; i < dims.count; i++)
+    y.dim[i] = dims.v[i];
+  return q8_infer_set(io, 0, value->dtype == QINT8_DTYPE_NONE ? QINT8_DTYPE_F32 : value->dtype, &y);
+}
+
+static q8_status eval_fill(const q8_op_io *io) {
+  const q8_scalar *value = &((const fill_params *)io->node->params)->value;
+  q8_value *y = &io->outputs[0];
+  float f = (float)value->f;
+  int32_t s32 = (int32_t)value->i;
+  uint8_t u8 = (uint8_t)value->i;
+  const void *one = y->dtype == QINT8_DTYPE_F32   ? (const void *)&f
+                    : y->dtype == QINT8_DTYPE_F64 ? (const void *)&value->f
+                    : y->dtype == QINT8_DTYPE_S64 ? (const void *)&value->i
+                    : y->dtype == QINT8_DTYPE_S32 ? (const void *)&s32
+                                                  : (const void *)&u8;
+  int64_t repeat[Q8_MAX_RANK] = {0};
+  if (y->count)
+    q8_copy_strided(qint8_dtype_size((qint8_dtype)y->dtype), &y->shape, one, repeat, y->data);
+  return QINT8_OK;
+}
+
+/* start, limit, delta: scalars. */
+static q8_status infer_range(const q8_op_io *io) {
+  q8_ints v[3];
+  q8_shape y = {.rank = 1};
+  if (io->inputs[0]->dtype == QINT8_DTYPE_F32)
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "Range of floats");
+  for (int32_t i = 0; i < 3; i++) {
+    Q8_TRY(q8_infer_ints(io, i, &v[i]));
+    if (v[i].count != 1 || io->inputs[i]->dtype != io->inputs[0]->dtype)
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "input %d is not a scalar of the same type", (int)i);
+  }
+  double step = (double)v[2].v[0], count = step == 0 ? -1 : ceil(((double)v[1].v[0] - (double)v[0].v[0]) / step);
+  if (step == 0 || count > 1e12)
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "a range with a step of 0, or of too many values");
+  y.dim[0] = count > 0 ? (int64_t)count : 0;
+  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+}
+
+static q8_status eval_range(const q8_op_io *io) {
+  int64_t start = q8_int_at(io->inputs[0], 0), step = q8_int_at(io->inputs[2], 0);
+  for (size_t i = 0; i < io->outputs[0].count; i++) {
+    int64_t value = start + (int64_t)i * step;
+    if (io->outputs[0].dtype == QINT8_DTYPE_S64)
+      ((int64_t *)io->outputs[0].data)[i] = value;
+    else
+      ((int32_t *)io->outputs[0].data)[i] = (int32_t)value;
+  }
+  return QINT8_OK;
+}
+
+#define SHAPE_OP(id, onnx_name, opset, inputs, depends_on_shape, list, params, infer_fn, eval_fn)                   \
+  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
+                            .domain = "",                                                                          \
+                            .min_opset = opset,                                                                    \
+                            .max_opset = 21,                                                                       \
+                            .min_inputs = inputs,                                                                  \
+                            .max_inputs = inputs,                                                                  \
+                            .min_outputs = 1,                                                                      \
+                            .max_outputs = 1,                                                                      \
+                            .attributes = list,                                                                    \
+                            .params_size = params,                                                                 \
+                            .quant = Q8_QUANT_FLOAT,                                                               \
+                            .int8_obstacle = "computes with shapes, not with values",                              \
+                            .shape_only = depends_on_shape,                                                        \
+                            .infer = infer_fn,                                                                     \
+                            .eval = eval_fn};
+
+SHAPE_OP(shape, "Shape", 1, 1, 1, shape_attributes, sizeof(shape_params), infer_shape, eval_shape)
+SHAPE_OP(size, "Size", 1, 1, 1, NULL, 0, infer_size, eval_size)
+SHAPE_OP(constant_of_shape, "ConstantOfShape", 9, 1, 0, fill_attributes, sizeof(fill_params), infer_fill, eval_fill)
+SHAPE_OP(range, "Range", 11, 3, 0, NULL, 0, infer_range, eval_range)

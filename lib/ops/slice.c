@@ -1,0 +1,115 @@
+/* slice.c - Slice: starts, ends, axes and steps as constant inputs. */
+#include <inttypes.h>
+#include <stddef.h>
+
+#include "ops/common.h"
+#include "ops/hooks.h"
+
+typedef struct slice_params {
+  q8_ints starts, ends, axes; /* attributes of opset 9 and older */
+} slice_params;
+
+static const q8_attribute attributes[] = {
+    {"starts", Q8_ATTR_INTS, offsetof(slice_params, starts), 0, NULL, 0, 0},
+    {"ends", Q8_ATTR_INTS, offsetof(slice_params, ends), 0, NULL, 0, 0},
+    {"axes", Q8_ATTR_INTS, offsetof(slice_params, axes), 0, NULL, 0, 0},
+    {.name = NULL}};
+
+static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
+                         const char *node_name, qint8_error *error) {
+  slice_params *p = params;
+  q8_ints *lists[3] = {&p->starts, &p->ends, &p->axes};
+  for (int i = 0; i < 3; i++) {
+    if (opset < 10 && lists[i]->count >= 0) {
+      Q8_TRY(q8_import_ints(importer, node_name, lists[i], &inputs[i + 1], error));
+      *input_count = i + 2;
+    }
+    lists[i]->count = -1;
+  }
+  return QINT8_OK;
+}
+
+typedef struct slice_view {
+  q8_shape shape;
+  int64_t stride[Q8_MAX_RANK];
+  int64_t offset; /* elements */
+} slice_view;
+
+static int64_t clamp(int64_t x, int64_t lo, int64_t hi) {
+  return x < lo ? lo : x > hi ? hi : x;
+}
+
+/* Elements of [start, end) by `step` in a dimension of n, numpy rules; *first is where they begin. */
+static int64_t range_of(int64_t n, int64_t start, int64_t end, int64_t step, int64_t *first) {
+  start = start < 0 ? (start < -n ? -1 : start + n) : start;
+  end = end < 0 ? (end < -n ? -1 : end + n) : end;
+  if (step > 0) {
+    *first = clamp(start, 0, n);
+    int64_t stop = clamp(end, 0, n);
+    return stop > *first ? (stop - *first - 1) / step + 1 : 0;
+  }
+  *first = clamp(start, -1, n - 1);
+  int64_t stop = clamp(end, -1, n - 1);
+  return *first > stop ? (*first - stop - 1) / -step + 1 : 0;
+}
+
+static q8_status view_of(const q8_op_io *io, slice_view *v) {
+  const q8_shape *x = &io->inputs[0]->shape;
+  q8_ints starts, ends, axes = {.count = -1}, steps = {.count = -1};
+  Q8_TRY(q8_infer_ints(io, 1, &starts));
+  Q8_TRY(q8_infer_ints(io, 2, &ends));
+  if (q8_input(io, 3))
+    Q8_TRY(q8_infer_ints(io, 3, &axes));
+  if (q8_input(io, 4))
+    Q8_TRY(q8_infer_ints(io, 4, &steps));
+  int32_t n = starts.count;
+  if (ends.count != n || n > x->rank || (axes.count >= 0 && axes.count != n) || (steps.count >= 0 && steps.count != n))
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "starts, ends, axes and steps have different lengths");
+  *v = (slice_view){.shape = *x};
+  q8_strides(x, v->stride);
+  for (int32_t i = 0; i < n; i++) {
+    int32_t axis = q8_axis(axes.count >= 0 ? axes.v[i] : i, x->rank);
+    int64_t step = steps.count >= 0 ? steps.v[i] : 1, first;
+    if (axis < 0)
+      return q8_bad_axis(io, axes.v[i], x);
+    if (step == 0 || step < -INT32_MAX || step > INT32_MAX)
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "a step of %" PRId64, step);
+    v->shape.dim[axis] = range_of(x->dim[axis], starts.v[i], ends.v[i], step, &first);
+    if (v->shape.dim[axis] > 0)
+      v->offset += first * v->stride[axis];
+    v->stride[axis] *= step;
+  }
+  return QINT8_OK;
+}
+
+static q8_status infer(const q8_op_io *io) {
+  slice_view v;
+  Q8_TRY(view_of(io, &v));
+  return q8_infer_set(io, 0, io->inputs[0]->dtype, &v.shape);
+}
+
+static q8_status eval(const q8_op_io *io) {
+  slice_view v;
+  Q8_TRY(view_of(io, &v));
+  size_t element = qint8_dtype_size((qint8_dtype)io->inputs[0]->dtype);
+  if (io->outputs[0].count)
+    q8_copy_strided(element, &v.shape, (const char *)io->inputs[0]->data + v.offset * (int64_t)element, v.stride,
+                    io->outputs[0].data);
+  return QINT8_OK;
+}
+
+const q8_op q8_op_slice = {.name = "Slice",
+                           .domain = "",
+                           .min_opset = 1,
+                           .max_opset = 21,
+                           .min_inputs = 3,
+                           .max_inputs = 5,
+                           .min_outputs = 1,
+                           .max_outputs = 1,
+                           .attributes = attributes,
+                           .params_size = sizeof(slice_params),
+                           .quant = Q8_QUANT_FLOAT,
+                           .int8_obstacle = "no int8 form: selects values of float tensors",
+                           .upgrade = upgrade,
+                           .infer = infer,
+                           .eval = eval};

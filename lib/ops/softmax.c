@@ -1,0 +1,161 @@
+/* softmax.c - Softmax and LogSoftmax along an axis. */
+#include <math.h>
+#include <stddef.h>
+
+#include "base/parallel.h"
+#include "ops/common.h"
+#include "ops/hooks.h"
+
+#define NO_AXIS 1000000 /* the attribute was absent: its default changed with opset 13 */
+
+/* `flat`: the form before opset 13, where the dimensions from the axis on are one. */
+typedef struct softmax_params {
+  int64_t axis, flat;
+} softmax_params;
+
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(softmax_params, axis), NO_AXIS, NULL, 0, 0},
+                                          {"flat", Q8_ATTR_INT, offsetof(softmax_params, flat), 0, NULL, 0, 1},
+                                          {.name = NULL}};
+
+static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
+                         const char *node_name, qint8_error *error) {
+  (void)importer, (void)inputs, (void)input_count, (void)node_name, (void)error;
+  softmax_params *p = params;
+  if (p->axis == NO_AXIS)
+    p->axis = opset < 13 ? 1 : -1;
+  p->flat = opset < 13 && p->axis != -1;
+  return QINT8_OK;
+}
+
+typedef struct softmax_view {
+  size_t outer, n, inner;
+  int log;
+} softmax_view;
+
+static int32_t axis_of(const softmax_params *p, int32_t rank) {
+  int64_t axis = p->axis == NO_AXIS ? -1 : p->axis;
+  return rank == 0 && axis == -1 ? 0 : q8_axis(axis, rank);
+}
+
+static softmax_view view_of(const softmax_params *p, const q8_shape *x, int log) {
+  int32_t axis = axis_of(p, x->rank), end = p->flat || axis >= x->rank ? x->rank : axis + 1;
+  return (softmax_view){q8_dims(x, 0, axis), q8_dims(x, axis, end), q8_dims(x, end, x->rank), log};
+}
+
+static q8_status infer(const q8_op_io *io) {
+  const softmax_params *p = io->node->params;
+  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
+  if (axis_of(p, io->inputs[0]->shape.rank) < 0)
+    return q8_bad_axis(io, p->axis, &io->inputs[0]->shape);
+  return q8_infer_same(io);
+}
+
+/* n values, `stride` apart. */
+static void softmax_row(const float *x, float *y, size_t n, size_t stride, int log) {
+  float max = -INFINITY;
+  double sum = 0;
+  for (size_t i = 0; i < n; i++)
+    max = x[i * stride] > max ? x[i * stride] : max;
+  for (size_t i = 0; i < n; i++) {
+    float e = expf(x[i * stride] - max);
+    sum += e;
+    y[i * stride] = log ? x[i * stride] - max : e;
+  }
+  float scale = (float)(1 / sum), shift = (float)logf((float)sum);
+  for (size_t i = 0; i < n; i++)
+    y[i * stride] = log ? y[i * stride] - shift : y[i * stride] * scale;
+}
+
+static void softmax_outer(const softmax_view *v, const float *x, float *y, size_t outer) {
+  size_t at = outer * v->n * v->inner;
+  for (size_t i = 0; i < v->inner; i++)
+    softmax_row(x + at + i, y + at + i, v->n, v->inner, v->log);
+}
+
+static q8_status eval(const q8_op_io *io, int log) {
+  softmax_view v = view_of(io->node->params, &io->inputs[0]->shape, log);
+  for (size_t o = 0; o < v.outer; o++)
+    softmax_outer(&v, io->inputs[0]->data, io->outputs[0].data, o);
+  return QINT8_OK;
+}
+
+typedef struct softmax_run {
+  const softmax_view *v;
+  const float *x;
+  float *y;
+} softmax_run;
+
+static void outer_task(void *argument, size_t i) {
+  const softmax_run *run = argument;
+  softmax_outer(run->v, run->x, run->y, i);
+}
+
+static void run_softmax(const q8_step_run *r) {
+  softmax_run run = {r->params, r->in[0], r->out[0]};
+  q8_parallel(r->host, run.v->outer, outer_task, &run);
+}
+
+static q8_status plan(q8_planner *planner, q8_id node, int log, qint8_error *error) {
+  const q8_node *n = q8_plan_node(planner, node);
+  q8_buffer in, out;
+  softmax_view *v = q8_plan_alloc(planner, 1, sizeof *v);
+  if (!v)
+    return q8_fail_memory(error, n->name, sizeof *v);
+  *v = view_of(n->params, &q8_plan_value(planner, n->inputs[0])->shape, log);
+  Q8_TRY(q8_plan_input(planner, n->inputs[0], Q8_FORM_NATIVE, Q8_LINEAR, &in, error));
+  Q8_TRY(q8_plan_output(planner, n->outputs[0], Q8_FORM_NATIVE, Q8_LINEAR, &out, error));
+  return q8_plan_step11(planner, node, "softmax", run_softmax, v, in, out, "fp32", error);
+}
+
+/* The flat form: Reshape(Softmax(Flatten(x)), Shape(x)). */
+static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_node *node, qint8_error *error) {
+  (void)graph;
+  const softmax_params *p = node->params;
+  const char *x = q8_export_input(exporter, node, 0), *y = q8_export_output(exporter, node, 0);
+  q8_export_attribute axis = {.name = "axis", .type = Q8_ATTR_INT, .i = p->axis == NO_AXIS ? -1 : p->axis};
+  q8_export_attribute last = {.name = "axis", .type = Q8_ATTR_INT, .i = -1};
+  if (!p->flat)
+    return q8_export_node(exporter, node->op->name, &x, 1, y, &axis, 1, error);
+  const char *shape = q8_export_fresh(exporter, node->name), *flat, *result[2];
+  if (!shape)
+    return q8_fail_memory(error, node->name, 64);
+  Q8_TRY(q8_export_node(exporter, "Shape", &x, 1, shape, NULL, 0, error));
+  flat = q8_export_fresh(exporter, node->name);
+  if (!flat)
+    return q8_fail_memory(error, node->name, 64);
+  Q8_TRY(q8_export_node(exporter, "Flatten", &x, 1, flat, &axis, 1, error));
+  result[0] = q8_export_fresh(exporter, node->name);
+  result[1] = shape;
+  if (!result[0])
+    return q8_fail_memory(error, node->name, 64);
+  Q8_TRY(q8_export_node(exporter, node->op->name, &flat, 1, result[0], &last, 1, error));
+  return q8_export_node(exporter, "Reshape", result, 2, y, NULL, 0, error);
+}
+
+#define SOFTMAX(id, onnx_name, log)                                                                                 \
+  static q8_status id##_eval(const q8_op_io *io) {                                                                 \
+    return eval(io, log);                                                                                          \
+  }                                                                                                                \
+  static q8_status id##_plan(q8_planner *planner, q8_id node, qint8_error *error) {                                 \
+    return plan(planner, node, log, error);                                                                        \
+  }                                                                                                                \
+  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
+                            .domain = "",                                                                          \
+                            .min_opset = 1,                                                                        \
+                            .max_opset = 21,                                                                       \
+                            .min_inputs = 1,                                                                       \
+                            .max_inputs = 1,                                                                       \
+                            .min_outputs = 1,                                                                      \
+                            .max_outputs = 1,                                                                      \
+                            .attributes = attributes,                                                              \
+                            .params_size = sizeof(softmax_params),                                                 \
+                            .quant = Q8_QUANT_FLOAT,                                                               \
+                            .int8_obstacle = "no int8 form: exponentials need the range of float",                 \
+                            .upgrade = upgrade,                                                                    \
+                            .infer = infer,                                                                        \
+                            .eval = id##_eval,                                                                     \
+                            .plan = id##_plan,                                                                     \
+                            .expand = expand};
+
+SOFTMAX(softmax, "Softmax", 0)
+SOFTMAX(log_softmax, "LogSoftmax", 1)

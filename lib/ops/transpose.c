@@ -1,0 +1,109 @@
+/* transpose.c - Transpose: y[i_perm] = x[i]. */
+#include <stddef.h>
+
+#include "ops/common.h"
+
+typedef struct transpose_params {
+  q8_ints perm; /* absent: reversed */
+} transpose_params;
+
+static const q8_attribute attributes[] = {
+    {"perm", Q8_ATTR_INTS, offsetof(transpose_params, perm), 0, NULL, 0, 0}, {.name = NULL}};
+
+static int32_t axis_of(const transpose_params *p, int32_t rank, int32_t i) {
+  return p->perm.count < 0 ? rank - 1 - i : (int32_t)p->perm.v[i];
+}
+
+static q8_status infer(const q8_op_io *io) {
+  const transpose_params *p = io->node->params;
+  const q8_shape *x = &io->inputs[0]->shape;
+  q8_shape y = {.rank = x->rank};
+  uint32_t seen = 0;
+  char text[128];
+  for (int32_t i = 0; i < x->rank; i++) {
+    int fine = p->perm.count < 0 || (p->perm.count == x->rank && p->perm.v[i] >= 0 && p->perm.v[i] < x->rank);
+    int32_t axis = fine ? axis_of(p, x->rank, i) : 0;
+    if (!fine || (seen >> axis & 1))
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "perm is not a permutation of the axes of shape %s",
+                     q8_shape_text(x, text, sizeof text));
+    seen |= 1u << axis;
+    y.dim[i] = x->dim[axis];
+  }
+  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+}
+
+static void input_strides(const transpose_params *p, const q8_shape *x, int64_t *stride) {
+  int64_t own[Q8_MAX_RANK];
+  q8_strides(x, own);
+  for (int32_t i = 0; i < x->rank; i++)
+    stride[i] = own[axis_of(p, x->rank, i)];
+}
+
+static q8_status eval(const q8_op_io *io) {
+  const q8_value *x = io->inputs[0];
+  int64_t stride[Q8_MAX_RANK];
+  input_strides(io->node->params, &x->shape, stride);
+  q8_copy_strided(qint8_dtype_size((qint8_dtype)x->dtype), &io->outputs[0].shape, x->data, stride,
+                  io->outputs[0].data);
+  return QINT8_OK;
+}
+
+typedef struct transpose_step {
+  size_t element;
+  q8_shape shape;
+  int64_t stride[Q8_MAX_RANK];
+} transpose_step;
+
+static void run_transpose(const q8_step_run *r) {
+  const transpose_step *p = r->params;
+  q8_copy_strided(p->element, &p->shape, r->in[0], p->stride, r->out[0]);
+}
+
+/* Whether only dimensions of size 1 change their place: then the bytes stay as they are. */
+static int is_view(const transpose_params *p, const q8_shape *x) {
+  int32_t last = -1;
+  for (int32_t i = 0; i < x->rank; i++) {
+    int32_t axis = axis_of(p, x->rank, i);
+    if (x->dim[axis] == 1)
+      continue;
+    if (axis < last)
+      return 0;
+    last = axis;
+  }
+  return 1;
+}
+
+static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
+  const q8_node *n = q8_plan_node(planner, node);
+  q8_id x = n->inputs[0], y = n->outputs[0];
+  const q8_value *value = q8_plan_value(planner, x);
+  int int8 = q8_plan_mode(planner, node) == Q8_MODE_STATIC && q8_same_quant(planner, x, y);
+  q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
+  q8_buffer in, out;
+  Q8_TRY(q8_plan_input(planner, x, form, Q8_LINEAR, &in, error));
+  if (is_view(n->params, &value->shape))
+    return q8_plan_alias(planner, y, form, Q8_LINEAR, in, error);
+  transpose_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+  if (!p)
+    return q8_fail_memory(error, n->name, sizeof *p);
+  p->element = int8 ? 1 : qint8_dtype_size((qint8_dtype)value->dtype);
+  p->shape = q8_plan_value(planner, y)->shape;
+  input_strides(n->params, &value->shape, p->stride);
+  Q8_TRY(q8_plan_output(planner, y, form, Q8_LINEAR, &out, error));
+  return q8_plan_step11(planner, node, "transpose", run_transpose, p, in, out, int8 ? "int8" : "fp32", error);
+}
+
+const q8_op q8_op_transpose = {.name = "Transpose",
+                               .domain = "",
+                               .min_opset = 1,
+                               .max_opset = 21,
+                               .min_inputs = 1,
+                               .max_inputs = 1,
+                               .min_outputs = 1,
+                               .max_outputs = 1,
+                               .attributes = attributes,
+                               .params_size = sizeof(transpose_params),
+                               .quant = Q8_QUANT_SAME,
+                               .infer = infer,
+                               .eval = eval,
+                               .plan = plan};

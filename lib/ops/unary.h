@@ -1,0 +1,14 @@
+/* unary.h - elementwise functions of one input: one float step for rows, one table for int8. */
+#ifndef Q8_OPS_UNARY_H
+#define Q8_OPS_UNARY_H
+
+#include "ops/common.h"
+
+/* y[i] = f(x[i]); y may be x. */
+typedef void q8_unary_rows(const void *params, size_t n, const float *x, float *y);
+
+q8_status q8_infer_unary(const q8_op_io *io);
+/* Int8: a table, if possible in the step that makes x. Float: a step in whatever layout x has. */
+q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params, q8_unary_rows *rows, qint8_error *error);
+
+#endif

@@ -1,0 +1,110 @@
+/* unary_plan.c - planning of elementwise functions. */
+#include <string.h>
+
+#include "base/parallel.h"
+#include "ops/unary.h"
+
+typedef struct unary_params {
+  const void *params;
+  q8_unary_rows *rows;
+  q8_table_fn *table_rows;
+  const uint8_t *table;
+  size_t count;
+} unary_params;
+
+typedef struct unary_run {
+  const unary_params *p;
+  const void *x;
+  void *y;
+} unary_run;
+
+q8_status q8_infer_unary(const q8_op_io *io) {
+  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
+  return q8_infer_same(io);
+}
+
+static size_t chunk_size(size_t count, size_t begin) {
+  return count - begin < Q8_CHUNK ? count - begin : Q8_CHUNK;
+}
+
+static void float_chunk(void *argument, size_t i) {
+  const unary_run *run = argument;
+  size_t begin = i * Q8_CHUNK;
+  run->p->rows(run->p->params, chunk_size(run->p->count, begin), (const float *)run->x + begin,
+               (float *)run->y + begin);
+}
+
+static void table_chunk(void *argument, size_t i) {
+  const unary_run *run = argument;
+  size_t begin = i * Q8_CHUNK;
+  run->p->table_rows(chunk_size(run->p->count, begin), (const uint8_t *)run->x + begin, run->p->table,
+                     (uint8_t *)run->y + begin);
+}
+
+static void run_chunks(const q8_step_run *r, q8_task_fn chunk) {
+  const unary_params *p = r->params;
+  unary_run run = {p, r->in[0], r->out[0]};
+  q8_parallel(r->host, (p->count + Q8_CHUNK - 1) / Q8_CHUNK, chunk, &run);
+}
+
+static void run_float(const q8_step_run *r) {
+  run_chunks(r, float_chunk);
+}
+static void run_table(const q8_step_run *r) {
+  run_chunks(r, table_chunk);
+}
+
+/* table[q] = quantize(f(dequantize(q))), stored form on both sides. */
+static uint8_t *make_table(q8_planner *planner, q8_id x, q8_id y, const unary_params *p) {
+  const q8_kernels *kernels = q8_plan_kernels(planner);
+  uint8_t *table = q8_plan_alloc(planner, 256, 1);
+  float scale = 1, values[256];
+  int32_t zero = 0;
+  uint8_t all[256];
+  if (!table)
+    return NULL;
+  for (int i = 0; i < 256; i++)
+    all[i] = (uint8_t)i;
+  q8_plan_quant(planner, x, &scale, &zero);
+  kernels->dequantize(256, all, scale, zero, 0, values);
+  p->rows(p->params, 256, values, values);
+  q8_plan_quant(planner, y, &scale, &zero);
+  kernels->quantize(256, values, scale, zero, 0, table);
+  return table;
+}
+
+static q8_status plan_table(q8_planner *planner, q8_id node, unary_params *p, qint8_error *error) {
+  const q8_node *n = q8_plan_node(planner, node);
+  q8_id x = n->inputs[0], y = n->outputs[0];
+  p->table = make_table(planner, x, y, p);
+  p->table_rows = q8_plan_kernels(planner)->table;
+  if (!p->table)
+    return q8_fail_memory(error, n->name, 256);
+  if (q8_plan_fuse_table(planner, x, y, p->table, n->op->name))
+    return QINT8_OK;
+  q8_layout layout = q8_plan_layout(planner, x);
+  q8_buffer in, out;
+  Q8_TRY(q8_plan_input(planner, x, Q8_FORM_INT8, layout, &in, error));
+  Q8_TRY(q8_plan_output(planner, y, Q8_FORM_INT8, layout, &out, error));
+  return q8_plan_step11(planner, node, "table", run_table, p, in, out, "int8", error);
+}
+
+q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params, q8_unary_rows *rows, qint8_error *error) {
+  const q8_node *n = q8_plan_node(planner, node);
+  q8_id x = n->inputs[0], y = n->outputs[0];
+  unary_params *p = q8_plan_alloc(planner, 1, sizeof *p);
+  size_t params_size = n->op->params_size;
+  void *copy = q8_plan_alloc(planner, 1, params_size ? params_size : 1);
+  if (!p || !copy)
+    return q8_fail_memory(error, n->name, sizeof *p);
+  if (params_size)
+    memcpy(copy, params, params_size);
+  *p = (unary_params){.params = copy, .rows = rows, .count = q8_plan_value(planner, x)->count};
+  if (q8_plan_mode(planner, node) == Q8_MODE_STATIC)
+    return plan_table(planner, node, p, error);
+  q8_layout layout = q8_plan_layout(planner, x);
+  q8_buffer in, out;
+  Q8_TRY(q8_plan_input(planner, x, Q8_FORM_NATIVE, layout, &in, error));
+  Q8_TRY(q8_plan_output(planner, y, Q8_FORM_NATIVE, layout, &out, error));
+  return q8_plan_step11(planner, node, n->op->name, run_float, p, in, out, "fp32", error);
+}

@@ -1,0 +1,199 @@
+/* view.c - operators that give the same values another shape: Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout.
+ * In a plan they are another name for the same bytes. */
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "ops/common.h"
+#include "ops/hooks.h"
+
+typedef struct view_params {
+  int64_t axis, allow_zero, seed;
+  float ratio;
+  q8_ints axes;
+} view_params;
+
+static q8_status eval(const q8_op_io *io) {
+  const q8_value *x = io->inputs[0];
+  if (x->count)
+    memcpy(io->outputs[0].data, x->data, x->count * qint8_dtype_size((qint8_dtype)x->dtype));
+  return QINT8_OK;
+}
+
+static q8_status alias(q8_planner *planner, q8_id node, int keep_layout, qint8_error *error) {
+  const q8_node *n = q8_plan_node(planner, node);
+  q8_id x = n->inputs[0], y = n->outputs[0];
+  int int8 = q8_plan_mode(planner, node) == Q8_MODE_STATIC && q8_same_quant(planner, x, y);
+  q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
+  q8_layout layout = keep_layout ? q8_plan_layout(planner, x) : Q8_LINEAR;
+  q8_buffer buffer;
+  Q8_TRY(q8_plan_input(planner, x, form, layout, &buffer, error));
+  return q8_plan_alias(planner, y, form, layout, buffer, error);
+}
+
+static q8_status plan_view(q8_planner *planner, q8_id node, qint8_error *error) {
+  return alias(planner, node, 0, error);
+}
+static q8_status plan_same(q8_planner *planner, q8_id node, qint8_error *error) {
+  return alias(planner, node, 1, error);
+}
+
+static q8_status fail_shape(const q8_op_io *io, const char *what, const q8_shape *other) {
+  char x[128], text[128];
+  return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "input of shape %s cannot be %s %s",
+                 q8_shape_text(&io->inputs[0]->shape, x, sizeof x), what, q8_shape_text(other, text, sizeof text));
+}
+
+static q8_shape shape_of_ints(const q8_ints *list) {
+  q8_shape shape = {.rank = list->count < Q8_MAX_RANK ? list->count : Q8_MAX_RANK};
+  for (int32_t i = 0; i < shape.rank; i++)
+    shape.dim[i] = list->v[i];
+  return shape;
+}
+
+static q8_status infer_reshape(const q8_op_io *io) {
+  const view_params *p = io->node->params;
+  const q8_value *x = io->inputs[0];
+  q8_ints list;
+  Q8_TRY(q8_infer_ints(io, 1, &list));
+  q8_shape wanted = shape_of_ints(&list), shape = wanted;
+  int32_t open = -1;
+  if (list.count > Q8_MAX_RANK)
+    return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "rank %d, at most %d", (int)list.count, Q8_MAX_RANK);
+  for (int32_t i = 0; i < shape.rank; i++) {
+    if (shape.dim[i] == 0 && !p->allow_zero) {
+      if (i >= x->shape.rank)
+        return fail_shape(io, "reshaped to", &wanted);
+      shape.dim[i] = x->shape.dim[i];
+    } else if (shape.dim[i] < -1 || (shape.dim[i] == -1 && open >= 0))
+      return fail_shape(io, "reshaped to", &wanted);
+    else if (shape.dim[i] == -1)
+      open = i;
+  }
+  if (open >= 0) {
+    shape.dim[open] = 1;
+    size_t rest = q8_shape_count(&shape, NULL);
+    if (rest == 0 || x->count % rest)
+      return fail_shape(io, "reshaped to", &wanted);
+    shape.dim[open] = (int64_t)(x->count / rest);
+  }
+  int ok;
+  if (q8_shape_count(&shape, &ok) != x->count || !ok)
+    return fail_shape(io, "reshaped to", &wanted);
+  return q8_infer_set(io, 0, x->dtype, &shape);
+}
+
+static q8_status infer_flatten(const q8_op_io *io) {
+  const q8_shape *x = &io->inputs[0]->shape;
+  int64_t axis = ((const view_params *)io->node->params)->axis;
+  axis = axis < 0 ? axis + x->rank : axis;
+  if (axis < 0 || axis > x->rank)
+    return q8_bad_axis(io, axis, x);
+  q8_shape y = {.rank = 2};
+  y.dim[0] = (int64_t)q8_dims(x, 0, (int32_t)axis);
+  y.dim[1] = (int64_t)q8_dims(x, (int32_t)axis, x->rank);
+  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+}
+
+/* A bit for each axis in the list, of a tensor of this rank. */
+static q8_status axes_mask(const q8_op_io *io, const q8_ints *axes, int32_t rank, uint32_t *mask) {
+  *mask = 0;
+  for (int32_t i = 0; i < axes->count; i++) {
+    int32_t axis = q8_axis(axes->v[i], rank);
+    if (axis < 0 || (*mask >> axis & 1))
+      return q8_bad_axis(io, axes->v[i], &io->inputs[0]->shape);
+    *mask |= 1u << axis;
+  }
+  return QINT8_OK;
+}
+
+static q8_status infer_squeeze(const q8_op_io *io) {
+  const q8_shape *x = &io->inputs[0]->shape;
+  q8_ints axes;
+  uint32_t mask = 0;
+  if (q8_input(io, 1)) {
+    Q8_TRY(q8_infer_ints(io, 1, &axes));
+    Q8_TRY(axes_mask(io, &axes, x->rank, &mask));
+  } else {
+    for (int32_t i = 0; i < x->rank; i++)
+      mask |= (uint32_t)(x->dim[i] == 1) << i;
+  }
+  q8_shape y = {.rank = 0};
+  for (int32_t i = 0; i < x->rank; i++) {
+    if (!(mask >> i & 1))
+      y.dim[y.rank++] = x->dim[i];
+    else if (x->dim[i] != 1)
+      return q8_bad_axis(io, i, x);
+  }
+  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+}
+
+static q8_status infer_unsqueeze(const q8_op_io *io) {
+  const q8_shape *x = &io->inputs[0]->shape;
+  q8_ints axes;
+  uint32_t mask;
+  Q8_TRY(q8_infer_ints(io, 1, &axes));
+  q8_shape y = {.rank = x->rank + axes.count};
+  if (y.rank > Q8_MAX_RANK)
+    return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "rank %d, at most %d", (int)y.rank, Q8_MAX_RANK);
+  Q8_TRY(axes_mask(io, &axes, y.rank, &mask));
+  for (int32_t i = 0, from = 0; i < y.rank; i++)
+    y.dim[i] = mask >> i & 1 ? 1 : x->dim[from++];
+  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+}
+
+/* Opset 11 and older gave axes as an attribute. */
+static q8_status upgrade_axes(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
+                              const char *node_name, qint8_error *error) {
+  view_params *p = params;
+  if (opset < 13 && p->axes.count >= 0) {
+    Q8_TRY(q8_import_ints(importer, node_name, &p->axes, &inputs[1], error));
+    *input_count = 2;
+  }
+  p->axes.count = -1;
+  return QINT8_OK;
+}
+
+/* Inference ignores the ratio and the training mode. */
+static q8_status upgrade_dropout(q8_importer *importer, int64_t opset, void *params, q8_id *inputs,
+                                 int32_t *input_count, const char *node_name, qint8_error *error) {
+  (void)importer, (void)opset, (void)inputs, (void)node_name, (void)error;
+  ((view_params *)params)->ratio = 0.5f;
+  *input_count = *input_count > 1 ? 1 : *input_count;
+  return QINT8_OK;
+}
+
+static const q8_attribute reshape_attributes[] = {
+    {"allowzero", Q8_ATTR_INT, offsetof(view_params, allow_zero), 0, NULL, 0, 0}, {.name = NULL}};
+static const q8_attribute flatten_attributes[] = {
+    {"axis", Q8_ATTR_INT, offsetof(view_params, axis), 1, NULL, 0, 0}, {.name = NULL}};
+static const q8_attribute axes_attributes[] = {
+    {"axes", Q8_ATTR_INTS, offsetof(view_params, axes), 0, NULL, 0, 0}, {.name = NULL}};
+static const q8_attribute dropout_attributes[] = {
+    {"ratio", Q8_ATTR_FLOAT, offsetof(view_params, ratio), 0.5, NULL, 0, 0},
+    {"seed", Q8_ATTR_INT, offsetof(view_params, seed), 0, NULL, 0, 0},
+    {.name = NULL}};
+
+#define VIEW(id, onnx_name, first_opset, least_inputs, most_inputs, list, upgrade_fn, infer_fn, plan_fn)            \
+  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
+                            .domain = "",                                                                          \
+                            .min_opset = first_opset,                                                              \
+                            .max_opset = 21,                                                                       \
+                            .min_inputs = least_inputs,                                                            \
+                            .max_inputs = most_inputs,                                                             \
+                            .min_outputs = 1,                                                                      \
+                            .max_outputs = 1,                                                                      \
+                            .attributes = list,                                                                    \
+                            .params_size = sizeof(view_params),                                                    \
+                            .quant = Q8_QUANT_SAME,                                                                \
+                            .upgrade = upgrade_fn,                                                                 \
+                            .infer = infer_fn,                                                                     \
+                            .eval = eval,                                                                          \
+                            .plan = plan_fn};
+
+VIEW(reshape, "Reshape", 5, 2, 2, reshape_attributes, NULL, infer_reshape, plan_view)
+VIEW(flatten, "Flatten", 1, 1, 1, flatten_attributes, NULL, infer_flatten, plan_view)
+VIEW(squeeze, "Squeeze", 1, 1, 2, axes_attributes, upgrade_axes, infer_squeeze, plan_view)
+VIEW(unsqueeze, "Unsqueeze", 1, 2, 2, axes_attributes, upgrade_axes, infer_unsqueeze, plan_view)
+VIEW(identity, "Identity", 1, 1, 1, NULL, NULL, q8_infer_same, plan_same)
+VIEW(dropout, "Dropout", 7, 1, 1, dropout_attributes, upgrade_dropout, q8_infer_same, plan_same)
