@@ -123,7 +123,7 @@ void *q8_pool_alloc(q8_pool *pool, size_t count, size_t size) {
   size_t bytes, total;
   if (!q8_mul(count, size, &bytes) || !q8_add(bytes, POOL_HEADER + Q8_ALIGN, &total))
     return NULL;
-  size_t align = bytes >= 256 ? Q8_ALIGN : 16;
+  size_t align = bytes >= Q8_ALIGN ? Q8_ALIGN : 16;
   struct q8_pool_block *block = pool->blocks;
   size_t at = block ? q8_round_up(block->used, align) : 0;
   if (!block || at + bytes > block->size) {

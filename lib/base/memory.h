@@ -34,7 +34,7 @@ typedef struct q8_pool {
 } q8_pool;
 void q8_pool_init(q8_pool *pool, const q8_host *host);
 void q8_pool_destroy(q8_pool *pool);
-/* Zeroed, aligned to 64 from 256 bytes up and to 16 below. NULL on failure or overflow. */
+/* Zeroed, aligned to 64 from 64 bytes up and to 16 below. NULL on failure or overflow. */
 void *q8_pool_alloc(q8_pool *pool, size_t count, size_t size);
 char *q8_pool_string(q8_pool *pool, const char *text, size_t length);
 

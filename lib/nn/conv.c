@@ -60,7 +60,7 @@ static q8_status pack_depthwise(const q8_kernels *kernels, const int8_t *w, q8_p
     }
   out->dwconv = q8_kernels_dwconv(kernels->mask, g->r, g->s, smallest);
   size_t size = out->dwconv->packed_size(g->c, g->r, g->s);
-  void *packed = q8_pool_alloc(pool, size < 256 ? 256 : size, 1); /* from 256 bytes on: 64-byte aligned */
+  void *packed = q8_pool_alloc(pool, size < Q8_ALIGN ? Q8_ALIGN : size, 1);
   if (!by_tap || !out->dw_sum || !packed) {
     q8_free(&pool->host, by_tap);
     return q8_fail_memory(error, "weights", size);

@@ -39,7 +39,7 @@ q8_layout q8_plan_layout(const q8_planner *planner, q8_id tensor);
 
 /* ---- Memory ---- */
 
-/* Memory that lives as long as the plan (parameters, packed weights): zeroed, 64-byte aligned if >= 256 bytes. */
+/* Memory that lives as long as the plan (parameters, packed weights): zeroed, 64-byte aligned if >= 64 bytes. */
 void *q8_plan_alloc(q8_planner *planner, size_t count, size_t size);
 q8_pool *q8_plan_pool(q8_planner *planner);
 /* The tensor in that form, converting if needed. Every arena buffer has 64 readable bytes behind its end. */
