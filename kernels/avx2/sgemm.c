@@ -18,6 +18,7 @@ Q8_INLINE void tile(size_t mr, size_t nv, size_t taps, size_t k, const void *con
     for (size_t i = 0; i < mr; i++)
       row[i] = a[i];
     for (size_t p = 0; p < k; p++, b += 8 * nv) {
+      q8_avx2_index(&p);
       __m256 w[2];
       Q8_UNROLL
       for (size_t j = 0; j < nv; j++)

@@ -105,6 +105,11 @@ Q8_INLINE __m256i q8_avx2_requantize(__m256i acc, __m256i bias, __m256 scale, co
   return q8_avx2_round(_mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(acc, bias)), scale), r);
 }
 
+/* Keeps one index for all rows of a tile: gcc 12 would step a pointer per row instead. */
+Q8_INLINE void q8_avx2_index(size_t *i) {
+  __asm__("" : "+r"(*i));
+}
+
 /* The clamp of float results: with NaN as second operand vmaxps and vminps give NaN. */
 Q8_INLINE __m256 q8_avx2_clamp(__m256 v, __m256 lo, __m256 hi) {
   return _mm256_min_ps(hi, _mm256_max_ps(lo, v));
