@@ -1,0 +1,16 @@
+/* identity.c - Identity and Dropout leave the graph. */
+#include "rewrite/pass.h"
+
+/* y = Identity(x): readers of y read x. An output of the graph keeps its node, and so its name. */
+q8_status q8_pass_identity(q8_graph *graph, q8_id node, int *changed, qint8_error *error) {
+  (void)error;
+  const q8_node *n = &graph->nodes[node];
+  if (!q8_is_op(n, "Identity") && !q8_is_op(n, "Dropout"))
+    return QINT8_OK;
+  q8_id x = n->inputs[0], y = n->outputs[0];
+  if (n->output_count != 1 || q8_graph_is_output(graph, y))
+    return QINT8_OK;
+  q8_redirect(graph, y, x);
+  *changed = 1;
+  return QINT8_OK;
+}

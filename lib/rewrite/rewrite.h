@@ -1,0 +1,12 @@
+/* rewrite.h - a graph as imported becomes one that runs well: constants folded, BatchNormalization folded, patterns
+ * recognised, activations merged into the operator before them. */
+#ifndef Q8_REWRITE_H
+#define Q8_REWRITE_H
+
+#include "graph/graph.h"
+
+/* A frozen copy of `in` after all passes. Tensors keep their numbers and names; those that are no longer computed stay
+ * in the table without producer. Inputs and outputs are the same. */
+q8_status q8_rewrite_all(const q8_graph *in, const q8_host *host, q8_graph **out, qint8_error *error);
+
+#endif
