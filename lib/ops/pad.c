@@ -1,0 +1,128 @@
+/* pad.c - Pad with a constant, the edge value or the reflection. */
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "ops/common.h"
+#include "ops/hooks.h"
+
+typedef struct pad_params {
+  char mode[32];
+  q8_ints pads; /* attributes of opset 10 and older */
+  float value;
+} pad_params;
+
+static const q8_attribute attributes[] = {{"mode", Q8_ATTR_STRING, offsetof(pad_params, mode), 0, "constant", 0, 0},
+                                          {"pads", Q8_ATTR_INTS, offsetof(pad_params, pads), 0, NULL, 0, 0},
+                                          {"value", Q8_ATTR_FLOAT, offsetof(pad_params, value), 0, NULL, 0, 0},
+                                          {.name = NULL}};
+
+static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
+                         const char *node_name, qint8_error *error) {
+  pad_params *p = params;
+  if (opset < 11 && p->pads.count >= 0) {
+    Q8_TRY(q8_import_ints(importer, node_name, &p->pads, &inputs[1], error));
+    Q8_TRY(q8_import_float(importer, node_name, p->value, &inputs[2], error));
+    *input_count = 3;
+  }
+  p->pads.count = -1;
+  p->value = 0;
+  return QINT8_OK;
+}
+
+/* lo[d] and hi[d] of every dimension. */
+static q8_status find_pads(const q8_op_io *io, int64_t *lo, int64_t *hi) {
+  int32_t rank = io->inputs[0]->shape.rank;
+  q8_ints pads, axes = {.count = rank};
+  for (int32_t i = 0; i < rank; i++)
+    axes.v[i] = i;
+  Q8_TRY(q8_infer_ints(io, 1, &pads));
+  if (q8_input(io, 3))
+    Q8_TRY(q8_infer_ints(io, 3, &axes));
+  if (pads.count != 2 * axes.count)
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "%d pads for %d axes", (int)pads.count,
+                   (int)axes.count);
+  for (int32_t i = 0; i < rank; i++)
+    lo[i] = hi[i] = 0;
+  for (int32_t i = 0; i < axes.count; i++) {
+    int32_t axis = q8_axis(axes.v[i], rank);
+    if (axis < 0)
+      return q8_bad_axis(io, axes.v[i], &io->inputs[0]->shape);
+    lo[axis] = pads.v[i];
+    hi[axis] = pads.v[axes.count + i];
+  }
+  return QINT8_OK;
+}
+
+static q8_status infer(const q8_op_io *io) {
+  const q8_value *x = io->inputs[0];
+  const char *mode = ((const pad_params *)io->node->params)->mode;
+  int64_t lo[Q8_MAX_RANK], hi[Q8_MAX_RANK];
+  Q8_TRY(find_pads(io, lo, hi));
+  if (strcmp(mode, "constant") && strcmp(mode, "edge") && strcmp(mode, "reflect"))
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "padding mode %s", mode);
+  const q8_value *value = q8_input(io, 2);
+  if (value && (value->dtype != x->dtype || value->count != 1))
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "the padding value is not a scalar of the same type");
+  q8_shape y = x->shape;
+  for (int32_t i = 0; i < y.rank; i++) {
+    int64_t n = x->shape.dim[i], most = lo[i] > hi[i] ? lo[i] : hi[i];
+    y.dim[i] += lo[i] + hi[i];
+    if ((*mode == 'e' && n == 0 && most > 0) || (*mode == 'r' && most > 0 && most >= n)) {
+      char text[128];
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "padding of %" PRId64 " for shape %s", most,
+                     q8_shape_text(&x->shape, text, sizeof text));
+    }
+  }
+  return q8_infer_set(io, 0, x->dtype, &y);
+}
+
+/* The input index that output index i of a dimension shows, -1 for the padding value. */
+static int64_t source(char mode, int64_t i, int64_t n) {
+  if (i >= 0 && i < n)
+    return i;
+  if (mode == 'c')
+    return -1;
+  if (mode == 'e')
+    return i < 0 ? 0 : n - 1;
+  i = i < 0 ? -i : i;
+  return i < n ? i : 2 * (n - 1) - i;
+}
+
+static q8_status eval(const q8_op_io *io) {
+  const q8_value *x = io->inputs[0], *value = q8_input(io, 2);
+  q8_value *y = &io->outputs[0];
+  char mode = ((const pad_params *)io->node->params)->mode[0];
+  int64_t lo[Q8_MAX_RANK], hi[Q8_MAX_RANK], stride[Q8_MAX_RANK];
+  static const char zero[8] = {0};
+  size_t element = qint8_dtype_size((qint8_dtype)x->dtype);
+  const char *fill = value ? value->data : zero;
+  Q8_TRY(find_pads(io, lo, hi));
+  q8_strides(&x->shape, stride);
+  for (size_t i = 0; i < y->count; i++) {
+    size_t rest = i;
+    int64_t at = 0;
+    for (int32_t d = y->shape.rank; d-- > 0; rest /= (size_t)y->shape.dim[d]) {
+      int64_t from = source(mode, (int64_t)(rest % (size_t)y->shape.dim[d]) - lo[d], x->shape.dim[d]);
+      at = from < 0 || at < 0 ? -1 : at + from * stride[d];
+    }
+    memcpy((char *)y->data + i * element, at < 0 ? fill : (const char *)x->data + (size_t)at * element, element);
+  }
+  return QINT8_OK;
+}
+
+const q8_op q8_op_pad = {.name = "Pad",
+                         .domain = "",
+                         .min_opset = 2,
+                         .max_opset = 21,
+                         .min_inputs = 2,
+                         .max_inputs = 4,
+                         .min_outputs = 1,
+                         .max_outputs = 1,
+                         .attributes = attributes,
+                         .params_size = sizeof(pad_params),
+                         .quant = Q8_QUANT_FLOAT,
+                         .int8_obstacle = "no int8 form: the padding value needs the range of float",
+                         .upgrade = upgrade,
+                         .infer = infer,
+                         .eval = eval};

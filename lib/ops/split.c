@@ -1,0 +1,82 @@
+/* split.c - Split: the inverse of Concat. */
+#include <stddef.h>
+#include <string.h>
+
+#include "ops/common.h"
+#include "ops/hooks.h"
+
+typedef struct split_params {
+  int64_t axis, num_outputs;
+  q8_ints split; /* attribute of opset 11 and older; input 1 since */
+} split_params;
+
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(split_params, axis), 0, NULL, 0, 0},
+                                          {"num_outputs", Q8_ATTR_INT, offsetof(split_params, num_outputs), 0, NULL, 0, 0},
+                                          {"split", Q8_ATTR_INTS, offsetof(split_params, split), 0, NULL, 0, 0},
+                                          {.name = NULL}};
+
+static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
+                         const char *node_name, qint8_error *error) {
+  split_params *p = params;
+  if (opset < 13 && p->split.count >= 0) {
+    Q8_TRY(q8_import_ints(importer, node_name, &p->split, &inputs[1], error));
+    *input_count = 2;
+  }
+  p->split.count = -1;
+  p->num_outputs = 0; /* the node has as many outputs */
+  return QINT8_OK;
+}
+
+static q8_status infer(const q8_op_io *io) {
+  const split_params *p = io->node->params;
+  const q8_shape *x = &io->inputs[0]->shape;
+  int32_t axis = q8_axis(p->axis, x->rank), outputs = io->node->output_count;
+  q8_ints sizes = {.count = -1};
+  if (axis < 0)
+    return q8_bad_axis(io, p->axis, x);
+  if (q8_input(io, 1))
+    Q8_TRY(q8_infer_ints(io, 1, &sizes));
+  int64_t size = (x->dim[axis] + outputs - 1) / outputs, rest = x->dim[axis];
+  char text[128];
+  for (int32_t i = 0; i < outputs; i++) {
+    q8_shape y = *x;
+    y.dim[axis] = sizes.count >= 0 && i < sizes.count ? sizes.v[i] : rest < size ? rest : size;
+    rest -= y.dim[axis];
+    if (y.dim[axis] < 0 || rest < 0 || (sizes.count >= 0 && sizes.count != outputs) ||
+        (i == outputs - 1 && rest != 0))
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "shape %s cannot be split along axis %d as asked",
+                     q8_shape_text(x, text, sizeof text), (int)axis);
+    Q8_TRY(q8_infer_set(io, i, io->inputs[0]->dtype, &y));
+  }
+  return QINT8_OK;
+}
+
+static q8_status eval(const q8_op_io *io) {
+  const q8_value *x = io->inputs[0];
+  int32_t axis = q8_axis(((const split_params *)io->node->params)->axis, x->shape.rank);
+  size_t rows = q8_dims(&x->shape, 0, axis), element = qint8_dtype_size((qint8_dtype)x->dtype);
+  size_t stride = q8_dims(&x->shape, axis, x->shape.rank) * element, at = 0;
+  for (int32_t i = 0; i < io->node->output_count; i++) {
+    size_t size = q8_dims(&io->outputs[i].shape, axis, x->shape.rank) * element;
+    for (size_t r = 0; r < rows && size; r++)
+      memcpy((char *)io->outputs[i].data + r * size, (const char *)x->data + r * stride + at, size);
+    at += size;
+  }
+  return QINT8_OK;
+}
+
+const q8_op q8_op_split = {.name = "Split",
+                           .domain = "",
+                           .min_opset = 2,
+                           .max_opset = 21,
+                           .min_inputs = 1,
+                           .max_inputs = 2,
+                           .min_outputs = 1,
+                           .max_outputs = -1,
+                           .attributes = attributes,
+                           .params_size = sizeof(split_params),
+                           .quant = Q8_QUANT_FLOAT,
+                           .int8_obstacle = "no int8 form: selects values of float tensors",
+                           .upgrade = upgrade,
+                           .infer = infer,
+                           .eval = eval};
