@@ -1,13 +1,12 @@
 /* dwconv.c - depthwise convolution of one output row, four taps of a channel in every lane of vpdpbusd.
  *
  * Channels go in blocks of 64, the last one of 64, 32 or 16: a register holds 64 channels of one pixel, 32 of
- * two or 16 of four, so that few channels still fill it. For each block, a stretch of the row is done in two
+ * two or 16 of four, so that few channels still fill it. For each block, a stretch of the row takes two
  * passes:
  *
- *   fill   interleaves the bytes of four taps into dwords (quads) and writes them to a scratch of four rows,
- *          one per v of the quad order (vec.h). A unit of a scratch row is one pixel: 64, 32 or 16 bytes.
- *   tile   multiplies: the vector at unit u + offset[k] of the scratch, by the weights of step k, for all
- * steps.
+ *   fill      interleaves the bytes of four taps into dwords (quads) and writes them to a scratch of four
+ * rows, one per v of the quad order (vec.h). A unit of a scratch row is one pixel: 64, 32 or 16 bytes.
+ *   multiply  the vector at unit u + offset[k] of the scratch by the weights of step k, for all steps.
  *
  * Steps: every four kernel rows make one step per kernel column, from quads of four rows in one input column,
  * and so do two or three rows left over (the missing ones are zero). One row left over makes a step per four
@@ -16,24 +15,15 @@
  * Quads are shared between outputs: a plane of the scratch holds, for consecutive outputs x, the column
  * x * col_step + first; kernel column j is plane j % phase, j / phase units further on. */
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
-#include "vec.h"
+#include "dwconv.h"
 
-enum {
-  MAX_STEPS = 32,
-  SCRATCH_ROW = 49 * 64, /* bytes; not a multiple of 4096, where stores and loads would seem to collide */
-  MAX_TILE = 4,          /* vectors */
-  SCRATCH_SIZE =
-      4 * SCRATCH_ROW + MAX_TILE * 64 /* a tile may read past the last unit, for pixels nobody stores */
-};
-
-/* ---- Steps and weights
- * ----------------------------------------------------------------------------------------- */
+/* ---- Steps and weights ---------------------------------------------------------------------------- */
 
 static size_t steps_of(size_t r, size_t s) {
   return r / 4 * s + (r % 4 == 1 ? (s + 3) / 4 : r % 4 ? s : 0);
 }
 
-/* Every output of a register has its own copy of the planes if nothing can be shared: that many must fit. */
+/* At worst nothing is shared and every step has a plane of its own: a unit of each must fit the scratch. */
 static int fits(size_t r, size_t s) {
   return r < 256 && s < 256 && steps_of(r, s) <= MAX_STEPS;
 }
@@ -84,26 +74,16 @@ static void pack(size_t channels, size_t r, size_t s, const int8_t *w, void *pac
     memcpy((int8_t *)packed + t * width, w + t * channels, channels);
 }
 
-/* ---- Where the quads of a stretch of the row lie
- * ---------------------------------------------------------------- */
-
-typedef struct {
-  uint32_t steps, phase, across_phase; /* planes per four rows, and for the row left over */
-  uint32_t units;                      /* of a plane */
-  uint32_t outputs;                    /* of a stretch */
-  uint32_t reach,
-      full_planes; /* the first planes are read `reach` units past an output, the others one less */
-  uint32_t offset[MAX_STEPS]; /* units */
-} layout;
+/* ---- Rows ------------------------------------------------------------------------------------------- */
 
 static void lay_out(const q8_dwconv_shape *p, uint32_t pixels, layout *l) {
   const uint32_t r = (uint32_t)p->r, s = (uint32_t)p->s, down = (r + 2) / 4, left = r % 4 == 1;
   const uint32_t groups = (s + 3) / 4;
-  const int adjacent = p->col_dilation == 1, whole = adjacent && p->col_step <= 4 && 4 % p->col_step == 0;
+  const int adjacent = p->col_dilation == 1, whole = adjacent && (p->col_step <= 2 || p->col_step == 4);
   l->phase = adjacent && p->col_step < s ? (uint32_t)p->col_step : s;
   l->across_phase = whole ? 1 : groups;
   uint32_t planes = down * l->phase + left * l->across_phase;
-  l->units = SCRATCH_ROW / 64 * pixels / planes / pixels * pixels;
+  l->units = SCRATCH_ROW / 64 / planes * pixels;
   uint32_t k = 0;
   l->reach = (s - 1) / l->phase;
   l->full_planes = s - l->reach * l->phase;
@@ -121,284 +101,23 @@ static void lay_out(const q8_dwconv_shape *p, uint32_t pixels, layout *l) {
     l->outputs -= l->outputs % (MAX_TILE * pixels);
 }
 
-/* ---- Fill
- * ----------------------------------------------------------------------------------------------------------
- */
-
-/* Channels of a block: where they begin, and which exist. */
-typedef struct {
-  size_t first;
-  __mmask64 mask;
-} span;
-
-/* `pixels` and `full` (all channels exist) are constants in every caller. */
-Q8_INLINE __m512i load_pixels(int pixels, int full, const uint8_t *const *p, size_t pixel_stride, span c) {
-  if (pixels == 1)
-    return full ? _mm512_loadu_si512(p[0] + c.first) : _mm512_maskz_loadu_epi8(c.mask, p[0] + c.first);
-  if (pixels == 2) {
-    const uint8_t *a = p[0] + c.first, *b = p[pixel_stride] + c.first;
-    const __mmask32 m = (__mmask32)c.mask;
-    __m256i x = full ? _mm256_loadu_si256((const __m256i *)a) : _mm256_maskz_loadu_epi8(m, a);
-    __m256i y = full ? _mm256_loadu_si256((const __m256i *)b) : _mm256_maskz_loadu_epi8(m, b);
-    return _mm512_inserti64x4(_mm512_castsi256_si512(x), y, 1);
-  }
-  __m128i x[4];
-  Q8_UNROLL
-  for (int i = 0; i < 4; i++) {
-    const uint8_t *a = p[i * pixel_stride] + c.first;
-    x[i] = full ? _mm_loadu_si128((const __m128i *)a) : _mm_maskz_loadu_epi8((__mmask16)c.mask, a);
-  }
-  return join4(x[0], x[1], x[2], x[3]);
-}
-
-/* One register of units: the quads of `taps` rows of pointers, `tap_stride` pointers apart. */
-Q8_INLINE void fill_vector(int pixels, int full, size_t taps, const uint8_t *const *p, size_t tap_stride,
-                           size_t pixel_stride, span c, uint8_t *scratch) {
-  __m512i row[4], quad[4];
-  Q8_UNROLL
-  for (size_t i = 0; i < 4; i++)
-    row[i] =
-        i < taps ? load_pixels(pixels, full, p + i * tap_stride, pixel_stride, c) : _mm512_setzero_si512();
-  interleave4(row, quad);
-  Q8_UNROLL
-  for (int v = 0; v < 4; v++)
-    _mm512_storeu_si512(scratch + v * SCRATCH_ROW, quad[v]);
-}
-
-/* Tap i of unit u is row `row + i * down` of column `column + u * col_step + i * across`. */
-typedef struct {
-  size_t row, column, taps, down, across;
-} quad_source;
-
-/* The register of unit u where some of its columns lie past `last`, the end of the row. Those belong to no
- * tap or to no output: column `last` stands in. */
-Q8_INLINE void fill_edge(int pixels, int full, const q8_dwconv_shape *shape, const uint8_t *const *cols,
-                         size_t last, const quad_source *q, size_t u, span c, uint8_t *scratch) {
-  const uint8_t *edge[4][4];
-  for (size_t i = 0; i < 4; i++)
-    for (size_t x = 0; x < (size_t)pixels; x++) {
-      size_t column = q->column + (u + x) * shape->col_step + i * q->across;
-      size_t row = q->row + (i < q->taps ? i * q->down : 0);
-      edge[i][x] = cols[(column < last ? column : last) * shape->r + row];
-    }
-  fill_vector(pixels, full, 4, edge[0], 4, 1, c, scratch);
-}
-
-/* `units` units of one plane; `taps`, q->taps, is a constant in every caller. */
-Q8_INLINE void fill_plane(int pixels, int full, size_t taps, const q8_dwconv_shape *shape,
-                          const uint8_t *const *cols, size_t last, const quad_source *q, size_t units, span c,
-                          uint8_t *scratch) {
-  const size_t pixel_stride = shape->col_step * shape->r, tap_stride = q->down + q->across * shape->r;
-  const uint8_t *const *p = cols + q->column * shape->r + q->row;
-  size_t u = 0, furthest = q->column + (size_t)(pixels - 1) * shape->col_step + (taps - 1) * q->across;
-  for (; u < units && furthest <= last; u += pixels, p += pixels * pixel_stride, scratch += 64) {
-    fill_vector(pixels, full, taps, p, tap_stride, pixel_stride, c, scratch);
-    furthest += pixels * shape->col_step;
-  }
-  for (; u < units; u += pixels, scratch += 64)
-    fill_edge(pixels, full, shape, cols, last, q, u, c, scratch);
-}
-
-/* A block of channels of the row: what `fill` and `tile` need besides the position. */
-typedef struct {
-  const q8_dwconv_shape *shape;
-  const layout *layout;
-  const int8_t *w;
-  span c;
-  size_t y_stride;
-  _Alignas(64) __m512i bias[4]; /* quad order, one copy per pixel of a register */
-  __m512 scale[4];
-  requant_bounds bounds;
-  uint8_t scratch[SCRATCH_SIZE];
-} block;
-
-Q8_INLINE void fill(int pixels, int full, block *b, const uint8_t *const *cols, size_t last, size_t outputs) {
-  const q8_dwconv_shape *p = b->shape;
-  const layout *l = b->layout;
-  const size_t plane_bytes = (size_t)l->units * (64 / pixels), d = p->col_dilation;
-  const size_t down = p->r - (p->r % 4 == 1);
-  uint8_t *scratch = b->scratch;
-  for (size_t row = 0; row < down; row += 4)
-    for (size_t plane = 0; plane < l->phase; plane++, scratch += plane_bytes) {
-      const quad_source q = {row, plane * d, p->r - row < 4 ? p->r - row : 4, 1, 0};
-      const size_t units = outputs + l->reach - (plane >= l->full_planes);
-      if (q.taps == 4)
-        fill_plane(pixels, full, 4, p, cols, last, &q, units, b->c, scratch);
-      else if (q.taps == 3)
-        fill_plane(pixels, full, 3, p, cols, last, &q, units, b->c, scratch);
-      else
-        fill_plane(pixels, full, 2, p, cols, last, &q, units, b->c, scratch);
-    }
-  if (down < p->r)
-    for (size_t plane = 0; plane < l->across_phase; plane++, scratch += plane_bytes) {
-      const quad_source q = {down, 4 * plane * d, 4, 0, d};
-      const size_t units = outputs + (l->across_phase == 1 ? l->reach : 0);
-      fill_plane(pixels, full, 4, p, cols, last, &q, units, b->c, scratch);
-    }
-}
-
-/* ---- Tile
- * ----------------------------------------------------------------------------------------------------------
- */
-
 static __m512i load_quads(size_t pixels, const void *channels, int v) {
   const __m128i *p = (const __m128i *)channels + v;
   __m128i a = _mm_loadu_si128(p), b = pixels > 2 ? a : _mm_loadu_si128(p + 4);
   return join4(a, b, pixels > 1 ? a : _mm_loadu_si128(p + 8), pixels > 1 ? b : _mm_loadu_si128(p + 12));
 }
 
-Q8_INLINE void store_pixels(int pixels, __m512i bytes, __mmask64 m, uint8_t *y, size_t y_stride, size_t n) {
-  if (pixels == 1) {
-    if (n > 0)
-      _mm512_mask_storeu_epi8(y, m, bytes);
-  } else if (pixels == 2) {
-    if (n > 0)
-      _mm256_mask_storeu_epi8(y, (__mmask32)m, _mm512_castsi512_si256(bytes));
-    if (n > 1)
-      _mm256_mask_storeu_epi8(y + y_stride, (__mmask32)m, _mm512_extracti64x4_epi64(bytes, 1));
-  } else {
-    if (n > 0)
-      _mm_mask_storeu_epi8(y, (__mmask16)m, _mm512_castsi512_si128(bytes));
-    if (n > 1)
-      _mm_mask_storeu_epi8(y + y_stride, (__mmask16)m, _mm512_extracti32x4_epi32(bytes, 1));
-    if (n > 2)
-      _mm_mask_storeu_epi8(y + 2 * y_stride, (__mmask16)m, _mm512_extracti32x4_epi32(bytes, 2));
-    if (n > 3)
-      _mm_mask_storeu_epi8(y + 3 * y_stride, (__mmask16)m, _mm512_extracti32x4_epi32(bytes, 3));
-  }
-}
-
-/* acc = from + one step; acc and from may be the same. */
-Q8_INLINE void step(int vectors, const uint8_t *x, const int8_t *w, __m512i from[][4], __m512i acc[][4]) {
-  Q8_UNROLL
-  for (int v = 0; v < 4; v++) {
-    const __m512i weight = _mm512_load_si512(w + 64 * v);
-    Q8_UNROLL
-    for (int t = 0; t < vectors; t++)
-      acc[t][v] = _mm512_dpbusd_epi32(from[t][v], _mm512_loadu_si512(x + v * SCRATCH_ROW + 64 * t), weight);
-  }
-}
-
-Q8_INLINE void finish(int pixels, const __m512i acc[4], const __m512 scale[4], const requant_bounds *bounds,
-                      __mmask64 m, uint8_t *y, size_t y_stride, size_t n) {
-  __m512i t[4];
-  Q8_UNROLL
-  for (int v = 0; v < 4; v++)
-    t[v] = round_below(_mm512_mul_ps(_mm512_cvtepi32_ps(acc[v]), scale[v]), bounds);
-  store_pixels(pixels, narrow_quad(t, bounds), m, y, y_stride, n);
-}
-
-/* `vectors` registers of pixels from unit `at`, of which the first n pixels are stored. The first step stands
- * before the loop: registers that start from a common bias are copied in every pass by gcc 12. */
-Q8_INLINE void tile(int pixels, int vectors, const block *b, size_t at, uint8_t *y, size_t n) {
-  __m512i bias[MAX_TILE][4], acc[MAX_TILE][4];
-  const size_t unit = 64 / (size_t)pixels;
-  const uint8_t *scratch = b->scratch + at * unit;
-  const int8_t *w = b->w;
-  const uint32_t *offset = b->layout->offset, *const end = offset + b->layout->steps;
-  Q8_UNROLL
-  for (int t = 0; t < vectors; t++)
-    Q8_UNROLL
-  for (int v = 0; v < 4; v++)
-    bias[t][v] = b->bias[v];
-  step(vectors, scratch + *offset * unit, w, bias, acc);
-  while (++offset < end)
-    step(vectors, scratch + *offset * unit, w += 256, acc, acc);
-  Q8_UNROLL
-  for (int t = 0; t < vectors; t++) {
-    const size_t done = (size_t)(t * pixels);
-    finish(pixels, acc[t], b->scale, &b->bounds, b->c.mask, y + done * b->y_stride, b->y_stride,
-           n > done ? n - done : 0);
-  }
-}
-
-/* n pixels of a stretch, four registers at a time. */
-Q8_INLINE void multiply(int pixels, const block *b, uint8_t *y, size_t n) {
-  size_t at = 0;
-  const size_t p = (size_t)pixels, stride = b->y_stride;
-  for (; at + 2 * p < n; at += 4 * p)
-    tile(pixels, 4, b, at, y + at * stride, n - at);
-  if (at + p < n)
-    tile(pixels, 2, b, at, y + at * stride, n - at);
-  else if (at < n)
-    tile(pixels, 1, b, at, y + at * stride, n - at);
-}
-
-/* The same where there are three steps: their weights stay in registers. */
-Q8_INLINE void multiply3(int pixels, const block *b, uint8_t *y, size_t n) {
-  const size_t unit = 64 / (size_t)pixels, y_stride = b->y_stride;
-  const uint8_t *x[3];
-  __m512i w[3][4], bias[4];
-  __m512 scale[4];
-  const requant_bounds bounds = b->bounds;
-  const __mmask64 m = b->c.mask;
-  Q8_UNROLL
-  for (int v = 0; v < 4; v++)
-    bias[v] = b->bias[v], scale[v] = b->scale[v];
-  Q8_UNROLL
-  for (int k = 0; k < 3; k++) {
-    x[k] = b->scratch + b->layout->offset[k] * unit;
-    Q8_UNROLL
-    for (int v = 0; v < 4; v++)
-      w[k][v] = _mm512_load_si512(b->w + 256 * k + 64 * v);
-  }
-  for (size_t at = 0; at < n; at += (size_t)pixels, y += (size_t)pixels * y_stride) {
-    __m512i acc[4];
-    Q8_UNROLL
-    for (int v = 0; v < 4; v++) {
-      acc[v] = bias[v];
-      Q8_UNROLL
-      for (int k = 0; k < 3; k++)
-        acc[v] = _mm512_dpbusd_epi32(acc[v], _mm512_loadu_si512(x[k] + v * SCRATCH_ROW), w[k][v]);
-    }
-    finish(pixels, acc, scale, &bounds, m, y, y_stride, n - at);
-    Q8_UNROLL
-    for (int k = 0; k < 3; k++)
-      x[k] += 64;
-  }
-}
-
-/* ---- Rows
- * ------------------------------------------------------------------------------------------------------------
- */
-
-/* The functions for blocks of 64, 32 and 16 channels, whole or in part. They stay out of line: inlined into
- * one body, their loops run out of registers. */
-typedef void fill_fn(block *b, const uint8_t *const *cols, size_t last, size_t outputs);
-typedef void multiply_fn(const block *b, uint8_t *y, size_t n);
-#define FILL(pixels, full)                                                                                   \
-  static void fill_##pixels##_##full(block *b, const uint8_t *const *cols, size_t last, size_t outputs) {    \
-    fill(pixels, full, b, cols, last, outputs);                                                              \
-  }
-#define MULTIPLY(pixels)                                                                                     \
-  static void multiply_##pixels(const block *b, uint8_t *y, size_t n) {                                      \
-    multiply(pixels, b, y, n);                                                                               \
-  }                                                                                                          \
-  static void multiply3_##pixels(const block *b, uint8_t *y, size_t n) {                                     \
-    multiply3(pixels, b, y, n);                                                                              \
-  }
-FILL(1, 0)
-FILL(1, 1)
-FILL(2, 0)
-FILL(2, 1)
-FILL(4, 0)
-FILL(4, 1)
-MULTIPLY(1)
-MULTIPLY(2)
-MULTIPLY(4)
-static fill_fn *const fills[3][2] = {{fill_1_0, fill_1_1}, {fill_2_0, fill_2_1}, {fill_4_0, fill_4_1}};
-static multiply_fn *const multiplies[3][2] = {
-    {multiply_1, multiply3_1},
-    {multiply_2, multiply3_2},
-    {multiply_4, multiply3_4},
-};
-
 /* One block of channels of the row, `pixels` pixels a register. */
 static void run_block(size_t pixels, block *b, const uint8_t *const *cols, uint8_t *y) {
   const q8_dwconv_shape *p = b->shape;
   const size_t outputs = b->layout->outputs, step = p->col_step;
-  fill_fn *const fill_stretch = fills[pixels / 2][p->channels - b->c.first >= 64 / pixels];
-  multiply_fn *const multiply_stretch = multiplies[pixels / 2][b->layout->steps == 3];
+  const int full = p->channels - b->c.first >= 64 / pixels;
+  if (pixels == 1 && p->r == 3 && p->s == 3 && p->col_dilation == 1 && step <= 2) {
+    q8_avx512vnni_dwconv_3x3[step - 1][full](b, cols, y, p->q);
+    return;
+  }
+  fill_fn *const fill_stretch = q8_avx512vnni_dwconv_fill[pixels / 2][full];
+  multiply_fn *const multiply_stretch = q8_avx512vnni_dwconv_multiply[pixels / 2][b->layout->steps == 3];
   size_t last = (p->q - 1) * step + (p->s - 1) * p->col_dilation;
   for (size_t x = 0; x < p->q; x += outputs, cols += outputs * step * p->r, last -= outputs * step) {
     const size_t n = p->q - x < outputs ? p->q - x : outputs;
