@@ -46,12 +46,13 @@ TILE(8, 48)
 TILE(12, 32)
 TILE(14, 16)
 
-enum { PIXELS = 4 };
+enum { PIXELS = 6 };
 
-/* 16 channels of `pixels` outputs that lie `step` columns apart; `pixels` is a constant in every caller. */
-Q8_INLINE void pixels16(int pixels, const q8_dwconv_shape *shape, const float *w, const float *bias,
-                        __mmask16 m, size_t c, __m512 lo, __m512 hi, const float *const *cols, float *y,
-                        size_t y_stride) {
+/* 16 channels, all of them if `full`, of `pixels` outputs; both are constants in every caller. */
+Q8_INLINE void pixels16(int pixels, int full, const q8_dwconv_shape *shape, const float *w, const float *bias,
+                        size_t c, __m512 lo, __m512 hi, const float *const *cols, float *y, size_t y_stride) {
+  const __mmask16 m = full ? 0xffff : first16(shape->channels - c);
+  const size_t step = shape->col_step * shape->r;
   __m512 acc[PIXELS];
   Q8_UNROLL
   for (int x = 0; x < pixels; x++)
@@ -59,11 +60,12 @@ Q8_INLINE void pixels16(int pixels, const q8_dwconv_shape *shape, const float *w
   for (size_t i = 0; i < shape->r; i++)
     for (size_t j = 0; j < shape->s; j++, w += shape->channels) {
       const float *const *col = cols + j * shape->col_dilation * shape->r + i;
-      __m512 tap = _mm512_maskz_loadu_ps(m, w + c);
+      const __m512 tap = _mm512_maskz_loadu_ps(m, w + c);
       Q8_UNROLL
-      for (int x = 0; x < pixels; x++)
-        acc[x] =
-            _mm512_fmadd_ps(_mm512_maskz_loadu_ps(m, col[x * shape->col_step * shape->r] + c), tap, acc[x]);
+      for (int x = 0; x < pixels; x++) {
+        const float *from = col[x * step] + c;
+        acc[x] = _mm512_fmadd_ps(full ? _mm512_loadu_ps(from) : _mm512_maskz_loadu_ps(m, from), tap, acc[x]);
+      }
     }
   Q8_UNROLL
   for (int x = 0; x < pixels; x++)
@@ -73,17 +75,19 @@ Q8_INLINE void pixels16(int pixels, const q8_dwconv_shape *shape, const float *w
 static void sdwconv(const q8_dwconv_shape *shape, const float *w, const float *bias, float lo, float hi,
                     const float *const *cols, float *y, size_t y_stride) {
   const __m512 low = _mm512_set1_ps(lo), high = _mm512_set1_ps(hi);
-  const size_t step = shape->col_step * shape->r;
-  for (size_t x = 0; x < shape->q;) {
-    int n = shape->q - x >= PIXELS ? PIXELS : 1;
-    for (size_t c = 0; c < shape->channels; c += 16) {
-      __mmask16 m = first16(shape->channels - c);
+  const size_t step = shape->col_step * shape->r, whole = shape->channels / 16 * 16;
+  for (size_t x = 0, n; x < shape->q; x += n, cols += n * step, y += n * y_stride) {
+    n = shape->q - x >= PIXELS ? PIXELS : shape->q - x >= 2 ? 2 : 1;
+    for (size_t c = 0; c < whole; c += 16)
       if (n == PIXELS)
-        pixels16(PIXELS, shape, w, bias, m, c, low, high, cols, y, y_stride);
+        pixels16(PIXELS, 1, shape, w, bias, c, low, high, cols, y, y_stride);
+      else if (n == 2)
+        pixels16(2, 1, shape, w, bias, c, low, high, cols, y, y_stride);
       else
-        pixels16(1, shape, w, bias, m, c, low, high, cols, y, y_stride);
-    }
-    x += n, cols += n * step, y += n * y_stride;
+        pixels16(1, 1, shape, w, bias, c, low, high, cols, y, y_stride);
+    if (whole < shape->channels)
+      for (size_t i = 0; i < n; i++)
+        pixels16(1, 0, shape, w, bias, whole, low, high, cols + i * step, y + i * y_stride, y_stride);
   }
 }
 
