@@ -10,25 +10,39 @@ Q8_INLINE __m512i broadcast4(const uint8_t *p) {
   return _mm512_set1_epi32(x);
 }
 
+/* mr and nv are constants in every caller. */
 Q8_INLINE void tile(int mr, int nv, size_t taps, size_t k, const void *const *a, size_t a_stride,
                     const int8_t *b, int32_t *c) {
-  __m512i acc[16][4];
-  Q8_UNROLL for (int i = 0; i < mr; i++) Q8_UNROLL for (int v = 0; v < nv; v++) acc[i][v] =
-      _mm512_setzero_si512();
+  __m512i acc[14][4];
+  Q8_UNROLL
+  for (int i = 0; i < mr; i++)
+    Q8_UNROLL
+  for (int v = 0; v < nv; v++)
+    acc[i][v] = _mm512_setzero_si512();
   for (size_t t = 0; t < taps; t++, a += a_stride) {
-    const uint8_t *rows[16];
-    Q8_UNROLL for (int i = 0; i < mr; i++) rows[i] = a[i];
+    const uint8_t *rows[14];
+    Q8_UNROLL
+    for (int i = 0; i < mr; i++)
+      rows[i] = a[i];
     for (size_t at = 0; at < k; at += KR, b += nv * 64) {
       __m512i w[4];
-      Q8_UNROLL for (int v = 0; v < nv; v++) w[v] = _mm512_load_si512(b + v * 64);
-      Q8_UNROLL for (int i = 0; i < mr; i++) {
-        __m512i x = broadcast4(rows[i] + at);
-        Q8_UNROLL for (int v = 0; v < nv; v++) acc[i][v] = _mm512_dpbusd_epi32(acc[i][v], x, w[v]);
+      Q8_UNROLL
+      for (int v = 0; v < nv; v++)
+        w[v] = _mm512_load_si512(b + v * 64);
+      Q8_UNROLL
+      for (int i = 0; i < mr; i++) {
+        const __m512i x = broadcast4(rows[i] + at);
+        Q8_UNROLL
+        for (int v = 0; v < nv; v++)
+          acc[i][v] = _mm512_dpbusd_epi32(acc[i][v], x, w[v]);
       }
     }
   }
-  Q8_UNROLL for (int i = 0; i < mr; i++) Q8_UNROLL for (int v = 0; v < nv; v++)
-      _mm512_store_si512(c + (i * nv + v) * 16, acc[i][v]);
+  Q8_UNROLL
+  for (int i = 0; i < mr; i++)
+    Q8_UNROLL
+  for (int v = 0; v < nv; v++)
+    _mm512_store_si512(c + (i * nv + v) * 16, acc[i][v]);
 }
 
 #define TILE(mr, nr)                                                                                         \
