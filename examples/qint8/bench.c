@@ -1,0 +1,236 @@
+/* bench.c - qint8 bench: latency, throughput, memory; two models in turn; the plan step by step. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool.h"
+
+typedef struct contestant {
+  const char *path;
+  qint8_model *model;
+  qint8_recipe *recipe;
+  engine e;
+  float *input, *output;
+  double *ms;
+  int runs;
+} contestant;
+
+typedef struct job {
+  contestant one, other;
+  const char *isa;
+  long batch, threads, runs;
+  double seconds;
+  int as_json, with_plan;
+} job;
+
+static int by_value(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return x < y ? -1 : x > y;
+}
+
+/* Of the sorted times. */
+static double percentile(const contestant *c, double share) {
+  int i = (int)(share * (c->runs - 1) + 0.5);
+  return c->ms[i];
+}
+
+/* Shapes as the model declares them, free dimensions 1 but the first: `batch`. */
+static int open_contestant(contestant *c, long batch, const char *isa, const qint8_host *host) {
+  if (model_open(c->path, host, &c->model, &c->recipe))
+    return EXIT_FAILED;
+  qint8_tensor_info info = QINT8_TENSOR_INFO_INIT;
+  if (qint8_model_input_count(c->model) != 1)
+    return fail("%s has %zu inputs; bench serves models with one", c->path, qint8_model_input_count(c->model));
+  qint8_model_input(c->model, 0, &info);
+  dataset shape = {.rank = info.rank < 0 ? 0 : info.rank};
+  size_t count = 1;
+  for (int d = 0; d < shape.rank; d++) {
+    shape.shape[d] = info.shape[d] < 0 ? 1 : info.shape[d];
+    if (d)
+      count *= (size_t)shape.shape[d];
+  }
+  int64_t n = batch_for(c->model, batch);
+  if (engine_open(c->model, c->recipe, &shape, n, isa, host, &c->e))
+    return EXIT_FAILED;
+  c->input = allocate(count * (size_t)n + 1, sizeof *c->input);
+  c->output = allocate(c->e.output_count + 1, sizeof *c->output);
+  uint32_t seed = 1;
+  for (size_t i = 0; i < count * (size_t)n; i++) {
+    seed = seed * 1664525u + 1013904223u;
+    c->input[i] = (float)(seed >> 8) / 8388608.0f - 1.0f;
+  }
+  return 0;
+}
+
+static void close_contestant(contestant *c) {
+  engine_close(&c->e);
+  qint8_recipe_destroy(c->recipe);
+  qint8_model_destroy(c->model);
+  free(c->input);
+  free(c->output);
+  free(c->ms);
+}
+
+static int time_once(contestant *c) {
+  double start = now_seconds();
+  int status = engine_run(&c->e, c->input, c->output);
+  c->ms[c->runs++] = (now_seconds() - start) * 1e3;
+  return status;
+}
+
+#define MAX_RUNS 1000000
+
+/* The two in turn, so that a machine that drifts drifts for both. */
+static int measure(job *j) {
+  int both = j->other.path != NULL;
+  j->one.ms = allocate(MAX_RUNS, sizeof(double));
+  j->other.ms = allocate(both ? MAX_RUNS : 1, sizeof(double));
+  for (int warm = 0; warm < 3; warm++)
+    if (time_once(&j->one) || (both && time_once(&j->other)))
+      return EXIT_FAILED;
+  j->one.runs = j->other.runs = 0;
+  double end = now_seconds() + j->seconds;
+  while (j->one.runs < MAX_RUNS && (j->runs ? j->one.runs < j->runs : now_seconds() < end || j->one.runs < 5))
+    if (time_once(&j->one) || (both && time_once(&j->other)))
+      return EXIT_FAILED;
+  qsort(j->one.ms, (size_t)j->one.runs, sizeof(double), by_value);
+  if (both)
+    qsort(j->other.ms, (size_t)j->other.runs, sizeof(double), by_value);
+  return 0;
+}
+
+static double gops(const contestant *c) {
+  return 2e-6 * (double)qint8_plan_macs(c->e.plan) / percentile(c, 0.5);
+}
+
+static void print_text(const contestant *c) {
+  printf("%s: batch %lld, %s, %d runs\n", c->path, (long long)c->e.batch, qint8_plan_isa(c->e.plan), c->runs);
+  printf("  ms      min %.4f  median %.4f  p90 %.4f  p99 %.4f\n", percentile(c, 0), percentile(c, 0.5),
+         percentile(c, 0.9), percentile(c, 0.99));
+  printf("  GOPS    %.2f (2 x %lld multiply-accumulates)\n", gops(c), (long long)qint8_plan_macs(c->e.plan));
+  printf("  memory  arena %zu bytes, plan with packed weights %zu bytes\n", qint8_plan_arena_size(c->e.plan),
+         qint8_plan_weight_size(c->e.plan));
+}
+
+static void put_json(json *out, const char *key, const contestant *c) {
+  json_open(out, key, '{');
+  json_text(out, "model", c->path);
+  json_integer(out, "batch", c->e.batch);
+  json_text(out, "isa", qint8_plan_isa(c->e.plan));
+  json_integer(out, "runs", c->runs);
+  json_number(out, "ms_min", percentile(c, 0));
+  json_number(out, "ms_median", percentile(c, 0.5));
+  json_number(out, "ms_p90", percentile(c, 0.9));
+  json_number(out, "ms_p99", percentile(c, 0.99));
+  json_number(out, "gops", gops(c));
+  json_integer(out, "macs", qint8_plan_macs(c->e.plan));
+  json_integer(out, "arena_bytes", (long long)qint8_plan_arena_size(c->e.plan));
+  json_integer(out, "weight_bytes", (long long)qint8_plan_weight_size(c->e.plan));
+}
+
+/* Medians of the steps over a few profiled runs. */
+static double *profile(contestant *c) {
+  enum { RUNS = 21 };
+  size_t steps = qint8_plan_step_count(c->e.plan);
+  double *all = allocate(steps * RUNS + 1, sizeof *all), *medians = allocate(steps + 1, sizeof *medians);
+  qint8_session_profile(c->e.session, 1, NULL);
+  for (int r = 0; r < RUNS; r++) {
+    engine_run(&c->e, c->input, c->output);
+    for (size_t i = 0; i < steps; i++)
+      all[i * RUNS + (size_t)r] = qint8_session_step_microseconds(c->e.session, i);
+  }
+  qint8_session_profile(c->e.session, 0, NULL);
+  for (size_t i = 0; i < steps; i++) {
+    qsort(all + i * RUNS, RUNS, sizeof *all, by_value);
+    medians[i] = all[i * RUNS + RUNS / 2];
+  }
+  free(all);
+  return medians;
+}
+
+static void print_plan(contestant *c) {
+  double *us = profile(c), total = 0, longest = 0;
+  size_t steps = qint8_plan_step_count(c->e.plan);
+  for (size_t i = 0; i < steps; i++) {
+    total += us[i];
+    longest = us[i] > longest ? us[i] : longest;
+  }
+  printf("\n%4s %-12s %-8s %-22s %-20s %12s %10s %9s %6s\n", "step", "kind", "type", "kernel", "output", "MACs", "bytes",
+         "us", "share");
+  for (size_t i = 0; i < steps; i++) {
+    qint8_step_info s = QINT8_STEP_INFO_INIT;
+    char shape[64] = "";
+    qint8_plan_step(c->e.plan, i, &s);
+    for (int d = 0; d < s.output_rank; d++)
+      snprintf(shape + strlen(shape), sizeof shape - strlen(shape), "%s%lld", d ? "x" : "", (long long)s.output_shape[d]);
+    printf("%4zu %-12s %-8s %-22s %-20s %12lld %10lld %9.2f %5.1f%% %-16.*s %s%s%s\n", i, s.kind, s.precision, s.kernel,
+           shape, (long long)s.macs, (long long)s.bytes, us[i], 100 * us[i] / total,
+           longest > 0 ? (int)(16 * us[i] / longest) : 0, "################", s.name, s.note[0] ? "  " : "", s.note);
+  }
+  printf("%86s %20.2f us\n", "total", total);
+  free(us);
+}
+
+static void print_result(job *j) {
+  double ratio = j->other.path ? percentile(&j->other, 0.5) / percentile(&j->one, 0.5) : NAN;
+  if (!j->as_json) {
+    print_text(&j->one);
+    if (j->other.path) {
+      print_text(&j->other);
+      printf("  %s is %.2f times as fast as %s (medians, interleaved)\n", j->one.path, ratio, j->other.path);
+    }
+    if (j->with_plan)
+      print_plan(&j->one);
+    return;
+  }
+  json out;
+  json_begin(&out, stdout);
+  put_json(&out, NULL, &j->one);
+  if (j->other.path) {
+    put_json(&out, "compared_with", &j->other);
+    json_close(&out, '}');
+    json_number(&out, "times_as_fast", ratio);
+  }
+  json_close(&out, '}');
+  json_end(&out);
+}
+
+int command_bench(int argc, char **argv) {
+  job j = {.batch = 1, .threads = 1, .seconds = 1.0};
+  const char *words[1];
+  const option options[] = {
+      {"--batch", "N", "samples per run (1)", OPTION_INT, &j.batch},
+      {"--threads", "N", "threads (1)", OPTION_INT, &j.threads},
+      {"--isa", "NAME", "scalar, avx2, avxvnni, avx512vnni, neon, ...", OPTION_TEXT, &j.isa},
+      {"--compare", "OTHER.onnx", "run both in turn and print the ratio of medians", OPTION_TEXT, &j.other.path},
+      {"--seconds", "S", "how long (1)", OPTION_FLOAT, &j.seconds},
+      {"--runs", "N", "how many runs, instead of --seconds", OPTION_INT, &j.runs},
+      {"--plan", NULL, "the steps: kernel, precision, shape, MACs, bytes, microseconds", OPTION_FLAG, &j.with_plan},
+      {"--json", NULL, "one JSON object on stdout", OPTION_FLAG, &j.as_json}};
+  const command_line line = {
+      "qint8 bench MODEL [--batch N] [--threads N] [--isa NAME] [--compare OTHER.onnx] [--plan] [--json]",
+      "Times the model on random inputs, after three warm-up runs. Compare models with --compare, never by two\n"
+      "calls: machines drift.\n\n"
+      "example: qint8 bench net8.onnx --compare net.onnx --plan",
+      options, COUNT(options), 1, 1};
+  int stop = parse_options(&line, argc, argv, words);
+  if (stop)
+    return stop - 1;
+  j.one.path = words[0];
+  if (j.runs > MAX_RUNS)
+    j.runs = MAX_RUNS;
+  qint8_host host;
+  thread_pool *pool;
+  host_open(&host, j.threads, &pool);
+  int status = open_contestant(&j.one, j.batch, j.isa, &host);
+  if (!status && j.other.path)
+    status = open_contestant(&j.other, j.batch, j.isa, &host);
+  if (!status)
+    status = measure(&j);
+  if (!status)
+    print_result(&j);
+  close_contestant(&j.one);
+  close_contestant(&j.other);
+  host_close(pool);
+  return status;
+}

@@ -1,0 +1,133 @@
+/* dataset.c - arrays as samples for a model: images become normalised NCHW floats, floats go in as they are. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool.h"
+
+typedef struct normalisation {
+  float mean[4], std[4]; /* per channel, repeated if the file has one value */
+} normalisation;
+
+/* One value, or one per channel, of the archive that `spec` names. */
+static void from_archive(const char *spec, const char *key, float *out) {
+  const char *colon = strrchr(spec, ':');
+  array a;
+  char path[1024];
+  if (!colon)
+    return;
+  snprintf(path, sizeof path, "%.*s", (int)(colon - spec), spec);
+  if (npz_try(path, key, &a))
+    return;
+  float *values = array_floats(&a);
+  for (int c = 0; c < 4 && a.count; c++)
+    out[c] = values[(size_t)c < a.count ? (size_t)c : a.count - 1];
+  free(values);
+  array_free(&a);
+}
+
+static normalisation find_normalisation(const char *spec, double mean, double std) {
+  normalisation n;
+  for (int c = 0; c < 4; c++) {
+    n.mean[c] = 0;
+    n.std[c] = 1;
+  }
+  from_archive(spec, "mean", n.mean);
+  from_archive(spec, "std", n.std);
+  for (int c = 0; c < 4; c++) {
+    if (!isnan(mean))
+      n.mean[c] = (float)mean;
+    if (!isnan(std))
+      n.std[c] = (float)std;
+  }
+  return n;
+}
+
+/* uint8 [N, H, W] or [N, H, W, C] to float, NCHW with the model's channels if it has rank 4. */
+static int images(const char *spec, const array *a, const qint8_tensor_info *input, const normalisation *norm,
+                  dataset *out) {
+  if (a->rank != 3 && a->rank != 4)
+    return fail("%s: uint8 of rank %d; images are [N,H,W] or [N,H,W,C]", spec, a->rank);
+  int64_t channels = a->rank == 4 ? a->shape[3] : 1, wanted = channels;
+  if (input->rank == 4 && input->shape[1] > 0)
+    wanted = input->shape[1];
+  if (channels < 1 || channels > 4 || wanted > 4 || (wanted != channels && channels != 1))
+    return fail("%s: %lld channels, the model wants %lld", spec, (long long)channels, (long long)wanted);
+  size_t h = (size_t)a->shape[1], w = (size_t)a->shape[2], plane = h * w;
+  out->count = (size_t)a->shape[0];
+  out->sample = (size_t)wanted * plane;
+  out->values = allocate(out->count * out->sample + 1, sizeof(float));
+  const uint8_t *pixels = a->data;
+  for (size_t n = 0; n < out->count; n++)
+    for (size_t c = 0; c < (size_t)wanted; c++)
+      for (size_t i = 0; i < plane; i++) {
+        size_t from = (n * plane + i) * (size_t)channels + (channels == 1 ? 0 : c);
+        out->values[(n * (size_t)wanted + c) * plane + i] =
+            ((float)pixels[from] / 255.0f - norm->mean[c]) / norm->std[c];
+      }
+  out->rank = input->rank == 3 && wanted == 1 ? 3 : 4;
+  int64_t shape4[] = {a->shape[0], wanted, a->shape[1], a->shape[2]};
+  int64_t shape3[] = {a->shape[0], a->shape[1], a->shape[2]};
+  memcpy(out->shape, out->rank == 4 ? shape4 : shape3, (size_t)out->rank * sizeof *out->shape);
+  return 0;
+}
+
+static int floats(const char *spec, const array *a, const qint8_tensor_info *input, dataset *out) {
+  if (a->rank < 1)
+    return fail("%s: a single value; the first dimension must count the samples", spec);
+  out->rank = a->rank;
+  memcpy(out->shape, a->shape, sizeof out->shape);
+  if (input->rank == a->rank + 1 && input->shape[1] == 1) { /* [N, H, W] for [N, 1, H, W] */
+    out->rank = input->rank;
+    for (int d = input->rank - 1; d > 1; d--)
+      out->shape[d] = out->shape[d - 1];
+    out->shape[1] = 1;
+  }
+  out->count = (size_t)a->shape[0];
+  out->sample = out->count ? a->count / out->count : 0;
+  out->values = array_floats(a);
+  return 0;
+}
+
+static int check_fit(const char *spec, const qint8_tensor_info *input, const dataset *d) {
+  int fits = input->rank < 0 || input->rank == d->rank;
+  for (int i = 1; fits && input->rank >= 0 && i < d->rank; i++)
+    fits = input->shape[i] < 0 || input->shape[i] == d->shape[i];
+  if (fits)
+    return 0;
+  char have[160] = "", want[160] = "";
+  for (int i = 0; i < d->rank; i++)
+    snprintf(have + strlen(have), sizeof have - strlen(have), "%s%lld", i ? "," : "", (long long)d->shape[i]);
+  for (int i = 0; i < input->rank; i++)
+    snprintf(want + strlen(want), sizeof want - strlen(want), "%s%lld", i ? "," : "", (long long)input->shape[i]);
+  return fail("%s: shape [%s], but input \"%s\" of the model is [%s] (-1 is free)", spec, have, input->name, want);
+}
+
+int dataset_load(const char *spec, const qint8_model *model, double mean, double std, long limit, dataset *out) {
+  *out = (dataset){0};
+  qint8_tensor_info input = QINT8_TENSOR_INFO_INIT;
+  array a;
+  if (qint8_model_input_count(model) != 1)
+    return fail("the model has %zu inputs; data files serve models with one (see `qint8 run`)",
+                qint8_model_input_count(model));
+  qint8_model_input(model, 0, &input);
+  if (array_load(spec, &a))
+    return EXIT_FAILED;
+  normalisation norm = find_normalisation(spec, mean, std);
+  int status = a.dtype == QINT8_DTYPE_U8 ? images(spec, &a, &input, &norm, out) : floats(spec, &a, &input, out);
+  array_free(&a);
+  if (!status)
+    status = check_fit(spec, &input, out);
+  if (!status && out->count == 0)
+    status = fail("%s: no samples", spec);
+  if (limit > 0 && (size_t)limit < out->count) {
+    out->count = (size_t)limit;
+    out->shape[0] = limit;
+  }
+  return status;
+}
+
+void dataset_free(dataset *d) {
+  free(d->values);
+  *d = (dataset){0};
+}

@@ -1,0 +1,191 @@
+/* npy.c - the .npy format (versions 1 to 3), little endian, C order. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool.h"
+
+static const struct {
+  const char *descr;
+  int32_t dtype;
+  size_t size; /* in the file */
+} types[] = {
+    {"<f4", QINT8_DTYPE_F32, 4}, {"<f8", QINT8_DTYPE_F64, 8}, {"|u1", QINT8_DTYPE_U8, 1}, {"|i1", QINT8_DTYPE_S8, 1},
+    {"<i4", QINT8_DTYPE_S32, 4}, {"<i8", QINT8_DTYPE_S64, 8}, {"|b1", QINT8_DTYPE_BOOL, 1},
+};
+
+void array_free(array *a) {
+  free(a->data);
+  *a = (array){0};
+}
+
+/* The value behind 'key': in the header's Python dict literal. */
+static const char *header_value(const char *header, const char *key) {
+  const char *at = strstr(header, key);
+  at = at ? strchr(at, ':') : NULL;
+  if (!at)
+    return NULL;
+  at++;
+  while (*at == ' ')
+    at++;
+  return at;
+}
+
+static int parse_shape(const char *text, array *out) {
+  if (*text++ != '(')
+    return 0;
+  out->count = 1;
+  while (*text != ')') {
+    char *end;
+    long long dim = strtoll(text, &end, 10);
+    if (end == text || dim < 0 || out->rank == QINT8_MAX_RANK || (dim && out->count > (SIZE_MAX >> 8) / (size_t)dim))
+      return 0;
+    out->shape[out->rank++] = dim;
+    out->count *= (size_t)dim;
+    text = end;
+    while (*text == ',' || *text == ' ' || *text == 'L')
+      text++;
+    if (!*text)
+      return 0;
+  }
+  return 1;
+}
+
+static int copy_values(const uint8_t *from, int32_t dtype, array *out) {
+  if (dtype != QINT8_DTYPE_F64) {
+    size_t size = out->count * qint8_dtype_size((qint8_dtype)dtype);
+    out->dtype = dtype;
+    out->data = allocate(size + 8, 1);
+    memcpy(out->data, from, size);
+    return 0;
+  }
+  float *values = allocate(out->count + 1, sizeof *values);
+  for (size_t i = 0; i < out->count; i++) {
+    double value;
+    memcpy(&value, from + i * 8, 8);
+    values[i] = (float)value;
+  }
+  out->dtype = QINT8_DTYPE_F32;
+  out->data = values;
+  return 0;
+}
+
+int npy_parse(const uint8_t *bytes, size_t size, const char *where, array *out) {
+  *out = (array){0};
+  if (size < 10 || memcmp(bytes, "\x93NUMPY", 6))
+    return fail("%s: not a .npy array", where);
+  size_t head = bytes[6] == 1 ? 10 : 12, length = bytes[8] | (size_t)bytes[9] << 8;
+  if (bytes[6] > 1 && size >= 12)
+    length |= (size_t)bytes[10] << 16 | (size_t)bytes[11] << 24;
+  if (bytes[6] < 1 || bytes[6] > 3 || head > size || length > size - head)
+    return fail("%s: version %d or a truncated header", where, bytes[6]);
+  char *header = allocate(length + 1, 1);
+  memcpy(header, bytes + head, length);
+  const char *descr = header_value(header, "'descr'"), *order = header_value(header, "'fortran_order'");
+  const char *shape = header_value(header, "'shape'");
+  int32_t dtype = 0;
+  size_t element = 0;
+  for (int i = 0; descr && i < COUNT(types); i++)
+    if (!strncmp(descr + 1, types[i].descr, 3)) {
+      dtype = types[i].dtype;
+      element = types[i].size;
+    }
+  int status = 0;
+  if (!descr || !order || !shape || !parse_shape(shape, out))
+    status = fail("%s: a malformed header", where);
+  else if (!dtype)
+    status = fail("%s: element type %.8s is not f4, f8, u1, i1, i4, i8 or b1 (little endian)", where, descr);
+  else if (!strncmp(order, "True", 4) && out->rank > 1)
+    status = fail("%s: Fortran order; save numpy.ascontiguousarray(x) instead", where);
+  else if (out->count * element > size - head - length)
+    status = fail("%s: truncated: %zu values need %zu bytes, %zu are there", where, out->count, out->count * element,
+                  size - head - length);
+  free(header);
+  return status ? status : copy_values(bytes + head + length, dtype, out);
+}
+
+uint8_t *npy_format(const array *a, size_t *size) {
+  char header[256], shape[160] = "";
+  const char *descr = "<f4";
+  for (int i = 0; i < COUNT(types); i++)
+    if (types[i].dtype == a->dtype)
+      descr = types[i].descr;
+  for (int i = 0; i < a->rank; i++)
+    snprintf(shape + strlen(shape), sizeof shape - strlen(shape), "%lld,%s", (long long)a->shape[i],
+             i + 1 < a->rank ? " " : "");
+  int length = snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", descr, shape);
+  size_t total = (size_t)(10 + length + 1 + 63) / 64 * 64, bytes = a->count * qint8_dtype_size((qint8_dtype)a->dtype);
+  uint8_t *out = allocate(total + bytes, 1);
+  memset(out, ' ', total);
+  memcpy(out, "\x93NUMPY\x01\x00", 8);
+  out[8] = (uint8_t)(total - 10);
+  out[9] = (uint8_t)((total - 10) >> 8);
+  memcpy(out + 10, header, (size_t)length);
+  out[total - 1] = '\n';
+  memcpy(out + total, a->data, bytes);
+  *size = total + bytes;
+  return out;
+}
+
+static int write_file(const char *path, const uint8_t *bytes, size_t size) {
+  FILE *file = fopen(path, "wb");
+  if (!file)
+    return fail("%s: cannot be opened for writing", path);
+  int written = fwrite(bytes, 1, size, file) == size;
+  if (fclose(file) || !written)
+    return fail("%s: only part of %zu bytes could be written", path, size);
+  return 0;
+}
+
+int npy_save(const char *path, const array *a) {
+  size_t size;
+  uint8_t *bytes = npy_format(a, &size);
+  int status = write_file(path, bytes, size);
+  free(bytes);
+  return status;
+}
+
+uint8_t *read_whole_file(const char *path, size_t *size) {
+  FILE *file = fopen(path, "rb");
+  if (!file) {
+    fail("%s: cannot be opened for reading", path);
+    return NULL;
+  }
+  long length = fseek(file, 0, SEEK_END) ? -1 : ftell(file);
+  if (length < 0 || fseek(file, 0, SEEK_SET)) {
+    fclose(file);
+    fail("%s: not a readable regular file", path);
+    return NULL;
+  }
+  uint8_t *bytes = allocate((size_t)length + 1, 1);
+  *size = fread(bytes, 1, (size_t)length, file);
+  fclose(file);
+  if (*size != (size_t)length) {
+    free(bytes);
+    fail("%s: only part of its %ld bytes could be read", path, length);
+    return NULL;
+  }
+  return bytes;
+}
+
+float *array_floats(const array *a) {
+  float *values = allocate(a->count + 1, sizeof *values);
+  for (size_t i = 0; i < a->count; i++)
+    switch (a->dtype) {
+    case QINT8_DTYPE_F32:
+      values[i] = ((const float *)a->data)[i];
+      break;
+    case QINT8_DTYPE_U8:
+    case QINT8_DTYPE_BOOL:
+      values[i] = ((const uint8_t *)a->data)[i];
+      break;
+    case QINT8_DTYPE_S8:
+      values[i] = ((const int8_t *)a->data)[i];
+      break;
+    case QINT8_DTYPE_S32:
+      values[i] = (float)((const int32_t *)a->data)[i];
+      break;
+    default:
+      values[i] = (float)((const int64_t *)a->data)[i];
+    }
+  return values;
+}

@@ -1,0 +1,217 @@
+/* npz.c - uncompressed .npz archives: a zip file of .npy members. Only the central directory is trusted for sizes. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool.h"
+
+static uint32_t le16(const uint8_t *p) {
+  return p[0] | (uint32_t)p[1] << 8;
+}
+static uint32_t le32(const uint8_t *p) {
+  return le16(p) | le16(p + 2) << 16;
+}
+static uint64_t le64(const uint8_t *p) {
+  return le32(p) | (uint64_t)le32(p + 4) << 32;
+}
+
+typedef struct member {
+  const uint8_t *name;
+  size_t name_length;
+  uint32_t method;
+  uint64_t size, packed, header; /* header: offset of the local header */
+} member;
+
+/* Offset of the central directory and number of entries, zip64 included. */
+static int find_directory(const uint8_t *zip, size_t size, uint64_t *offset, uint64_t *entries) {
+  for (size_t back = 22; back <= size && back < 22 + 65536; back++) {
+    const uint8_t *end = zip + size - back;
+    if (le32(end) != 0x06054b50)
+      continue;
+    *entries = le16(end + 10);
+    *offset = le32(end + 16);
+    if (back + 20 <= size && le32(end - 20) == 0x07064b50) {
+      uint64_t at = le64(end - 20 + 8);
+      if (size < 56 || at > size - 56 || le32(zip + at) != 0x06064b50)
+        return 0;
+      *entries = le64(zip + at + 32);
+      *offset = le64(zip + at + 48);
+    }
+    return *offset <= size;
+  }
+  return 0;
+}
+
+/* The entry at *at; moves on. Sizes of 0xFFFFFFFF are in the zip64 extra field, in order. */
+static int next_member(const uint8_t *zip, size_t size, uint64_t *at, member *m) {
+  if (size < 46 || *at > size - 46 || le32(zip + *at) != 0x02014b50)
+    return 0;
+  const uint8_t *p = zip + *at;
+  size_t name = le16(p + 28), extra = le16(p + 30), comment = le16(p + 32);
+  if (name + extra + comment > size - *at - 46)
+    return 0;
+  *m = (member){p + 46, name, le16(p + 10), le32(p + 24), le32(p + 20), le32(p + 42)};
+  const uint8_t *field = p + 46 + name, *end = field + extra;
+  while (end - field >= 4) {
+    size_t length = le16(field + 2);
+    const uint8_t *value = field + 4;
+    if (length > (size_t)(end - value))
+      break;
+    if (le16(field) == 1) {
+      uint64_t *wide[] = {&m->size, &m->packed, &m->header};
+      for (int i = 0; i < 3; i++)
+        if (*wide[i] == 0xFFFFFFFF && value + 8 <= field + 4 + length) {
+          *wide[i] = le64(value);
+          value += 8;
+        }
+    }
+    field += 4 + length;
+  }
+  *at += 46 + name + extra + comment;
+  return 1;
+}
+
+static int is_key(const member *m, const char *key) {
+  size_t length = strlen(key);
+  return m->name_length == length + 4 && !memcmp(m->name, key, length) && !memcmp(m->name + length, ".npy", 4);
+}
+
+static int read_member(const uint8_t *zip, size_t size, const member *m, const char *where, array *out) {
+  if (m->method)
+    return fail("%s: compressed; save with numpy.savez, not savez_compressed", where);
+  if (size < 30 || m->header > size - 30 || le32(zip + m->header) != 0x04034b50)
+    return fail("%s: the archive is damaged: no local header", where);
+  uint64_t data = m->header + 30 + le16(zip + m->header + 26) + le16(zip + m->header + 28);
+  if (data > size || m->size > size - data)
+    return fail("%s: the archive is truncated", where);
+  return npy_parse(zip + data, (size_t)m->size, where, out);
+}
+
+/* 0 found and read, 1 absent, EXIT_FAILED + 1 after a message. */
+static int load(const char *path, const char *key, array *out, int quiet) {
+  size_t size;
+  uint8_t *zip = read_whole_file(path, &size);
+  if (!zip)
+    return 2;
+  uint64_t at, entries;
+  char where[1024], keys[512] = "";
+  snprintf(where, sizeof where, "%s:%s", path, key);
+  int status = 1;
+  if (!find_directory(zip, size, &at, &entries)) {
+    fail("%s: not a .npz archive, or a truncated one", path);
+    status = 2;
+  }
+  member m;
+  for (uint64_t i = 0; status == 1 && i < entries && next_member(zip, size, &at, &m); i++) {
+    if (is_key(&m, key)) {
+      status = read_member(zip, size, &m, where, out) ? 2 : 0;
+      break;
+    }
+    if (m.name_length > 4 && strlen(keys) + m.name_length < sizeof keys)
+      snprintf(keys + strlen(keys), sizeof keys - strlen(keys), " %.*s", (int)m.name_length - 4, (const char *)m.name);
+  }
+  if (status == 1 && !quiet)
+    fail("%s: no array of that name; there are:%s", where, keys);
+  free(zip);
+  return status;
+}
+
+int npz_try(const char *path, const char *key, array *out) {
+  return load(path, key, out, 1) ? 1 : 0;
+}
+
+int array_load(const char *spec, array *out) {
+  *out = (array){0};
+  const char *colon = strrchr(spec, ':');
+  if (colon && colon[1]) {
+    char path[1024];
+    snprintf(path, sizeof path, "%.*s", (int)(colon - spec), spec);
+    return load(path, colon + 1, out, 0) ? EXIT_FAILED : 0;
+  }
+  size_t size, length = strlen(spec);
+  if (length > 4 && !strcmp(spec + length - 4, ".npz"))
+    return fail("%s: which array? Write %s:KEY", spec, spec);
+  uint8_t *bytes = read_whole_file(spec, &size);
+  if (!bytes)
+    return EXIT_FAILED;
+  int status = npy_parse(bytes, size, spec, out);
+  free(bytes);
+  return status;
+}
+
+static uint32_t crc32_of(const uint8_t *bytes, size_t size) {
+  uint32_t crc = ~0u;
+  for (size_t i = 0; i < size; i++) {
+    crc ^= bytes[i];
+    for (int b = 0; b < 8; b++)
+      crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320u : 0);
+  }
+  return ~crc;
+}
+
+static void put(uint8_t **at, uint64_t value, int bytes) {
+  for (int i = 0; i < bytes; i++)
+    *(*at)++ = (uint8_t)(value >> (8 * i));
+}
+
+/* The fields that local and central headers share. */
+static void put_common(uint8_t **at, uint32_t crc, size_t size, size_t name) {
+  put(at, 0, 2);    /* flags */
+  put(at, 0, 2);    /* stored */
+  put(at, 0, 2);    /* time */
+  put(at, 0x21, 2); /* date: 1980-01-01 */
+  put(at, crc, 4);
+  put(at, size, 4);
+  put(at, size, 4);
+  put(at, name, 2);
+  put(at, 0, 2);
+}
+
+int npz_save(const char *path, const char *const *keys, const array *arrays, int count) {
+  FILE *file = fopen(path, "wb");
+  if (!file)
+    return fail("%s: cannot be opened for writing", path);
+  uint8_t *directory = allocate((size_t)count * 512 + 64, 1), *entry = directory;
+  size_t offset = 0;
+  int fine = 1;
+  for (int i = 0; i < count; i++) {
+    char name[300];
+    int length = snprintf(name, sizeof name, "%.250s.npy", keys[i]);
+    size_t size;
+    uint8_t *bytes = npy_format(&arrays[i], &size), head[64], *at = head;
+    if (size > 0xFFFFFFFE || offset > 0xFFFFFFFE - size) {
+      free(bytes);
+      free(directory);
+      fclose(file);
+      return fail("%s: more than 4 GiB", path);
+    }
+    uint32_t crc = crc32_of(bytes, size);
+    put(&at, 0x04034b50, 4);
+    put(&at, 20, 2);
+    put_common(&at, crc, size, (size_t)length);
+    fine &= fwrite(head, 1, 30, file) == 30 && fwrite(name, 1, (size_t)length, file) == (size_t)length &&
+            fwrite(bytes, 1, size, file) == size;
+    put(&entry, 0x02014b50, 4);
+    put(&entry, 20, 2);
+    put(&entry, 20, 2);
+    put_common(&entry, crc, size, (size_t)length);
+    put(&entry, 0, 2 + 2 + 2 + 4); /* comment, disk, attributes */
+    put(&entry, offset, 4);
+    memcpy(entry, name, (size_t)length);
+    entry += length;
+    offset += 30 + (size_t)length + size;
+    free(bytes);
+  }
+  size_t directory_size = (size_t)(entry - directory);
+  put(&entry, 0x06054b50, 4);
+  put(&entry, 0, 4);
+  put(&entry, (uint64_t)count, 2);
+  put(&entry, (uint64_t)count, 2);
+  put(&entry, directory_size, 4);
+  put(&entry, offset, 4);
+  put(&entry, 0, 2);
+  fine &= fwrite(directory, 1, (size_t)(entry - directory), file) == (size_t)(entry - directory);
+  free(directory);
+  if (fclose(file) || !fine)
+    return fail("%s: could not be written whole", path);
+  return 0;
+}

@@ -1,0 +1,160 @@
+/* tool.h - what the files of the command-line tool share. The tool uses the public header only. */
+#ifndef QINT8_TOOL_H
+#define QINT8_TOOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "qint8.h"
+
+/* Exit codes. */
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_GATE = 3 };
+
+/* Prints "qint8: ..." on stderr; returns EXIT_FAILED, so that failing is one line. */
+int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The library's error record, with what was being done. */
+int fail_error(const char *doing, qint8_status status, const qint8_error *error);
+void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Never returns NULL: the tool ends with a message when memory is gone. */
+void *allocate(size_t count, size_t size);
+double now_seconds(void);
+
+/* ---- options.c ---- */
+
+typedef enum option_type { OPTION_FLAG, OPTION_TEXT, OPTION_INT, OPTION_FLOAT, OPTION_LIST } option_type;
+#define MAX_LIST 16
+typedef struct text_list {
+  const char *v[MAX_LIST];
+  int count;
+} text_list;
+typedef struct option {
+  const char *name;  /* "--data" or "-o" */
+  const char *value; /* what stands for the value in the help, NULL for a flag */
+  const char *help;
+  option_type type;
+  void *target; /* int, const char *, long, double, text_list */
+} option;
+typedef struct command_line {
+  const char *usage;    /* "qint8 run MODEL --input NAME=FILE.npy ... --output FILE.npz" */
+  const char *teaches;  /* paragraphs for --help, an example at the end */
+  const option *options;
+  int option_count;
+  int min_words, max_words; /* positional arguments */
+} command_line;
+/* Fills words and the options' targets. Returns 0 to go on, else 1 + exit code. */
+int parse_options(const command_line *line, int argc, char **argv, const char **words);
+#define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
+
+/* ---- npy.c, npz.c ---- */
+
+/* Dense row-major values; dtype is a qint8_dtype (float64 is read as float32). */
+typedef struct array {
+  int32_t dtype;
+  int32_t rank;
+  int64_t shape[QINT8_MAX_RANK];
+  size_t count;
+  void *data;
+} array;
+void array_free(array *a);
+/* From memory that holds a whole .npy; `where` is for messages. 0 or EXIT_FAILED. */
+int npy_parse(const uint8_t *bytes, size_t size, const char *where, array *out);
+/* Header and values of an array as .npy bytes (malloc). */
+uint8_t *npy_format(const array *a, size_t *size);
+int npy_save(const char *path, const array *a);
+/* "FILE.npy" or "FILE.npz:KEY". */
+int array_load(const char *spec, array *out);
+/* Array `key` of an .npz if it is there: 0 found, 1 absent or unreadable (silent). */
+int npz_try(const char *path, const char *key, array *out);
+int npz_save(const char *path, const char *const *keys, const array *arrays, int count);
+/* Every value as float. */
+float *array_floats(const array *a);
+uint8_t *read_whole_file(const char *path, size_t *size);
+
+/* ---- dataset.c ---- */
+
+/* Samples as the model wants them: float32 [count][sample...]. */
+typedef struct dataset {
+  float *values;
+  size_t count, sample; /* samples, floats per sample */
+  int32_t rank;
+  int64_t shape[QINT8_MAX_RANK]; /* of the whole: shape[0] == count */
+} dataset;
+/* mean and std: NAN where not given. At most `limit` samples (0: all). */
+int dataset_load(const char *spec, const qint8_model *model, double mean, double std, long limit, dataset *out);
+void dataset_free(dataset *d);
+
+/* ---- engine.c ---- */
+
+int model_open(const char *path, const qint8_host *host, qint8_model **model, qint8_recipe **recipe);
+/* A host with `threads` threads; the pool lives until host_close. */
+typedef struct thread_pool thread_pool;
+void host_open(qint8_host *host, long threads, thread_pool **pool);
+void host_close(thread_pool *pool);
+
+/* A plan and session for one batch size. */
+typedef struct engine {
+  qint8_plan *plan;
+  qint8_session *session;
+  qint8_tensor input, output; /* data set by the caller */
+  size_t output_count;        /* floats per run */
+  int64_t batch;
+} engine;
+int engine_open(const qint8_model *model, const qint8_recipe *recipe, const dataset *data, int64_t batch,
+                const char *isa, const qint8_host *host, engine *out);
+void engine_close(engine *e);
+int engine_run(engine *e, const float *input, float *output);
+
+/* All samples through the model. outputs: [count][outputs per sample], malloc. */
+typedef struct outputs {
+  float *values;
+  size_t count, width;
+  int32_t rank;
+  int64_t shape[QINT8_MAX_RANK];
+  double seconds; /* in qint8_session_run alone */
+} outputs;
+int run_dataset(const qint8_model *model, const qint8_recipe *recipe, const dataset *data, long batch,
+                const char *isa, const qint8_host *host, const char *what, outputs *out);
+/* The batch to use: `wanted`, or what the model's first dimension fixes. */
+int64_t batch_for(const qint8_model *model, long wanted);
+
+/* ---- metrics.c ---- */
+
+double metric_top1(const outputs *y, const float *labels);
+double metric_macro_f1(const outputs *y, const float *labels);
+double metric_plcc(const float *a, const float *b, size_t count);
+double metric_mse(const float *a, const float *b, size_t count);
+double metric_rel_err(const float *got, const float *want, size_t count);
+double metric_cosine(const float *a, const float *b, size_t count);
+double sqnr_of(double rel_err); /* in dB; 999 for an exact result */
+double metric_top1_agreement(const outputs *a, const outputs *b);
+uint64_t hash_bytes(const void *bytes, size_t size); /* FNV-1a */
+
+/* ---- json.c: written as it comes, one object or array inside the other ---- */
+
+typedef struct json {
+  FILE *file;
+  int depth, first, inline_depth;
+} json;
+void json_begin(json *j, FILE *file);
+void json_open(json *j, const char *key, char bracket); /* '{' or '[' ; key NULL inside arrays and at the top */
+void json_close(json *j, char bracket);
+void json_text(json *j, const char *key, const char *value);
+void json_number(json *j, const char *key, double value);
+void json_integer(json *j, const char *key, long long value);
+void json_end(json *j);
+
+/* ---- progress.c: a bar on a terminal, quiet otherwise ---- */
+
+void progress(const char *what, size_t done, size_t total);
+
+/* ---- The commands ---- */
+
+int command_inspect(int argc, char **argv);
+int command_run(int argc, char **argv);
+int command_quantize(int argc, char **argv);
+int command_evaluate(int argc, char **argv);
+int command_compare(int argc, char **argv);
+int command_bench(int argc, char **argv);
+
+#endif
