@@ -3,31 +3,25 @@
 
 #include <math.h>
 
-#define UNIT_STRIDE_ROW(T, R, expression)                                                                           \
-  if (sa == 1 && sb == 1) {                                                                                         \
-    for (size_t i = 0; i < n; i++) {                                                                                \
-      T x = a[i], z = b[i];                                                                                         \
-      y[i] = (R)(expression);                                                                                       \
-    }                                                                                                               \
-  } else if (sa == 1 && sb == 0) {                                                                                  \
-    T z = b[0];                                                                                                     \
-    for (size_t i = 0; i < n; i++) {                                                                                \
-      T x = a[i];                                                                                                   \
-      y[i] = (R)(expression);                                                                                       \
-    }                                                                                                               \
-  } else {                                                                                                          \
-    for (size_t i = 0; i < n; i++) {                                                                                \
-      T x = a[(int64_t)i * sa], z = b[(int64_t)i * sb];                                                             \
-      y[i] = (R)(expression);                                                                                       \
-    }                                                                                                               \
-  }
+#include "ops/fast.h"
 
 /* Rows of R = expression(x, z) with x and z of type T. */
 #define ROW(name, T, R, expression)                                                                                 \
+  static inline R name##_one(T x, T z) {                                                                            \
+    return (R)(expression);                                                                                         \
+  }                                                                                                                 \
   static void name(size_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *py) {                    \
     const T *a = pa, *b = pb;                                                                                       \
     R *y = py;                                                                                                      \
-    UNIT_STRIDE_ROW(T, R, expression)                                                                               \
+    if (sa == 1 && sb == 1) {                                                                                       \
+      Q8_FOR_BLOCKS(R, n, y, name##_one(a[i], b[i]));                                                               \
+    } else if (sa == 1 && sb == 0) {                                                                                \
+      const T z = b[0];                                                                                             \
+      Q8_FOR_BLOCKS(R, n, y, name##_one(a[i], z));                                                                  \
+    } else {                                                                                                        \
+      for (size_t i = 0; i < n; i++)                                                                                \
+        y[i] = name##_one(a[(int64_t)i * sa], b[(int64_t)i * sb]);                                                  \
+    }                                                                                                               \
   }
 
 typedef struct row_set {

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "ops/fast.h"
 #include "ops/hooks.h"
 #include "ops/unary.h"
 
@@ -24,8 +25,8 @@ static inline float clip(const void *params, float x) {
 }
 
 static void clip_rows(const void *params, size_t n, const float *x, float *y) {
-  for (size_t i = 0; i < n; i++)
-    y[i] = clip(params, x[i]);
+  const clip_params p = *(const clip_params *)params;
+  Q8_FOR_BLOCKS(float, n, y, clip(&p, x[i]));
 }
 
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/parallel.h"
+#include "ops/fast.h"
 #include "ops/pool.h"
 
 typedef struct pool_step {
@@ -49,11 +50,9 @@ static void pool_float(const pool_step *p, const float *x, const q8_pool_taps *t
   for (size_t t = 1; t < taps->count; t++) {
     const float *row = x + taps->at[t] * n;
     if (p->average)
-      for (size_t i = 0; i < n; i++)
-        y[i] += row[i];
+      Q8_FOR_BLOCKS(float, n, y, y[i] + row[i]);
     else
-      for (size_t i = 0; i < n; i++)
-        y[i] = row[i] > y[i] ? row[i] : y[i];
+      Q8_FOR_BLOCKS(float, n, y, row[i] > y[i] ? row[i] : y[i]);
   }
   for (size_t i = 0; p->average && i < n; i++)
     y[i] /= (float)divisor;
@@ -186,11 +185,9 @@ static void global_float(const global_step *p, const float *x, size_t n, float *
   for (size_t t = 1; t < p->positions; t++) {
     const float *row = x + t * p->channels;
     if (p->average)
-      for (size_t i = 0; i < n; i++)
-        y[i] += row[i];
+      Q8_FOR_BLOCKS(float, n, y, y[i] + row[i]);
     else
-      for (size_t i = 0; i < n; i++)
-        y[i] = row[i] > y[i] ? row[i] : y[i];
+      Q8_FOR_BLOCKS(float, n, y, row[i] > y[i] ? row[i] : y[i]);
   }
   for (size_t i = 0; p->average && i < n; i++)
     y[i] /= (float)p->positions;

@@ -4,6 +4,7 @@
 
 #include "base/parallel.h"
 #include "ops/common.h"
+#include "ops/fast.h"
 #include "ops/hooks.h"
 
 #define NO_AXIS 1000000 /* the attribute was absent: its default changed with opset 13 */
@@ -50,12 +51,44 @@ static q8_status infer(const q8_op_io *io) {
   return q8_infer_same(io);
 }
 
+static inline float larger(float a, float b) {
+  return a > b ? a : b;
+}
+
+/* Softmax of n contiguous values: maximum and sum in lanes. */
+static void softmax_dense(const float *x, float *y, size_t n) {
+  float lane[Q8_LANES] = {0}, sum = 0, max = x[0];
+  size_t at = 0;
+  if (n >= Q8_LANES) {
+    float most[Q8_LANES];
+    memcpy(most, x, sizeof most);
+    for (at = Q8_LANES; at + Q8_LANES <= n; at += Q8_LANES)
+      for (size_t j = 0; j < Q8_LANES; j++)
+        most[j] = larger(x[at + j], most[j]);
+    for (size_t j = 0; j < Q8_LANES; j++)
+      max = larger(most[j], max);
+  }
+  for (; at < n; at++)
+    max = larger(x[at], max);
+  at = 0;
+  Q8_FOR_BLOCKS(float, n, y, q8_fast_exp(x[i] - max));
+  for (; at + Q8_LANES <= n; at += Q8_LANES)
+    for (size_t j = 0; j < Q8_LANES; j++)
+      lane[j] += y[at + j];
+  for (; at < n; at++)
+    sum += y[at];
+  for (size_t j = 0; j < Q8_LANES; j++)
+    sum += lane[j];
+  const float scale = 1 / sum;
+  Q8_FOR_BLOCKS(float, n, y, y[i] * scale);
+}
+
 /* n values, `stride` apart. */
 static void softmax_row(const float *x, float *y, size_t n, size_t stride, int log) {
-  float max = -INFINITY;
+  float max = x[0];
   double sum = 0;
-  for (size_t i = 0; i < n; i++)
-    max = x[i * stride] > max ? x[i * stride] : max;
+  for (size_t i = 1; i < n; i++)
+    max = larger(x[i * stride], max);
   for (size_t i = 0; i < n; i++) {
     float e = expf(x[i * stride] - max);
     sum += e;
@@ -68,6 +101,12 @@ static void softmax_row(const float *x, float *y, size_t n, size_t stride, int l
 
 static void softmax_outer(const softmax_view *v, const float *x, float *y, size_t outer) {
   size_t at = outer * v->n * v->inner;
+  if (v->n == 0)
+    return;
+  if (v->inner == 1 && !v->log) {
+    softmax_dense(x + at, y + at, v->n);
+    return;
+  }
   for (size_t i = 0; i < v->inner; i++)
     softmax_row(x + at + i, y + at + i, v->n, v->inner, v->log);
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "base/math.h"
+#include "ops/fast.h"
 
 typedef struct coefficients {
   float alpha, beta;
@@ -21,16 +22,24 @@ typedef struct coefficients {
    {name2, Q8_ATTR_FLOAT, offsetof(coefficients, beta), value2, NULL, 0, 0},                                       \
    {.name = NULL}}
 
-/* The record of y = expression(x, a); `a` are the coefficients. */
+/* The record of y = expression(x, a); `a` are the coefficients. Tables are made of `expression`; rows of floats may
+ * use a `fast` one, equal up to rounding. */
 #define UNARY(id, onnx_name, first_opset, expression, ...)                                                         \
+  UNARY_FAST(id, onnx_name, first_opset, expression, expression, __VA_ARGS__)
+#define UNARY_FAST(id, onnx_name, first_opset, expression, fast, ...)                                              \
   static float of_##id(const void *params, float x) {                                                             \
     const coefficients *a = params;                                                                               \
     (void)a;                                                                                                      \
     return (expression);                                                                                          \
   }                                                                                                               \
+  static inline float fast_##id(coefficients c, float x) {                                                        \
+    const coefficients *a = &c;                                                                                   \
+    (void)a;                                                                                                      \
+    return (fast);                                                                                                \
+  }                                                                                                               \
   static void rows_##id(const void *params, size_t n, const float *x, float *y) {                                  \
-    for (size_t i = 0; i < n; i++)                                                                                \
-      y[i] = of_##id(params, x[i]);                                                                               \
+    const coefficients c = *(const coefficients *)params;                                                         \
+    Q8_FOR_BLOCKS(float, n, y, fast_##id(c, x[i]));                                                               \
   }                                                                                                               \
   static q8_status eval_##id(const q8_op_io *io) {                                                                \
     rows_##id(io->node->params, io->inputs[0]->count, io->inputs[0]->data, io->outputs[0].data);                   \
@@ -73,11 +82,11 @@ UNARY(selu, "Selu", 6, x < 0 ? (float)(a->beta * (a->alpha * (q8_exp(x) - 1))) :
       ALPHA_AND("gamma", 1.67326319217681884765625, 1.05070102214813232421875))
 UNARY(hard_sigmoid, "HardSigmoid", 1, limit(a->alpha * x + a->beta, 0, 1), ALPHA_AND("beta", 0.2, 0.5))
 UNARY(hard_swish, "HardSwish", 14, x * limit(x * (1.0f / 6) + 0.5f, 0, 1), NO_ATTRIBUTES)
-UNARY(sigmoid, "Sigmoid", 1, (float)q8_sigmoid(x), NO_ATTRIBUTES)
-UNARY(tanh, "Tanh", 1, (float)q8_tanh(x), NO_ATTRIBUTES)
-UNARY(erf, "Erf", 9, (float)q8_erf(x), NO_ATTRIBUTES)
-UNARY(exp, "Exp", 1, (float)q8_exp(x), NO_ATTRIBUTES)
-UNARY(log, "Log", 1, (float)q8_log(x), NO_ATTRIBUTES)
+UNARY_FAST(sigmoid, "Sigmoid", 1, (float)q8_sigmoid(x), 1 / (1 + q8_fast_exp(-x)), NO_ATTRIBUTES)
+UNARY_FAST(tanh, "Tanh", 1, (float)q8_tanh(x), tanhf(x), NO_ATTRIBUTES)
+UNARY_FAST(erf, "Erf", 9, (float)q8_erf(x), erff(x), NO_ATTRIBUTES)
+UNARY_FAST(exp, "Exp", 1, (float)q8_exp(x), expf(x), NO_ATTRIBUTES)
+UNARY_FAST(log, "Log", 1, (float)q8_log(x), logf(x), NO_ATTRIBUTES)
 UNARY(softplus, "Softplus", 1, (float)softplus(x), NO_ATTRIBUTES)
 UNARY(softsign, "Softsign", 1, x / (1 + fabsf(x)), NO_ATTRIBUTES)
 UNARY(mish, "Mish", 18, (float)(x * q8_tanh(softplus(x))), NO_ATTRIBUTES)

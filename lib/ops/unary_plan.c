@@ -55,7 +55,8 @@ static void run_table(const q8_step_run *r) {
 }
 
 /* table[q] = quantize(f(dequantize(q))), stored form on both sides. */
-static uint8_t *make_table(q8_planner *planner, q8_id x, q8_id y, const unary_params *p) {
+static uint8_t *make_table(q8_planner *planner, q8_id x, q8_id y, const unary_params *p,
+                           float (*unary)(const void *params, float x)) {
   const q8_kernels *kernels = q8_plan_kernels(planner);
   uint8_t *table = q8_plan_alloc(planner, 256, 1);
   float scale = 1, values[256];
@@ -67,7 +68,8 @@ static uint8_t *make_table(q8_planner *planner, q8_id x, q8_id y, const unary_pa
     all[i] = (uint8_t)i;
   q8_plan_quant(planner, x, &scale, &zero);
   kernels->dequantize(256, all, scale, zero, 0, values);
-  p->rows(p->params, 256, values, values);
+  for (int i = 0; i < 256; i++)
+    values[i] = unary(p->params, values[i]);
   q8_plan_quant(planner, y, &scale, &zero);
   kernels->quantize(256, values, scale, zero, 0, table);
   return table;
@@ -76,7 +78,7 @@ static uint8_t *make_table(q8_planner *planner, q8_id x, q8_id y, const unary_pa
 static q8_status plan_table(q8_planner *planner, q8_id node, unary_params *p, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
   q8_id x = n->inputs[0], y = n->outputs[0];
-  p->table = make_table(planner, x, y, p);
+  p->table = make_table(planner, x, y, p, n->op->unary);
   p->table_rows = q8_plan_kernels(planner)->table;
   if (!p->table)
     return q8_fail_memory(error, n->name, 256);
