@@ -102,12 +102,25 @@ static q8_status merge_group(const q8_decision *d, groups *g, const q8_observer_
   return QINT8_OK;
 }
 
-static q8_status choose_params(const q8_decision *d, const q8_observer *sum, const q8_node *through,
+/* Inputs of the graph are never clipped. Images come from 256 levels, which the range from their smallest to their
+ * largest value represents without any error, and any other range with one that is the same all over the background. */
+static int has_input(const q8_decision *d, groups *g, q8_id root) {
+  for (size_t i = 0; i < d->graph->input_count; i++)
+    if (find(g->parent, d->graph->inputs[i]) == root)
+      return 1;
+  return 0;
+}
+
+static q8_status choose_params(const q8_decision *d, const q8_observer *sum, const q8_node *through, int clip,
                                qint8_qparams *out, qint8_error *error) {
   qint8_range range = QINT8_RANGE_INIT;
   if (sum && q8_observer_finite(sum, 0) > 0)
     Q8_TRY(q8_observer_range_through(sum, 0, through ? through->op->unary : NULL, through ? through->params : NULL,
                                      &range, error));
+  if (!clip) {
+    range.low = range.min;
+    range.high = range.max;
+  }
   *out = q8_qparams_affine(range.low, range.high, d->recipe->activation_dtype);
   return QINT8_OK;
 }
@@ -119,7 +132,7 @@ static q8_status decide_group(q8_decision *d, groups *g, const q8_observer_confi
   qint8_qparams params;
   q8_status status = merge_group(d, g, config, root, &sum, &through, error);
   if (status == QINT8_OK)
-    status = choose_params(d, sum, through, &params, error);
+    status = choose_params(d, sum, through, !has_input(d, g, root), &params, error);
   q8_observer_free(sum);
   for (size_t t = 0; status == QINT8_OK && t < d->graph->tensor_count; t++)
     if (g->quantized[t] && find(g->parent, (q8_id)t) == root)

@@ -42,8 +42,8 @@ q8_status q8_observer_range(const q8_observer *observer, size_t channel, qint8_r
 q8_status q8_observer_range_through(const q8_observer *observer, size_t channel, q8_unary_fn *f, const void *params,
                                     qint8_range *out, qint8_error *error);
 
-/* The range [*low, *high] with the least mean square error, by the measure described in range.c: both ends are edges of
- * bins, or the smallest and largest value. The histogram is not empty. */
+/* The range [*low, *high] with the least mean square error, by the measure described in range.c, inside the smallest and
+ * the largest value. The histogram is not empty. */
 q8_status q8_range_search(const q8_histogram *h, q8_unary_fn *f, const void *params, const q8_host *host, float *low,
                           float *high, qint8_error *error);
 /* The summed square error of such a range, by the same measure. */
