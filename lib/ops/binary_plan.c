@@ -99,15 +99,22 @@ static int fits_channels_last(const q8_shape *shape, int32_t rank) {
   return shape->rank == rank || padded.dim[1] == 1 || q8_dims(&padded, 2, rank) == 1;
 }
 
-static q8_layout choose_layout(const q8_planner *planner, const q8_node *n, int32_t rank) {
-  int last = 0;
-  for (int i = 0; i < 2; i++) {
-    const q8_shape *shape = &q8_plan_value(planner, n->inputs[i])->shape;
-    if (rank < 3 || !fits_channels_last(shape, rank))
-      return Q8_LINEAR;
-    last |= shape->rank == rank && q8_plan_layout(planner, n->inputs[i]) == Q8_CHANNELS_LAST;
-  }
-  return last ? Q8_CHANNELS_LAST : Q8_LINEAR;
+static int both_fit(const q8_planner *planner, const q8_node *n, q8_layout layout) {
+  int32_t rank = q8_plan_value(planner, n->outputs[0])->shape.rank;
+  if (layout == Q8_LINEAR)
+    return 1;
+  return rank >= 3 && fits_channels_last(&q8_plan_value(planner, n->inputs[0])->shape, rank) &&
+         fits_channels_last(&q8_plan_value(planner, n->inputs[1])->shape, rank);
+}
+
+/* The order that an input of full rank has already. */
+static q8_layout choose_layout(const q8_planner *planner, const q8_node *n) {
+  int32_t rank = q8_plan_value(planner, n->outputs[0])->shape.rank;
+  for (int i = 0; i < 2; i++)
+    if (q8_plan_value(planner, n->inputs[i])->shape.rank == rank &&
+        q8_plan_layout(planner, n->inputs[i]) == Q8_CHANNELS_LAST && both_fit(planner, n, Q8_CHANNELS_LAST))
+      return Q8_CHANNELS_LAST;
+  return Q8_LINEAR;
 }
 
 static int is_scalar_constant(const q8_value *value) {
@@ -220,9 +227,13 @@ static q8_status plan_int8(q8_planner *planner, q8_id node, q8_binary_fn *int8, 
 q8_status q8_plan_binary(q8_planner *planner, q8_id node, q8_binary_row *row, q8_binary_fn *int8, float b_sign,
                          qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
-  q8_layout layout = choose_layout(planner, n, q8_plan_value(planner, n->outputs[0])->shape.rank);
+  q8_layout layout = choose_layout(planner, n), other = layout == Q8_LINEAR ? Q8_CHANNELS_LAST : Q8_LINEAR;
   q8_loops loops;
-  if (int8 && q8_plan_mode(planner, node) == Q8_MODE_STATIC && int8_loops(planner, n, layout, &loops))
-    return plan_int8(planner, node, int8, b_sign, layout, &loops, error);
+  if (int8 && q8_plan_mode(planner, node) == Q8_MODE_STATIC) {
+    if (int8_loops(planner, n, layout, &loops))
+      return plan_int8(planner, node, int8, b_sign, layout, &loops, error);
+    if (both_fit(planner, n, other) && int8_loops(planner, n, other, &loops))
+      return plan_int8(planner, node, int8, b_sign, other, &loops, error);
+  }
   return plan_float(planner, node, row, layout, error);
 }
