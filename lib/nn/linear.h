@@ -1,9 +1,10 @@
-/* linear.h - the one int8 driver: y[m][n] = epilogue(sum over taps and k of a * w), for GEMM and convolution alike.
+/* linear.h - the one int8 driver: y[m][n] = epilogue(sum over taps and k of a * w), for GEMM and convolution
+ * alike.
  *
- * Weights are packed once into panels of the micro-kernel's width, the last panel as narrow as the columns left over
- * allow. A run walks blocks of rows; for each block it asks the row source for one pointer per row and tap, then goes
- * over panels and row tiles. Tiles are whole: rows past the end repeat the last one, columns past the end have zero
- * weights, and the epilogue writes the valid part.
+ * Weights are packed once into panels of the micro-kernel's width, the last panel as narrow as the columns
+ * left over allow. A run walks blocks of rows; for each block it asks the row source for one pointer per row
+ * and tap, then goes over panels and row tiles. Tiles are whole: rows past the end repeat the last one,
+ * columns past the end have zero weights, and the epilogue writes the valid part.
  */
 #ifndef Q8_NN_LINEAR_H
 #define Q8_NN_LINEAR_H
@@ -13,10 +14,13 @@
 
 typedef struct q8_linear_desc {
   size_t groups, taps;
-  size_t k; /* input values per tap, of one group */
-  size_t n; /* outputs of one group */
-  const void *w;                           /* int8, or float for the fp32 twin */
-  size_t w_group, w_out, w_tap, w_in;      /* strides of w in elements */
+  size_t k;                           /* input values per tap, of one group */
+  size_t n;                           /* outputs of one group */
+  const void *w;                      /* int8, or float for the fp32 twin */
+  size_t w_group, w_out, w_tap, w_in; /* strides of w in elements */
+  /* Bytes of input that one more row adds to a block: less than taps * k where the taps of neighbouring rows
+   * overlap, as in a convolution. 0 means taps * k values. */
+  size_t row_bytes;
 } q8_linear_desc;
 
 typedef struct q8_panel {
@@ -36,7 +40,9 @@ typedef struct q8_linear {
   uint8_t *weights;
   size_t group_size;   /* bytes of one group's panels */
   int32_t *column_sum; /* [groups * n] of the weights; NULL for fp32 */
-  size_t rows_per_block;
+  /* Blocks of rows are multiples of row_step, which every panel's tile height divides: so the rows that fall
+   * into a partial tile, and with it their fp32 rounding, do not depend on how the rows are split. */
+  size_t row_step, rows_per_block;
   const char *kernel_name;
 } q8_linear;
 
@@ -45,24 +51,31 @@ typedef struct q8_linear {
 q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *desc, q8_pool *pool, q8_linear *out,
                          qint8_error *error);
 /* fp32 twin. */
-q8_status q8_linear_pack_float(const q8_kernels *kernels, const q8_linear_desc *desc, q8_pool *pool, q8_linear *out,
-                               qint8_error *error);
+q8_status q8_linear_pack_float(const q8_kernels *kernels, const q8_linear_desc *desc, q8_pool *pool,
+                               q8_linear *out, qint8_error *error);
 
-/* bias[c] - (zero_point - a_shift) * column_sum[c], modulo 2^32: what the epilogue adds to the kernel's accumulators.
- * bias may be NULL; out has groups * n entries. */
+/* bias[c] - (zero_point - a_shift) * column_sum[c], modulo 2^32: what the epilogue adds to the kernel's
+ * accumulators. bias may be NULL; out has groups * n entries. */
 void q8_linear_fold_bias(const q8_linear *linear, const int32_t *bias, int32_t zero_point, int32_t *out);
 
 /* Fills out[i] for i < count with the address of row `row + i` of one tap and group. */
-typedef void q8_row_source(const void *source, size_t group, size_t tap, size_t row, size_t count, const void **out);
+typedef void q8_row_source(const void *source, size_t group, size_t tap, size_t row, size_t count,
+                           const void **out);
 
-typedef enum q8_epilogue_kind { Q8_EPILOGUE_REQUANT, Q8_EPILOGUE_DEQUANT, Q8_EPILOGUE_FLOAT } q8_epilogue_kind;
+typedef enum q8_epilogue_kind {
+  Q8_EPILOGUE_REQUANT,
+  Q8_EPILOGUE_DEQUANT,
+  Q8_EPILOGUE_FLOAT
+} q8_epilogue_kind;
 
-/* What becomes of the accumulators. Channel arrays have groups * n entries, readable to 64 beyond their end. */
+/* What becomes of the accumulators. Channel arrays have groups * n entries, readable to 64 beyond their end.
+ */
 typedef struct q8_epilogue {
   q8_epilogue_kind kind;
   q8_requant requant; /* REQUANT: y is uint8 */
-  /* DEQUANT: y is float, y = f32(acc + offset) * (row_scale * scale) + bias, clamped to [lo, hi]. A dynamic run has
-   * one zero point and row_scale per sample, `rows_per_sample` rows each; else sample_scale is NULL. */
+  /* DEQUANT: y is float, y = f32(acc + offset) * (row_scale * scale) + bias, clamped to [lo, hi]. A dynamic
+   * run has one zero point and row_scale per sample, `rows_per_sample` rows each; else sample_scale is NULL.
+   */
   const int32_t *offset;
   const float *scale, *bias;
   float lo, hi;
@@ -76,17 +89,24 @@ typedef struct q8_linear_run {
   const q8_kernels *kernels;
   q8_row_source *rows;
   const void *source;
-  size_t m;         /* rows */
-  size_t y_stride;  /* elements between rows of y: at least groups * n */
+  size_t m;        /* rows */
+  size_t y_stride; /* elements between rows of y: at least groups * n */
   const q8_epilogue *epilogue;
   void *y;
-  void *scratch; /* q8_linear_scratch bytes, 64-byte aligned */
+  void *scratch;     /* q8_linear_scratch bytes, 64-byte aligned */
+  int rows_are_wide; /* a_bytes 2: the rows are int16 already, value - a_shift */
+  /* The input, if its rows may not be read beyond its end; x_size 0 if 64 bytes more are readable. */
+  const uint8_t *x;
+  size_t x_size;
 } q8_linear_run;
 
 size_t q8_linear_scratch(const q8_linear *linear, size_t m, int32_t threads);
 void q8_linear_execute(const q8_linear_run *run, const q8_host *host);
 
-/* Row source of a matrix: row i at base + (i * stride + group * group_offset) elements of `element` bytes. */
+/* y = x - shift as int16. */
+void q8_widen(size_t n, const uint8_t *x, int32_t shift, int16_t *y);
+
+/* Row source of a matrix: row i at base + i * stride_bytes + group * group_bytes. */
 typedef struct q8_matrix_rows {
   const uint8_t *base;
   size_t stride_bytes, group_bytes;

@@ -1,8 +1,11 @@
 /* linear_pack.c - weights into panels. */
+#include <assert.h>
 #include <string.h>
 
 #include "base/cpu.h"
 #include "nn/linear.h"
+
+#define MAX_BLOCK_ROWS ((size_t)336)
 
 static int smallest_weight(const q8_linear_desc *d) {
   const int8_t *w = d->w;
@@ -42,6 +45,7 @@ static q8_status lay_out_panels(q8_linear *l, const q8_gemm_kernel *wide, const 
       panel->mr = kernel->mr;
       panel->nr = kernel->nr;
     }
+    assert(panel->mr * panel->nr % 16 == 0); /* tiles lie one behind the other, each 64-byte aligned */
     size_t size;
     if (!q8_mul(l->taps * l->k_padded, panel->nr * element, &size))
       return q8_fail(error, QINT8_ERROR_LIMIT, "weights", "a panel of packed weights overflows");
@@ -54,18 +58,32 @@ static q8_status lay_out_panels(q8_linear *l, const q8_gemm_kernel *wide, const 
   return QINT8_OK;
 }
 
-/* Rows whose bytes fill about half of L2 beside the panel; a multiple of the usual tile heights. */
-static size_t choose_rows(const q8_linear *l) {
-  size_t row = l->taps * l->k_padded * l->a_bytes, budget = q8_cpu_l2_size() / 4;
-  size_t rows = row ? budget / row : 168;
-  if (rows >= 168)
-    return 168; /* divisible by 6, 7, 8, 12, 14, 24 */
-  return rows >= 48 ? rows / 24 * 24 : 24;
+static size_t common_multiple(size_t a, size_t b) {
+  size_t x = a, y = b;
+  while (y) {
+    size_t rest = x % y;
+    x = y;
+    y = rest;
+  }
+  return a / x * b;
+}
+
+/* A block's input fills about a quarter of L2, beside the panels; its pointers stay in L1. */
+static void choose_rows(q8_linear *l, size_t row_bytes) {
+  l->row_step = 1;
+  for (size_t i = 0; i < l->panel_count; i++)
+    l->row_step = common_multiple(l->row_step, l->panels[i].mr);
+  size_t bytes = row_bytes ? row_bytes : l->taps * l->k_padded * l->a_bytes;
+  size_t rows = bytes ? q8_cpu_l2_size() / 4 / bytes : MAX_BLOCK_ROWS;
+  size_t table = q8_cpu_l1_size() / 2 / sizeof(void *) / (l->taps ? l->taps : 1);
+  rows = rows < table ? rows : table;
+  rows = rows < MAX_BLOCK_ROWS ? rows : MAX_BLOCK_ROWS;
+  l->rows_per_block = rows > l->row_step ? rows / l->row_step * l->row_step : l->row_step;
 }
 
 /* Values of output column `column` at (tap, k block): zero beyond the group's columns or k. */
-static void pack_panel(const q8_linear *l, const q8_linear_desc *d, size_t group, const q8_panel *panel, size_t kr,
-                       int b_bytes) {
+static void pack_panel(const q8_linear *l, const q8_linear_desc *d, size_t group, const q8_panel *panel,
+                       size_t kr, int b_bytes) {
   uint8_t *out = l->weights + group * l->group_size + panel->offset;
   const int8_t *w = (const int8_t *)d->w + group * d->w_group;
   for (size_t t = 0; t < d->taps; t++)
@@ -101,8 +119,8 @@ static void sum_columns(const q8_linear *l, const q8_linear_desc *d) {
 q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool, q8_linear *out,
                          qint8_error *error) {
   if (d->taps * d->k > Q8_MAX_DOT)
-    return q8_fail(error, QINT8_ERROR_LIMIT, "weights", "%zu products per output, at most %d fit the accumulator",
-                   d->taps * d->k, Q8_MAX_DOT);
+    return q8_fail(error, QINT8_ERROR_LIMIT, "weights",
+                   "%zu products per output, at most %d fit the accumulator", d->taps * d->k, Q8_MAX_DOT);
   const q8_gemm_kernel *wide = smallest_weight(d) < kernels->gemm->b_min ? kernels->gemm_full : kernels->gemm;
   *out = (q8_linear){.groups = d->groups,
                      .taps = d->taps,
@@ -121,12 +139,12 @@ q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_
       pack_panel(out, d, g, &out->panels[i], wide->kr, wide->b_bytes);
   sum_columns(out, d);
   out->kernel_name = ((const q8_gemm_kernel *)out->panels[0].kernel)->name;
-  out->rows_per_block = choose_rows(out);
+  choose_rows(out, d->row_bytes);
   return QINT8_OK;
 }
 
-q8_status q8_linear_pack_float(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool, q8_linear *out,
-                               qint8_error *error) {
+q8_status q8_linear_pack_float(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool,
+                               q8_linear *out, qint8_error *error) {
   *out = (q8_linear){
       .groups = d->groups, .taps = d->taps, .k = d->k, .k_padded = d->k, .n = d->n, .a_bytes = sizeof(float)};
   Q8_TRY(lay_out_panels(out, NULL, kernels->sgemm, sizeof(float), pool, error));
@@ -143,7 +161,7 @@ q8_status q8_linear_pack_float(const q8_kernels *kernels, const q8_linear_desc *
           }
     }
   out->kernel_name = ((const q8_sgemm_kernel *)out->panels[0].kernel)->name;
-  out->rows_per_block = choose_rows(out);
+  choose_rows(out, d->row_bytes);
   return QINT8_OK;
 }
 

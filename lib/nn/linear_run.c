@@ -4,42 +4,46 @@
 #include "base/parallel.h"
 #include "nn/linear.h"
 
-#define MAX_TILE_ROWS 32              /* of any micro-kernel */
-#define MAX_TILE (MAX_TILE_ROWS * 64) /* accumulators of any micro-kernel */
+#define MAX_ACC                                                                                              \
+  2048 /* accumulators: of any micro-kernel; one call of the epilogue serves as many tiles as fit */
 
-/* How a run is cut: each task takes a range of units (group, block of rows) and a range of panels. Both are counted
- * from the host's threads, so that one task per thread gets its own scratch. */
+/* How a run is cut: each task takes a range of units (group, block of rows) and a range of panels. Both are
+ * counted from the host's threads, so that one task per thread gets its own scratch. */
 typedef struct cut {
   size_t rows, blocks, units, unit_tasks, panel_tasks;
 } cut;
 
+/* With several threads: each takes panels where there are enough of them and few blocks, else blocks of rows.
+ */
 static cut cut_run(const q8_linear *l, size_t m, int32_t threads) {
-  cut c = {.rows = l->rows_per_block};
-  size_t wanted = threads > 1 ? (size_t)threads : 1;
-  if (wanted > 1 && m / wanted < c.rows) { /* smaller blocks rather than idle threads, but not tiny ones */
-    size_t even = q8_round_up((m + wanted - 1) / wanted, 24);
-    c.rows = even < c.rows ? even : c.rows;
-  }
+  size_t wanted = threads > 1 ? (size_t)threads : 1, blocks = (m + l->rows_per_block - 1) / l->rows_per_block;
+  if (blocks * l->groups < wanted && l->panel_count < wanted)
+    blocks = (wanted + l->groups - 1) / l->groups;
+  else if (blocks > wanted)
+    blocks = q8_round_up(blocks, wanted);
+  cut c = {.rows = q8_round_up(blocks ? (m + blocks - 1) / blocks : 1, l->row_step)};
   c.blocks = (m + c.rows - 1) / c.rows;
   c.units = c.blocks * l->groups;
   c.unit_tasks = c.units < wanted ? c.units : wanted;
   c.panel_tasks = c.unit_tasks ? wanted / c.unit_tasks : 1;
   if (c.panel_tasks > l->panel_count)
     c.panel_tasks = l->panel_count;
-  if (c.panel_tasks == 0)
-    c.panel_tasks = 1;
   return c;
 }
 
-/* Scratch of one task: pointer table, accumulators, and the widened rows where the kernel wants int16. */
+/* Scratch of one task: accumulators, pointer table, and where needed the end of the input with room behind
+ * it, or the widened rows. */
 static size_t table_size(const q8_linear *l, size_t rows) {
-  return q8_round_up(l->taps * (rows + MAX_TILE_ROWS) * sizeof(void *), Q8_ALIGN);
+  return q8_round_up(l->taps * rows * sizeof(void *), Q8_ALIGN);
 }
 static size_t wide_size(const q8_linear *l, size_t rows) {
   return l->a_bytes == 2 ? q8_round_up(l->taps * l->k_padded * rows * sizeof(int16_t), Q8_ALIGN) : 0;
 }
+static size_t tail_size(const q8_linear *l) {
+  return l->a_bytes == 1 && l->k_padded > l->k ? q8_round_up(2 * l->k_padded, Q8_ALIGN) : 0;
+}
 static size_t task_scratch(const q8_linear *l, size_t rows) {
-  return table_size(l, rows) + MAX_TILE * sizeof(int32_t) + wide_size(l, rows);
+  return MAX_ACC * sizeof(int32_t) + table_size(l, rows) + tail_size(l) + wide_size(l, rows);
 }
 
 size_t q8_linear_scratch(const q8_linear *l, size_t m, int32_t threads) {
@@ -52,47 +56,72 @@ typedef struct job {
   cut c;
 } job;
 
-/* One pointer per tap and row; rows past the end repeat the last. */
-static void fill_table(const q8_linear_run *run, size_t group, size_t row, size_t rows, size_t stride,
-                       const void **table) {
-  for (size_t t = 0; t < run->linear->taps; t++) {
-    const void **out = table + t * stride;
-    run->rows(run->source, group, t, row, rows, out);
-    for (size_t i = rows; i < rows + MAX_TILE_ROWS; i++)
-      out[i] = out[rows - 1];
+/* ---- Pointers to rows ---- */
+
+/* Rows within k_padded of the input's end are read from a copy of that end. */
+static void redirect_tail(const q8_linear_run *run, size_t count, const void **table, uint8_t *tail) {
+  size_t size = run->linear->k_padded < run->x_size ? run->linear->k_padded : run->x_size;
+  const uint8_t *end = run->x + run->x_size, *from = end - size;
+  memcpy(tail, from, size);
+  memset(tail + size, 0, run->linear->k_padded);
+  for (size_t i = 0; i < count; i++) {
+    const uint8_t *row = table[i];
+    if (row >= from && row < end)
+      table[i] = tail + (row - from);
   }
 }
 
-static void widen_rows(const q8_linear *l, size_t rows, size_t stride, const void **table, int16_t *wide) {
-  for (size_t t = 0; t < l->taps; t++)
-    for (size_t i = 0; i < rows; i++) {
-      const uint8_t *from = table[t * stride + i];
-      for (size_t c = 0; c < l->k_padded; c++)
-        wide[c] = (int16_t)(from[c] - l->a_shift);
-      table[t * stride + i] = wide;
-      wide += l->k_padded;
-    }
-  for (size_t t = 0; t < l->taps; t++)
-    for (size_t i = rows; i < rows + MAX_TILE_ROWS; i++)
-      table[t * stride + i] = table[t * stride + rows - 1];
+void q8_widen(size_t n, const uint8_t *x, int32_t shift, int16_t *y) {
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) { /* a local block: vectorized without a check for overlap */
+    int16_t block[16];
+    for (size_t j = 0; j < 16; j++)
+      block[j] = (int16_t)(x[i + j] - shift);
+    memcpy(y + i, block, sizeof block);
+  }
+  for (; i < n; i++)
+    y[i] = (int16_t)(x[i] - shift);
 }
 
+static void widen_rows(const q8_linear *l, size_t rows, const void **table, int16_t *wide) {
+  for (size_t i = 0; i < rows; i++, wide += l->k_padded) {
+    q8_widen(l->k, table[i], l->a_shift, wide);
+    memset(wide + l->k, 0, (l->k_padded - l->k) * sizeof *wide);
+    table[i] = wide;
+  }
+}
+
+/* One pointer per tap and row; rows past the end repeat the last, up to the next multiple of row_step. */
+static void fill_table(const q8_linear_run *run, size_t group, size_t row, size_t rows, size_t stride,
+                       const void **table, uint8_t *rest) {
+  const q8_linear *l = run->linear;
+  int16_t *wide = (int16_t *)(void *)(rest + tail_size(l));
+  for (size_t t = 0; t < l->taps; t++, table += stride) {
+    run->rows(run->source, group, t, row, rows, table);
+    if (run->x_size && tail_size(l))
+      redirect_tail(run, rows, table, rest);
+    if (l->a_bytes == 2 && !run->rows_are_wide)
+      widen_rows(l, rows, table, wide + t * rows * l->k_padded);
+    for (size_t i = rows; i % l->row_step; i++)
+      table[i] = table[rows - 1];
+  }
+}
+
+/* ---- Epilogue ---- */
+
 /* Dequantizes rows that may belong to several samples, each with its own zero point and scale. */
-static void dequantize_tile(const q8_linear_run *run, size_t column, size_t row, size_t rows, size_t columns,
+static void dequantize_rows(const q8_linear_run *run, size_t column, size_t row, size_t rows, size_t columns,
                             const int32_t *acc, size_t nr, float *y) {
   const q8_epilogue *e = run->epilogue;
   const q8_linear *l = run->linear;
-  q8_dequant dq = {.offset = e->offset + (e->sample_scale ? 0 : column),
-                   .scale = e->scale + column,
-                   .bias = e->bias + column,
-                   .row_scale = 1.0f,
-                   .lo = e->lo,
-                   .hi = e->hi};
+  q8_dequant dq = {
+      .scale = e->scale + column, .bias = e->bias + column, .row_scale = 1.0f, .lo = e->lo, .hi = e->hi};
   if (!e->sample_scale) {
+    dq.offset = e->offset + column;
     run->kernels->dequant_acc(rows, columns, acc, nr, &dq, y, run->y_stride);
     return;
   }
-  int32_t offset[64 + 64] = {0};
+  int32_t offset[64] = {0}; /* of one panel */
   dq.offset = offset;
   for (size_t done = 0; done < rows;) {
     size_t sample = (row + done) / e->rows_per_sample, end = (sample + 1) * e->rows_per_sample - row;
@@ -101,13 +130,14 @@ static void dequantize_tile(const q8_linear_run *run, size_t column, size_t row,
     for (size_t j = 0; j < columns; j++)
       offset[j] = (int32_t)(0u - shift * (uint32_t)l->column_sum[column + j]);
     dq.row_scale = e->sample_scale[sample];
-    run->kernels->dequant_acc(count, columns, acc + done * nr, nr, &dq, y + done * run->y_stride, run->y_stride);
+    run->kernels->dequant_acc(count, columns, acc + done * nr, nr, &dq, y + done * run->y_stride,
+                              run->y_stride);
     done += count;
   }
 }
 
-static void finish_tile(const q8_linear_run *run, size_t group, const q8_panel *panel, size_t row, size_t rows,
-                        const void *acc) {
+static void finish_rows(const q8_linear_run *run, size_t group, const q8_panel *panel, size_t row,
+                        size_t rows, const void *acc) {
   const q8_linear *l = run->linear;
   const q8_epilogue *e = run->epilogue;
   size_t columns = l->n - panel->column < panel->nr ? l->n - panel->column : panel->nr;
@@ -118,39 +148,57 @@ static void finish_tile(const q8_linear_run *run, size_t group, const q8_panel *
     rq.scale += column;
     run->kernels->requant(rows, columns, acc, panel->nr, &rq, (uint8_t *)run->y + at, run->y_stride);
   } else if (e->kind == Q8_EPILOGUE_DEQUANT) {
-    dequantize_tile(run, column, row, rows, columns, acc, panel->nr, (float *)run->y + at);
+    dequantize_rows(run, column, row, rows, columns, acc, panel->nr, (float *)run->y + at);
   } else {
     run->kernels->sbias(rows, columns, acc, panel->nr, e->bias + column, e->lo, e->hi, (float *)run->y + at,
                         run->y_stride);
   }
 }
 
-static void run_tile(const q8_linear *l, const q8_panel *panel, const void *const *a, size_t stride, const void *b,
-                     void *acc) {
-  if (l->a_bytes == sizeof(float))
-    ((const q8_sgemm_kernel *)panel->kernel)->run(l->taps, l->k_padded, a, stride, b, acc);
-  else
-    ((const q8_gemm_kernel *)panel->kernel)->run(l->taps, l->k_padded, a, stride, b, acc);
+/* ---- Tiles ---- */
+
+/* The tile for the last rows of a block may be shorter than the panel's. */
+static size_t run_tile(const q8_linear *l, const q8_panel *panel, size_t rows, const void *const *a,
+                       size_t stride, const void *b, void *acc) {
+  if (l->a_bytes == sizeof(float)) {
+    const q8_sgemm_kernel *kernel = panel->kernel;
+    if (rows < kernel->mr)
+      kernel = q8_sgemm_for_rows(kernel, rows);
+    kernel->run(l->taps, l->k_padded, a, stride, b, acc);
+    return kernel->mr;
+  }
+  const q8_gemm_kernel *kernel = panel->kernel;
+  if (rows < kernel->mr)
+    kernel = q8_gemm_for_rows(kernel, rows);
+  kernel->run(l->taps, l->k_padded, a, stride, b, acc);
+  return kernel->mr;
+}
+
+/* Tiles of one panel lie one behind the other in `acc`, as one matrix nr wide, for one call of the epilogue.
+ */
+static void run_panel(const q8_linear_run *run, size_t group, const q8_panel *panel, size_t row, size_t rows,
+                      const void *const *table, size_t stride, int32_t *acc) {
+  const q8_linear *l = run->linear;
+  const void *b = l->weights + group * l->group_size + panel->offset;
+  size_t batch = MAX_ACC / ((size_t)panel->mr * panel->nr) * panel->mr;
+  for (size_t i = 0; i < rows; i += batch) {
+    size_t count = rows - i < batch ? rows - i : batch;
+    for (size_t done = 0; done < count;)
+      done += run_tile(l, panel, count - done, table + i + done, stride, b, acc + done * panel->nr);
+    finish_rows(run, group, panel, row + i, count, acc);
+  }
 }
 
 static void run_unit(const job *j, size_t unit, size_t first_panel, size_t last_panel, uint8_t *scratch) {
   const q8_linear_run *run = j->run;
   const q8_linear *l = run->linear;
   size_t group = unit / j->c.blocks, row = unit % j->c.blocks * j->c.rows;
-  size_t rows = run->m - row < j->c.rows ? run->m - row : j->c.rows, stride = j->c.rows + MAX_TILE_ROWS;
-  void *acc = scratch;
-  const void **table = (const void **)(void *)(scratch + MAX_TILE * sizeof(int32_t));
-  fill_table(run, group, row, rows, stride, table);
-  if (l->a_bytes == 2)
-    widen_rows(l, rows, stride, table, (int16_t *)(void *)((uint8_t *)table + table_size(l, j->c.rows)));
-  for (size_t p = first_panel; p < last_panel; p++) {
-    const q8_panel *panel = &l->panels[p];
-    const void *b = l->weights + group * l->group_size + panel->offset;
-    for (size_t i = 0; i < rows; i += panel->mr) {
-      run_tile(l, panel, table + i, stride, b, acc);
-      finish_tile(run, group, panel, row + i, rows - i < panel->mr ? rows - i : panel->mr, acc);
-    }
-  }
+  size_t rows = run->m - row < j->c.rows ? run->m - row : j->c.rows, stride = j->c.rows;
+  int32_t *acc = (int32_t *)(void *)scratch;
+  const void **table = (const void **)(void *)(acc + MAX_ACC);
+  fill_table(run, group, row, rows, stride, table, (uint8_t *)table + table_size(l, j->c.rows));
+  for (size_t p = first_panel; p < last_panel; p++)
+    run_panel(run, group, &l->panels[p], row, rows, table, stride, acc);
 }
 
 static void run_task(void *argument, size_t task) {
@@ -170,9 +218,11 @@ void q8_linear_execute(const q8_linear_run *run, const q8_host *host) {
   q8_parallel(host, j.c.unit_tasks * j.c.panel_tasks, run_task, &j);
 }
 
-void q8_matrix_source(const void *source, size_t group, size_t tap, size_t row, size_t count, const void **out) {
+void q8_matrix_source(const void *source, size_t group, size_t tap, size_t row, size_t count,
+                      const void **out) {
   const q8_matrix_rows *rows = source;
   (void)tap;
-  for (size_t i = 0; i < count; i++)
-    out[i] = rows->base + (row + i) * rows->stride_bytes + group * rows->group_bytes;
+  const uint8_t *at = rows->base + row * rows->stride_bytes + group * rows->group_bytes;
+  for (size_t i = 0; i < count; i++, at += rows->stride_bytes)
+    out[i] = at;
 }

@@ -1,0 +1,145 @@
+/* Matrix products and convolutions of lib/nn with everything around the micro-kernels: pointers, padding,
+ * requantization. Shapes of ResNet-50, MobileNet and transformers at batch 1, one thread, for every ISA of
+ * this CPU. */
+#include "base/cpu.h"
+#include "bench.h"
+#include "nn/conv.h"
+#include "peak.h"
+
+typedef struct shape {
+  const char *name;
+  q8_conv_geometry g;
+} shape;
+
+#define GEMM(m, n_, k_)                                                                                      \
+  {                                                                                                          \
+    "gemm " #m "x" #n_ "x" #k_, {                                                                            \
+      m, 1, 1, k_, n_, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1                                                       \
+    }                                                                                                        \
+  }
+/* Square images and kernels, "same" padding. */
+#define CONV(name, size, c, k, groups, r, stride)                                                            \
+  {                                                                                                          \
+    name, {                                                                                                  \
+      1, size, size, c, k, groups, r, r, stride, stride, 1, 1, r / 2, r / 2, size / stride, size / stride    \
+    }                                                                                                        \
+  }
+static const shape shapes[] = {
+    GEMM(1, 1000, 1280),
+    GEMM(16, 1024, 1024),
+    GEMM(128, 768, 768),
+    GEMM(128, 3072, 768),
+    GEMM(256, 256, 256),
+    GEMM(3136, 64, 64),
+    GEMM(784, 512, 128),
+    GEMM(196, 256, 2304),
+    CONV("7x7s2 3-64 @224", 224, 3, 64, 1, 7, 2),
+    CONV("3x3 64 @56", 56, 64, 64, 1, 3, 1),
+    CONV("1x1 64-256 @56", 56, 64, 256, 1, 1, 1),
+    CONV("3x3 128 @28", 28, 128, 128, 1, 3, 1),
+    CONV("3x3 512 @7", 7, 512, 512, 1, 3, 1),
+    CONV("1x1s2 1024-2048 @14", 14, 1024, 2048, 1, 1, 2),
+    CONV("1x1 32-16 @112", 112, 32, 16, 1, 1, 1),
+    CONV("1x1 96-24 @56", 56, 96, 24, 1, 1, 1),
+    CONV("1x1 160-960 @7", 7, 160, 960, 1, 1, 1),
+    CONV("dw3x3 32 @112", 112, 32, 32, 32, 3, 1),
+    CONV("dw3x3s2 144 @56", 56, 144, 144, 144, 3, 2),
+    CONV("dw5x5 240 @14", 14, 240, 240, 240, 5, 1),
+    CONV("dw5x5 960 @7", 7, 960, 960, 960, 5, 1),
+};
+
+typedef struct job {
+  q8_conv conv;
+  q8_kernels kernels;
+  q8_host host;
+  q8_epilogue epilogue;
+  void *x, *y, *scratch;
+} job;
+
+static const int32_t zero_point = 128;
+
+static void run(void *context, size_t count) {
+  const job *j = context;
+  for (size_t i = 0; i < count; i++)
+    q8_conv_run(&j->conv, &j->kernels, j->x, &zero_point, 0, &j->epilogue, j->y, j->scratch, &j->host);
+}
+
+static void run_peak(void *context, size_t count) {
+  ((const peak *)context)->run(count);
+}
+
+static void *array(q8_pool *pool, size_t count, size_t size) {
+  void *memory = q8_pool_alloc(pool, count + 64, size);
+  if (!memory)
+    exit(1);
+  return memory;
+}
+
+static void fill(uint8_t *out, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    out[i] = (uint8_t)(i * 2654435761u >> 13);
+}
+
+static void set_up(job *j, const q8_conv_geometry *g, int fp32, q8_pool *pool) {
+  size_t weights = g->k * g->r * g->s * (g->c / g->groups), element = fp32 ? 4 : 1;
+  void *w = array(pool, weights, element);
+  float *scale = array(pool, g->k, 4);
+  int32_t *offset = array(pool, g->k, 4);
+  j->x = array(pool, g->n * g->h * g->w * g->c, element);
+  j->y = array(pool, g->n * g->p * g->q * g->k, element);
+  if (!fp32) {
+    fill(j->x, g->n * g->h * g->w * g->c);
+    fill(w, weights);
+  }
+  for (size_t k = 0; k < g->k; k++)
+    scale[k] = 1e-4f;
+  q8_status status = fp32 ? q8_conv_pack_float(&j->kernels, g, w, pool, &j->conv, NULL)
+                          : q8_conv_pack(&j->kernels, g, w, 1, pool, &j->conv, NULL);
+  if (status != QINT8_OK)
+    exit(1);
+  if (!fp32)
+    q8_conv_fold_bias(&j->conv, NULL, zero_point, offset);
+  j->epilogue = (q8_epilogue){.kind = fp32 ? Q8_EPILOGUE_FLOAT : Q8_EPILOGUE_REQUANT, .bias = scale, .hi = 6};
+  j->epilogue.requant = (q8_requant){offset, scale, 3, 0, 255, NULL};
+  j->scratch = array(pool, q8_conv_scratch(&j->conv, 1), 1);
+}
+
+static void report(const bench_options *options, const q8_isa *isa, const shape *s, int fp32) {
+  job j;
+  q8_pool pool;
+  q8_host_init(&j.host, NULL, NULL);
+  q8_pool_init(&pool, &j.host);
+  q8_kernels_select(isa->needs, &j.kernels);
+  set_up(&j, &s->g, fp32, &pool);
+  const peak *limit = peak_find(isa->needs, fp32);
+  bench_task tasks[2] = {{run, &j, 0, 0}, {run_peak, (void *)(uintptr_t)limit, 0, 0}};
+  bench_measure(tasks, limit && limit->run ? 2 : 1, options->seconds);
+  const q8_conv_geometry *g = &s->g;
+  double operations = 2.0 * (double)(g->n * g->p * g->q * g->k * g->r * g->s * (g->c / g->groups));
+  double gops = operations / tasks[0].best * 1e-9;
+  double percent = limit && limit->run ? 100 * gops / (limit->operations / tasks[1].best * 1e-9) : 0;
+  if (options->csv)
+    printf("%s,%s,%s,%s,%.4g,%.4g,%.3g\n", s->name, isa->name, fp32 ? "fp32" : "int8", j.conv.kernel_name,
+           tasks[0].best * 1e6, gops, percent);
+  else
+    printf("%-22s %-11s %-5s %-26s %10.1f us %8.1f GOP/s %5.1f%%\n", s->name, isa->name,
+           fp32 ? "fp32" : "int8", j.conv.kernel_name, tasks[0].best * 1e6, gops, percent);
+  fflush(stdout);
+  q8_pool_destroy(&pool);
+}
+
+int main(int argc, char **argv) {
+  bench_options options = bench_parse(argc, argv);
+  if (options.csv)
+    printf("shape,isa,precision,kernel,microseconds,gops,percent_of_peak\n");
+  for (size_t i = 0; i < q8_isa_count; i++) {
+    const q8_isa *isa = q8_isa_list[i];
+    if (!isa->gemm || (isa->needs & ~q8_cpu_detect()) || (options.isa && strcmp(options.isa, isa->name)))
+      continue;
+    for (int fp32 = 0; fp32 < 2; fp32++)
+      for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        if (!options.only || strstr(shapes[s].name, options.only))
+          report(&options, isa, &shapes[s], fp32);
+  }
+  return 0;
+}

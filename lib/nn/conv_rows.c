@@ -1,0 +1,162 @@
+/* conv_rows.c - where the driver finds the rows of a convolution: in the input, in its padding, or in a copy.
+ */
+#include <string.h>
+
+#include "base/parallel.h"
+#include "nn/conv_internal.h"
+
+size_t q8_zero_row_size(const q8_conv *conv) {
+  return q8_round_up(conv->g.c * conv->row_element + 64, Q8_ALIGN);
+}
+
+/* `count` values of real 0 as rows hold them: the zero point, less the kernel's shift where rows are int16.
+ */
+static void fill_zeros(const q8_conv *conv, int32_t zero_point, size_t count, uint8_t *out) {
+  if (conv->row_element != 2) {
+    memset(out, conv->element == 1 ? (int)(uint8_t)zero_point : 0, count * conv->row_element);
+    return;
+  }
+  int16_t zero = (int16_t)(zero_point - conv->linear.a_shift);
+  for (size_t i = 0; i < count; i++)
+    memcpy(out + 2 * i, &zero, sizeof zero);
+}
+
+/* `count` values of the input as rows hold them. */
+static void copy_values(const q8_conv *conv, const uint8_t *x, size_t count, uint8_t *out) {
+  if (conv->row_element == 2)
+    q8_widen(count, x, conv->linear.a_shift, (int16_t *)(void *)out);
+  else
+    memcpy(out, x, count * conv->element);
+}
+
+void q8_fill_zero_rows(const q8_conv *conv, const int32_t *zero_points, size_t count, uint8_t *out) {
+  size_t size = q8_zero_row_size(conv);
+  for (size_t i = 0; i < count; i++)
+    fill_zeros(conv, conv->element == 1 ? zero_points[i] : 0, size / conv->row_element, out + i * size);
+}
+
+/* The columns of one output row, from q on, whose tap at input column q * step + dx lies inside: [*first,
+ * *last). */
+static void inside_columns(const q8_conv_geometry *g, ptrdiff_t dx, size_t q, size_t end, size_t *first,
+                           size_t *last) {
+  ptrdiff_t step = (ptrdiff_t)g->stride_w, width = (ptrdiff_t)g->w;
+  ptrdiff_t begin = dx < 0 ? (-dx + step - 1) / step : 0,
+            stop = dx < width ? (width - dx + step - 1) / step : 0;
+  *first = begin < (ptrdiff_t)q ? q : begin < (ptrdiff_t)end ? (size_t)begin : end;
+  *last = stop < (ptrdiff_t)*first ? *first : stop < (ptrdiff_t)end ? (size_t)stop : end;
+}
+
+void q8_tap_rows(const void *source, size_t group, size_t tap, size_t row, size_t count, const void **out) {
+  const q8_image_rows *rows = source;
+  const q8_conv_geometry *g = &rows->conv->g;
+  size_t pixel = g->c * rows->conv->row_element,
+         channel = group * (g->c / g->groups) * rows->conv->row_element;
+  size_t q = row % g->q, p = row / g->q % g->p, n = row / (g->q * g->p), step = g->stride_w * pixel;
+  ptrdiff_t dx = (ptrdiff_t)(tap % g->s * g->dilation_w) - (ptrdiff_t)g->pad_left;
+  while (count > 0) {
+    size_t y =
+        p * g->stride_h + tap / g->s * g->dilation_h - g->pad_top; /* wraps to a huge value above the image */
+    size_t end = g->q - q < count ? g->q : q + count, first = end, last = end, at = q;
+    const uint8_t *zero = rows->zero_rows + n * rows->zero_stride + channel;
+    if (y < g->h)
+      inside_columns(g, dx, q, end, &first, &last);
+    for (; at < first; at++)
+      *out++ = zero;
+    if (at < last) {
+      const uint8_t *from = rows->x + channel + (n * g->h + y) * g->w * pixel;
+      from += (size_t)((ptrdiff_t)(at * g->stride_w) + dx) * pixel;
+      for (; at < last; at++, from += step)
+        *out++ = from;
+    }
+    for (; at < end; at++)
+      *out++ = zero;
+    count -= end - q;
+    q = 0;
+    if (++p == g->p) {
+      p = 0;
+      n++;
+    }
+  }
+}
+
+static size_t padded_line(const q8_conv *conv) {
+  return conv->padded_w * conv->g.c * conv->row_element;
+}
+
+/* Rows of the padded copy: one tap is a whole kernel row. */
+void q8_line_rows(const void *source, size_t group, size_t tap, size_t row, size_t count, const void **out) {
+  const q8_image_rows *rows = source;
+  const q8_conv_geometry *g = &rows->conv->g;
+  size_t line = padded_line(rows->conv), step = g->stride_w * g->c * rows->conv->row_element;
+  size_t q = row % g->q, p = row / g->q % g->p, n = row / (g->q * g->p);
+  (void)group;
+  while (count > 0) {
+    const uint8_t *from = rows->x + (n * rows->conv->padded_h + p * g->stride_h + tap * g->dilation_h) * line;
+    for (; q < g->q && count > 0; q++, count--)
+      *out++ = from + q * step;
+    q = 0;
+    if (++p == g->p) {
+      p = 0;
+      n++;
+    }
+  }
+}
+
+/* ---- Copying the input: padded for ROWS, or as int16 ---- */
+
+typedef struct copy_job {
+  const q8_conv *conv;
+  const uint8_t *x;
+  uint8_t *out;
+  const int32_t *zero_points;
+  size_t zero_step, tasks;
+} copy_job;
+
+static void pad_line(const copy_job *job, size_t i) {
+  const q8_conv *conv = job->conv;
+  const q8_conv_geometry *g = &conv->g;
+  size_t n = i / conv->padded_h, y = i % conv->padded_h, left = g->pad_left * g->c,
+         values = conv->padded_w * g->c;
+  uint8_t *out = job->out + i * padded_line(conv);
+  int32_t zero = conv->element == 1 ? job->zero_points[n * job->zero_step] : 0;
+  if (y < g->pad_top || y - g->pad_top >= g->h) {
+    fill_zeros(conv, zero, values, out);
+    return;
+  }
+  left = left < values ? left : values;
+  size_t middle = values - left < g->w * g->c ? values - left : g->w * g->c, right = values - left - middle;
+  fill_zeros(conv, zero, left, out);
+  copy_values(conv, job->x + (n * g->h + y - g->pad_top) * g->w * g->c * conv->element, middle,
+              out + left * conv->row_element);
+  fill_zeros(conv, zero, right, out + (left + middle) * conv->row_element);
+}
+
+static void pad_task(void *argument, size_t task) {
+  const copy_job *job = argument;
+  size_t lines = job->conv->g.n * job->conv->padded_h, end = lines * (task + 1) / job->tasks;
+  for (size_t i = lines * task / job->tasks; i < end; i++)
+    pad_line(job, i);
+}
+
+static void widen_task(void *argument, size_t task) {
+  const copy_job *job = argument;
+  const q8_conv_geometry *g = &job->conv->g;
+  size_t values = g->n * g->h * g->w * g->c, begin = values * task / job->tasks,
+         end = values * (task + 1) / job->tasks;
+  copy_values(job->conv, job->x + begin, end - begin, job->out + begin * job->conv->row_element);
+}
+
+size_t q8_conv_copy_size(const q8_conv *conv) {
+  const q8_conv_geometry *g = &conv->g;
+  if (conv->way == Q8_CONV_ROWS)
+    return q8_round_up(g->n * conv->padded_h * padded_line(conv) + 64, Q8_ALIGN);
+  if (conv->row_element != conv->element)
+    return q8_round_up(g->n * g->h * g->w * g->c * conv->row_element + 64, Q8_ALIGN);
+  return 0;
+}
+
+void q8_conv_copy(const q8_conv *conv, const uint8_t *x, const int32_t *zero_points, size_t zero_step,
+                  uint8_t *out, const q8_host *host) {
+  copy_job job = {conv, x, out, zero_points, zero_step, host->threads > 1 ? (size_t)host->threads : 1};
+  q8_parallel(host, job.tasks, conv->way == Q8_CONV_ROWS ? pad_task : widen_task, &job);
+}
