@@ -2,34 +2,68 @@
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "vec.h"
 
-/* Columns [c, c + n) of one row, n <= 64. */
-Q8_INLINE __m512i requant64(const int32_t *acc, const q8_requant *rq, size_t c, size_t n,
-                            const requant_bounds *r) {
-  __m512i t[4];
+/* At most 64 columns of every row: bias and scale stay in registers. */
+Q8_INLINE void requant64(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq,
+                         uint8_t *y, size_t y_stride) {
+  const requant_bounds r = bounds_of(rq->zero_point, rq->lo, rq->hi);
+  const uint8_t *table = rq->table;
+  __m512i bias[4];
+  __m512 scale[4];
   Q8_UNROLL
   for (int i = 0; i < 4; i++) {
-    size_t at = c + 16 * i;
-    __m512i sum = _mm512_add_epi32(_mm512_maskz_loadu_epi32(lanes16(n, 16 * i), acc + at),
-                                   _mm512_loadu_si512(rq->bias + at));
-    t[i] = round_below(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(rq->scale + at)), r);
+    bias[i] = _mm512_loadu_si512(rq->bias + 16 * i);
+    scale[i] = _mm512_loadu_ps(rq->scale + 16 * i);
   }
-  return narrow_plain(t, r);
+  for (size_t row = 0; row < rows; row++, acc += acc_stride, y += y_stride) {
+    __m512i t[4];
+    Q8_UNROLL
+    for (int i = 0; i < 4; i++) {
+      __m512i sum = _mm512_add_epi32(_mm512_maskz_loadu_epi32(lanes16(n, 16 * i), acc + 16 * i), bias[i]);
+      t[i] = round_below(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale[i]), &r);
+    }
+    __m512i z = narrow_plain(t, &r);
+    _mm512_mask_storeu_epi8(y, first64(n), table ? lookup(z, table) : z);
+  }
+}
+
+/* Rows of at most 16 * parts columns, which fill a part of the registers: 4 / parts of them at a time. */
+Q8_INLINE void requant_narrow(size_t parts, size_t rows, size_t n, const int32_t *acc, size_t acc_stride,
+                              const q8_requant *rq, uint8_t *y, size_t y_stride) {
+  const requant_bounds r = bounds_of(rq->zero_point, rq->lo, rq->hi);
+  const size_t step = 4 / parts;
+  for (size_t i = 0; i < rows; i += step) {
+    __m512i t[4];
+    Q8_UNROLL
+    for (size_t j = 0; j < 4; j++) {
+      const size_t row = i + j / parts < rows ? i + j / parts : i, c = j % parts * 16;
+      __m512i sum = _mm512_add_epi32(_mm512_maskz_loadu_epi32(lanes16(n, c), acc + row * acc_stride + c),
+                                     _mm512_loadu_si512(rq->bias + c));
+      t[j] = round_below(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(rq->scale + c)), &r);
+    }
+    __m512i z = narrow_plain(t, &r);
+    if (rq->table)
+      z = lookup(z, rq->table);
+    Q8_UNROLL
+    for (size_t j = 0; j < step; j++) {
+      if (i + j < rows)
+        _mm512_mask_storeu_epi8(y + (i + j) * y_stride, first64(n), z);
+      /* the next row to the front */
+      z = parts == 1 ? _mm512_shuffle_i32x4(z, z, 0x39) : _mm512_shuffle_i32x4(z, z, 0x4e);
+    }
+  }
 }
 
 static void requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq,
                     uint8_t *y, size_t y_stride) {
-  const requant_bounds r = bounds_of(rq->zero_point, rq->lo, rq->hi);
-  for (size_t i = 0; i < rows; i++, acc += acc_stride, y += y_stride) {
-    size_t c = 0;
-    for (; c + 64 <= n; c += 64) {
-      __m512i t = requant64(acc, rq, c, 64, &r);
-      _mm512_storeu_si512(y + c, rq->table ? lookup(t, rq->table) : t);
-    }
-    if (c < n) {
-      __m512i t = requant64(acc, rq, c, n - c, &r);
-      _mm512_mask_storeu_epi8(y + c, first64(n - c), rq->table ? lookup(t, rq->table) : t);
-    }
-  }
+  q8_requant part = *rq;
+  for (; n >= 64; n -= 64, acc += 64, y += 64, part.bias += 64, part.scale += 64)
+    requant64(rows, 64, acc, acc_stride, &part, y, y_stride);
+  if (n > 32)
+    requant64(rows, n, acc, acc_stride, &part, y, y_stride);
+  else if (n > 16)
+    requant_narrow(2, rows, n, acc, acc_stride, &part, y, y_stride);
+  else if (n > 0)
+    requant_narrow(1, rows, n, acc, acc_stride, &part, y, y_stride);
 }
 
 static void dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_dequant *dq,
