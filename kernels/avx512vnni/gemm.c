@@ -54,8 +54,14 @@ TILE(6, 64)
 TILE(8, 48)
 TILE(12, 32)
 TILE(14, 16)
+TILE(1, 64)
+TILE(1, 48)
+TILE(1, 32)
+TILE(1, 16)
 
 #define ROW(mr, nr)                                                                                          \
   { "gemm_avx512vnni_" #mr "x" #nr, Q8_NEEDS_AVX512VNNI, mr, nr, KR, 1, 1, 0, -128, gemm_##mr##x##nr }
-const q8_gemm_kernel q8_avx512vnni_gemm[] = {ROW(6, 64), ROW(8, 48), ROW(12, 32), ROW(14, 16), {0}};
+const q8_gemm_kernel q8_avx512vnni_gemm[] = {
+    ROW(6, 64), ROW(1, 64), ROW(8, 48), ROW(1, 48), ROW(12, 32), ROW(1, 32), ROW(14, 16), ROW(1, 16), {0},
+};
 #endif
