@@ -38,7 +38,7 @@ q8_status q8_depthwise_pack_float(const float *w, q8_pool *pool, q8_conv *out, q
     return q8_fail_memory(error, "weights", taps * g->c * sizeof *by_tap);
   for (size_t c = 0; c < g->c; c++)
     for (size_t t = 0; t < taps; t++)
-      by_tap[t * g->c + c] = w[c * taps + t];
+      by_tap[t * g->c + c] = q8_flush(w[c * taps + t]);
   out->dw_weights = by_tap;
   out->kernel_name = "sdwconv";
   return QINT8_OK;

@@ -9,6 +9,8 @@
 #ifndef Q8_NN_LINEAR_H
 #define Q8_NN_LINEAR_H
 
+#include <float.h>
+
 #include "base/memory.h"
 #include "kernel.h"
 
@@ -50,9 +52,19 @@ typedef struct q8_linear {
 #define Q8_MAX_DOT 65793
 q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *desc, q8_pool *pool, q8_linear *out,
                          qint8_error *error);
-/* fp32 twin. */
+/* fp32 twin; and its two halves, for weights that are known only at run time: the layout, without weights,
+ * and filling groups * group_size bytes, 64-byte aligned, to be used as `weights` of a copy. */
 q8_status q8_linear_pack_float(const q8_kernels *kernels, const q8_linear_desc *desc, q8_pool *pool,
                                q8_linear *out, qint8_error *error);
+q8_status q8_linear_layout_float(const q8_kernels *kernels, const q8_linear_desc *desc, q8_pool *pool,
+                                 q8_linear *out, qint8_error *error);
+void q8_linear_fill_float(const q8_linear *linear, const q8_linear_desc *desc, void *weights);
+
+/* A subnormal weight adds less than 2^-126 |x|, and costs hundreds of cycles each time it is read: it becomes
+ * 0. */
+static inline float q8_flush(float w) {
+  return w > -FLT_MIN && w < FLT_MIN ? 0.0f : w;
+}
 
 /* bias[c] - (zero_point - a_shift) * column_sum[c], modulo 2^32: what the epilogue adds to the kernel's
  * accumulators. bias may be NULL; out has groups * n entries. */

@@ -52,9 +52,6 @@ static q8_status lay_out_panels(q8_linear *l, const q8_gemm_kernel *wide, const 
     offset += q8_round_up(size, Q8_ALIGN);
   }
   l->group_size = offset;
-  l->weights = q8_pool_alloc(pool, l->groups, l->group_size ? l->group_size : 1);
-  if (!l->weights)
-    return q8_fail_memory(error, "weights", l->groups * l->group_size);
   return QINT8_OK;
 }
 
@@ -131,9 +128,10 @@ q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_
                      .a_shift = wide->a_shift,
                      .kernel_name = wide->name};
   Q8_TRY(lay_out_panels(out, wide, NULL, wide->b_bytes, pool, error));
+  out->weights = q8_pool_alloc(pool, d->groups, out->group_size);
   out->column_sum = q8_pool_alloc(pool, d->groups * d->n + 1, sizeof *out->column_sum);
-  if (!out->column_sum)
-    return q8_fail_memory(error, "weights", d->groups * d->n * sizeof *out->column_sum);
+  if (!out->weights || !out->column_sum)
+    return q8_fail_memory(error, "weights", d->groups * out->group_size);
   for (size_t g = 0; g < d->groups; g++)
     for (size_t i = 0; i < out->panel_count; i++)
       pack_panel(out, d, g, &out->panels[i], wide->kr, wide->b_bytes);
@@ -143,25 +141,41 @@ q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_
   return QINT8_OK;
 }
 
-q8_status q8_linear_pack_float(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool,
-                               q8_linear *out, qint8_error *error) {
+q8_status q8_linear_layout_float(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool,
+                                 q8_linear *out, qint8_error *error) {
   *out = (q8_linear){
       .groups = d->groups, .taps = d->taps, .k = d->k, .k_padded = d->k, .n = d->n, .a_bytes = sizeof(float)};
   Q8_TRY(lay_out_panels(out, NULL, kernels->sgemm, sizeof(float), pool, error));
-  for (size_t g = 0; g < d->groups; g++)
-    for (size_t p = 0; p < out->panel_count; p++) {
-      const q8_panel *panel = &out->panels[p];
-      float *to = (float *)(void *)(out->weights + g * out->group_size + panel->offset);
-      const float *w = (const float *)d->w + g * d->w_group;
-      for (size_t t = 0; t < d->taps; t++)
-        for (size_t c = 0; c < d->k; c++)
-          for (size_t j = 0; j < panel->nr; j++) {
-            size_t column = panel->column + j;
-            *to++ = column < d->n ? w[column * d->w_out + t * d->w_tap + c * d->w_in] : 0.0f;
-          }
-    }
   out->kernel_name = ((const q8_sgemm_kernel *)out->panels[0].kernel)->name;
   choose_rows(out, d->row_bytes);
+  return QINT8_OK;
+}
+
+void q8_linear_fill_float(const q8_linear *l, const q8_linear_desc *d, void *weights) {
+  for (size_t g = 0; g < d->groups; g++)
+    for (size_t p = 0; p < l->panel_count; p++) {
+      const q8_panel *panel = &l->panels[p];
+      float *to = (float *)(void *)((uint8_t *)weights + g * l->group_size + panel->offset);
+      const float *w = (const float *)d->w + g * d->w_group + panel->column * d->w_out;
+      size_t columns = d->n - panel->column < panel->nr ? d->n - panel->column : panel->nr;
+      for (size_t t = 0; t < d->taps; t++)
+        for (size_t c = 0; c < d->k; c++, to += panel->nr) {
+          const float *row = w + t * d->w_tap + c * d->w_in;
+          for (size_t j = 0; j < columns; j++)
+            to[j] = q8_flush(row[j * d->w_out]);
+          for (size_t j = columns; j < panel->nr; j++)
+            to[j] = 0.0f;
+        }
+    }
+}
+
+q8_status q8_linear_pack_float(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool,
+                               q8_linear *out, qint8_error *error) {
+  Q8_TRY(q8_linear_layout_float(kernels, d, pool, out, error));
+  out->weights = q8_pool_alloc(pool, d->groups, out->group_size);
+  if (!out->weights)
+    return q8_fail_memory(error, "weights", d->groups * out->group_size);
+  q8_linear_fill_float(out, d, out->weights);
   return QINT8_OK;
 }
 
