@@ -39,6 +39,9 @@ q8_status q8_check_qparams(const qint8_qparams *qparams, int allow_s32, qint8_er
 /* dtype and shape against what is expected; `where` names the tensor; data must not be NULL unless it is empty. */
 q8_status q8_check_tensor(const qint8_tensor *tensor, const char *where, int32_t dtype, const q8_shape *shape,
                           qint8_error *error);
+/* The shape of a tensor given for an input declared as `declared`: SHAPE if it does not fit. */
+q8_status q8_take_shape(const qint8_tensor *tensor, const char *where, const q8_shape *declared, q8_shape *out,
+                        qint8_error *error);
 /* The CPU bits and static name of an ISA: NULL for the best of this CPU. UNSUPPORTED if build or CPU lack it. */
 q8_status q8_choose_isa(const char *isa, q8_cpu_mask *mask, const char **name, qint8_error *error);
 

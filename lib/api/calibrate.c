@@ -70,18 +70,6 @@ void qint8_calibrator_destroy(qint8_calibrator *calibrator) {
   q8_free(&host, calibrator);
 }
 
-/* Whether a batch's shape fits what the model declares. */
-static int fits(const q8_shape *declared, const q8_shape *given) {
-  if (declared->rank < 0)
-    return 1;
-  if (declared->rank != given->rank)
-    return 0;
-  for (int d = 0; d < given->rank; d++)
-    if (given->dim[d] < 0 || (declared->dim[d] >= 0 && declared->dim[d] != given->dim[d]))
-      return 0;
-  return 1;
-}
-
 qint8_status qint8_calibrator_feed(qint8_calibrator *calibrator, const qint8_tensor *const *inputs, size_t input_count,
                                    qint8_error *error) {
   Q8_REQUIRE(error, calibrator);
@@ -94,15 +82,7 @@ qint8_status qint8_calibrator_feed(qint8_calibrator *calibrator, const qint8_ten
     const q8_tensor *declared = &graph->tensors[graph->inputs[i]];
     const qint8_tensor *given = inputs[i];
     q8_shape *shape = &calibrator->shapes[i];
-    *shape = (q8_shape){.rank = given ? given->rank : -1};
-    if (given && given->rank >= 0 && given->rank <= Q8_MAX_RANK) {
-      memcpy(shape->dim, given->shape, sizeof shape->dim);
-      if (!fits(&declared->shape, shape)) {
-        char a[160], b[160];
-        return q8_fail(error, QINT8_ERROR_SHAPE, declared->name, "shape %s does not fit the model's %s (-1 is free)",
-                       q8_shape_text(shape, a, sizeof a), q8_shape_text(&declared->shape, b, sizeof b));
-      }
-    }
+    Q8_TRY(q8_take_shape(given, declared->name, &declared->shape, shape, error));
     Q8_TRY(q8_check_tensor(given, declared->name, declared->dtype ? declared->dtype : QINT8_DTYPE_F32, shape, error));
     calibrator->data[i] = given->data;
   }

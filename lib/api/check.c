@@ -52,6 +52,25 @@ q8_status q8_check_tensor(const qint8_tensor *tensor, const char *where, int32_t
   return QINT8_OK;
 }
 
+q8_status q8_take_shape(const qint8_tensor *tensor, const char *where, const q8_shape *declared, q8_shape *out,
+                        qint8_error *error) {
+  if (!tensor)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, where, "the tensor is NULL");
+  if (tensor->rank < 0 || tensor->rank > Q8_MAX_RANK)
+    return q8_fail(error, QINT8_ERROR_SHAPE, where, "rank %d is outside 0 to %d", (int)tensor->rank, Q8_MAX_RANK);
+  *out = (q8_shape){.rank = tensor->rank};
+  memcpy(out->dim, tensor->shape, sizeof out->dim);
+  int fits = declared->rank < 0 || declared->rank == out->rank;
+  for (int d = 0; d < out->rank && fits; d++)
+    fits = out->dim[d] >= 0 && (declared->rank < 0 || declared->dim[d] < 0 || declared->dim[d] == out->dim[d]);
+  if (!fits) {
+    char a[160], b[160];
+    return q8_fail(error, QINT8_ERROR_SHAPE, where, "shape %s does not fit the model's %s (-1 is free)",
+                   q8_shape_text(out, a, sizeof a), q8_shape_text(declared, b, sizeof b));
+  }
+  return QINT8_OK;
+}
+
 /* The newest ISA of the build that the CPU has; scalar is always there. */
 static const q8_isa *best_isa(q8_cpu_mask cpu) {
   for (size_t i = 0; i < q8_isa_count; i++)

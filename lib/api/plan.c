@@ -24,20 +24,7 @@ static q8_status take_shapes(const q8_graph *graph, const qint8_plan_options *op
     const q8_tensor *input = &graph->tensors[graph->inputs[i]];
     if (!given || given->rank == -1)
       continue;
-    if (given->rank < 0 || given->rank > Q8_MAX_RANK)
-      return q8_fail(error, QINT8_ERROR_SHAPE, input->name, "rank %d is outside 0 to %d", (int)given->rank,
-                     Q8_MAX_RANK);
-    q8_shape shape = {.rank = given->rank};
-    memcpy(shape.dim, given->shape, sizeof shape.dim);
-    int fits = input->shape.rank < 0 || input->shape.rank == shape.rank;
-    for (int d = 0; d < shape.rank && fits; d++)
-      fits = shape.dim[d] >= 0 && (input->shape.rank < 0 || input->shape.dim[d] < 0 || input->shape.dim[d] == shape.dim[d]);
-    if (!fits) {
-      char a[160], b[160];
-      return q8_fail(error, QINT8_ERROR_SHAPE, input->name, "shape %s does not fit the model's %s (-1 is free)",
-                     q8_shape_text(&shape, a, sizeof a), q8_shape_text(&input->shape, b, sizeof b));
-    }
-    shapes[i] = shape;
+    Q8_TRY(q8_take_shape(given, input->name, &input->shape, &shapes[i], error));
   }
   return QINT8_OK;
 }
