@@ -1,6 +1,7 @@
 # libqint8: GNU make, one C11 compiler, nothing else.
 #   make            build/libqint8.a, build/libqint8.so*, build/qint8
 #   make test       every test that needs no more than a compiler      make demo    quantize a MobileNetV3 on real images
+#   make test-models MODELS=dir   the same, and on the full model set
 #   make bench      kernel and operator timings                        make install DESTDIR= PREFIX=
 # Variables: CC, CFLAGS, OPENMP=1, BUILD=dir, MODELS=dir (full model set), CROSS=aarch64-linux-gnu- with RUN="qemu-aarch64 -L /usr/aarch64-linux-gnu".
 
@@ -50,8 +51,10 @@ BENCHES := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/bench_*.c))
 STATIC := $(BUILD)/libqint8.a
 SHARED := $(BUILD)/libqint8.so.$(VERSION)
 SONAME := libqint8.so.$(SOVERSION)
+# The sanitizers' runtime is linked into programs only.
+NO_UNDEFINED := $(if $(findstring -fsanitize,$(CFLAGS)),,-Wl,--no-undefined)
 
-.PHONY: all lib tool tests examples test demo bench install uninstall clean format
+.PHONY: all lib tool tests examples test test-models demo bench install uninstall clean format
 all: lib tool examples
 lib: $(STATIC) $(BUILD)/libqint8.so $(BUILD)/libqint8.pc
 tool: $(BUILD)/qint8
@@ -73,7 +76,7 @@ $(STATIC): $(LIB_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 $(SHARED): $(LIB_OBJ) lib/api/qint8.map
-	$(CC) -shared $(CFLAGS) -Wl,-soname,$(SONAME) -Wl,--version-script=lib/api/qint8.map -Wl,--no-undefined -o $@ $(LIB_OBJ) $(LDLIBS)
+	$(CC) -shared $(CFLAGS) -Wl,-soname,$(SONAME) -Wl,--version-script=lib/api/qint8.map $(NO_UNDEFINED) -o $@ $(LIB_OBJ) $(LDLIBS)
 $(BUILD)/$(SONAME): $(SHARED)
 	ln -sf $(notdir $<) $@
 $(BUILD)/libqint8.so: $(BUILD)/$(SONAME)
@@ -92,6 +95,9 @@ $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(STATIC)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
+test-models:
+	@test -d "$(MODELS)/models" || { echo "test-models: no folder \"$(MODELS)/models\"; give MODELS=dir"; exit 1; }
+	@$(MAKE) test
 test: all tests
 	@BUILD=$(BUILD) MODELS="$(MODELS)" RUN="$(RUN)" CC="$(CC)" sh tests/run.sh $(TESTS)
 demo: tool
