@@ -8,7 +8,8 @@
  *
  * Rules for every function:
  *   Errors     Calls that can fail return qint8_status; the optional `error` (may be NULL) then says where and why.
- *              On failure every out-pointer is set to NULL. Nothing aborts, exits, prints or reads the environment.
+ *              On failure every out-pointer is set to NULL. Nothing aborts, exits or prints. One variable of the
+ *              environment is read, QINT8_ISA (section 14).
  *   Ownership  The caller owns what it passes in and may free it after the call, unless said otherwise.
  *              Objects made by `..._create` or `..._load_...` are freed by `..._destroy`, which accepts NULL.
  *   Threads    Const objects (model, ranges, recipe, plan) may be used from many threads at once.
@@ -468,7 +469,11 @@ QINT8_API double qint8_session_step_microseconds(const qint8_session *session, s
 
 /* ==== 14. This CPU ================================================================================================== */
 
-/* The ISAs that this build contains and this CPU runs, best first: names for the `isa` options. NULL past the last. */
+/* The ISAs that this build contains and this CPU runs, best first: names for the `isa` options. NULL past the last.
+ *
+ * Where an `isa` option is NULL, and in calls that have none, the environment variable QINT8_ISA names the ISA to use,
+ * so that a deployed program can be measured or debugged on another one; unset or empty means the best. A name that
+ * the build does not contain or the CPU cannot run makes those calls fail with UNSUPPORTED, where = "QINT8_ISA". */
 QINT8_API const char *qint8_isa_name(size_t index);
 
 #ifdef __cplusplus

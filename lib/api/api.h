@@ -42,7 +42,10 @@ q8_status q8_check_tensor(const qint8_tensor *tensor, const char *where, int32_t
 /* The shape of a tensor given for an input declared as `declared`: SHAPE if it does not fit. */
 q8_status q8_take_shape(const qint8_tensor *tensor, const char *where, const q8_shape *declared, q8_shape *out,
                         qint8_error *error);
-/* The CPU bits and static name of an ISA: NULL for the best of this CPU. UNSUPPORTED if build or CPU lack it. */
+/* The CPU bits and static name of an ISA: NULL for QINT8_ISA or the best of this CPU. UNSUPPORTED if build or CPU lack
+ * it. */
 q8_status q8_choose_isa(const char *isa, q8_cpu_mask *mask, const char **name, qint8_error *error);
+/* The kernels of q8_choose_isa(NULL): for calls without an `isa` option. */
+q8_status q8_default_kernels(q8_kernels *out, qint8_error *error);
 
 #endif

@@ -1,4 +1,5 @@
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/api.h"
@@ -79,8 +80,17 @@ static const q8_isa *best_isa(q8_cpu_mask cpu) {
   return q8_isa_find("scalar");
 }
 
+/* What the host's user asks for where the host leaves the choice open; NULL if nothing. */
+static const char *isa_of_environment(void) {
+  const char *isa = getenv("QINT8_ISA");
+  return isa && *isa ? isa : NULL;
+}
+
 q8_status q8_choose_isa(const char *isa, q8_cpu_mask *mask, const char **name, qint8_error *error) {
   q8_cpu_mask cpu = q8_cpu_detect();
+  const char *where = isa ? "isa" : "QINT8_ISA";
+  if (!isa)
+    isa = isa_of_environment();
   if (!isa) {
     *mask = cpu;
     *name = best_isa(cpu)->name;
@@ -88,11 +98,19 @@ q8_status q8_choose_isa(const char *isa, q8_cpu_mask *mask, const char **name, q
   }
   const q8_isa *found = q8_isa_find(isa);
   if (!found)
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, "isa", "this build has no kernels for \"%s\"", isa);
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, where, "this build has no kernels for \"%s\"", isa);
   if (found->needs & ~cpu)
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, "isa", "this CPU cannot run \"%s\"", isa);
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, where, "this CPU cannot run \"%s\"", isa);
   *mask = found->needs;
   *name = found->name;
+  return QINT8_OK;
+}
+
+q8_status q8_default_kernels(q8_kernels *out, qint8_error *error) {
+  q8_cpu_mask mask;
+  const char *name;
+  Q8_TRY(q8_choose_isa(NULL, &mask, &name, error));
+  q8_kernels_select(mask, out);
   return QINT8_OK;
 }
 

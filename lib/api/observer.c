@@ -1,7 +1,6 @@
 #include <math.h>
 
 #include "api/api.h"
-#include "base/cpu.h"
 #include "quant/observer.h"
 
 struct qint8_observer {
@@ -33,14 +32,14 @@ qint8_status qint8_observer_create(const qint8_observer_options *options, const 
   if (!options)
     options = &preset;
   Q8_TRY(check_options(options, error));
+  q8_kernels kernels;
+  Q8_TRY(q8_default_kernels(&kernels, error));
   q8_host inner;
   Q8_TRY(q8_host_init(&inner, host, error));
   qint8_observer *observer = q8_calloc(&inner, 1, sizeof *observer);
   if (!observer)
     return q8_fail_memory(error, "observer", sizeof *observer);
   observer->host = inner;
-  q8_kernels kernels;
-  q8_kernels_select(q8_cpu_detect(), &kernels);
   q8_observer_config config = {.kind = options->kind,
                                .channels = (size_t)options->channels,
                                .moving_average = options->moving_average,

@@ -1,15 +1,8 @@
 #include <math.h>
 
 #include "api/api.h"
-#include "base/cpu.h"
 #include "quant/qparams.h"
 #include "quant/quantize.h"
-
-static q8_kernels best_kernels(void) {
-  q8_kernels kernels;
-  q8_kernels_select(q8_cpu_detect(), &kernels);
-  return kernels;
-}
 
 qint8_status qint8_qparams_from_range(float min, float max, qint8_dtype dtype, int32_t symmetric, qint8_qparams *out,
                                       qint8_error *error) {
@@ -40,7 +33,8 @@ qint8_status qint8_quantize(const float *x, size_t count, const qint8_qparams *q
                             qint8_error *error) {
   Q8_TRY(q8_check_qparams(qparams, 1, error));
   Q8_TRY(check_arrays(x, out, count, error));
-  q8_kernels kernels = best_kernels();
+  q8_kernels kernels;
+  Q8_TRY(q8_default_kernels(&kernels, error));
   q8_quantize(&kernels, x, count, qparams, out);
   return QINT8_OK;
 }
@@ -49,7 +43,8 @@ qint8_status qint8_dequantize(const void *q, size_t count, const qint8_qparams *
                               qint8_error *error) {
   Q8_TRY(q8_check_qparams(qparams, 1, error));
   Q8_TRY(check_arrays(q, out, count, error));
-  q8_kernels kernels = best_kernels();
+  q8_kernels kernels;
+  Q8_TRY(q8_default_kernels(&kernels, error));
   q8_dequantize(&kernels, q, count, qparams, out);
   return QINT8_OK;
 }
@@ -58,7 +53,8 @@ qint8_status qint8_fake_quantize(const float *x, size_t count, const qint8_qpara
                                  qint8_error *error) {
   Q8_TRY(q8_check_qparams(qparams, 1, error));
   Q8_TRY(check_arrays(x, out, count, error));
-  q8_kernels kernels = best_kernels();
+  q8_kernels kernels;
+  Q8_TRY(q8_default_kernels(&kernels, error));
   q8_fake_quantize(&kernels, x, count, qparams, out);
   return QINT8_OK;
 }
@@ -71,7 +67,8 @@ qint8_status qint8_requantize(const int32_t *accumulators, size_t count, float x
   if (!q8_requantize_multiplier(x_scale, w_scale, out_qparams->scale, &multiplier))
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "scale", "(%g * %g) / %g is not a finite multiplier", (double)x_scale,
                    (double)w_scale, (double)out_qparams->scale);
-  q8_kernels kernels = best_kernels();
+  q8_kernels kernels;
+  Q8_TRY(q8_default_kernels(&kernels, error));
   q8_requantize(&kernels, accumulators, count, multiplier, out_qparams, out);
   return QINT8_OK;
 }

@@ -38,6 +38,8 @@ qint8_model *test_load(const char *name, const qint8_host *host) {
   const char *dir = getenv("MODELS");
   if (!strcmp(name, "demo"))
     snprintf(path, sizeof path, "examples/data/fmnist_mnv3s.onnx");
+  else if (!strcmp(name, "tiny"))
+    snprintf(path, sizeof path, "examples/data/tiny_mlp_a.onnx");
   else
     snprintf(path, sizeof path, "%s/models/%s.onnx", dir ? dir : ".", name);
   qint8_error error = QINT8_ERROR_INIT;
