@@ -56,8 +56,7 @@ static void compile(const qint8_model *model, const char *what) {
   qint8_recipe_destroy(recipe);
 }
 
-/* Whether it loaded. */
-static int try_load(const void *bytes, size_t size, const char *what) {
+static qint8_status try_load(const void *bytes, size_t size, const char *what) {
   qint8_model *model = NULL;
   qint8_error error = QINT8_ERROR_INIT;
   qint8_status status = qint8_model_load_memory(bytes, size, &host, &model, &error);
@@ -69,7 +68,7 @@ static int try_load(const void *bytes, size_t size, const char *what) {
   qint8_model_destroy(model);
   CHECK_MSG(live == 0, "%s: %ld blocks leaked", what, live);
   live = 0;
-  return status == QINT8_OK;
+  return status;
 }
 
 /* ---- Where to strike: the payload of tensors is most of a file and the least of its structure ---- */
@@ -109,13 +108,16 @@ static void corrupt(const char *name, uint8_t *bytes, size_t size) {
   char what[300];
   size_t count = find_payload(bytes, q8_reader_make(bytes, size), 0, spans, 0, 4096), loaded = 0;
   snprintf(what, sizeof what, "%s as it is", name);
-  CHECK_MSG(try_load(bytes, size, what), "%s does not load", name);
+  qint8_status status = try_load(bytes, size, what); /* a whole file may hold an operator that is not there yet */
+  CHECK_MSG(status == QINT8_OK || status == QINT8_ERROR_UNSUPPORTED, "%s: %s", what, qint8_status_name(status));
+  if (status != QINT8_OK)
+    printf("     %s has operators that are not supported\n", name);
   for (size_t i = 0; i < CUTS; i++) {
     size_t cut = size / CUTS * i + (size_t)test_random_int(0, (int32_t)(size / CUTS));
     uint8_t *part = malloc(cut ? cut : 1); /* its own block, so that ASan sees its end */
     memcpy(part, bytes, cut);
     snprintf(what, sizeof what, "%s cut to %zu bytes", name, cut);
-    loaded += (size_t)try_load(part, cut, what);
+    loaded += try_load(part, cut, what) == QINT8_OK;
     free(part);
   }
   size_t flips = BYTE_BUDGET / size < FLIPS ? BYTE_BUDGET / size : FLIPS;
@@ -124,7 +126,7 @@ static void corrupt(const char *name, uint8_t *bytes, size_t size) {
     uint8_t old = bytes[at];
     bytes[at] = i & 1 ? (uint8_t)test_random() : (uint8_t)(old ^ (1 << test_random_int(0, 7)));
     snprintf(what, sizeof what, "%s with byte %zu changed from 0x%02x to 0x%02x", name, at, old, bytes[at]);
-    loaded += (size_t)try_load(bytes, size, what);
+    loaded += try_load(bytes, size, what) == QINT8_OK;
     bytes[at] = old;
   }
   printf("     %s: %zu of %zu corrupted files still load\n", name, loaded, flips + CUTS);
