@@ -54,7 +54,7 @@ SONAME := libqint8.so.$(SOVERSION)
 # The sanitizers' runtime is linked into programs only.
 NO_UNDEFINED := $(if $(findstring -fsanitize,$(CFLAGS)),,-Wl,--no-undefined)
 
-.PHONY: all lib tool tests examples test test-models demo bench install uninstall clean format
+.PHONY: all lib tool tests examples test test-models demo bench bench-models install uninstall clean format
 all: lib tool examples
 lib: $(STATIC) $(BUILD)/libqint8.so $(BUILD)/libqint8.pc
 tool: $(BUILD)/qint8
@@ -102,6 +102,8 @@ test: all tests
 	@BUILD=$(BUILD) MODELS="$(MODELS)" RUN="$(RUN)" CC="$(CC)" sh tests/run.sh $(TESTS)
 demo: tool
 	@BUILD=$(BUILD) sh examples/demo.sh
+bench-models: tool
+	@BUILD=$(BUILD) MODELS="$(MODELS)" sh bench/models.sh
 bench: $(BENCHES)
 	@for b in $(BENCHES); do $(RUN) $$b || exit 1; done
 
