@@ -26,15 +26,16 @@ if $CC -Iinclude -Ilib -Ikernels -w -o "$tmp/bare" examples/1_*.c lib/*/*.c kern
   if cmp -s "$tmp/out" "$tmp/want"; then ok "bare cc build prints the same"; else fail "bare cc build differs from the full one"; fi
 else fail "bare cc build: $(head -3 "$tmp/log")"; fi
 
-if make -s install BUILD="$BUILD" CC="$CC" DESTDIR="$tmp/root" PREFIX=/usr > "$tmp/log" 2>&1; then
+# Not /usr: pkg-config leaves out the directories that the compiler searches by itself.
+if make -s install BUILD="$BUILD" CC="$CC" DESTDIR="$tmp/root" PREFIX=/opt/q8 > "$tmp/log" 2>&1; then
   ok "make install"
   if command -v pkg-config > /dev/null; then
-    export PKG_CONFIG_PATH="$tmp/root/usr/lib/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$tmp/root"
+    export PKG_CONFIG_PATH="$tmp/root/opt/q8/lib/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$tmp/root"
     if $CC -o "$tmp/installed" examples/1_*.c $(pkg-config --cflags --libs libqint8) 2> "$tmp/log" &&
-       LD_LIBRARY_PATH="$tmp/root/usr/lib" "$tmp/installed" > /dev/null; then ok "an example builds from the installed copy with pkg-config"
+       LD_LIBRARY_PATH="$tmp/root/opt/q8/lib" "$tmp/installed" > /dev/null; then ok "an example builds from the installed copy with pkg-config"
     else fail "installed copy: $(head -3 "$tmp/log")"; fi
   else skip "pkg-config" "not installed"; fi
-  make -s uninstall BUILD="$BUILD" DESTDIR="$tmp/root" PREFIX=/usr
+  make -s uninstall BUILD="$BUILD" DESTDIR="$tmp/root" PREFIX=/opt/q8
   if [ -z "$(find "$tmp/root" -type f -o -type l)" ]; then ok "make uninstall leaves nothing"; else fail "uninstall left $(find "$tmp/root" -type f)"; fi
 else fail "make install: $(tail -3 "$tmp/log")"; fi
 echo "# $passed passed, $failed failed, $skipped skipped"
