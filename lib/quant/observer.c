@@ -37,8 +37,9 @@ q8_status q8_observer_new(const q8_observer_config *config, const q8_host *host,
   o->cell = q8_calloc(host, o->cells, sizeof(cell));
   o->histograms = with_histogram ? q8_alloc(host, o->cells, sizeof(q8_histogram)) : NULL;
   if (!o->cell || (with_histogram && !o->histograms)) {
+    q8_status status = q8_fail_memory(error, "observer", o->cells * (sizeof(cell) + sizeof(q8_histogram)));
     q8_observer_free(o);
-    return q8_fail_memory(error, "observer", o->cells * (sizeof(cell) + sizeof(q8_histogram)));
+    return status;
   }
   for (size_t c = 0; c < o->cells; c++) {
     o->cell[c].min = INFINITY;
