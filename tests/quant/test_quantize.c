@@ -171,7 +171,7 @@ static void requantize_equals_reference(void) {
     volatile float product = sx * sw;
     CHECK(multiplier == product / q.scale);
     for (size_t i = 0; i < count; i++)
-      acc[i] = i % 3 ? test_random_int(-100000, 100000) : (int32_t)test_random() * 2;
+      acc[i] = i % 3 ? test_random_int(-100000, 100000) : (int32_t)(test_random() * 2);
     q8_requantize(&kernels, acc, count, multiplier, &q, out);
     for (size_t i = 0; i < count; i++) {
       volatile float scaled = (float)acc[i] * multiplier;
