@@ -96,13 +96,14 @@ static void fill_table(const q8_linear_run *run, size_t group, size_t row, size_
                        const void **table, uint8_t *rest) {
   const q8_linear *l = run->linear;
   int16_t *wide = (int16_t *)(void *)(rest + tail_size(l));
+  const size_t end = q8_round_up(rows, l->row_step);
   for (size_t t = 0; t < l->taps; t++, table += stride) {
     run->rows(run->source, group, t, row, rows, table);
     if (run->x_size && tail_size(l))
       redirect_tail(run, rows, table, rest);
     if (l->a_bytes == 2 && !run->rows_are_wide)
       widen_rows(l, rows, table, wide + t * rows * l->k_padded);
-    for (size_t i = rows; i % l->row_step; i++)
+    for (size_t i = rows; i < end; i++)
       table[i] = table[rows - 1];
   }
 }
