@@ -46,10 +46,6 @@ TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/obj/%.o)
 EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
 SUPPORT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/support/*.c))
 TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/*/test_*.c))
-# SLOW=0 leaves out what an emulator would take hours for: corrupted files, whole models on every ISA.
-ifeq ($(SLOW),0)
-TESTS := $(filter-out %/test_corrupt_models %/test_same_bytes,$(TESTS))
-endif
 BENCHES := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/bench_*.c))
 
 STATIC := $(BUILD)/libqint8.a
