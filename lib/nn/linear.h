@@ -25,11 +25,14 @@ typedef struct q8_linear_desc {
   size_t row_bytes;
 } q8_linear_desc;
 
+#define Q8_MAX_ACC 2048 /* accumulators of a task: at least a tile of any micro-kernel */
+
 typedef struct q8_panel {
   const void *kernel; /* q8_gemm_kernel or q8_sgemm_kernel */
   size_t column;      /* first output column, within the group */
   size_t offset;      /* bytes from the group's start */
   uint8_t mr, nr;
+  uint8_t tiles; /* whose accumulators fit Q8_MAX_ACC: one call of the epilogue serves them all */
 } q8_panel;
 
 /* Packed weights: immutable, any number of threads. */

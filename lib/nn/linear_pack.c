@@ -46,6 +46,7 @@ static q8_status lay_out_panels(q8_linear *l, const q8_gemm_kernel *wide, const 
       panel->nr = kernel->nr;
     }
     assert(panel->mr * panel->nr % 16 == 0); /* tiles lie one behind the other, each 64-byte aligned */
+    panel->tiles = (uint8_t)(Q8_MAX_ACC / ((size_t)panel->mr * panel->nr));
     size_t size;
     if (!q8_mul(l->taps * l->k_padded, panel->nr * element, &size))
       return q8_fail(error, QINT8_ERROR_LIMIT, "weights", "a panel of packed weights overflows");

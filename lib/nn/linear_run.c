@@ -4,9 +4,6 @@
 #include "base/parallel.h"
 #include "nn/linear.h"
 
-#define MAX_ACC                                                                                              \
-  2048 /* accumulators: of any micro-kernel; one call of the epilogue serves as many tiles as fit */
-
 /* How a run is cut: each task takes a range of units (group, block of rows) and a range of panels. Both are
  * counted from the host's threads, so that one task per thread gets its own scratch. */
 typedef struct cut {
@@ -16,7 +13,10 @@ typedef struct cut {
 /* With several threads: each takes panels where there are enough of them and few blocks, else blocks of rows.
  */
 static cut cut_run(const q8_linear *l, size_t m, int32_t threads) {
-  size_t wanted = threads > 1 ? (size_t)threads : 1, blocks = (m + l->rows_per_block - 1) / l->rows_per_block;
+  size_t wanted = threads > 1 ? (size_t)threads : 1;
+  if (wanted == 1 && m - 1 < l->rows_per_block) /* small layers are done in the time of a few divisions */
+    return (cut){q8_round_up(m, l->row_step), 1, l->groups, 1, 1};
+  size_t blocks = (m + l->rows_per_block - 1) / l->rows_per_block;
   if (blocks * l->groups < wanted && l->panel_count < wanted)
     blocks = (wanted + l->groups - 1) / l->groups;
   else if (blocks > wanted)
@@ -43,7 +43,7 @@ static size_t tail_size(const q8_linear *l) {
   return l->a_bytes == 1 && l->k_padded > l->k ? q8_round_up(2 * l->k_padded, Q8_ALIGN) : 0;
 }
 static size_t task_scratch(const q8_linear *l, size_t rows) {
-  return MAX_ACC * sizeof(int32_t) + table_size(l, rows) + tail_size(l) + wide_size(l, rows);
+  return Q8_MAX_ACC * sizeof(int32_t) + table_size(l, rows) + tail_size(l) + wide_size(l, rows);
 }
 
 size_t q8_linear_scratch(const q8_linear *l, size_t m, int32_t threads) {
@@ -181,7 +181,7 @@ static void run_panel(const q8_linear_run *run, size_t group, const q8_panel *pa
                       const void *const *table, size_t stride, int32_t *acc) {
   const q8_linear *l = run->linear;
   const void *b = l->weights + group * l->group_size + panel->offset;
-  size_t batch = MAX_ACC / ((size_t)panel->mr * panel->nr) * panel->mr;
+  size_t batch = panel->tiles * (size_t)panel->mr;
   for (size_t i = 0; i < rows; i += batch) {
     size_t count = rows - i < batch ? rows - i : batch;
     for (size_t done = 0; done < count;)
@@ -190,28 +190,38 @@ static void run_panel(const q8_linear_run *run, size_t group, const q8_panel *pa
   }
 }
 
-static void run_unit(const job *j, size_t unit, size_t first_panel, size_t last_panel, uint8_t *scratch) {
+/* Block `block` of rows of one group. */
+static void run_unit(const job *j, size_t group, size_t block, size_t first_panel, size_t last_panel,
+                     uint8_t *scratch) {
   const q8_linear_run *run = j->run;
   const q8_linear *l = run->linear;
-  size_t group = unit / j->c.blocks, row = unit % j->c.blocks * j->c.rows;
+  size_t row = block * j->c.rows;
   size_t rows = run->m - row < j->c.rows ? run->m - row : j->c.rows, stride = j->c.rows;
   int32_t *acc = (int32_t *)(void *)scratch;
-  const void **table = (const void **)(void *)(acc + MAX_ACC);
+  const void **table = (const void **)(void *)(acc + Q8_MAX_ACC);
   fill_table(run, group, row, rows, stride, table, (uint8_t *)table + table_size(l, j->c.rows));
   for (size_t p = first_panel; p < last_panel; p++)
     run_panel(run, group, &l->panels[p], row, rows, table, stride, acc);
 }
 
+/* Where part i of `parts` of `count` begins. */
+static size_t part(size_t count, size_t i, size_t parts) {
+  return parts == 1 ? count * i : count * i / parts;
+}
+
 static void run_task(void *argument, size_t task) {
   const job *j = argument;
+  const cut *c = &j->c;
   const q8_linear *l = j->run->linear;
-  size_t ut = task / j->c.panel_tasks, pt = task % j->c.panel_tasks;
-  size_t first = j->c.units * ut / j->c.unit_tasks, last = j->c.units * (ut + 1) / j->c.unit_tasks;
-  size_t first_panel = l->panel_count * pt / j->c.panel_tasks;
-  size_t last_panel = l->panel_count * (pt + 1) / j->c.panel_tasks;
-  uint8_t *scratch = (uint8_t *)j->run->scratch + task * task_scratch(l, j->c.rows);
-  for (size_t unit = first; unit < last; unit++)
-    run_unit(j, unit, first_panel, last_panel, scratch);
+  size_t ut = part(task, 1, c->panel_tasks), pt = task - ut * c->panel_tasks;
+  size_t first = part(c->units, ut, c->unit_tasks), last = part(c->units, ut + 1, c->unit_tasks);
+  size_t first_panel = part(l->panel_count, pt, c->panel_tasks);
+  size_t last_panel = part(l->panel_count, pt + 1, c->panel_tasks);
+  uint8_t *scratch = (uint8_t *)j->run->scratch + task * task_scratch(l, c->rows);
+  for (size_t unit = first; unit < last; unit++) {
+    size_t group = part(unit, 1, c->blocks);
+    run_unit(j, group, unit - group * c->blocks, first_panel, last_panel, scratch);
+  }
 }
 
 void q8_linear_execute(const q8_linear_run *run, const q8_host *host) {
