@@ -97,7 +97,11 @@ void test_guard_free(void *p, size_t size, int front) {
 }
 
 const char *test_models_dir(void) {
-  const char *dir = getenv("MODELS");
+  const char *dir = getenv("MODELS"), *quick = getenv("Q8_TEST_QUICK");
+  if (dir && *dir && quick && *quick) {
+    test_skip("full model set", "Q8_TEST_QUICK is set");
+    return NULL;
+  }
   if (dir && *dir)
     return dir;
   test_skip("full model set", "set MODELS=dir to run on it");

@@ -30,7 +30,8 @@ float test_random_float(float lo, float hi);
 void *test_guard_alloc(size_t size, int front);
 void test_guard_free(void *p, size_t size, int front);
 
-/* Directory with models/ and data/: $MODELS, or NULL with a loud skip when unset. */
+/* Directory with models/ and data/: $MODELS, or NULL with a loud skip when it is unset, or when Q8_TEST_QUICK is set,
+ * as .ci/run does under emulators. */
 const char *test_models_dir(void);
 
 #define TEST_BEGIN(argc, argv) test_begin(argc, argv)
