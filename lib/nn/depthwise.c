@@ -83,18 +83,22 @@ static void dw_task(void *argument, size_t task) {
   const q8_conv *conv = job->conv;
   const q8_conv_geometry *g = &conv->g;
   const q8_dwconv_shape shape = {g->c, g->r, g->s, g->q, g->stride_w, g->dilation_w};
+  q8_requant requant = job->epilogue->requant;
+  const uint8_t *values = requant.table; /* for whole rows at once */
+  requant.table = NULL;
   const void **table = (const void **)(void *)(job->tables + task * dw_table(conv));
   size_t first = g->n * g->p * task / job->tasks, last = g->n * g->p * (task + 1) / job->tasks;
   for (size_t row = first; row < last; row++) {
     dw_fill_table(job->rows, row / g->p, row % g->p, table);
     size_t at = row * g->q * g->c;
     if (conv->element == 1)
-      conv->dwconv->run(&shape, conv->dw_weights, &job->epilogue->requant, (const uint8_t *const *)table,
-                        job->y + at, g->c);
+      conv->dwconv->run(&shape, conv->dw_weights, &requant, (const uint8_t *const *)table, job->y + at, g->c);
     else
       job->kernels->sdwconv(&shape, conv->dw_weights, job->epilogue->bias, job->epilogue->lo,
                             job->epilogue->hi, (const float *const *)table, (float *)(void *)job->y + at,
                             g->c);
+    if (conv->element == 1 && values)
+      job->kernels->table(g->q * g->c, job->y + at, values, job->y + at);
   }
 }
 

@@ -147,6 +147,7 @@ static void finish_rows(const q8_linear_run *run, size_t group, const q8_panel *
     q8_requant rq = e->requant;
     rq.bias += column;
     rq.scale += column;
+    rq.table = NULL; /* see look_up */
     run->kernels->requant(rows, columns, acc, panel->nr, &rq, (uint8_t *)run->y + at, run->y_stride);
   } else if (e->kind == Q8_EPILOGUE_DEQUANT) {
     dequantize_rows(run, column, row, rows, columns, acc, panel->nr, (float *)run->y + at);
@@ -190,6 +191,19 @@ static void run_panel(const q8_linear_run *run, size_t group, const q8_panel *pa
   }
 }
 
+/* The table of the epilogue for whole rows at once: kernels look up as many values in the time of a few. */
+static void look_up(const q8_linear_run *run, size_t group, size_t row, size_t rows, size_t first, size_t last) {
+  const uint8_t *table = run->epilogue->requant.table;
+  uint8_t *y = (uint8_t *)run->y + row * run->y_stride + group * run->linear->n + first;
+  size_t columns = last - first;
+  if (columns == run->y_stride) {
+    columns *= rows;
+    rows = 1;
+  }
+  for (size_t i = 0; i < rows; i++, y += run->y_stride)
+    run->kernels->table(columns, y, table, y);
+}
+
 /* Block `block` of rows of one group. */
 static void run_unit(const job *j, size_t group, size_t block, size_t first_panel, size_t last_panel,
                      uint8_t *scratch) {
@@ -202,6 +216,9 @@ static void run_unit(const job *j, size_t group, size_t block, size_t first_pane
   fill_table(run, group, row, rows, stride, table, (uint8_t *)table + table_size(l, j->c.rows));
   for (size_t p = first_panel; p < last_panel; p++)
     run_panel(run, group, &l->panels[p], row, rows, table, stride, acc);
+  if (run->epilogue->kind == Q8_EPILOGUE_REQUANT && run->epilogue->requant.table && first_panel < last_panel)
+    look_up(run, group, row, rows, l->panels[first_panel].column,
+            last_panel < l->panel_count ? l->panels[last_panel].column : l->n);
 }
 
 /* Where part i of `parts` of `count` begins. */
