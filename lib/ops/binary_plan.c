@@ -36,6 +36,25 @@ static void chunk_task(void *argument, size_t i) {
     p->row(n, a, p->loops.a[0], b, p->loops.b[0], run->y + begin * e);
 }
 
+#define REPEATED 512 /* bytes of a short row repeated */
+
+/* The int8 kernel on rows x n values. A row of b that serves all of them is written out several times, so that as many
+ * short rows of a, one behind the other, become a long one. */
+static void int8_rows(const binary_params *p, size_t rows, size_t n, const uint8_t *a, size_t sa, const uint8_t *b,
+                      size_t sb, uint8_t *y) {
+  size_t times = sa == n && sb == 0 && n > 0 ? REPEATED / n : 1, done = 0;
+  times = times < rows ? times : rows;
+  if (times > 1) {
+    uint8_t repeated[REPEATED];
+    for (size_t i = 0; i < times; i++)
+      memcpy(repeated + i * n, b, n);
+    done = rows / times * times;
+    p->int8(rows / times, times * n, a, times * n, repeated, 0, &p->quant, y, times * n);
+  }
+  if (done < rows)
+    p->int8(rows - done, n, a + done * sa, sa, b + done * sb, sb, &p->quant, y + done * n, n);
+}
+
 /* Rows [i * rows_per_task, ...): in runs along the last but one dimension. */
 static void rows_task(void *argument, size_t i) {
   const binary_run *run = argument;
@@ -54,8 +73,8 @@ static void rows_task(void *argument, size_t i) {
     size_t rows = side - in_side < end - r ? side - in_side : end - r;
     size_t sa = (size_t)loops->a[last - 1], sb = (size_t)loops->b[last - 1];
     if (p->int8)
-      p->int8(rows, n, (const uint8_t *)run->a + a_at, sa, (const uint8_t *)run->b + b_at, sb, &p->quant,
-              (uint8_t *)run->y + r * n, n);
+      int8_rows(p, rows, n, (const uint8_t *)run->a + a_at, sa, (const uint8_t *)run->b + b_at, sb,
+                (uint8_t *)run->y + r * n);
     for (size_t k = 0; !p->int8 && k < rows; k++)
       p->row(n, run->a + (a_at + k * sa) * e, loops->a[last], run->b + (b_at + k * sb) * e, loops->b[last],
              run->y + (r + k) * n * e);
