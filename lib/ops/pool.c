@@ -125,6 +125,19 @@ void q8_pool_find_taps(const q8_pool_window *w, size_t position, q8_pool_taps *t
         taps->at[taps->count++] = tap_offset(w, &r, i, j, k);
 }
 
+static int is_inside(const q8_pool_window *w, int64_t column) {
+  int64_t first = column * w->stride[2] - w->pad_lo[2];
+  return first >= 0 && first + (w->kernel[2] - 1) * w->dilation[2] < w->in[2];
+}
+
+int q8_pool_move_taps(const q8_pool_window *w, size_t column, q8_pool_taps *taps) {
+  if (column == 0 || !is_inside(w, (int64_t)column - 1) || !is_inside(w, (int64_t)column))
+    return 0;
+  for (size_t t = 0; t < taps->count; t++)
+    taps->at[t] += (size_t)w->stride[2];
+  return 1;
+}
+
 static q8_status infer(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape;
   q8_pool_window w;

@@ -30,6 +30,9 @@ typedef struct q8_pool_taps {
 q8_status q8_pool_window_of(const q8_op_io *io, const q8_shape *x, q8_pool_window *out);
 /* `position`: index of the output position in row-major order. Needs kernel positions <= Q8_POOL_TAPS. */
 void q8_pool_find_taps(const q8_pool_window *window, size_t position, q8_pool_taps *taps);
+/* From the taps of the position before to those of `column` of the same row, if the kernel is inside the row at both;
+ * else returns 0. */
+int q8_pool_move_taps(const q8_pool_window *window, size_t column, q8_pool_taps *taps);
 static inline size_t q8_pool_positions(const int64_t *dims) {
   return (size_t)dims[0] * (size_t)dims[1] * (size_t)dims[2];
 }

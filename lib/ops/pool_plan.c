@@ -63,9 +63,10 @@ static void pool_rows(const pool_run *run, size_t i, int int8) {
   const pool_step *p = run->p;
   size_t tasks = p->out_positions / p->row, image = i / tasks, begin = i % tasks * p->row;
   size_t in = image * p->in_positions * p->channels, out = image * p->out_positions * p->channels;
+  q8_pool_taps taps;
   for (size_t position = begin; position < begin + p->row; position++) {
-    q8_pool_taps taps;
-    q8_pool_find_taps(&p->window, position, &taps);
+    if (!q8_pool_move_taps(&p->window, position - begin, &taps))
+      q8_pool_find_taps(&p->window, position, &taps);
     size_t at = out + position * p->channels, divisor = p->include_pad ? taps.divisor : taps.count;
     if (!int8)
       pool_float(p, (const float *)run->x + in, &taps, divisor, (float *)run->y + at);
@@ -168,8 +169,8 @@ static void global_average_int8(const global_step *p, const uint8_t *x, size_t n
   int32_t sum[BLOCK];
   float mean[BLOCK];
   p->kernels->sum_rows(p->positions, n, x, p->channels, sum);
-  for (size_t i = 0; i < n; i++)
-    mean[i] = (float)(sum[i] - (int32_t)p->positions * p->x_zero) * p->x_scale / (float)p->positions;
+  Q8_FOR_BLOCKS(float, n, mean,
+                (float)(sum[i] - (int32_t)p->positions * p->x_zero) * p->x_scale / (float)p->positions);
   p->kernels->quantize(n, mean, p->y_scale, p->y_zero, 0, y);
 }
 
