@@ -64,18 +64,47 @@ static size_t dw_table(const q8_conv *conv) {
   return q8_round_up(dw_columns(conv) * conv->g.r * sizeof(void *), Q8_ALIGN);
 }
 
+/* The input columns of a row of the table that lie inside the image: [*first, *last). */
+static void dw_inside(const q8_conv *conv, size_t *first, size_t *last) {
+  const q8_conv_geometry *g = &conv->g;
+  size_t columns = dw_columns(conv);
+  *first = g->pad_left < columns ? g->pad_left : columns;
+  *last = columns - *first < g->w ? columns : *first + g->w;
+}
+
 static void dw_fill_table(const q8_image_rows *rows, size_t n, size_t p, const void **table) {
   const q8_conv_geometry *g = &rows->conv->g;
-  size_t pixel = g->c * rows->conv->element, columns = dw_columns(rows->conv);
+  size_t pixel = g->c * rows->conv->element, columns = dw_columns(rows->conv), first, last;
   const uint8_t *zero = rows->zero_rows + n * rows->zero_stride;
+  dw_inside(rows->conv, &first, &last);
   for (size_t i = 0; i < g->r; i++) {
-    ptrdiff_t y = (ptrdiff_t)(p * g->stride_h + i * g->dilation_h) - (ptrdiff_t)g->pad_top;
-    int outside = y < 0 || y >= (ptrdiff_t)g->h;
-    const uint8_t *line = rows->x + (n * g->h + (size_t)(outside ? 0 : y)) * g->w * pixel;
-    ptrdiff_t x = -(ptrdiff_t)g->pad_left;
-    for (size_t column = 0; column < columns; column++, x++)
-      table[column * g->r + i] = outside || x < 0 || x >= (ptrdiff_t)g->w ? zero : line + (size_t)x * pixel;
+    size_t y = p * g->stride_h + i * g->dilation_h - g->pad_top; /* wraps to a huge value above the image */
+    size_t from = y < g->h ? first : columns, to = y < g->h ? last : columns, at = 0;
+    const void **out = table + i;
+    for (; at < from; at++, out += g->r)
+      *out = zero;
+    const uint8_t *x = at < to ? rows->x + (n * g->h + y) * g->w * pixel : NULL;
+    for (; at < to; at++, out += g->r, x += pixel)
+      *out = x;
+    for (; at < columns; at++, out += g->r)
+      *out = zero;
   }
+}
+
+/* Whether all kernel rows of output row p lie inside the image. */
+static int dw_is_inside(const q8_conv_geometry *g, size_t p) {
+  size_t top = p * g->stride_h;
+  return top >= g->pad_top && top - g->pad_top + (g->r - 1) * g->dilation_h < g->h;
+}
+
+/* From the table of the output row before, when both are inside. */
+static void dw_move_table(const q8_image_rows *rows, const void **table) {
+  const q8_conv_geometry *g = &rows->conv->g;
+  size_t down = g->stride_h * g->w * g->c * rows->conv->element, first, last;
+  dw_inside(rows->conv, &first, &last);
+  const uint8_t **at = (const uint8_t **)table + first * g->r, **end = (const uint8_t **)table + last * g->r;
+  for (; at < end; at++)
+    *at += down;
 }
 
 static void dw_task(void *argument, size_t task) {
@@ -88,8 +117,11 @@ static void dw_task(void *argument, size_t task) {
   requant.table = NULL;
   const void **table = (const void **)(void *)(job->tables + task * dw_table(conv));
   size_t first = g->n * g->p * task / job->tasks, last = g->n * g->p * (task + 1) / job->tasks;
-  for (size_t row = first; row < last; row++) {
-    dw_fill_table(job->rows, row / g->p, row % g->p, table);
+  for (size_t row = first, n = first / g->p, p = first % g->p; row < last; row++) {
+    if (row > first && p > 0 && dw_is_inside(g, p - 1) && dw_is_inside(g, p))
+      dw_move_table(job->rows, table);
+    else
+      dw_fill_table(job->rows, n, p, table);
     size_t at = row * g->q * g->c;
     if (conv->element == 1)
       conv->dwconv->run(&shape, conv->dw_weights, &requant, (const uint8_t *const *)table, job->y + at, g->c);
@@ -99,6 +131,10 @@ static void dw_task(void *argument, size_t task) {
                             g->c);
     if (conv->element == 1 && values)
       job->kernels->table(g->q * g->c, job->y + at, values, job->y + at);
+    if (++p == g->p) {
+      p = 0;
+      n++;
+    }
   }
 }
 
