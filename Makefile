@@ -54,7 +54,7 @@ SONAME := libqint8.so.$(SOVERSION)
 # The sanitizers' runtime is linked into programs only.
 NO_UNDEFINED := $(if $(findstring -fsanitize,$(CFLAGS)),,-Wl,--no-undefined)
 
-.PHONY: all lib tool tests examples test test-models demo bench bench-models install uninstall clean format
+.PHONY: all lib tool tests examples test test-models demo bench bench-models install uninstall clean format FORCE
 all: lib tool examples
 lib: $(STATIC) $(BUILD)/libqint8.so $(BUILD)/libqint8.pc
 tool: $(BUILD)/qint8
@@ -81,7 +81,8 @@ $(BUILD)/$(SONAME): $(SHARED)
 	ln -sf $(notdir $<) $@
 $(BUILD)/libqint8.so: $(BUILD)/$(SONAME)
 	ln -sf $(notdir $<) $@
-$(BUILD)/libqint8.pc: pkgconfig/libqint8.pc.in include/qint8.h Makefile
+# Made anew each time: it depends on PREFIX, which `make install` may be given after `make`.
+$(BUILD)/libqint8.pc: pkgconfig/libqint8.pc.in FORCE
 	sed -e 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@VERSION@|$(VERSION)|;s|@LIBS_PRIVATE@|$(LDLIBS)|' $< > $@
 $(BUILD)/qint8: $(TOOL_OBJ) $(STATIC)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
@@ -120,6 +121,7 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/include/qint8.h $(DESTDIR)$(PREFIX)/include/qint8_experimental.h
 	rm -f $(DESTDIR)$(LIBDIR)/libqint8.a $(DESTDIR)$(LIBDIR)/libqint8.so* $(DESTDIR)$(LIBDIR)/pkgconfig/libqint8.pc
 	rm -f $(DESTDIR)$(PREFIX)/bin/qint8
+FORCE:
 clean:
 	rm -rf $(BUILD)
 format:
