@@ -33,9 +33,16 @@ static void write_ints(q8_writer *w, const char *name, const q8_ints *values) {
   q8_write_end(w, mark);
 }
 
-/* Lists of strings are kept joined by commas; a table whose preset has commas is of that kind. */
+static void write_floats(q8_writer *w, const char *name, const q8_floats *values) {
+  size_t mark = begin_attribute(w, name, Q8_TYPE_FLOATS);
+  for (int32_t i = 0; i < values->count; i++)
+    q8_write_float(w, Q8_ATTRIBUTE_FLOATS, values->v[i]);
+  q8_write_end(w, mark);
+}
+
+/* Lists of strings are kept joined by commas; a STRING table whose preset has commas is of that kind. */
 static void write_text(q8_writer *w, const q8_attribute *entry, const char *text) {
-  int is_list = entry->preset_text && strchr(entry->preset_text, ',') != NULL;
+  int is_list = entry->type == Q8_ATTR_STRINGS || (entry->preset_text && strchr(entry->preset_text, ',') != NULL);
   size_t mark = begin_attribute(w, entry->name, is_list ? Q8_TYPE_STRINGS : Q8_TYPE_STRING);
   while (is_list && strchr(text, ',')) {
     size_t length = (size_t)(strchr(text, ',') - text);
@@ -79,7 +86,13 @@ static void write_attribute(q8_exporter *exporter, const q8_attribute *entry, co
     if (((const q8_ints *)field)->count >= 0)
       write_ints(w, entry->name, field);
     break;
+  case Q8_ATTR_FLOATS:
+    if (((const q8_floats *)field)->count >= 0)
+      write_floats(w, entry->name, field);
+    break;
   case Q8_ATTR_STRING:
+  case Q8_ATTR_TEXT:
+  case Q8_ATTR_STRINGS:
     if (entry->required || strcmp(field, entry->preset_text ? entry->preset_text : "") != 0)
       write_text(w, entry, field);
     break;

@@ -12,7 +12,8 @@ typedef struct raw_attribute {
   float f;
   q8_reader s, t;
   q8_ints ints;    /* count may pass Q8_MAX_INTS: then the rest was not kept */
-  char strings[32]; /* joined by commas; strings_cut if they did not fit */
+  q8_floats floats; /* likewise */
+  char strings[Q8_TEXT_SIZE]; /* joined by commas; strings_cut if they did not fit */
   int strings_cut, other;
 } raw_attribute;
 
@@ -22,6 +23,18 @@ static q8_status read_ints(q8_field *field, const char *where, q8_ints *out, qin
   while ((result = q8_wire_number(field, Q8_WIRE_VARINT, &value)) == Q8_WIRE_FIELD) {
     if (out->count < Q8_MAX_INTS)
       out->v[out->count] = (int64_t)value;
+    if (out->count <= Q8_MAX_INTS)
+      out->count++;
+  }
+  return result == Q8_WIRE_BAD ? q8_bad_wire(error, where, "attribute") : QINT8_OK;
+}
+
+static q8_status read_floats(q8_field *field, const char *where, q8_floats *out, qint8_error *error) {
+  uint64_t value;
+  q8_wire_result result;
+  while ((result = q8_wire_number(field, Q8_WIRE_FIXED32, &value)) == Q8_WIRE_FIELD) {
+    if (out->count < Q8_MAX_INTS)
+      out->v[out->count] = q8_wire_float(value);
     if (out->count <= Q8_MAX_INTS)
       out->count++;
   }
@@ -70,7 +83,7 @@ static q8_status read_field(q8_importer *importer, q8_field *field, const char *
     return read_ints(field, where, &out->ints, error);
   case Q8_ATTRIBUTE_FLOATS:
     *guess = Q8_TYPE_FLOATS;
-    return QINT8_OK;
+    return read_floats(field, where, &out->floats, error);
   case Q8_ATTRIBUTE_STRINGS:
     *guess = Q8_TYPE_STRINGS;
     join(out, field->bytes);
@@ -128,21 +141,27 @@ static int64_t file_type(q8_attribute_type type) {
   case Q8_ATTR_INTS:
     return Q8_TYPE_INTS;
   case Q8_ATTR_STRING:
+  case Q8_ATTR_TEXT:
     return Q8_TYPE_STRING;
+  case Q8_ATTR_STRINGS:
+    return Q8_TYPE_STRINGS;
+  case Q8_ATTR_FLOATS:
+    return Q8_TYPE_FLOATS;
   default:
     return Q8_TYPE_TENSOR;
   }
 }
 
-static q8_status store_text(const raw_attribute *a, const char *where, char *out, qint8_error *error) {
+static q8_status store_text(const raw_attribute *a, const char *where, char *out, size_t room, qint8_error *error) {
   size_t size = q8_reader_size(&a->s);
   if (a->type == Q8_TYPE_STRINGS) {
-    if (a->strings_cut)
+    size_t length = strlen(a->strings);
+    if (a->strings_cut || length >= room)
       return q8_fail(error, QINT8_ERROR_UNSUPPORTED, where, "attribute %s has a long list of strings", a->name);
-    memcpy(out, a->strings, sizeof a->strings);
+    memcpy(out, a->strings, length + 1);
     return QINT8_OK;
   }
-  if (size >= 32 || (size && memchr(a->s.at, 0, size)))
+  if (size >= room || (size && memchr(a->s.at, 0, size)))
     return q8_fail(error, QINT8_ERROR_UNSUPPORTED, where, "attribute %s has an unknown value", a->name);
   if (size)
     memcpy(out, a->s.at, size);
@@ -194,8 +213,16 @@ static q8_status store(q8_importer *importer, const raw_attribute *a, const q8_a
       return q8_fail(error, QINT8_ERROR_LIMIT, where, "attribute %s has more than %d values", a->name, Q8_MAX_INTS);
     *(q8_ints *)field = a->ints;
     return QINT8_OK;
+  case Q8_ATTR_FLOATS:
+    if (a->floats.count > Q8_MAX_INTS)
+      return q8_fail(error, QINT8_ERROR_LIMIT, where, "attribute %s has more than %d values", a->name, Q8_MAX_INTS);
+    *(q8_floats *)field = a->floats;
+    return QINT8_OK;
   case Q8_ATTR_STRING:
-    return store_text(a, where, field, error);
+    return store_text(a, where, field, 32, error);
+  case Q8_ATTR_TEXT:
+  case Q8_ATTR_STRINGS:
+    return store_text(a, where, field, Q8_TEXT_SIZE, error);
   default:
     return store_scalar(importer, a, where, field, error);
   }

@@ -54,6 +54,13 @@ void q8_op_defaults(const q8_op *op, void *params) {
     case Q8_ATTR_SCALAR:
       ((q8_scalar *)(void *)field)->dtype = QINT8_DTYPE_NONE;
       break;
+    case Q8_ATTR_FLOATS:
+      ((q8_floats *)(void *)field)->count = -1;
+      break;
+    case Q8_ATTR_TEXT:
+    case Q8_ATTR_STRINGS:
+      snprintf(field, Q8_TEXT_SIZE, "%s", a->preset_text ? a->preset_text : "");
+      break;
     }
   }
 }

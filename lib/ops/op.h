@@ -23,6 +23,11 @@ typedef struct q8_ints {
   int64_t v[Q8_MAX_INTS];
 } q8_ints;
 
+typedef struct q8_floats {
+  int32_t count; /* -1: the attribute was absent */
+  float v[Q8_MAX_INTS];
+} q8_floats;
+
 /* A tensor attribute with one element (ConstantOfShape's value). */
 typedef struct q8_scalar {
   int32_t dtype; /* NONE: the attribute was absent */
@@ -35,16 +40,21 @@ typedef enum q8_attribute_type {
   Q8_ATTR_FLOAT,
   Q8_ATTR_INTS,
   Q8_ATTR_STRING,
-  Q8_ATTR_SCALAR
+  Q8_ATTR_SCALAR,
+  Q8_ATTR_FLOATS,
+  Q8_ATTR_TEXT,  /* a string too long for STRING */
+  Q8_ATTR_STRINGS /* a list of strings, kept joined by commas; "" if absent */
 } q8_attribute_type;
+#define Q8_TEXT_SIZE 256
 
-/* One attribute: where it lands in the op's params struct (int64_t, float, q8_ints, char[32] or q8_scalar). */
+/* One attribute: where it lands in the op's params struct (int64_t, float, q8_ints, char[32], q8_scalar,
+ * q8_floats, char[Q8_TEXT_SIZE]). */
 typedef struct q8_attribute {
   const char *name;
   q8_attribute_type type;
   size_t offset;
   double preset;        /* default of INT and FLOAT; INTS default to count -1 */
-  const char *preset_text; /* default of STRING */
+  const char *preset_text; /* default of STRING and TEXT */
   int32_t required;
   int32_t internal;     /* set by rewrites only: never read from or written to a file */
 } q8_attribute;
