@@ -50,7 +50,7 @@ static int open_contestant(contestant *c, long batch, const char *isa, const qin
       count *= (size_t)shape.shape[d];
   }
   int64_t n = batch_for(c->model, batch);
-  if (engine_open(c->model, c->recipe, &shape, n, isa, host, &c->e))
+  if (engine_open(c->path, c->model, c->recipe, &shape, n, isa, host, &c->e))
     return EXIT_FAILED;
   c->input = allocate(count * (size_t)n + 1, sizeof *c->input);
   c->output = allocate(c->e.output_count + 1, sizeof *c->output);
@@ -203,7 +203,7 @@ int command_bench(int argc, char **argv) {
       {"--threads", "N", "threads (1)", OPTION_INT, &j.threads},
       {"--isa", "NAME", "scalar, avx2, avxvnni, avx512vnni, neon, ...", OPTION_TEXT, &j.isa},
       {"--compare", "OTHER.onnx", "run both in turn and print the ratio of medians", OPTION_TEXT, &j.other.path},
-      {"--seconds", "S", "how long (1)", OPTION_FLOAT, &j.seconds},
+      {"--seconds", "S", "how long (1)", OPTION_ABOVE_ZERO, &j.seconds},
       {"--runs", "N", "how many runs, instead of --seconds", OPTION_INT, &j.runs},
       {"--plan", NULL, "the steps: kernel, precision, shape, MACs, bytes, microseconds", OPTION_FLAG, &j.with_plan},
       {"--json", NULL, "one JSON object on stdout", OPTION_FLAG, &j.as_json}};

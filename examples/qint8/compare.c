@@ -98,12 +98,12 @@ static int compare_batches(job *j, engine *f, engine *q) {
   if (qint8_session_watch(f->session, keep_float, &j->table, &error) != QINT8_OK ||
       qint8_session_watch(q->session, add_error, &j->table, &error) != QINT8_OK)
     status = fail("%s", error.message);
-  size_t batch = (size_t)f->batch, whole = j->data.count / batch * batch;
-  for (size_t done = 0; done < whole && !status; done += batch) {
+  size_t batch = (size_t)f->batch;
+  for (size_t done = 0; done < j->data.count && !status; done += batch) {
     status = engine_run(f, j->data.values + done * j->data.sample, out);
     if (!status)
       status = engine_run(q, j->data.values + done * j->data.sample, out + f->output_count);
-    progress("compare", done + batch, whole);
+    progress("compare", done + batch, j->data.count);
   }
   free(out);
   return status;
@@ -119,12 +119,16 @@ static int compare(job *j, const qint8_host *host) {
   if (!status)
     status = dataset_load(j->data_spec, fm, j->mean, j->std, j->samples, &j->data);
   int64_t batch = status ? 1 : batch_for(fm, j->batch);
-  if (!status && (size_t)batch > j->data.count)
-    batch = (int64_t)j->data.count;
+  int fixed = !status && batch_for(fm, 1) == batch_for(fm, 2);
+  if (fixed && j->data.count % (size_t)batch)
+    status = fail("%s: its batch is fixed at %lld, which does not divide %zu samples; see --n", j->float_path,
+                  (long long)batch, j->data.count);
+  while (!status && j->data.count % (size_t)batch) /* so that every sample counts */
+    batch--;
   if (!status)
-    status = engine_open(fm, NULL, &j->data, batch, j->isa, host, &f);
+    status = engine_open(j->float_path, fm, NULL, &j->data, batch, j->isa, host, &f);
   if (!status)
-    status = engine_open(qm, qr, &j->data, batch, j->isa, host, &q);
+    status = engine_open(j->int8_path, qm, qr, &j->data, batch, j->isa, host, &q);
   if (!status)
     status = compare_batches(j, &f, &q);
   engine_close(&f);
@@ -180,7 +184,7 @@ int command_compare(int argc, char **argv) {
       {"--batch", "N", "samples per run (8)", OPTION_INT, &j.batch},
       {"--top", "N", "only the N worst tensors (0: all)", OPTION_INT, &j.top},
       {"--mean", "X", "mean of uint8 images; default: the archive's own", OPTION_FLOAT, &j.mean},
-      {"--std", "X", "their standard deviation", OPTION_FLOAT, &j.std},
+      {"--std", "X", "their standard deviation", OPTION_ABOVE_ZERO, &j.std},
       {"--isa", "NAME", "scalar, avx2, avxvnni, avx512vnni, neon, ...", OPTION_TEXT, &j.isa},
       {"--threads", "N", "threads (1)", OPTION_INT, &j.threads},
       {"--json", NULL, "one JSON object on stdout", OPTION_FLAG, &j.as_json}};

@@ -33,8 +33,8 @@ static size_t count_of(const qint8_tensor *t) {
   return count;
 }
 
-int engine_open(const qint8_model *model, const qint8_recipe *recipe, const dataset *data, int64_t batch,
-                const char *isa, const qint8_host *host, engine *out) {
+int engine_open(const char *path, const qint8_model *model, const qint8_recipe *recipe, const dataset *data,
+                int64_t batch, const char *isa, const qint8_host *host, engine *out) {
   *out = (engine){.batch = batch, .input = QINT8_TENSOR_INIT, .output = QINT8_TENSOR_INIT};
   qint8_error error = QINT8_ERROR_INIT;
   out->input.dtype = QINT8_DTYPE_F32;
@@ -51,13 +51,13 @@ int engine_open(const qint8_model *model, const qint8_recipe *recipe, const data
     status = qint8_session_create(out->plan, NULL, 0, host, &out->session, &error);
   if (status != QINT8_OK) {
     engine_close(out);
-    return fail_error("plan", status, &error);
+    return fail_error(path, status, &error);
   }
   qint8_tensor_info info = QINT8_TENSOR_INFO_INIT;
   qint8_plan_output(out->plan, 0, &info);
   if (info.dtype != QINT8_DTYPE_F32 || qint8_model_output_count(model) < 1) {
     engine_close(out);
-    return fail("output \"%s\" is not float32", info.name);
+    return fail("%s: output \"%s\" is not float32", path, info.name);
   }
   out->output.dtype = info.dtype;
   out->output.rank = info.rank;
@@ -107,13 +107,13 @@ static int run_batch(engine *e, const dataset *data, size_t from, outputs *out) 
   return status;
 }
 
-int run_dataset(const qint8_model *model, const qint8_recipe *recipe, const dataset *data, long batch,
-                const char *isa, const qint8_host *host, const char *what, outputs *out) {
+int run_dataset(const char *path, const qint8_model *model, const qint8_recipe *recipe, const dataset *data,
+                long batch, const char *isa, const qint8_host *host, const char *what, outputs *out) {
   *out = (outputs){.count = data->count};
   int64_t size = batch_for(model, batch);
   int fixed = batch_for(model, 1) == batch_for(model, 2);
   if (fixed && data->count % (size_t)size)
-    return fail("the model's batch is fixed at %lld, which does not divide %zu samples; see --n", (long long)size,
+    return fail("%s: its batch is fixed at %lld, which does not divide %zu samples; see --n", path, (long long)size,
                 data->count);
   engine e = {0};
   int status = 0;
@@ -121,7 +121,7 @@ int run_dataset(const qint8_model *model, const qint8_recipe *recipe, const data
     int64_t now = data->count - done < (size_t)size ? (int64_t)(data->count - done) : size;
     if (e.batch != now) {
       engine_close(&e);
-      status = engine_open(model, recipe, data, now, isa, host, &e);
+      status = engine_open(path, model, recipe, data, now, isa, host, &e);
     }
     if (!status)
       status = run_batch(&e, data, done, out);

@@ -23,7 +23,7 @@ static int run_model(const job *j, const char *path, const char *what, const qin
   qint8_recipe *recipe;
   if (model_open(path, host, &model, &recipe))
     return EXIT_FAILED;
-  int status = run_dataset(model, recipe, &j->data, j->batch, j->isa, host, what, out);
+  int status = run_dataset(path, model, recipe, &j->data, j->batch, j->isa, host, what, out);
   qint8_recipe_destroy(recipe);
   qint8_model_destroy(model);
   return status;
@@ -152,7 +152,7 @@ int command_evaluate(int argc, char **argv) {
       {"--n", "N", "the first N samples (0: all)", OPTION_INT, &j.samples},
       {"--batch", "N", "samples per run (1); int8 results do not depend on it", OPTION_INT, &j.batch},
       {"--mean", "X", "mean of uint8 images; default: the archive's own", OPTION_FLOAT, &j.mean},
-      {"--std", "X", "their standard deviation", OPTION_FLOAT, &j.std},
+      {"--std", "X", "their standard deviation", OPTION_ABOVE_ZERO, &j.std},
       {"--isa", "NAME", "scalar, avx2, avxvnni, avx512vnni, neon, ...", OPTION_TEXT, &j.isa},
       {"--threads", "N", "threads (1)", OPTION_INT, &j.threads},
       {"--output", "FILE.npy", "also save the outputs", OPTION_TEXT, &j.save_path},

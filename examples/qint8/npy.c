@@ -1,4 +1,5 @@
 /* npy.c - the .npy format (versions 1 to 3), little endian, C order. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,7 +152,7 @@ uint8_t *read_whole_file(const char *path, size_t *size) {
     return NULL;
   }
   long length = fseek(file, 0, SEEK_END) ? -1 : ftell(file);
-  if (length < 0 || fseek(file, 0, SEEK_SET)) {
+  if (length < 0 || length == LONG_MAX || fseek(file, 0, SEEK_SET)) { /* LONG_MAX: a folder */
     fclose(file);
     fail("%s: not a readable regular file", path);
     return NULL;

@@ -1,5 +1,6 @@
 /* options.c - one table per command, read for parsing and for --help. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,8 +43,10 @@ static int set(const option *o, const char *text) {
     *(long *)o->target = strtol(text, &end, 10);
     return *text && !*end && !errno && *(long *)o->target >= 0;
   case OPTION_FLOAT:
+  case OPTION_ABOVE_ZERO:
     *(double *)o->target = strtod(text, &end);
-    return *text && !*end && !errno;
+    return *text && !*end && !errno && isfinite(*(double *)o->target) &&
+           (o->type == OPTION_FLOAT || *(double *)o->target > 0);
   case OPTION_LIST: {
     text_list *list = o->target;
     if (list->count == MAX_LIST)
@@ -79,8 +82,9 @@ int parse_options(const command_line *line, int argc, char **argv, const char **
     if (i + 1 == argc)
       return usage_error(line, "a value is missing behind", argv[i]);
     if (!set(o, argv[++i])) {
-      fprintf(stderr, "qint8: %s: ", o->name);
-      return usage_error(line, "not a usable value:", argv[i]);
+      char what[64];
+      snprintf(what, sizeof what, "%s: not a usable value:", o->name);
+      return usage_error(line, what, argv[i]);
     }
   }
   if (count < line->min_words)

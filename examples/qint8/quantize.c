@@ -220,7 +220,7 @@ int command_quantize(int argc, char **argv) {
       {"--report-out", "R.json", "ranges, parameters, sizes and seconds", OPTION_TEXT, &j.report},
       {"--batch", "N", "samples per calibration batch (16); does not change the result", OPTION_INT, &j.batch},
       {"--mean", "X", "mean of uint8 images; default: the archive's own", OPTION_FLOAT, &j.mean},
-      {"--std", "X", "their standard deviation", OPTION_FLOAT, &j.std},
+      {"--std", "X", "their standard deviation", OPTION_ABOVE_ZERO, &j.std},
       {"--threads", "N", "threads (1)", OPTION_INT, &j.threads}};
   const command_line line = {
       "qint8 quantize MODEL -o OUT.onnx --config CONFIG --calibration FILE.npz:KEY",

@@ -42,10 +42,29 @@ typedef struct run_state {
   size_t in_count, out_count;
 } run_state;
 
+/* Every NAME= is an input of the model. */
+static int check_names(const run_state *s, const text_list *given) {
+  for (int i = 0; i < given->count; i++) {
+    const char *equals = strchr(given->v[i], '=');
+    int known = equals == NULL;
+    for (size_t j = 0; j < s->in_count && !known; j++) {
+      qint8_tensor_info info = QINT8_TENSOR_INFO_INIT;
+      qint8_model_input(s->model, j, &info);
+      known = strlen(info.name) == (size_t)(equals - given->v[i]) &&
+              !strncmp(info.name, given->v[i], (size_t)(equals - given->v[i]));
+    }
+    if (!known)
+      return fail("--input %s: the model has no input \"%.*s\"", given->v[i], (int)(equals - given->v[i]), given->v[i]);
+  }
+  return 0;
+}
+
 static int load_inputs(run_state *s, const text_list *given) {
   s->in_count = qint8_model_input_count(s->model);
   if (s->in_count > MAX_TENSORS)
     return fail("the model has %zu inputs, at most %d are served", s->in_count, MAX_TENSORS);
+  if (check_names(s, given))
+    return EXIT_FAILED;
   for (size_t i = 0; i < s->in_count; i++) {
     qint8_tensor_info info = QINT8_TENSOR_INFO_INIT;
     qint8_model_input(s->model, i, &info);

@@ -22,7 +22,14 @@ double now_seconds(void);
 
 /* ---- options.c ---- */
 
-typedef enum option_type { OPTION_FLAG, OPTION_TEXT, OPTION_INT, OPTION_FLOAT, OPTION_LIST } option_type;
+typedef enum option_type {
+  OPTION_FLAG,
+  OPTION_TEXT,
+  OPTION_INT, /* not below zero */
+  OPTION_FLOAT,
+  OPTION_ABOVE_ZERO, /* a float */
+  OPTION_LIST
+} option_type;
 #define MAX_LIST 16
 typedef struct text_list {
   const char *v[MAX_LIST];
@@ -100,8 +107,9 @@ typedef struct engine {
   size_t output_count;        /* floats per run */
   int64_t batch;
 } engine;
-int engine_open(const qint8_model *model, const qint8_recipe *recipe, const dataset *data, int64_t batch,
-                const char *isa, const qint8_host *host, engine *out);
+/* `path` names the model in messages. */
+int engine_open(const char *path, const qint8_model *model, const qint8_recipe *recipe, const dataset *data,
+                int64_t batch, const char *isa, const qint8_host *host, engine *out);
 void engine_close(engine *e);
 int engine_run(engine *e, const float *input, float *output);
 
@@ -113,8 +121,8 @@ typedef struct outputs {
   int64_t shape[QINT8_MAX_RANK];
   double seconds; /* in qint8_session_run alone */
 } outputs;
-int run_dataset(const qint8_model *model, const qint8_recipe *recipe, const dataset *data, long batch,
-                const char *isa, const qint8_host *host, const char *what, outputs *out);
+int run_dataset(const char *path, const qint8_model *model, const qint8_recipe *recipe, const dataset *data,
+                long batch, const char *isa, const qint8_host *host, const char *what, outputs *out);
 /* The batch to use: `wanted`, or what the model's first dimension fixes. */
 int64_t batch_for(const qint8_model *model, long wanted);
 

@@ -1,3 +1,4 @@
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,7 +46,7 @@ static q8_status read_file(FILE *file, const char *path, const q8_host *host, vo
   long length = -1;
   if (fseek(file, 0, SEEK_END) == 0)
     length = ftell(file);
-  if (length < 0 || fseek(file, 0, SEEK_SET) != 0)
+  if (length < 0 || length == LONG_MAX || fseek(file, 0, SEEK_SET) != 0) /* LONG_MAX: a folder */
     return q8_fail(error, QINT8_ERROR_FILE, path, "not a readable regular file");
   *size = (size_t)length;
   *bytes = q8_alloc(host, *size + 1, 1);

@@ -1,0 +1,226 @@
+#!/bin/sh
+# The command-line tool on the repository's own models: help, exit codes, messages, JSON keys, round trips.
+passed=0 failed=0 skipped=0
+ok() { echo "ok   $1"; passed=$((passed + 1)); }
+fail() { echo "FAIL $1"; failed=$((failed + 1)); }
+skip() { echo "SKIP $1: $2"; skipped=$((skipped + 1)); }
+finish() { echo "# $passed passed, $failed failed, $skipped skipped"; [ "$failed" -eq 0 ]; exit; }
+if [ -n "$RUN" ]; then skip "the tool" "cross compiling"; finish; fi
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+tool=$BUILD/qint8
+mlp=examples/data/tiny_mlp_a.onnx net=examples/data/fmnist_mnv3s.onnx demo=examples/data/fmnist_demo.npz
+
+# ---- Checks ----
+
+# run STATUS ARGUMENTS...: runs the tool; 0 if it ended with that status. Leaves $tmp/out and $tmp/err.
+run() {
+  wanted=$1; shift
+  "$tool" "$@" > "$tmp/out" 2> "$tmp/err" < /dev/null
+  got=$?
+  [ "$got" -eq "$wanted" ]
+}
+# works NAME ARGUMENTS...: exit 0 and nothing on stderr.
+works() {
+  name=$1; shift
+  if ! run 0 "$@"; then fail "$name: exit $got: $(head -n 1 "$tmp/err")"
+  elif [ -s "$tmp/err" ]; then fail "$name: not quiet: $(head -c 200 "$tmp/err")"
+  else ok "$name"; fi
+}
+# refuses STATUS NAME TEXT ARGUMENTS...: that status, a message with that text, nothing on stdout.
+refuses() {
+  status=$1 name=$2 text=$3; shift 3
+  if ! run "$status" "$@"; then fail "$name: exit $got, not $status: $(head -n 1 "$tmp/err")"
+  elif [ -s "$tmp/out" ]; then fail "$name: results on stdout of a failed command"
+  elif ! grep -F -q -e "$text" "$tmp/err"; then fail "$name: no \"$text\" in: $(head -n 1 "$tmp/err")"
+  elif [ "$(head -n 1 "$tmp/err" | grep -o 'qint8: ' | wc -l)" -gt 1 ]; then fail "$name: prefix: $(head -n 1 "$tmp/err")"
+  else ok "$name"; fi
+}
+# Keys of the JSON on stdin in order, with their depth: "1:samples 1:metrics 2:top1 ...".
+keys() { sed -n 's/^\( *\)"\([A-Za-z0-9_]*\)":.*/\1 \2/p' | awk '{ printf "%s%d:%s", sep, (index($0, $1) - 2) / 2, $1; sep = " " }'; }
+# has_keys NAME KEYS: the JSON in $tmp/out has exactly these, and its brackets balance.
+has_keys() {
+  got=$(keys < "$tmp/out")
+  if [ "$got" != "$2" ]; then fail "$1: keys $got"
+  elif [ "$(tr -cd '[{' < "$tmp/out" | wc -c)" != "$(tr -cd ']}' < "$tmp/out" | wc -c)" ]; then fail "$1: brackets"
+  else ok "$1"; fi
+}
+# value KEY: its number or text in $tmp/out.
+value() { sed -n "s/.*\"$1\": *\"\{0,1\}\([^\",]*\).*/\1/p" "$tmp/out" | head -n 1; }
+same() { if cmp -s "$2" "$3"; then ok "$1"; else fail "$1: $2 and $3 differ"; fi; }
+# between NAME VALUE LOW HIGH
+between() { if awk "BEGIN { exit !($2 + 0 >= $3 && $2 + 0 <= $4) }" 2> /dev/null; then ok "$1: $2"; else fail "$1: \"$2\" is not in [$3, $4]"; fi; }
+
+# ---- Array files, made by hand ----
+
+byte() { printf "\\$(printf '%03o' "$1")"; }
+le16() { byte $(($1 & 255)); byte $(($1 >> 8 & 255)); }
+le32() { le16 $(($1 & 65535)); le16 $(($1 >> 16)); }
+# npy DESCR SHAPE: a .npy with the values of stdin.
+npy() {
+  header="{'descr': '$1', 'fortran_order': ${order:-False}, 'shape': ($2), }"
+  printf '\223NUMPY\001\000'
+  le16 $((${#header} + 1))
+  printf '%s\n' "$header"
+  cat
+}
+# npz METHOD KEY FILE.npy: an archive with one member. The tool trusts the directory, not the checksum.
+npz() {
+  size=$(wc -c < "$3") name=$2.npy
+  common() { le16 0; le16 "$1"; le32 0; le32 0; le32 "$size"; le32 "$size"; le16 ${#name}; le16 0; }
+  printf 'PK\003\004'; le16 20; common "$1"; printf '%s' "$name"; cat "$3"
+  printf 'PK\001\002'; le16 20; le16 20; common "$1"; le16 0; le16 0; le16 0; le32 0; le32 0; printf '%s' "$name"
+  printf 'PK\005\006'; le32 0; le16 1; le16 1; le32 $((46 + ${#name})); le32 $((30 + ${#name} + size)); le16 0
+}
+zero='\000\000\000\000' one='\000\000\200\077' half='\000\000\000\277' two='\000\000\000\100' nan='\000\000\300\177'
+row="$zero$one$half$two$one$half"
+printf "$row$half$two$one$row$zero$zero$one" | npy '<f4' '3, 6' > "$tmp/x.npy"
+printf "$zero$one$nan$two$one$half" | npy '<f4' '1, 6' > "$tmp/nan.npy"
+printf "$row" | npy '<f4' '6,' > "$tmp/flat.npy"
+printf "$row" | npy '<f4' '1, 3, 2' > "$tmp/rank.npy"
+printf "$row" | npy '<U6' '1, 6' > "$tmp/text.npy"
+printf "$row" | npy '>f4' '1, 6' > "$tmp/big.npy"
+printf '\001\002\003\004\005\006' | npy '|u1' '1, 6' > "$tmp/bytes.npy"
+printf "$row" | npy '<f4' '2, 6' > "$tmp/short.npy"
+: | npy '<f4' '0, 6' > "$tmp/empty.npy"
+printf "$row$row" | order=True npy '<f4' '2, 6' > "$tmp/fortran.npy"
+printf "$row" | npy '<f4' '1, 6' > "$tmp/row.npy"
+npz 0 x "$tmp/x.npy" > "$tmp/stored.npz"
+npz 8 x "$tmp/x.npy" > "$tmp/packed.npz"
+npz 0 x "$tmp/empty.npy" > "$tmp/empty.npz"
+head -c 100 "$tmp/stored.npz" > "$tmp/cut.npz"
+head -c 1000 $mlp > "$tmp/cut.onnx"
+mkdir "$tmp/folder"
+
+# ---- Help and usage ----
+
+works "qint8 --help" --help
+works "qint8 --version" --version
+grep -q '^qint8 [0-9]*\.[0-9]*\.[0-9]*$' "$tmp/out" && ok "--version names the version" || fail "--version: $(cat "$tmp/out")"
+refuses 2 "no command" "usage: qint8 COMMAND"
+refuses 2 "an unknown command" 'unknown command "frobnicate"' frobnicate
+for command in inspect run quantize evaluate compare bench; do
+  works "$command --help" $command --help
+  grep -q "^usage: qint8 $command MODEL\|^usage: qint8 $command FP32" "$tmp/out" && grep -q '^options:' "$tmp/out" &&
+    grep -q "^example: qint8 $command " "$tmp/out" && ok "$command --help teaches" || fail "$command --help lacks usage, options or example"
+  missing=
+  for word in $(sed -n 's/^usage: //p' "$tmp/out" | grep -o -e '--[a-z-]*'); do
+    grep -q -e "^  $word" "$tmp/out" || missing="$missing $word"
+  done
+  [ -z "$missing" ] && ok "$command --help explains its usage" || fail "$command --help does not explain$missing"
+  refuses 2 "$command without a model" "an argument is missing" $command
+  refuses 2 "$command with an unknown option" '"--frobnicate"' $command $mlp --frobnicate
+done
+refuses 2 "evaluate without data" "--data" evaluate $mlp
+refuses 2 "compare without data" "--data" compare $mlp $mlp
+refuses 2 "run without output" "--output" run $mlp --input "$tmp/x.npy"
+refuses 2 "quantize without -o" "-o OUT.onnx" quantize $mlp --config dynamic_int8
+refuses 2 "quantize without config" "--config" quantize $mlp -o "$tmp/q.onnx"
+refuses 2 "quantize, unknown config" "--config int9" quantize $mlp -o "$tmp/q.onnx" --config int9
+refuses 2 "quantize, static without data" "--calibration" quantize $mlp -o "$tmp/q.onnx" --config static_int8_per_channel
+refuses 2 "quantize, unknown observer" "--observer best" quantize $mlp -o "$tmp/q.onnx" --config static_int8_per_tensor --calibration "$tmp/x.npy" --observer best
+refuses 2 "quantize, unknown activations" "--activations u9" quantize $mlp -o "$tmp/q.onnx" --config dynamic_int8 --activations u9
+refuses 2 "a word too many" '"extra"' inspect $mlp extra
+refuses 2 "a value is missing" '"--threads"' bench $mlp --threads
+refuses 2 "a count that is none" "--threads" bench $mlp --threads two
+refuses 2 "a negative count" "--batch" bench $mlp --batch -1
+refuses 2 "a time below zero" "--seconds" bench $mlp --seconds -1
+refuses 2 "a deviation of zero" "--std" evaluate $net --data $demo:test --std 0
+
+# ---- Failures name file, array, tensor ----
+
+refuses 1 "a missing model" "$tmp/none.onnx" inspect "$tmp/none.onnx"
+refuses 1 "a truncated model" "$tmp/cut.onnx" inspect "$tmp/cut.onnx"
+refuses 1 "not a model" "$demo" inspect $demo
+refuses 1 "a folder as a model" "$tmp/folder" inspect "$tmp/folder"
+refuses 1 "a folder as data" "$tmp/folder" evaluate $mlp --data "$tmp/folder"
+refuses 1 "missing data" "$tmp/none.npy" evaluate $mlp --data "$tmp/none.npy"
+refuses 1 "an array that is not there" "there are: calib test test_labels mean std" evaluate $net --data $demo:tests
+refuses 1 "an archive without a key" "$demo:KEY" evaluate $net --data $demo
+refuses 1 "a compressed archive" "$tmp/packed.npz:x: compressed; save with numpy.savez" evaluate $mlp --data "$tmp/packed.npz:x"
+refuses 1 "a truncated archive" "$tmp/cut.npz" evaluate $mlp --data "$tmp/cut.npz:x"
+refuses 1 "text as data" "<U6" evaluate $mlp --data "$tmp/text.npy"
+refuses 1 "big-endian data" ">f4" evaluate $mlp --data "$tmp/big.npy"
+refuses 1 "bytes that are no image" "$tmp/bytes.npy: uint8 of rank 2" evaluate $mlp --data "$tmp/bytes.npy"
+refuses 1 "Fortran order" "$tmp/fortran.npy: Fortran order" evaluate $mlp --data "$tmp/fortran.npy"
+refuses 1 "an array cut short" "$tmp/short.npy: truncated: 12 values" evaluate $mlp --data "$tmp/short.npy"
+refuses 1 "the wrong width" "$demo:test: shape [500,1,28,28], but input \"input\" of the model is [-1,6]" evaluate $mlp --data $demo:test
+refuses 1 "the wrong rank" "$tmp/rank.npy: shape [1,3,2]" evaluate $mlp --data "$tmp/rank.npy"
+refuses 1 "one sample without a count" "$tmp/flat.npy: shape [6]" evaluate $mlp --data "$tmp/flat.npy"
+refuses 1 "no samples" "$tmp/empty.npy: no samples" evaluate $mlp --data "$tmp/empty.npy"
+refuses 1 "no samples in an archive" "$tmp/empty.npz:x: no samples" quantize $mlp -o "$tmp/q.onnx" --config static_int8_per_tensor --calibration "$tmp/empty.npz:x"
+refuses 1 "too few labels" "$demo:mean: 1 entries for 3 samples" evaluate $mlp --data "$tmp/x.npy" --labels $demo:mean
+refuses 1 "targets of another size" "$demo:test_labels: 2 values" evaluate $net --data $demo:test --n 2 --targets $demo:test_labels
+refuses 1 "a reference for other inputs" "$net" evaluate $mlp --data "$tmp/x.npy" --reference $net
+refuses 1 "an unknown ISA" '"mmx"' evaluate $mlp --data "$tmp/x.npy" --isa mmx
+refuses 1 "NaN in calibration data" "$tmp/nan.npy" quantize $mlp -o "$tmp/q.onnx" --config static_int8_per_tensor --calibration "$tmp/nan.npy"
+grep -q NaN "$tmp/err" && ok "the message says NaN" || fail "no NaN in $(cat "$tmp/err")"
+[ ! -e "$tmp/q.onnx" ] && ok "a failed quantize writes nothing" || fail "a failed quantize left a file"
+refuses 1 "a folder that is not there" "$tmp/none/q.onnx" quantize $mlp -o "$tmp/none/q.onnx" --config dynamic_int8
+refuses 1 "an input that the model lacks" '"wrong"' run $mlp --input "wrong=$tmp/x.npy" --output "$tmp/y.npz"
+refuses 1 "an input left out" '--input input=FILE.npy' run $mlp --output "$tmp/y.npz"
+refuses 1 "an input of another shape" "input" run $mlp --input "input=$tmp/rank.npy" --output "$tmp/y.npz"
+
+# ---- Inspect ----
+
+works "inspect" inspect $mlp
+works "inspect --json" inspect $mlp --json
+has_keys "inspect's keys" "1:inputs 3:name 3:dtype 3:shape 1:outputs 3:name 3:dtype 3:shape 1:opset 1:quantized 1:nodes 1:parameters 1:macs 1:ops 2:Gemm 1:not_int8"
+[ "$(value dtype)" = float32 ] && [ "$(value quantized)" = no ] && [ "$(value parameters)" -gt 0 ] && ok "inspect's values" || fail "inspect's values"
+
+# ---- Run ----
+
+works "run to .npy" run $mlp --input "input=$tmp/x.npy" --output "$tmp/y.npy"
+works "run to .npz" run $mlp --input "$tmp/x.npy" --output "$tmp/y.npz"
+works "the outputs are read back" evaluate $mlp --data "$tmp/x.npy" --targets "$tmp/y.npz:output" --json
+between "run and evaluate agree, mse" "$(value mse)" 0 0
+works "evaluate --output" evaluate $mlp --data "$tmp/stored.npz:x" --output "$tmp/y2.npy" --batch 3
+same "evaluate saves what run saves" "$tmp/y.npy" "$tmp/y2.npy"
+
+# ---- Quantize, evaluate, compare, bench ----
+
+for config in fp32_baseline dynamic_int8 static_int8_per_tensor static_int8_per_channel; do
+  works "quantize $config" quantize $mlp -o "$tmp/$config.onnx" --config $config --calibration "$tmp/row.npy" --calibration-n 0
+  works "evaluate $config" evaluate "$tmp/$config.onnx" --data "$tmp/x.npy" --reference $mlp --json
+  has_keys "keys against a reference, $config" "1:samples 1:metrics 2:rel_err 2:plcc_ref 2:top1_agreement 2:sqnr_db 1:model_bytes 1:ms_per_sample 1:output_hash"
+done
+int8=$tmp/int8.onnx
+works "quantize on images" quantize $net -o "$int8" --config static_int8_per_channel --calibration $demo:calib --calibration-n 32 --report-out "$tmp/report.json"
+cp "$tmp/report.json" "$tmp/out"
+[ "$(value calibration_samples)" = 32 ] && [ "$(value config)" = static_int8_per_channel ] && [ "$(value output_bytes)" = "$(wc -c < "$int8" | tr -d ' ')" ] &&
+  ok "the report" || fail "the report: $(head -n 12 "$tmp/report.json" | tr '\n' ' ')"
+works "quantize again, other batch and threads" quantize $net -o "$tmp/again.onnx" --config static_int8_per_channel --calibration $demo:calib --calibration-n 32 --batch 5 --threads 2
+same "the same file" "$int8" "$tmp/again.onnx"
+refuses 1 "quantize what is quantized" "$int8 is quantized already" quantize "$int8" -o "$tmp/q.onnx" --config dynamic_int8
+works "evaluate with labels" evaluate "$int8" --data $demo:test --labels $demo:test_labels --n 100 --json
+has_keys "keys with labels" "1:samples 1:metrics 2:top1 2:macro_f1 1:model_bytes 1:ms_per_sample 1:output_hash"
+between "top1" "$(value top1)" 0.8 1
+[ "$(value samples)" = 100 ] && [ "$(value model_bytes)" = "$(wc -c < "$int8" | tr -d ' ')" ] && ok "samples and model_bytes" || fail "samples or model_bytes"
+hash=$(value output_hash)
+works "evaluate in other batches, on threads" evaluate "$int8" --data $demo:test --labels $demo:test_labels --n 100 --batch 7 --threads 2 --json
+[ -n "$hash" ] && [ "$(value output_hash)" = "$hash" ] && ok "the same outputs" || fail "outputs depend on batch or threads"
+works "evaluate with all" evaluate "$int8" --data $demo:test --labels $demo:test_labels --reference $net --n 20 --json
+has_keys "keys with all" "1:samples 1:metrics 2:top1 2:macro_f1 2:rel_err 2:plcc_ref 2:top1_agreement 2:sqnr_db 1:model_bytes 1:ms_per_sample 1:output_hash"
+works "evaluate with targets" evaluate "$tmp/static_int8_per_channel.onnx" --data "$tmp/x.npy" --targets "$tmp/y.npy" --json
+has_keys "keys with targets" "1:samples 1:metrics 2:plcc 2:mse 1:model_bytes 1:ms_per_sample 1:output_hash"
+works "compare" compare $net "$int8" --data $demo:test --n 10
+cp "$tmp/out" "$tmp/compared"
+works "compare in batches of one" compare $net "$int8" --data $demo:test --n 10 --batch 1
+same "compare counts every sample" "$tmp/compared" "$tmp/out"
+works "compare --json" compare $net "$int8" --data $demo:test --n 10 --json
+awk -F'[:,]' '/"sqnr_db"/ { if (n++ && $2 + 0 < last) bad = 1; last = $2 + 0 } END { exit !(n > 50 && !bad) }' "$tmp/out" &&
+  ok "compare: tensors, worst first" || fail "compare: few tensors, or not in order"
+works "bench" bench "$int8" --seconds 0.05 --plan
+grep -q ' dwconv .* int8 ' "$tmp/out" && ok "bench --plan shows int8 steps" || fail "bench --plan: $(sed -n 6,8p "$tmp/out")"
+works "bench --json --compare" bench "$int8" --compare $net --seconds 0.1 --json
+[ -n "$(value times_as_fast)" ] && [ "$(value arena_bytes)" -gt 0 ] && ok "bench's values" || fail "bench's values"
+
+# ---- Progress ----
+
+if command -v script > /dev/null && script -qec true /dev/null > /dev/null 2>&1 < /dev/null; then
+  script -qec "$tool evaluate $mlp --data $tmp/x.npy" /dev/null > "$tmp/out" 2>&1 < /dev/null
+  grep -q 'evaluate .*\[####*.*\] 3/3' "$tmp/out" && ok "a bar on a terminal" || fail "no bar on a terminal: $(head -n 2 "$tmp/out")"
+else
+  skip "the bar on a terminal" "no script(1) from util-linux"
+fi
+finish
