@@ -104,7 +104,8 @@ test: all tests
 demo: tool
 	@BUILD=$(BUILD) sh examples/demo.sh
 bench-models: tool
-	@BUILD=$(BUILD) MODELS="$(MODELS)" sh bench/models.sh
+	@BUILD=$(BUILD) sh bench/models/networks.sh
+	@if [ -n "$(MODELS)" ]; then BUILD=$(BUILD) MODELS="$(MODELS)" sh bench/models.sh; fi
 bench: $(BENCHES)
 	@for b in $(BENCHES); do $(RUN) $$b || exit 1; done
 

@@ -171,6 +171,27 @@ static void print_plan(contestant *c) {
   free(us);
 }
 
+static void put_plan(json *out, contestant *c) {
+  double *us = profile(c);
+  json_open(out, "steps", '[');
+  for (size_t i = 0; i < qint8_plan_step_count(c->e.plan); i++) {
+    qint8_step_info s = QINT8_STEP_INFO_INIT;
+    qint8_plan_step(c->e.plan, i, &s);
+    json_open(out, NULL, '{');
+    json_text(out, "name", s.name);
+    json_text(out, "kind", s.kind);
+    json_text(out, "precision", s.precision);
+    json_text(out, "kernel", s.kernel);
+    json_text(out, "note", s.note);
+    json_integer(out, "macs", s.macs);
+    json_integer(out, "bytes", s.bytes);
+    json_number(out, "us", us[i]);
+    json_close(out, '}');
+  }
+  json_close(out, ']');
+  free(us);
+}
+
 static void print_result(job *j) {
   double ratio = j->other.path ? percentile(&j->other, 0.5) / percentile(&j->one, 0.5) : NAN;
   if (!j->as_json) {
@@ -191,6 +212,8 @@ static void print_result(job *j) {
     json_close(&out, '}');
     json_number(&out, "times_as_fast", ratio);
   }
+  if (j->with_plan)
+    put_plan(&out, &j->one);
   json_close(&out, '}');
   json_end(&out);
 }

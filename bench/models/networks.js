@@ -1,0 +1,70 @@
+// networks.js - our int8 and fp32 beside ONNX Runtime's, one thread, batch 1: node networks.js TOOL DIR [ROUNDS]
+//
+// DIR holds NAME.onnx and NAME.int8.onnx (our QDQ export, which serves as ONNX Runtime's int8 model too). Machines drift
+// within seconds, so rounds are short and take turns: our pair (interleaved run by run inside the tool), then ONNX
+// Runtime's pair (interleaved here). Ratios are medians over rounds of ratios of medians within one round.
+const fs = require('fs'), path = require('path'), {execFileSync} = require('child_process');
+const ort = require('onnxruntime-node');
+const [tool, dir, rounds = '7'] = process.argv.slice(2);
+const SECONDS = 0.4;
+
+const median = values => values.slice().sort((a, b) => a - b)[values.length >> 1];
+
+async function openPeer(file) {
+  const session = await ort.InferenceSession.create(
+      file, {intraOpNumThreads: 1, interOpNumThreads: 1, executionMode: 'sequential', graphOptimizationLevel: 'all'});
+  const shape = session.inputMetadata[0].shape.map(d => typeof d === 'number' && d > 0 ? d : 1);
+  const data = Float32Array.from({length: shape.reduce((a, b) => a * b, 1)}, () => Math.random() * 2 - 1);
+  const feeds = {[session.inputNames[0]]: new ort.Tensor('float32', data, shape)};
+  return async () => {
+    const start = process.hrtime.bigint();
+    await session.run(feeds);
+    return Number(process.hrtime.bigint() - start) / 1e6;
+  };
+}
+
+// Medians of two peers, run in turn.
+async function peers(a, b) {
+  const times = [[], []], end = Date.now() + SECONDS * 2000;
+  for (let i = 0; i < 2; i++)
+    await a(), await b();
+  while (Date.now() < end || times[0].length < 5)
+    times[0].push(await a()), times[1].push(await b());
+  return times.map(median);
+}
+
+function ours(file, other, ...more) {
+  return JSON.parse(
+      execFileSync(tool, ['bench', file, '--compare', other, '--seconds', String(SECONDS), '--json', ...more]));
+}
+
+const isConvolution = kind => kind.startsWith('conv') || kind.startsWith('dwconv');
+
+async function row(name) {
+  const int8 = path.join(dir, name + '.int8.onnx'), fp32 = path.join(dir, name + '.onnx');
+  const a = await openPeer(int8), b = await openPeer(fp32), all = [];
+  for (let i = 0; i < Number(rounds); i++) {
+    const mine = ours(int8, fp32), [ort8, ort32] = await peers(a, b);
+    all.push({q8: mine.ms_median, f32: mine.compared_with.ms_median, ort8, ort32});
+  }
+  const steps = ours(int8, fp32, '--plan').steps, time = list => list.reduce((sum, s) => sum + s.us, 0);
+  const share = 100 * time(steps.filter(s => isConvolution(s.kind))) / time(steps);
+  const of = f => median(all.map(f));
+  const cells = [of(r => r.q8).toFixed(2), of(r => r.f32).toFixed(2), of(r => r.ort8).toFixed(2),
+                 of(r => r.ort32).toFixed(2), of(r => Math.min(r.ort8, r.ort32) / r.q8).toFixed(2),
+                 of(r => r.ort8 / r.q8).toFixed(2), of(r => r.f32 / r.q8).toFixed(2),
+                 of(r => r.ort32 / r.f32).toFixed(2), share.toFixed(0) + ' %'];
+  console.log('| ' + [name, ...cells].join(' | ') + ' |');
+}
+
+(async () => {
+  console.log('| model | int8 ms | fp32 ms | ORT int8 ms | ORT fp32 ms | faster ORT / int8 | ORT int8 / int8 | ' +
+              'fp32 / int8 | ORT fp32 / fp32 | convolutions |');
+  console.log('|---|---|---|---|---|---|---|---|---|---|');
+  for (const file of fs.readdirSync(dir).sort())
+    if (file.endsWith('.int8.onnx'))
+      await row(file.slice(0, -'.int8.onnx'.length));
+})().catch(error => {
+  console.error(String(error));
+  process.exit(1);
+});
