@@ -50,7 +50,7 @@ static int has_quant(const q8_planner *planner, q8_id tensor) {
 
 /* Whether the recipe gives all that a static int8 form of the node needs. */
 static int static_is_possible(const q8_planner *planner, const q8_node *node) {
-  if (node->op->quant == Q8_QUANT_FLOAT || node->input_count < 1)
+  if (node->op->quant == Q8_QUANT_FLOAT || node->op->quant == Q8_QUANT_RECURRENT || node->input_count < 1)
     return 0;
   if (node->op->quant == Q8_QUANT_WEIGHTED)
     return node->input_count >= 2 && has_quant(planner, node->inputs[0]) &&
@@ -73,10 +73,10 @@ q8_mode q8_plan_mode(const q8_planner *planner, q8_id id) {
   case Q8_MODE_STATIC:
     return static_is_possible(planner, node) ? Q8_MODE_STATIC : Q8_MODE_FLOAT;
   case Q8_MODE_DYNAMIC:
-    return node->op->quant == Q8_QUANT_WEIGHTED && q8_plan_value(planner, node->inputs[1])->data &&
-                   q8_plan_recipe(planner, node->inputs[1])
-               ? Q8_MODE_DYNAMIC
-               : Q8_MODE_FLOAT;
+    for (int32_t i = 1; i <= q8_weight_inputs(node->op); i++)
+      if (!q8_plan_value(planner, node->inputs[i])->data || !q8_plan_recipe(planner, node->inputs[i]))
+        return Q8_MODE_FLOAT;
+    return q8_weight_inputs(node->op) ? Q8_MODE_DYNAMIC : Q8_MODE_FLOAT;
   default:
     return Q8_MODE_FLOAT;
   }

@@ -41,11 +41,11 @@ static void decide_modes(q8_exporter *exporter, const uint8_t *dynamic) {
 
 static void want_constant(q8_exporter *exporter, const q8_node *node, q8_mode mode, int32_t i) {
   q8_out_tensor *out = &exporter->tensors[node->inputs[i]];
-  int weighted = node->op->quant == Q8_QUANT_WEIGHTED;
-  if (weighted && i == 2) {
+  int32_t weights = q8_weight_inputs(node->op);
+  if (weights == 1 && i == 2) {
     if (mode != Q8_MODE_STATIC || !q8_export_bias_is_int32(exporter, node))
       out->wants_raw = 1;
-  } else if (mode == Q8_MODE_FLOAT || !is_quantized(exporter, node->inputs[i]) || (weighted && i != 1)) {
+  } else if (mode == Q8_MODE_FLOAT || !is_quantized(exporter, node->inputs[i]) || (weights && (i < 1 || i > weights))) {
     out->wants_raw = 1;
   } else {
     out->wants_pair = 1;

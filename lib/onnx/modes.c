@@ -1,18 +1,26 @@
 #include "onnx/modes.h"
 
-int q8_onnx_weight_is_int8(const q8_graph *graph, const q8_recipe *recipe, const q8_node *node) {
-  if (node->op->quant != Q8_QUANT_WEIGHTED || node->input_count < 2 || !q8_graph_is_constant(graph, node->inputs[1]))
+static int is_int8(const q8_graph *graph, const q8_recipe *recipe, const q8_node *node, int32_t input) {
+  if (node->input_count <= input || !q8_graph_is_constant(graph, node->inputs[input]))
     return 0;
-  const q8_tensor_quant *quant = &recipe->tensors[node->inputs[1]];
-  if (quant->dtype != QINT8_DTYPE_S8 || graph->tensors[node->inputs[1]].dtype != QINT8_DTYPE_F32)
+  const q8_tensor_quant *quant = &recipe->tensors[node->inputs[input]];
+  if (quant->dtype != QINT8_DTYPE_S8 || graph->tensors[node->inputs[input]].dtype != QINT8_DTYPE_F32)
     return 0;
   for (int32_t i = 0; i < quant->count; i++)
     if (quant->zero_point[i] != 0)
       return 0;
   int32_t axis = node->op->weight_axis ? node->op->weight_axis(node) : 0;
   if (axis < 0)
-    axis += graph->tensors[node->inputs[1]].shape.rank;
+    axis += graph->tensors[node->inputs[input]].shape.rank;
   return quant->count == 1 || quant->axis == axis;
+}
+
+int q8_onnx_weight_is_int8(const q8_graph *graph, const q8_recipe *recipe, const q8_node *node) {
+  int32_t count = q8_weight_inputs(node->op);
+  for (int32_t i = 1; i <= count; i++)
+    if (!is_int8(graph, recipe, node, i))
+      return 0;
+  return count > 0;
 }
 
 static int is_activation_quant(const q8_recipe *recipe, q8_id tensor) {
@@ -33,10 +41,10 @@ q8_mode q8_onnx_infer_mode(const q8_graph *graph, const q8_recipe *recipe, const
                            const q8_node *node) {
   if (node->op->quant == Q8_QUANT_FLOAT || node->input_count < 1 || node->inputs[0] == Q8_NONE)
     return Q8_MODE_FLOAT;
-  if (node->op->quant == Q8_QUANT_WEIGHTED) {
+  if (q8_weight_inputs(node->op)) {
     if (!q8_onnx_weight_is_int8(graph, recipe, node))
       return Q8_MODE_FLOAT;
-    if (is_activation_quant(recipe, node->inputs[0]))
+    if (node->op->quant == Q8_QUANT_WEIGHTED && is_activation_quant(recipe, node->inputs[0]))
       return Q8_MODE_STATIC;
     return dynamic[node->inputs[0]] ? Q8_MODE_DYNAMIC : Q8_MODE_FLOAT;
   }

@@ -106,10 +106,10 @@ static q8_status constant_input(q8_exporter *exporter, const q8_node *node, q8_m
                                 const char **name, qint8_error *error) {
   q8_id id = node->inputs[i];
   q8_out_tensor *out = &exporter->tensors[id];
-  int weighted = node->op->quant == Q8_QUANT_WEIGHTED;
-  if (weighted && i == 2 && mode == Q8_MODE_STATIC && q8_export_bias_is_int32(exporter, node))
+  int32_t weights = q8_weight_inputs(node->op);
+  if (weights == 1 && i == 2 && mode == Q8_MODE_STATIC && q8_export_bias_is_int32(exporter, node))
     return write_bias(exporter, node, name, error);
-  int rounded = out->wants_pair && mode != Q8_MODE_FLOAT && (!weighted || i == 1) &&
+  int rounded = out->wants_pair && mode != Q8_MODE_FLOAT && (!weights || (i >= 1 && i <= weights)) &&
                 q8_is_quantized(&exporter->recipe->tensors[id]);
   if (!rounded) {
     q8_export_raw_constant(exporter, id);

@@ -75,7 +75,8 @@ typedef enum q8_quant_rule {
   Q8_QUANT_OWN,       /* every activation input and the output has its own range */
   Q8_QUANT_SAME,      /* moves or selects values: the output shares the parameters of input 0 */
   Q8_QUANT_SHARED,    /* all inputs and the output share one set (Concat) */
-  Q8_QUANT_WEIGHTED   /* input 0 activation, input 1 constant weight (int8 s8 symmetric), input 2 bias (s32) */
+  Q8_QUANT_WEIGHTED,  /* input 0 activation, input 1 constant weight (int8 s8 symmetric), input 2 bias (s32) */
+  Q8_QUANT_RECURRENT  /* input 0 activation, inputs 1 and 2 constant weights: dynamic mode or float */
 } q8_quant_rule;
 
 struct q8_planner;
@@ -100,9 +101,9 @@ typedef struct q8_op {
   size_t params_size;
 
   q8_quant_rule quant;
-  const char *int8_obstacle; /* reason, for Q8_QUANT_FLOAT */
+  const char *int8_obstacle; /* reason, for Q8_QUANT_FLOAT and RECURRENT */
   int32_t shape_only;        /* the result depends on the inputs' shapes alone (Shape, Size): folded once bound */
-  /* Q8_QUANT_WEIGHTED only: the weight's output-channel axis (Conv: 0, Gemm: by transB), negative from the end. */
+  /* WEIGHTED and RECURRENT: the weights' output-channel axis (Conv: 0, Gemm: by transB), negative from the end. */
   int32_t (*weight_axis)(const q8_node *node);
   /* Why such a node had better stay float in a dynamic recipe, or NULL. Optional. */
   const char *(*dynamic_obstacle)(const q8_node *node);
@@ -124,6 +125,11 @@ typedef struct q8_op {
   /* Writes a node of domain "qint8" as standard nodes: see onnx/export.h. */
   q8_status (*expand)(struct q8_exporter *exporter, const q8_graph *graph, const q8_node *node, qint8_error *error);
 } q8_op;
+
+/* How many inputs from input 1 on are weights. */
+static inline int32_t q8_weight_inputs(const q8_op *op) {
+  return op->quant == Q8_QUANT_WEIGHTED ? 1 : op->quant == Q8_QUANT_RECURRENT ? 2 : 0;
+}
 
 /* The record of an operator by ONNX name and domain ("" or "ai.onnx" alike), or NULL. */
 const q8_op *q8_op_find(const char *name, const char *domain);

@@ -31,7 +31,7 @@ static int weighted_can_be_static(const q8_decision *d, const q8_node *node) {
 }
 
 static int is_useful_in_int8(const q8_decision *d, const q8_node *node) {
-  if (node->op->quant == Q8_QUANT_FLOAT)
+  if (node->op->quant == Q8_QUANT_FLOAT || node->op->quant == Q8_QUANT_RECURRENT)
     return 0;
   if (node->op->quant == Q8_QUANT_WEIGHTED)
     return weighted_can_be_static(d, node);
@@ -69,7 +69,7 @@ static void choose_static_nodes(q8_decision *d) {
 static void choose_dynamic_nodes(q8_decision *d) {
   for (size_t n = 0; n < d->graph->node_count; n++) {
     const q8_node *node = &d->graph->nodes[n];
-    if (node->op->quant == Q8_QUANT_WEIGHTED && q8_has_constant_weights(d->graph, node) &&
+    if (q8_weight_inputs(node->op) && q8_has_constant_weights(d->graph, node) &&
         !q8_graph_is_constant(d->graph, node->inputs[0]) &&
         !(node->op->dynamic_obstacle && node->op->dynamic_obstacle(node)))
       d->recipe->modes[n] = Q8_MODE_DYNAMIC;

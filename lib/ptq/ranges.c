@@ -6,7 +6,7 @@
 
 int q8_takes_activation(const q8_graph *graph, const q8_node *node, int32_t index) {
   q8_id id = node->inputs[index];
-  if (id == Q8_NONE || node->op->quant == Q8_QUANT_FLOAT)
+  if (id == Q8_NONE || node->op->quant == Q8_QUANT_FLOAT || node->op->quant == Q8_QUANT_RECURRENT)
     return 0;
   if (index > 0 && (node->op->quant == Q8_QUANT_WEIGHTED || node->op->unary))
     return 0;
@@ -18,7 +18,7 @@ int q8_takes_activation(const q8_graph *graph, const q8_node *node, int32_t inde
 static void mark_candidates(const q8_graph *graph, uint8_t *candidate) {
   for (size_t n = 0; n < graph->node_count; n++) {
     const q8_node *node = &graph->nodes[n];
-    if (node->op->quant == Q8_QUANT_FLOAT)
+    if (node->op->quant == Q8_QUANT_FLOAT || node->op->quant == Q8_QUANT_RECURRENT)
       continue;
     for (int32_t i = 0; i < node->input_count; i++)
       if (q8_takes_activation(graph, node, i) && !q8_graph_is_constant(graph, node->inputs[i]))

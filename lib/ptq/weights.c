@@ -24,8 +24,8 @@ int q8_has_constant_weights(const q8_graph *graph, const q8_node *node) {
   return q8_graph_is_constant(graph, node->inputs[2]) && graph->tensors[node->inputs[2]].dtype == QINT8_DTYPE_F32;
 }
 
-static weight_view view_weights(const q8_graph *graph, const q8_node *node) {
-  const q8_tensor *w = &graph->tensors[node->inputs[1]];
+static weight_view view_weights(const q8_graph *graph, const q8_node *node, int32_t input) {
+  const q8_tensor *w = &graph->tensors[node->inputs[input]];
   weight_view v = {.data = w->data, .outer = 1, .channels = 1, .inner = 1};
   v.axis = node->op->weight_axis(node);
   if (v.axis < 0)
@@ -104,10 +104,10 @@ static int join_scales(const q8_tensor_quant *old, int32_t axis, int32_t count, 
   return 1;
 }
 
-static q8_status decide_node_weights(q8_decision *d, size_t n, qint8_error *error) {
+static q8_status decide_node_weights(q8_decision *d, size_t n, int32_t input, qint8_error *error) {
   const q8_node *node = &d->graph->nodes[n];
-  Q8_TRY(check_finite(&d->graph->tensors[node->inputs[1]], error));
-  weight_view v = view_weights(d->graph, node);
+  Q8_TRY(check_finite(&d->graph->tensors[node->inputs[input]], error));
+  weight_view v = view_weights(d->graph, node, input);
   int per_channel = d->recipe->config != QINT8_CONFIG_STATIC_PER_TENSOR && v.channels > 1;
   float *scale = q8_pool_alloc(&d->scratch, v.channels, sizeof(float));
   int32_t *zero = q8_pool_alloc(&d->scratch, v.channels, sizeof(int32_t));
@@ -121,11 +121,11 @@ static q8_status decide_node_weights(q8_decision *d, size_t n, qint8_error *erro
   if (!per_channel && v.channels > 0)
     widen_to_tensor(scale, v.channels);
   int32_t axis = per_channel ? v.axis : -1, count = per_channel ? (int32_t)v.channels : 1;
-  if (!join_scales(&d->recipe->tensors[node->inputs[1]], axis, count, scale)) {
+  if (!join_scales(&d->recipe->tensors[node->inputs[input]], axis, count, scale)) {
     d->recipe->modes[n] = Q8_MODE_FLOAT;
     return QINT8_OK;
   }
-  return q8_recipe_assign(d->recipe, node->inputs[1], QINT8_DTYPE_S8, axis, count, scale, zero, error);
+  return q8_recipe_assign(d->recipe, node->inputs[input], QINT8_DTYPE_S8, axis, count, scale, zero, error);
 }
 
 /* x_scale * w_scale. A bias that several nodes read keeps the parameters of the first: they only describe it. */
@@ -149,8 +149,8 @@ static q8_status decide_node_bias(q8_decision *d, const q8_node *node, qint8_err
 
 q8_status q8_decide_weights(q8_decision *d, qint8_error *error) {
   for (size_t n = 0; n < d->graph->node_count; n++)
-    if (d->graph->nodes[n].op->quant == Q8_QUANT_WEIGHTED && q8_decided_mode(d, n) != Q8_MODE_FLOAT)
-      Q8_TRY(decide_node_weights(d, n, error));
+    for (int32_t i = 1; i <= q8_weight_inputs(d->graph->nodes[n].op) && q8_decided_mode(d, n) != Q8_MODE_FLOAT; i++)
+      Q8_TRY(decide_node_weights(d, n, i, error));
   for (size_t n = 0; n < d->graph->node_count; n++)
     if (d->graph->nodes[n].op->quant == Q8_QUANT_WEIGHTED && q8_decided_mode(d, n) == Q8_MODE_STATIC)
       Q8_TRY(decide_node_bias(d, &d->graph->nodes[n], error));

@@ -1,0 +1,75 @@
+/* gru.c - GRU. Gates in the order update, reset, hidden. */
+#include <math.h>
+#include <string.h>
+
+#include "ops/recurrent.h"
+
+static void step(const q8_recurrent_step *s) {
+  const q8_recurrent *r = s->r;
+  const q8_recurrent_source *source = s->source;
+  size_t n = r->hidden, size = 3 * n;
+  source->hidden_gates(source->self, s->direction, 0, s->h, s->gates);
+  memcpy(s->spare, s->h, r->batch * n * sizeof *s->h);
+  for (size_t b = 0; b < r->batch; b++) {
+    float *gates = s->gates + b * size;
+    const float *x = s->x_gates[b];
+    if (!x)
+      continue;
+    for (size_t i = 0; i < 2 * n; i++)
+      gates[i] += x[i];
+    q8_gate_activate(s, 0, 2 * n, gates);
+    for (size_t i = 0; i < n && !r->reset_after; i++)
+      s->spare[b * n + i] *= gates[n + i];
+  }
+  source->hidden_gates(source->self, s->direction, 1, s->spare, s->gates);
+  for (size_t b = 0; b < r->batch; b++) {
+    float *update = s->gates + b * size, *reset = update + n, *hidden = update + 2 * n, *h = s->h + b * n;
+    const float *x = s->x_gates[b];
+    if (!x)
+      continue;
+    for (size_t i = 0; i < n; i++)
+      hidden[i] = x[2 * n + i] + (r->reset_after ? reset[i] * hidden[i] : hidden[i]);
+    q8_gate_activate(s, 1, n, hidden);
+    for (size_t i = 0; i < n; i++)
+      h[i] = (1 - update[i]) * hidden[i] + update[i] * h[i];
+  }
+}
+
+static const q8_recurrent_cell cell = {
+    .gates = 3, .first_gates = 2, .activations = 2, .preset = {"sigmoid", "tanh"}, .step = step};
+
+static q8_status infer(const q8_op_io *io) {
+  return q8_recurrent_infer(io, &cell);
+}
+static q8_status eval(const q8_op_io *io) {
+  return q8_recurrent_eval(io, &cell);
+}
+static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
+  return q8_recurrent_plan(planner, node, &cell, error);
+}
+static int32_t weight_axis(const q8_node *node) {
+  (void)node;
+  return 1;
+}
+
+static const q8_attribute attributes[] = {
+    Q8_RECURRENT_ATTRIBUTES,
+    {"linear_before_reset", Q8_ATTR_INT, Q8_RECURRENT_AT(linear_before_reset), 0, NULL, 0, 0},
+    {.name = NULL}};
+
+const q8_op q8_op_gru = {.name = "GRU",
+                         .domain = "",
+                         .min_opset = 7,
+                         .max_opset = 21,
+                         .min_inputs = 3,
+                         .max_inputs = 6,
+                         .min_outputs = 1,
+                         .max_outputs = 2,
+                         .attributes = attributes,
+                         .params_size = sizeof(q8_recurrent_params),
+                         .quant = Q8_QUANT_RECURRENT,
+                         .int8_obstacle = "int8 in dynamic mode only: its state needs the range of float",
+                         .weight_axis = weight_axis,
+                         .infer = infer,
+                         .eval = eval,
+                         .plan = plan};

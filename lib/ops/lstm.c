@@ -1,0 +1,85 @@
+/* lstm.c - LSTM. Gates in the order input, output, forget, cell. */
+#include <math.h>
+
+#include "ops/recurrent.h"
+
+/* gates of sample b: sums are complete but for the peepholes. */
+static void update(const q8_recurrent_step *s, float *gates, float *c, float *h) {
+  size_t n = s->r->hidden;
+  float *in = gates, *out = gates + n, *forget = gates + 2 * n, *cell = gates + 3 * n;
+  const float *p = s->peepholes;
+  for (size_t i = 0; p && i < n; i++) {
+    in[i] += p[i] * c[i];
+    forget[i] += p[2 * n + i] * c[i];
+  }
+  q8_gate_activate(s, 0, n, in);
+  if (s->r->input_forget)
+    for (size_t i = 0; i < n; i++)
+      forget[i] = 1 - in[i];
+  else
+    q8_gate_activate(s, 0, n, forget);
+  q8_gate_activate(s, 1, n, cell);
+  for (size_t i = 0; i < n; i++)
+    c[i] = forget[i] * c[i] + in[i] * cell[i];
+  for (size_t i = 0; p && i < n; i++)
+    out[i] += p[n + i] * c[i];
+  q8_gate_activate(s, 0, n, out);
+  const q8_activation *a = &s->r->activation[s->direction][2];
+  for (size_t i = 0; i < n; i++)
+    h[i] = c[i];
+  a->run(n, a->alpha, a->beta, h);
+  for (size_t i = 0; i < n; i++)
+    h[i] *= out[i];
+}
+
+static void step(const q8_recurrent_step *s) {
+  size_t n = s->r->hidden, size = 4 * n;
+  s->source->hidden_gates(s->source->self, s->direction, 0, s->h, s->gates);
+  for (size_t b = 0; b < s->r->batch; b++) {
+    float *gates = s->gates + b * size;
+    const float *x = s->x_gates[b];
+    if (!x)
+      continue;
+    for (size_t i = 0; i < size; i++)
+      gates[i] += x[i];
+    update(s, gates, s->c + b * n, s->h + b * n);
+  }
+}
+
+static const q8_recurrent_cell cell = {
+    .gates = 4, .first_gates = 4, .activations = 3, .preset = {"sigmoid", "tanh", "tanh"}, .has_cell_state = 1,
+    .step = step};
+
+static q8_status infer(const q8_op_io *io) {
+  return q8_recurrent_infer(io, &cell);
+}
+static q8_status eval(const q8_op_io *io) {
+  return q8_recurrent_eval(io, &cell);
+}
+static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
+  return q8_recurrent_plan(planner, node, &cell, error);
+}
+static int32_t weight_axis(const q8_node *node) {
+  (void)node;
+  return 1;
+}
+
+static const q8_attribute attributes[] = {
+    Q8_RECURRENT_ATTRIBUTES, {"input_forget", Q8_ATTR_INT, Q8_RECURRENT_AT(input_forget), 0, NULL, 0, 0}, {.name = NULL}};
+
+const q8_op q8_op_lstm = {.name = "LSTM",
+                          .domain = "",
+                          .min_opset = 7,
+                          .max_opset = 21,
+                          .min_inputs = 3,
+                          .max_inputs = 8,
+                          .min_outputs = 1,
+                          .max_outputs = 3,
+                          .attributes = attributes,
+                          .params_size = sizeof(q8_recurrent_params),
+                          .quant = Q8_QUANT_RECURRENT,
+                          .int8_obstacle = "int8 in dynamic mode only: its state needs the range of float",
+                          .weight_axis = weight_axis,
+                          .infer = infer,
+                          .eval = eval,
+                          .plan = plan};

@@ -1,0 +1,194 @@
+/* recurrent.c - attributes and shapes of RNN, GRU and LSTM. */
+#include "ops/recurrent.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ops/fast.h"
+
+/* ---- Activations ---- */
+
+static void relu(size_t n, float a, float b, float *x) {
+  (void)a, (void)b;
+  Q8_FOR_BLOCKS(float, n, x, x[i] > 0 ? x[i] : 0);
+}
+static void sigmoid(size_t n, float a, float b, float *x) {
+  (void)a, (void)b;
+  Q8_FOR_BLOCKS(float, n, x, 1 / (1 + q8_fast_exp(-x[i])));
+}
+static void scaled_tanh(size_t n, float a, float b, float *x) {
+  Q8_FOR_BLOCKS(float, n, x, a * (1 - 2 / (1 + q8_fast_exp(2 * b * x[i]))));
+}
+static void plain_tanh(size_t n, float a, float b, float *x) {
+  (void)a, (void)b;
+  scaled_tanh(n, 1, 1, x);
+}
+static void affine(size_t n, float a, float b, float *x) {
+  Q8_FOR_BLOCKS(float, n, x, a * x[i] + b);
+}
+static void leaky_relu(size_t n, float a, float b, float *x) {
+  (void)b;
+  Q8_FOR_BLOCKS(float, n, x, x[i] >= 0 ? x[i] : a * x[i]);
+}
+static void thresholded_relu(size_t n, float a, float b, float *x) {
+  (void)b;
+  Q8_FOR_BLOCKS(float, n, x, x[i] > a ? x[i] : 0);
+}
+static void hard_sigmoid(size_t n, float a, float b, float *x) {
+  for (size_t i = 0; i < n; i++) {
+    float v = a * x[i] + b;
+    v = v < 1 ? v : 1;
+    x[i] = v > 0 ? v : 0;
+  }
+}
+static void elu(size_t n, float a, float b, float *x) {
+  (void)b;
+  Q8_FOR_BLOCKS(float, n, x, x[i] >= 0 ? x[i] : a * (q8_fast_exp(x[i]) - 1));
+}
+static void softsign(size_t n, float a, float b, float *x) {
+  (void)a, (void)b;
+  Q8_FOR_BLOCKS(float, n, x, x[i] / (1 + (x[i] < 0 ? -x[i] : x[i])));
+}
+static void softplus(size_t n, float a, float b, float *x) {
+  (void)a, (void)b;
+  for (size_t i = 0; i < n; i++)
+    x[i] = (x[i] > 0 ? x[i] : 0) + log1pf(expf(x[i] > 0 ? -x[i] : x[i]));
+}
+
+static const struct {
+  const char *name;
+  q8_activation_fn *run;
+  int takes_alpha, takes_beta;
+  float alpha, beta;
+} functions[] = {
+    {"relu", relu, 0, 0, 0, 0},
+    {"sigmoid", sigmoid, 0, 0, 0, 0},
+    {"tanh", plain_tanh, 0, 0, 0, 0},
+    {"affine", affine, 1, 1, 1, 0},
+    {"leakyrelu", leaky_relu, 1, 0, 0.01f, 0},
+    {"thresholdedrelu", thresholded_relu, 1, 0, 1, 0},
+    {"scaledtanh", scaled_tanh, 1, 1, 1, 1},
+    {"hardsigmoid", hard_sigmoid, 1, 1, 0.2f, 0.5f},
+    {"elu", elu, 1, 0, 1, 0},
+    {"softsign", softsign, 0, 0, 0, 0},
+    {"softplus", softplus, 0, 0, 0, 0},
+};
+
+/* `name` is not zero-terminated; case does not matter. */
+static int find_function(const char *name, size_t length) {
+  for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+    size_t j = 0;
+    while (j < length && functions[i].name[j] && tolower((unsigned char)name[j]) == functions[i].name[j])
+      j++;
+    if (j == length && !functions[i].name[j])
+      return (int)i;
+  }
+  return -1;
+}
+
+/* Alphas and betas are taken, in order, by the functions that have one. */
+static q8_status find_activations(const q8_op_io *io, q8_recurrent *r) {
+  const q8_recurrent_params *p = io->node->params;
+  const char *at = p->activations;
+  int32_t count = r->cell->activations, alphas = 0, betas = 0;
+  for (int32_t i = 0; i < count * (int32_t)r->directions; i++) {
+    const char *name = *p->activations ? at : r->cell->preset[i % count];
+    size_t length = *p->activations ? strcspn(at, ",") : strlen(name);
+    int f = find_function(name, length);
+    if (f < 0)
+      return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name,
+                     length ? "activation %.*s" : "%.*sfewer activations than gates need", (int)length, name);
+    q8_activation *a = &r->activation[i / count][i % count];
+    *a = (q8_activation){functions[f].run, functions[f].alpha, functions[f].beta};
+    if (functions[f].takes_alpha && alphas < p->alpha.count)
+      a->alpha = p->alpha.v[alphas++];
+    if (functions[f].takes_beta && betas < p->beta.count)
+      a->beta = p->beta.v[betas++];
+    if (*p->activations)
+      at += length + (at[length] == ',');
+  }
+  return QINT8_OK;
+}
+
+/* ---- Shapes ---- */
+
+static q8_status check_input(const q8_op_io *io, int32_t i, int32_t rank, const size_t *dims) {
+  static const char *const names[Q8_RNN_INPUTS] = {"X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"};
+  const q8_value *v = q8_input(io, i);
+  if (!v)
+    return QINT8_OK;
+  int fits = v->shape.rank == rank;
+  q8_shape expected = {.rank = rank};
+  for (int32_t d = 0; d < rank; d++) {
+    expected.dim[d] = (int64_t)dims[d];
+    fits = fits && v->shape.dim[d] == expected.dim[d];
+  }
+  char a[128], b[128];
+  if (!fits)
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "%s has shape %s, expected %s", names[i],
+                   q8_shape_text(&v->shape, a, sizeof a), q8_shape_text(&expected, b, sizeof b));
+  if (i != Q8_RNN_LENGTHS)
+    return q8_need_dtype(io, i, QINT8_DTYPE_F32);
+  if (v->dtype != QINT8_DTYPE_S32 && v->dtype != QINT8_DTYPE_S64)
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "sequence_lens are not integers");
+  return QINT8_OK;
+}
+
+static q8_status check_inputs(const q8_op_io *io, const q8_recurrent *r) {
+  size_t d = r->directions, h = r->hidden, g = q8_gates_size(r), b = r->batch;
+  size_t state[3] = {r->batch_first ? b : d, r->batch_first ? d : b, h};
+  Q8_TRY(check_input(io, Q8_RNN_W, 3, (size_t[]){d, g, r->input}));
+  Q8_TRY(check_input(io, Q8_RNN_R, 3, (size_t[]){d, g, h}));
+  Q8_TRY(check_input(io, Q8_RNN_B, 2, (size_t[]){d, 2 * g}));
+  Q8_TRY(check_input(io, Q8_RNN_LENGTHS, 1, (size_t[]){b}));
+  Q8_TRY(check_input(io, Q8_RNN_H, 3, state));
+  Q8_TRY(check_input(io, Q8_RNN_C, 3, state));
+  return check_input(io, Q8_RNN_P, 2, (size_t[]){d, 3 * h});
+}
+
+q8_status q8_recurrent_of(const q8_op_io *io, const q8_recurrent_cell *cell, q8_recurrent *r) {
+  const q8_recurrent_params *p = io->node->params;
+  const q8_shape *x = &io->inputs[Q8_RNN_X]->shape, *weights = &io->inputs[Q8_RNN_R]->shape;
+  char text[128];
+  Q8_TRY(q8_need_dtype(io, Q8_RNN_X, QINT8_DTYPE_F32));
+  int both = !strcmp(p->direction, "bidirectional"), reverse = !strcmp(p->direction, "reverse");
+  if (!both && !reverse && strcmp(p->direction, "forward") != 0)
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "direction %s", p->direction);
+  if (x->rank != 3 || weights->rank != 3 || weights->dim[2] < 1)
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "X of shape %s, expected three dimensions",
+                   q8_shape_text(x->rank != 3 ? x : weights, text, sizeof text));
+  if (p->hidden_size && p->hidden_size != weights->dim[2])
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "hidden_size is %lld, R has shape %s",
+                   (long long)p->hidden_size, q8_shape_text(weights, text, sizeof text));
+  if (p->layout != 0 && p->layout != 1)
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "layout %lld", (long long)p->layout);
+  *r = (q8_recurrent){.cell = cell,
+                      .steps = (size_t)x->dim[p->layout == 1],
+                      .batch = (size_t)x->dim[p->layout != 1],
+                      .input = (size_t)x->dim[2],
+                      .hidden = (size_t)weights->dim[2],
+                      .directions = both ? 2 : 1,
+                      .batch_first = p->layout == 1,
+                      .reverse = reverse,
+                      .input_forget = p->input_forget != 0,
+                      .reset_after = p->linear_before_reset != 0,
+                      .clip = p->clip > 0 ? p->clip : INFINITY};
+  Q8_TRY(check_inputs(io, r));
+  return find_activations(io, r);
+}
+
+q8_status q8_recurrent_infer(const q8_op_io *io, const q8_recurrent_cell *cell) {
+  q8_recurrent r;
+  Q8_TRY(q8_recurrent_of(io, cell, &r));
+  int64_t t = (int64_t)r.steps, d = (int64_t)r.directions, b = (int64_t)r.batch, h = (int64_t)r.hidden;
+  q8_shape y = {.rank = 4, .dim = {t, d, b, h}}, state = {.rank = 3, .dim = {d, b, h}};
+  if (r.batch_first) {
+    y = (q8_shape){.rank = 4, .dim = {b, t, d, h}};
+    state = (q8_shape){.rank = 3, .dim = {b, d, h}};
+  }
+  for (int32_t i = 0; i < io->node->output_count; i++)
+    Q8_TRY(q8_infer_set(io, i, QINT8_DTYPE_F32, i ? &state : &y));
+  return QINT8_OK;
+}

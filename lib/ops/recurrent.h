@@ -1,0 +1,104 @@
+/* recurrent.h - what RNN, GRU and LSTM share: attributes, shapes, activations, the walk over time.
+ *
+ * A cell has `gates` gates of `hidden` values. Each gate is x W' + h R' + biases; the products with R come in two parts,
+ * since GRU needs its reset gate before the product of its last gate. Layout of a row of gates: [gates][hidden].
+ */
+#ifndef Q8_OPS_RECURRENT_H
+#define Q8_OPS_RECURRENT_H
+
+#include "ops/common.h"
+
+typedef struct q8_recurrent_params {
+  q8_floats alpha, beta;
+  char activations[Q8_TEXT_SIZE], direction[32];
+  float clip;
+  int64_t hidden_size, layout, input_forget, linear_before_reset;
+} q8_recurrent_params;
+
+#define Q8_RECURRENT_AT(field) offsetof(q8_recurrent_params, field)
+#define Q8_RECURRENT_ATTRIBUTES                                                                                      \
+  {"activation_alpha", Q8_ATTR_FLOATS, Q8_RECURRENT_AT(alpha), 0, NULL, 0, 0},                                       \
+      {"activation_beta", Q8_ATTR_FLOATS, Q8_RECURRENT_AT(beta), 0, NULL, 0, 0},                                     \
+      {"activations", Q8_ATTR_STRINGS, Q8_RECURRENT_AT(activations), 0, NULL, 0, 0},                                 \
+      {"clip", Q8_ATTR_FLOAT, Q8_RECURRENT_AT(clip), (double)INFINITY, NULL, 0, 0},                                  \
+      {"direction", Q8_ATTR_STRING, Q8_RECURRENT_AT(direction), 0, "forward", 0, 0},                                 \
+      {"hidden_size", Q8_ATTR_INT, Q8_RECURRENT_AT(hidden_size), 0, NULL, 0, 0},                                     \
+      {"layout", Q8_ATTR_INT, Q8_RECURRENT_AT(layout), 0, NULL, 0, 0}
+
+enum { Q8_RNN_X, Q8_RNN_W, Q8_RNN_R, Q8_RNN_B, Q8_RNN_LENGTHS, Q8_RNN_H, Q8_RNN_C, Q8_RNN_P, Q8_RNN_INPUTS };
+
+/* x = f(x) for n values. */
+typedef void q8_activation_fn(size_t n, float alpha, float beta, float *x);
+typedef struct q8_activation {
+  q8_activation_fn *run;
+  float alpha, beta;
+} q8_activation;
+
+struct q8_recurrent_step;
+typedef struct q8_recurrent_cell {
+  size_t gates, first_gates; /* all; those of the first product with R */
+  int32_t activations;       /* per direction */
+  const char *preset[3];
+  int has_cell_state;
+  void (*step)(const struct q8_recurrent_step *step);
+} q8_recurrent_cell;
+
+/* A checked node with bound shapes. */
+typedef struct q8_recurrent {
+  const q8_recurrent_cell *cell;
+  size_t steps, batch, input, hidden, directions;
+  int batch_first, reverse; /* reverse: direction 0 runs backwards (direction 1 always does) */
+  int input_forget, reset_after;
+  float clip;
+  q8_activation activation[2][3];
+} q8_recurrent;
+
+static inline size_t q8_gates_size(const q8_recurrent *r) {
+  return r->cell->gates * r->hidden;
+}
+/* Row of x, and of y without its direction, at time t for sample b. */
+static inline size_t q8_time_row(const q8_recurrent *r, size_t t, size_t b) {
+  return r->batch_first ? b * r->steps + t : t * r->batch + b;
+}
+
+q8_status q8_recurrent_of(const q8_op_io *io, const q8_recurrent_cell *cell, q8_recurrent *out);
+q8_status q8_recurrent_infer(const q8_op_io *io, const q8_recurrent_cell *cell);
+q8_status q8_recurrent_eval(const q8_op_io *io, const q8_recurrent_cell *cell);
+q8_status q8_recurrent_plan(q8_planner *planner, q8_id node, const q8_recurrent_cell *cell, qint8_error *error);
+
+/* ---- One run ---- */
+
+/* Where products come from: packed weights, or plain loops. */
+typedef struct q8_recurrent_source {
+  /* x W' + bias of sample b at time t: [gates][hidden], valid until the next call for the same b. */
+  const float *(*input_gates)(void *self, size_t direction, size_t t, size_t b);
+  /* Part `part` of h R' for all samples into rows of `gates`; h is [batch][hidden]. */
+  void (*hidden_gates)(void *self, size_t direction, int part, const float *h, float *gates);
+  void *self;
+} q8_recurrent_source;
+
+/* One time step of all samples: updates h and c of the samples that have not ended. */
+typedef struct q8_recurrent_step {
+  const q8_recurrent *r;
+  size_t direction;
+  const q8_recurrent_source *source;
+  const float *const *x_gates; /* [batch], NULL for a sample that has ended */
+  const float *peepholes;      /* [3][hidden] of this direction, or NULL */
+  float *gates;                /* [batch][gates][hidden] */
+  float *h, *c, *spare;        /* [batch][hidden] */
+} q8_recurrent_step;
+
+/* Values clamped to the attribute `clip`, then the activation. */
+void q8_gate_activate(const q8_recurrent_step *step, int32_t which, size_t n, float *x);
+
+/* data[i] is input i or NULL; y, y_h, y_c may be NULL. work: q8_recurrent_work bytes. DATA if a length is too long. */
+size_t q8_recurrent_work(const q8_recurrent *r);
+q8_status q8_recurrent_run(const q8_recurrent *r, const void *const *data, int64_t lengths_are_s64,
+                           const q8_recurrent_source *source, float *const *outputs, void *work, const char *name,
+                           qint8_error *error);
+/* The same with plain loops over weights that need not be constant. work: q8_recurrent_plain_size bytes. */
+size_t q8_recurrent_plain_size(const q8_recurrent *r);
+q8_status q8_recurrent_run_plain(const q8_recurrent *r, const void *const *data, int64_t lengths_are_s64,
+                                 float *const *outputs, void *work, const char *name, qint8_error *error);
+
+#endif

@@ -1,0 +1,55 @@
+/* rnn.c - RNN: one gate. */
+#include <math.h>
+#include <string.h>
+
+#include "ops/recurrent.h"
+
+static void step(const q8_recurrent_step *s) {
+  size_t n = s->r->hidden;
+  s->source->hidden_gates(s->source->self, s->direction, 0, s->h, s->gates);
+  for (size_t b = 0; b < s->r->batch; b++) {
+    float *gates = s->gates + b * n;
+    const float *x = s->x_gates[b];
+    if (!x)
+      continue;
+    for (size_t i = 0; i < n; i++)
+      gates[i] += x[i];
+    q8_gate_activate(s, 0, n, gates);
+    memcpy(s->h + b * n, gates, n * sizeof *gates);
+  }
+}
+
+static const q8_recurrent_cell cell = {.gates = 1, .first_gates = 1, .activations = 1, .preset = {"tanh"}, .step = step};
+
+static q8_status infer(const q8_op_io *io) {
+  return q8_recurrent_infer(io, &cell);
+}
+static q8_status eval(const q8_op_io *io) {
+  return q8_recurrent_eval(io, &cell);
+}
+static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
+  return q8_recurrent_plan(planner, node, &cell, error);
+}
+static int32_t weight_axis(const q8_node *node) {
+  (void)node;
+  return 1;
+}
+
+static const q8_attribute attributes[] = {Q8_RECURRENT_ATTRIBUTES, {.name = NULL}};
+
+const q8_op q8_op_rnn = {.name = "RNN",
+                         .domain = "",
+                         .min_opset = 7,
+                         .max_opset = 21,
+                         .min_inputs = 3,
+                         .max_inputs = 6,
+                         .min_outputs = 1,
+                         .max_outputs = 2,
+                         .attributes = attributes,
+                         .params_size = sizeof(q8_recurrent_params),
+                         .quant = Q8_QUANT_RECURRENT,
+                         .int8_obstacle = "int8 in dynamic mode only: its state needs the range of float",
+                         .weight_axis = weight_axis,
+                         .infer = infer,
+                         .eval = eval,
+                         .plan = plan};
