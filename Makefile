@@ -2,6 +2,7 @@
 #   make            build/libqint8.a, build/libqint8.so*, build/qint8
 #   make test       every test that needs no more than a compiler      make demo    quantize a MobileNetV3 on real images
 #   make test-models MODELS=dir   the same, and on the full model set
+#   make test-onnx ONNX_DATA=dir ONNX_ARGS=   the ONNX backend tests alone (Debian: libonnx-testdata)
 #   make bench      kernel and operator timings                        make install DESTDIR= PREFIX=
 # Variables: CC, CFLAGS, OPENMP=1, BUILD=dir, MODELS=dir (full model set), CROSS=aarch64-linux-gnu- with RUN="qemu-aarch64 -L /usr/aarch64-linux-gnu".
 
@@ -45,7 +46,8 @@ TOOL_SRC := $(wildcard examples/qint8/*.c)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/obj/%.o)
 EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
 SUPPORT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/support/*.c))
-TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/*/test_*.c))
+ONNX_NODES := $(BUILD)/tests/oracle/onnx_nodes/test_onnx_nodes
+TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/*/test_*.c)) $(ONNX_NODES)
 BENCHES := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/bench_*.c))
 
 STATIC := $(BUILD)/libqint8.a
@@ -54,7 +56,7 @@ SONAME := libqint8.so.$(SOVERSION)
 # The sanitizers' runtime is linked into programs only.
 NO_UNDEFINED := $(if $(findstring -fsanitize,$(CFLAGS)),,-Wl,--no-undefined)
 
-.PHONY: all lib tool tests examples test test-models demo bench bench-models install uninstall clean format FORCE
+.PHONY: all lib tool tests examples test test-models test-onnx demo bench bench-models install uninstall clean format FORCE
 all: lib tool examples
 lib: $(STATIC) $(BUILD)/libqint8.so $(BUILD)/libqint8.pc
 tool: $(BUILD)/qint8
@@ -89,6 +91,9 @@ $(BUILD)/qint8: $(TOOL_OBJ) $(STATIC)
 $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(STATIC)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+$(ONNX_NODES): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/oracle/onnx_nodes/*.c)) $(STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJ) $(STATIC)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS) -lpthread
@@ -100,7 +105,9 @@ test-models:
 	@test -d "$(MODELS)/models" || { echo "test-models: no folder \"$(MODELS)/models\"; give MODELS=dir"; exit 1; }
 	@$(MAKE) test
 test: all tests
-	@BUILD=$(BUILD) MODELS="$(MODELS)" RUN="$(RUN)" CC="$(CC)" sh tests/run.sh $(TESTS)
+	@BUILD=$(BUILD) MODELS="$(MODELS)" ONNX_DATA="$(ONNX_DATA)" RUN="$(RUN)" CC="$(CC)" sh tests/run.sh $(TESTS)
+test-onnx: $(ONNX_NODES)
+	@ONNX_DATA="$(ONNX_DATA)" $(RUN) $< $(ONNX_ARGS)
 demo: tool
 	@BUILD=$(BUILD) sh examples/demo.sh
 bench-models: tool

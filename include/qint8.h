@@ -98,16 +98,23 @@ typedef struct qint8_host {
 
 #define QINT8_MAX_RANK 8
 
-/* Element types; values are those of ONNX TensorProto.DataType. */
+/* Element types; values are those of ONNX TensorProto.DataType. Networks compute in F32; the other types serve data
+ * that is moved, selected, compared, cast or computed element by element. */
 typedef enum qint8_dtype {
   QINT8_DTYPE_NONE = 0,
   QINT8_DTYPE_F32 = 1,
   QINT8_DTYPE_U8 = 2,
   QINT8_DTYPE_S8 = 3,
+  QINT8_DTYPE_U16 = 4,
+  QINT8_DTYPE_S16 = 5,
   QINT8_DTYPE_S32 = 6,
   QINT8_DTYPE_S64 = 7,
-  QINT8_DTYPE_BOOL = 9,
-  QINT8_DTYPE_F64 = 11
+  QINT8_DTYPE_BOOL = 9, /* one byte, 0 or 1 */
+  QINT8_DTYPE_F16 = 10, /* IEEE 754 binary16 */
+  QINT8_DTYPE_F64 = 11,
+  QINT8_DTYPE_U32 = 12,
+  QINT8_DTYPE_U64 = 13,
+  QINT8_DTYPE_BF16 = 16 /* the upper half of an F32 */
 } qint8_dtype;
 
 /* Bytes per element, 0 for an unknown type. */
@@ -404,8 +411,13 @@ typedef struct qint8_plan_options {
    * dimensions set to 1. Only rank and shape are read. */
   const qint8_tensor *const *input_shapes;
   size_t input_shape_count;
+  /* Inputs whose values are known now, in the model's order, NULL for the others: a shape, axes, indices. All of the
+   * tensor is read. They are constants of this plan, so that what follows from them is computed while compiling; a run
+   * still takes the input and fails with ARGUMENT if its bytes are others. */
+  const qint8_tensor *const *input_values;
+  size_t input_value_count;
 } qint8_plan_options;
-#define QINT8_PLAN_OPTIONS_INIT {sizeof(qint8_plan_options), NULL, NULL, 0}
+#define QINT8_PLAN_OPTIONS_INIT {sizeof(qint8_plan_options), NULL, NULL, 0, NULL, 0}
 
 /* Compiles. A NULL recipe means float. `model` and `recipe` may be destroyed afterwards. options may be NULL.
  * Status: ARGUMENT, SHAPE, UNSUPPORTED, LIMIT, MEMORY. */

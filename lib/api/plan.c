@@ -29,11 +29,33 @@ static q8_status take_shapes(const q8_graph *graph, const qint8_plan_options *op
   return QINT8_OK;
 }
 
+/* Inputs given with their values: shape and type must fit too. */
+static q8_status take_values(const q8_graph *graph, const qint8_plan_options *options, q8_shape *shapes,
+                             const void **values, qint8_error *error) {
+  if (!options || !options->input_values)
+    return QINT8_OK;
+  if (options->input_value_count != graph->input_count)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "input_values", "%zu values given, the model has %zu inputs",
+                   options->input_value_count, graph->input_count);
+  for (size_t i = 0; i < graph->input_count; i++) {
+    const qint8_tensor *given = options->input_values[i];
+    const q8_tensor *input = &graph->tensors[graph->inputs[i]];
+    if (!given)
+      continue;
+    Q8_TRY(q8_take_shape(given, input->name, &input->shape, &shapes[i], error));
+    Q8_TRY(q8_check_tensor(given, input->name, input->dtype, &shapes[i], error));
+    values[i] = given->data;
+  }
+  return QINT8_OK;
+}
+
 static q8_status compile(const qint8_model *model, const qint8_recipe *recipe, const qint8_plan_options *options,
-                         const q8_host *host, q8_shape *shapes, q8_plan **out, qint8_error *error) {
-  q8_plan_config config = {.inputs = shapes};
+                         const q8_host *host, q8_shape *shapes, const void **values, q8_plan **out,
+                         qint8_error *error) {
+  q8_plan_config config = {.inputs = shapes, .values = values};
   Q8_TRY(q8_choose_isa(options ? options->isa : NULL, &config.mask, &config.isa, error));
   Q8_TRY(take_shapes(model->graph, options, shapes, error));
+  Q8_TRY(take_values(model->graph, options, shapes, values, error));
   return q8_plan_compile(model->graph, recipe ? recipe->recipe : NULL, &config, host, out, error);
 }
 
@@ -48,14 +70,16 @@ qint8_status qint8_plan_create(const qint8_model *model, const qint8_recipe *rec
   Q8_TRY(q8_host_init(&inner, host, error));
   qint8_plan *plan = q8_calloc(&inner, 1, sizeof *plan);
   q8_shape *shapes = q8_calloc(&inner, model->graph->input_count + 1, sizeof *shapes);
+  const void **values = q8_calloc(&inner, model->graph->input_count + 1, sizeof *values);
   q8_status status = QINT8_OK;
-  if (!plan || !shapes)
+  if (!plan || !shapes || !values)
     status = q8_fail_memory(error, "plan", sizeof *plan);
   if (status == QINT8_OK) {
     plan->host = inner;
-    status = compile(model, recipe, options, &inner, shapes, &plan->plan, error);
+    status = compile(model, recipe, options, &inner, shapes, values, &plan->plan, error);
   }
   q8_free(&inner, shapes);
+  q8_free(&inner, values);
   if (status != QINT8_OK) {
     q8_free(&inner, plan);
     return status;

@@ -60,6 +60,9 @@ static q8_status check_io(qint8_session *session, const qint8_tensor *const *inp
   for (size_t i = 0; i < input_count; i++) {
     const q8_plan_io *io = q8_plan_input_info(plan, i);
     Q8_TRY(q8_check_tensor(inputs[i], io->name, io->dtype, &io->shape, error));
+    size_t size = q8_shape_count(&io->shape, NULL) * qint8_dtype_size((qint8_dtype)io->dtype);
+    if (io->bound && size && memcmp(io->bound, inputs[i]->data, size))
+      return q8_fail(error, QINT8_ERROR_ARGUMENT, io->name, "the plan was compiled for other values of this input");
     session->inputs[i] = inputs[i]->data;
   }
   for (size_t i = 0; i < output_count; i++) {

@@ -46,6 +46,20 @@ static q8_status copy_tensor_table(q8_planner *planner, qint8_error *error) {
   return QINT8_OK;
 }
 
+/* Keeps the data of an input that is a constant of the plan. */
+static q8_status keep_bound(q8_planner *planner, q8_id tensor, q8_plan_io *io, qint8_error *error) {
+  const q8_value *value = q8_plan_value(planner, tensor);
+  size_t size = value->count * qint8_dtype_size((qint8_dtype)value->dtype);
+  if (!value->data)
+    return QINT8_OK;
+  void *copy = q8_plan_alloc(planner, size ? size : 1, 1);
+  if (!copy)
+    return q8_fail_memory(error, io->name, size);
+  memcpy(copy, value->data, size);
+  io->bound = copy;
+  return QINT8_OK;
+}
+
 static q8_status plan_inputs(q8_planner *planner, qint8_error *error) {
   q8_plan *plan = planner->plan;
   const q8_graph *graph = planner->graph;
@@ -56,6 +70,7 @@ static q8_status plan_inputs(q8_planner *planner, qint8_error *error) {
   for (size_t i = 0; i < graph->input_count; i++) {
     q8_buffer buffer;
     Q8_TRY(describe(planner, graph->inputs[i], &plan->inputs[i], error));
+    Q8_TRY(keep_bound(planner, graph->inputs[i], &plan->inputs[i], error));
     Q8_TRY(q8_plan_output(planner, graph->inputs[i], Q8_FORM_NATIVE, Q8_LINEAR, &buffer, error));
     plan->buffers[buffer].place = PLACE_INPUT;
     plan->buffers[buffer].index = (int32_t)i;
@@ -139,7 +154,7 @@ static q8_status compile(q8_planner *planner, const q8_plan_config *config, qint
   if (planner->recipe &&
       (planner->recipe->tensor_count != graph->tensor_count || planner->recipe->node_count != graph->node_count))
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "recipe", "the recipe was made for another model");
-  Q8_TRY(q8_bind(graph, config->inputs, &planner->host, &planner->binding, error));
+  Q8_TRY(q8_bind(graph, config->inputs, config->values, &planner->host, &planner->binding, error));
   planner->forms = q8_alloc(&planner->host, graph->tensor_count + 1, sizeof *planner->forms);
   if (!planner->forms)
     return q8_fail_memory(error, "plan", graph->tensor_count * sizeof *planner->forms);

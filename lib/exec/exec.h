@@ -12,6 +12,7 @@ typedef struct q8_plan_config {
   q8_cpu_mask mask;        /* CPU bits that kernels may use */
   const char *isa;         /* its name, static storage */
   const q8_shape *inputs;  /* [graph->input_count], fully known */
+  const void *const *values; /* NULL, or [graph->input_count]: the data of an input known now, else NULL */
 } q8_plan_config;
 
 /* `recipe` NULL: float. Neither graph nor recipe is needed afterwards. */
@@ -27,6 +28,7 @@ typedef struct q8_plan_io {
   const char *name;
   int32_t dtype;
   q8_shape shape;
+  const void *bound; /* the data that the plan was compiled for, or NULL */
 } q8_plan_io;
 size_t q8_plan_input_count(const q8_plan *plan);
 size_t q8_plan_output_count(const q8_plan *plan);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "onnx/importer.h"
+#include "onnx/qoperator.h"
 
 q8_status q8_bad_wire(qint8_error *error, const char *where, const char *what) {
   return q8_fail(error, QINT8_ERROR_FORMAT, where, "%s is truncated or malformed", what);
@@ -66,12 +67,12 @@ static q8_status read_opset(q8_importer *importer, q8_reader bytes, model_head *
   }
   if (result == Q8_WIRE_BAD)
     return q8_bad_wire(error, "opset_import", "opset");
+  head->has_opset = 1;
   if (*domain && strcmp(domain, "ai.onnx")) /* matters only if a node uses the domain */
     return QINT8_OK;
   if (version < Q8_OPSET_MIN || version > Q8_OPSET_MAX)
     return q8_fail(error, QINT8_ERROR_UNSUPPORTED, "opset_import", "opset %" PRIu64 ", supported are %d to %d", version,
                    Q8_OPSET_MIN, Q8_OPSET_MAX);
-  head->has_opset = 1;
   importer->graph->opset = (int64_t)version;
   return QINT8_OK;
 }
@@ -185,6 +186,7 @@ static q8_status read_graph(q8_importer *importer, qint8_error *error) {
   if (importer->output_count == 0)
     return q8_fail(error, QINT8_ERROR_FORMAT, "graph", "the graph has no outputs");
   Q8_TRY(read_values(importer, Q8_GRAPH_VALUE_INFO, Q8_VALUE_INFO, error));
+  Q8_TRY(q8_import_qoperators(importer, error));
   Q8_TRY(q8_import_qdq(importer, error));
   Q8_TRY(q8_import_ops(importer, error));
   Q8_TRY(q8_graph_set_inputs(graph, importer->inputs, importer->input_count, error));

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "onnx/importer.h"
+#include "onnx/qoperator.h"
 
 static int is_standard(const char *domain) {
   return !*domain || !strcmp(domain, "ai.onnx");
@@ -15,6 +16,8 @@ static q8_raw_kind kind_of(const char *op_type, const char *domain) {
     return Q8_RAW_CONSTANT;
   if (standard && !strcmp(op_type, "DynamicQuantizeLinear"))
     return Q8_RAW_DYNAMIC;
+  if (q8_qoperator_is(op_type, domain))
+    return Q8_RAW_QOPERATOR;
   if (!standard && strcmp(domain, "com.microsoft")) /* whose 8-bit pair means the same */
     return Q8_RAW_OP;
   if (!strcmp(op_type, "QuantizeLinear"))
@@ -113,9 +116,9 @@ static q8_status read_node(q8_importer *importer, q8_reader bytes, unknown_list 
   }
   node.kind = kind_of(node.op_type, domain);
   Q8_TRY(read_ids(importer, &node, error));
-  if (node.kind == Q8_RAW_OP) {
+  if (node.kind == Q8_RAW_OP || node.kind == Q8_RAW_QOPERATOR) {
     node.op = is_standard(domain) ? q8_op_find(node.op_type, domain) : NULL;
-    if (!node.op)
+    if (!node.op && node.kind == Q8_RAW_OP)
       add_unknown(unknown, &node, domain);
   }
   if (!q8_grow(&importer->host, (void **)&importer->nodes, &importer->node_capacity, importer->node_count + 1,
@@ -179,7 +182,7 @@ static q8_status check_arity(const q8_raw_node *node, const q8_id *inputs, int32
     if (inputs[i] == Q8_NONE)
       return q8_fail(error, QINT8_ERROR_FORMAT, node->name, "input %d of %s is left out", (int)i, op->name);
   if (node->output_count < op->min_outputs || (op->max_outputs >= 0 && node->output_count > op->max_outputs))
-    return q8_fail(error, QINT8_ERROR_FORMAT, node->name, "%s has %d outputs, expected %d to %d", op->name,
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "%s has %d outputs, supported are %d to %d", op->name,
                    (int)node->output_count, (int)op->min_outputs, (int)op->max_outputs);
   return QINT8_OK;
 }

@@ -5,82 +5,44 @@
 #include "onnx/importer.h"
 
 typedef struct source_type {
-  int32_t onnx, dtype; /* of the file, of the graph */
-  size_t size;         /* bytes in raw_data */
-  uint32_t field;      /* of the typed alternative to raw_data */
+  int32_t dtype;
+  uint32_t field; /* of the typed alternative to raw_data */
   q8_wire_type wire;
 } source_type;
 
-/* Types the graph does not have widen to the next one that holds their values; f64 narrows, as operators are f32. */
 static const source_type source_types[] = {
-    {QINT8_DTYPE_F32, QINT8_DTYPE_F32, 4, Q8_TENSOR_FLOATS, Q8_WIRE_FIXED32},
-    {QINT8_DTYPE_F64, QINT8_DTYPE_F32, 8, Q8_TENSOR_DOUBLES, Q8_WIRE_FIXED64},
-    {Q8_ONNX_F16, QINT8_DTYPE_F32, 2, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},
-    {Q8_ONNX_BF16, QINT8_DTYPE_F32, 2, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},
-    {QINT8_DTYPE_U8, QINT8_DTYPE_U8, 1, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},
-    {QINT8_DTYPE_S8, QINT8_DTYPE_S8, 1, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},
-    {Q8_ONNX_U16, QINT8_DTYPE_S32, 2, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},
-    {Q8_ONNX_S16, QINT8_DTYPE_S32, 2, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},
-    {QINT8_DTYPE_S32, QINT8_DTYPE_S32, 4, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},
-    {Q8_ONNX_U32, QINT8_DTYPE_S64, 4, Q8_TENSOR_UINT64S, Q8_WIRE_VARINT},
-    {Q8_ONNX_U64, QINT8_DTYPE_S64, 8, Q8_TENSOR_UINT64S, Q8_WIRE_VARINT},
-    {QINT8_DTYPE_S64, QINT8_DTYPE_S64, 8, Q8_TENSOR_INT64S, Q8_WIRE_VARINT},
-    {QINT8_DTYPE_BOOL, QINT8_DTYPE_BOOL, 1, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},
+    {QINT8_DTYPE_F32, Q8_TENSOR_FLOATS, Q8_WIRE_FIXED32},  {QINT8_DTYPE_F64, Q8_TENSOR_DOUBLES, Q8_WIRE_FIXED64},
+    {QINT8_DTYPE_F16, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},   {QINT8_DTYPE_BF16, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},
+    {QINT8_DTYPE_U8, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},    {QINT8_DTYPE_S8, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},
+    {QINT8_DTYPE_U16, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},   {QINT8_DTYPE_S16, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},
+    {QINT8_DTYPE_U32, Q8_TENSOR_UINT64S, Q8_WIRE_VARINT},  {QINT8_DTYPE_S32, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},
+    {QINT8_DTYPE_U64, Q8_TENSOR_UINT64S, Q8_WIRE_VARINT},  {QINT8_DTYPE_S64, Q8_TENSOR_INT64S, Q8_WIRE_VARINT},
+    {QINT8_DTYPE_BOOL, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},
 };
 
-static const source_type *find_type(int32_t onnx) {
+static const source_type *find_type(int32_t dtype) {
   for (size_t i = 0; i < sizeof source_types / sizeof source_types[0]; i++)
-    if (source_types[i].onnx == onnx)
+    if (source_types[i].dtype == dtype)
       return &source_types[i];
   return NULL;
 }
 
-static float half_to_float(uint32_t bits) {
-  uint32_t sign = (bits & 0x8000) << 16, exponent = bits >> 10 & 31, fraction = bits & 0x3ff;
-  if (exponent == 0) {
-    float tiny = (float)fraction * 0x1p-24f;
-    return sign ? -tiny : tiny;
-  }
-  exponent = exponent == 31 ? 255 : exponent + 112;
-  return q8_wire_float(sign | exponent << 23 | fraction << 13);
-}
-
-/* One element: `bits` is the value as read, little-endian or as a varint. */
+/* One element: the low bytes of `bits`, the value as read, little-endian or as a varint. */
 static void store(const source_type *type, uint64_t bits, void *out, size_t i) {
-  switch (type->onnx) {
-  case QINT8_DTYPE_F32:
-    ((float *)out)[i] = q8_wire_float(bits);
+  uint16_t two = (uint16_t)bits;
+  uint32_t four = (uint32_t)bits;
+  switch (qint8_dtype_size((qint8_dtype)type->dtype)) {
+  case 1:
+    ((uint8_t *)out)[i] = type->dtype == QINT8_DTYPE_BOOL ? bits != 0 : (uint8_t)bits;
     break;
-  case QINT8_DTYPE_F64:
-    ((float *)out)[i] = (float)q8_wire_double(bits);
+  case 2:
+    memcpy((char *)out + i * 2, &two, 2);
     break;
-  case Q8_ONNX_F16:
-    ((float *)out)[i] = half_to_float((uint32_t)bits & 0xffff);
-    break;
-  case Q8_ONNX_BF16:
-    ((float *)out)[i] = q8_wire_float((bits & 0xffff) << 16);
-    break;
-  case Q8_ONNX_U16:
-    ((int32_t *)out)[i] = (uint16_t)bits;
-    break;
-  case Q8_ONNX_S16:
-    ((int32_t *)out)[i] = (int16_t)bits;
-    break;
-  case QINT8_DTYPE_S32:
-    ((int32_t *)out)[i] = (int32_t)bits;
-    break;
-  case Q8_ONNX_U32:
-    ((int64_t *)out)[i] = (uint32_t)bits;
-    break;
-  case QINT8_DTYPE_BOOL:
-    ((uint8_t *)out)[i] = bits != 0;
-    break;
-  case QINT8_DTYPE_U8:
-  case QINT8_DTYPE_S8:
-    ((uint8_t *)out)[i] = (uint8_t)bits;
+  case 4:
+    memcpy((char *)out + i * 4, &four, 4);
     break;
   default:
-    ((int64_t *)out)[i] = (int64_t)bits;
+    memcpy((char *)out + i * 8, &bits, 8);
   }
 }
 
@@ -99,13 +61,14 @@ static int little_endian(void) {
 }
 
 static void decode_raw(const source_type *type, const uint8_t *raw, size_t count, void *out) {
-  if (little_endian() && type->onnx == type->dtype && type->dtype != QINT8_DTYPE_BOOL) {
+  size_t size = qint8_dtype_size((qint8_dtype)type->dtype);
+  if (little_endian() && type->dtype != QINT8_DTYPE_BOOL) {
     if (count)
-      memcpy(out, raw, count * type->size);
+      memcpy(out, raw, count * size);
     return;
   }
   for (size_t i = 0; i < count; i++)
-    store(type, load(raw + i * type->size, type->size), out, i);
+    store(type, load(raw + i * size, size), out, i);
 }
 
 /* A first look at a TensorProto: everything but the elements. */
@@ -205,7 +168,7 @@ static q8_status decode_typed(const source_type *type, q8_reader bytes, const ch
 
 static q8_status check_size(const source_type *type, const tensor_head *head, const char *where, qint8_error *error) {
   size_t size;
-  if (!q8_mul(head->count, type->size, &size))
+  if (!q8_mul(head->count, qint8_dtype_size((qint8_dtype)type->dtype), &size))
     return q8_fail(error, QINT8_ERROR_LIMIT, where, "tensor size overflows");
   if (head->has_raw && head->typed)
     return q8_fail(error, QINT8_ERROR_FORMAT, where, "tensor has both raw and typed values");
@@ -214,7 +177,7 @@ static q8_status check_size(const source_type *type, const tensor_head *head, co
       return q8_fail(error, QINT8_ERROR_FORMAT, where, "tensor has %zu bytes, its dimensions say %zu",
                      q8_reader_size(&head->raw), size);
   } else if (head->typed_field != type->field) {
-    return q8_fail(error, QINT8_ERROR_FORMAT, where, "tensor values do not have its data type %d", (int)type->onnx);
+    return q8_fail(error, QINT8_ERROR_FORMAT, where, "tensor values do not have its data type %d", (int)type->dtype);
   } else if (head->typed < head->count) {
     return q8_fail(error, QINT8_ERROR_FORMAT, where, "tensor has %zu values, its dimensions say %zu", head->typed,
                    head->count);
@@ -243,7 +206,7 @@ q8_status q8_import_tensor(q8_importer *importer, q8_reader bytes, const char *w
   out->data = q8_pool_alloc(&importer->graph->pool, head.count ? head.count : 1,
                             qint8_dtype_size((qint8_dtype)type->dtype));
   if (!out->data)
-    return q8_fail_memory(error, where, head.count * type->size);
+    return q8_fail_memory(error, where, head.count);
   if (head.typed)
     return decode_typed(type, bytes, where, head.count, out->data, error);
   decode_raw(type, head.raw.at, head.count, out->data);

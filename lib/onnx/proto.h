@@ -23,8 +23,7 @@ enum { Q8_VALUE_TENSOR = 1 };
 enum { Q8_TENSOR_TYPE_ELEMENT = 1, Q8_TENSOR_TYPE_SHAPE = 2 };
 enum { Q8_SHAPE_DIM = 1, Q8_DIM_VALUE = 1, Q8_DIM_SYMBOL = 2 };
 
-/* TensorProto.DataType values beyond qint8_dtype. */
-enum { Q8_ONNX_U16 = 4, Q8_ONNX_S16 = 5, Q8_ONNX_STRING = 8, Q8_ONNX_F16 = 10, Q8_ONNX_U32 = 12, Q8_ONNX_U64 = 13,
-       Q8_ONNX_BF16 = 16 };
+/* A TensorProto.DataType beyond qint8_dtype. */
+enum { Q8_ONNX_STRING = 8 };
 
 #endif

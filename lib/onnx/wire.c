@@ -93,12 +93,6 @@ float q8_wire_float(uint64_t value) {
   return out;
 }
 
-double q8_wire_double(uint64_t value) {
-  double out;
-  memcpy(&out, &value, sizeof out);
-  return out;
-}
-
 /* ---- Writing ---- */
 
 void q8_writer_init(q8_writer *writer, const q8_host *host) {

@@ -44,7 +44,6 @@ q8_wire_result q8_wire_number(q8_field *field, q8_wire_type type, uint64_t *valu
 size_t q8_wire_count(const q8_field *field, q8_wire_type type);
 
 float q8_wire_float(uint64_t value);
-double q8_wire_double(uint64_t value);
 
 /* ---- Writing ---- */
 

@@ -49,7 +49,8 @@ static q8_status bind_node(const q8_graph *graph, const q8_node *node, q8_bindin
   return QINT8_OK;
 }
 
-static q8_status bind_all(const q8_graph *graph, const q8_shape *shapes, q8_binding *binding, qint8_error *error) {
+static q8_status bind_all(const q8_graph *graph, const q8_shape *shapes, const void *const *values, q8_binding *binding,
+                          qint8_error *error) {
   binding->values = q8_pool_alloc(&binding->pool, graph->tensor_count ? graph->tensor_count : 1, sizeof(q8_value));
   if (!binding->values)
     return q8_fail_memory(error, "binding", graph->tensor_count * sizeof(q8_value));
@@ -68,21 +69,24 @@ static q8_status bind_all(const q8_graph *graph, const q8_shape *shapes, q8_bind
     if (!ok || count > ((size_t)1 << 38))
       return q8_fail(error, QINT8_ERROR_LIMIT, t->name, "the input shape has unknown or too many elements");
     binding->values[graph->inputs[i]] =
-        (q8_value){.dtype = t->dtype ? t->dtype : QINT8_DTYPE_F32, .shape = shapes[i], .count = count};
+        (q8_value){.dtype = t->dtype ? t->dtype : QINT8_DTYPE_F32,
+                   .shape = shapes[i],
+                   .count = count,
+                   .data = values ? (void *)(uintptr_t)values[i] : NULL};
   }
   for (size_t i = 0; i < graph->node_count; i++)
     Q8_TRY(bind_node(graph, &graph->nodes[i], binding, error));
   return QINT8_OK;
 }
 
-q8_status q8_bind(const q8_graph *graph, const q8_shape *inputs, const q8_host *host, q8_binding **out,
-                  qint8_error *error) {
+q8_status q8_bind(const q8_graph *graph, const q8_shape *inputs, const void *const *values, const q8_host *host,
+                  q8_binding **out, qint8_error *error) {
   *out = NULL;
   q8_binding *binding = q8_calloc(host, 1, sizeof *binding);
   if (!binding)
     return q8_fail_memory(error, "binding", sizeof *binding);
   q8_pool_init(&binding->pool, host);
-  q8_status status = bind_all(graph, inputs, binding, error);
+  q8_status status = bind_all(graph, inputs, values, binding, error);
   if (status != QINT8_OK) {
     q8_binding_destroy(binding);
     return status;

@@ -1,7 +1,7 @@
 /* cast.c - Cast between element types. */
-#include <math.h>
 #include <stddef.h>
 
+#include "base/element.h"
 #include "ops/common.h"
 
 typedef struct cast_params {
@@ -18,65 +18,9 @@ static q8_status infer(const q8_op_io *io) {
   return q8_infer_set(io, 0, (int32_t)to, &io->inputs[0]->shape);
 }
 
-/* Floats outside the range of int64 saturate; NaN becomes 0. */
-static int64_t to_integer(double x) {
-  if (x != x)
-    return 0;
-  return x >= 9223372036854775807.0 ? INT64_MAX : x <= -9223372036854775808.0 ? INT64_MIN : (int64_t)x;
-}
-
-static void read(const q8_value *x, size_t i, double *f, int64_t *n) {
-  switch (x->dtype) {
-  case QINT8_DTYPE_F32:
-    *f = ((const float *)x->data)[i];
-    *n = to_integer(*f);
-    return;
-  case QINT8_DTYPE_F64:
-    *f = ((const double *)x->data)[i];
-    *n = to_integer(*f);
-    return;
-  case QINT8_DTYPE_S64:
-    *n = ((const int64_t *)x->data)[i];
-    break;
-  case QINT8_DTYPE_S32:
-    *n = ((const int32_t *)x->data)[i];
-    break;
-  case QINT8_DTYPE_S8:
-    *n = ((const int8_t *)x->data)[i];
-    break;
-  default:
-    *n = ((const uint8_t *)x->data)[i];
-  }
-  *f = (double)*n;
-}
-
 static q8_status eval(const q8_op_io *io) {
   const q8_value *x = io->inputs[0];
-  void *y = io->outputs[0].data;
-  for (size_t i = 0; i < x->count; i++) {
-    double f;
-    int64_t n;
-    read(x, i, &f, &n);
-    switch (io->outputs[0].dtype) {
-    case QINT8_DTYPE_F32:
-      ((float *)y)[i] = (float)f;
-      break;
-    case QINT8_DTYPE_F64:
-      ((double *)y)[i] = f;
-      break;
-    case QINT8_DTYPE_S64:
-      ((int64_t *)y)[i] = n;
-      break;
-    case QINT8_DTYPE_S32:
-      ((int32_t *)y)[i] = (int32_t)(uint32_t)(uint64_t)n;
-      break;
-    case QINT8_DTYPE_BOOL:
-      ((uint8_t *)y)[i] = f != 0;
-      break;
-    default:
-      ((uint8_t *)y)[i] = (uint8_t)(uint64_t)n;
-    }
-  }
+  q8_cast(x->dtype, x->data, 1, io->outputs[0].dtype, io->outputs[0].data, x->count);
   return QINT8_OK;
 }
 

@@ -157,9 +157,10 @@ typedef struct q8_binding {
   q8_pool pool;
   q8_value *values; /* [graph->tensor_count] */
 } q8_binding;
-/* `inputs` has graph->input_count shapes, fully known. */
-q8_status q8_bind(const q8_graph *graph, const q8_shape *inputs, const q8_host *host, q8_binding **out,
-                  qint8_error *error);
+/* `inputs` has graph->input_count shapes, fully known. `values` (may be NULL) has as many pointers: the data of an input
+ * that is to be a constant, or NULL; not copied. */
+q8_status q8_bind(const q8_graph *graph, const q8_shape *inputs, const void *const *values, const q8_host *host,
+                  q8_binding **out, qint8_error *error);
 void q8_binding_destroy(q8_binding *binding);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/element.h"
 #include "ops/common.h"
 #include "ops/hooks.h"
 
@@ -154,13 +155,38 @@ static q8_status upgrade_axes(q8_importer *importer, int64_t opset, void *params
   return QINT8_OK;
 }
 
-/* Inference ignores the ratio and the training mode. */
+/* ---- Dropout: inference keeps every value, and the mask says so ---- */
+
+/* Opset 11 and older gave the ratio as an attribute and did not train. */
 static q8_status upgrade_dropout(q8_importer *importer, int64_t opset, void *params, q8_id *inputs,
                                  int32_t *input_count, const char *node_name, qint8_error *error) {
-  (void)importer, (void)opset, (void)inputs, (void)node_name, (void)error;
+  (void)importer, (void)opset, (void)inputs, (void)input_count, (void)node_name, (void)error;
   ((view_params *)params)->ratio = 0.5f;
-  *input_count = *input_count > 1 ? 1 : *input_count;
   return QINT8_OK;
+}
+
+static int is_zero(const q8_value *value) {
+  return value && value->data && value->count == 1 && q8_element_double(value->dtype, value->data, 0) == 0;
+}
+
+static q8_status infer_dropout(const q8_op_io *io) {
+  const q8_value *ratio = q8_input(io, 1), *training = q8_input(io, 2);
+  if (training && !is_zero(training) && !is_zero(ratio))
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name,
+                   "Dropout in training mode; export the model for inference (model.eval())");
+  Q8_TRY(q8_infer_same(io));
+  return io->node->output_count > 1 ? q8_infer_set(io, 1, QINT8_DTYPE_BOOL, &io->inputs[0]->shape) : QINT8_OK;
+}
+
+static q8_status eval_dropout(const q8_op_io *io) {
+  if (io->node->output_count > 1)
+    memset(io->outputs[1].data, 1, io->outputs[1].count);
+  return eval(io);
+}
+
+static q8_status plan_dropout(q8_planner *planner, q8_id node, qint8_error *error) {
+  return q8_plan_node(planner, node)->output_count > 1 ? q8_plan_eval(planner, node, error)
+                                                       : alias(planner, node, 1, error);
 }
 
 static const q8_attribute reshape_attributes[] = {
@@ -196,4 +222,19 @@ VIEW(flatten, "Flatten", 1, 1, 1, flatten_attributes, NULL, infer_flatten, plan_
 VIEW(squeeze, "Squeeze", 1, 1, 2, axes_attributes, upgrade_axes, infer_squeeze, plan_view)
 VIEW(unsqueeze, "Unsqueeze", 1, 2, 2, axes_attributes, upgrade_axes, infer_unsqueeze, plan_view)
 VIEW(identity, "Identity", 1, 1, 1, NULL, NULL, q8_infer_same, plan_same)
-VIEW(dropout, "Dropout", 7, 1, 1, dropout_attributes, upgrade_dropout, q8_infer_same, plan_same)
+
+const q8_op q8_op_dropout = {.name = "Dropout",
+                             .domain = "",
+                             .min_opset = 1,
+                             .max_opset = 21,
+                             .min_inputs = 1,
+                             .max_inputs = 3,
+                             .min_outputs = 1,
+                             .max_outputs = 2,
+                             .attributes = dropout_attributes,
+                             .params_size = sizeof(view_params),
+                             .quant = Q8_QUANT_SAME,
+                             .upgrade = upgrade_dropout,
+                             .infer = infer_dropout,
+                             .eval = eval_dropout,
+                             .plan = plan_dropout};
