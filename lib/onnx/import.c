@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "onnx/importer.h"
+#include "onnx/qoperator.h"
 
 q8_status q8_bad_wire(qint8_error *error, const char *where, const char *what) {
   return q8_fail(error, QINT8_ERROR_FORMAT, where, "%s is truncated or malformed", what);
@@ -185,6 +186,7 @@ static q8_status read_graph(q8_importer *importer, qint8_error *error) {
   if (importer->output_count == 0)
     return q8_fail(error, QINT8_ERROR_FORMAT, "graph", "the graph has no outputs");
   Q8_TRY(read_values(importer, Q8_GRAPH_VALUE_INFO, Q8_VALUE_INFO, error));
+  Q8_TRY(q8_import_qoperators(importer, error));
   Q8_TRY(q8_import_qdq(importer, error));
   Q8_TRY(q8_import_ops(importer, error));
   Q8_TRY(q8_graph_set_inputs(graph, importer->inputs, importer->input_count, error));

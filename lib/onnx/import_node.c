@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "onnx/importer.h"
+#include "onnx/qoperator.h"
 
 static int is_standard(const char *domain) {
   return !*domain || !strcmp(domain, "ai.onnx");
@@ -15,6 +16,8 @@ static q8_raw_kind kind_of(const char *op_type, const char *domain) {
     return Q8_RAW_CONSTANT;
   if (standard && !strcmp(op_type, "DynamicQuantizeLinear"))
     return Q8_RAW_DYNAMIC;
+  if (q8_qoperator_is(op_type, domain))
+    return Q8_RAW_QOPERATOR;
   if (!standard && strcmp(domain, "com.microsoft")) /* whose 8-bit pair means the same */
     return Q8_RAW_OP;
   if (!strcmp(op_type, "QuantizeLinear"))
@@ -113,9 +116,9 @@ static q8_status read_node(q8_importer *importer, q8_reader bytes, unknown_list 
   }
   node.kind = kind_of(node.op_type, domain);
   Q8_TRY(read_ids(importer, &node, error));
-  if (node.kind == Q8_RAW_OP) {
+  if (node.kind == Q8_RAW_OP || node.kind == Q8_RAW_QOPERATOR) {
     node.op = is_standard(domain) ? q8_op_find(node.op_type, domain) : NULL;
-    if (!node.op)
+    if (!node.op && node.kind == Q8_RAW_OP)
       add_unknown(unknown, &node, domain);
   }
   if (!q8_grow(&importer->host, (void **)&importer->nodes, &importer->node_capacity, importer->node_count + 1,

@@ -14,16 +14,18 @@
 typedef enum q8_raw_kind {
   Q8_RAW_OP,        /* a node of the graph */
   Q8_RAW_CONSTANT,  /* a constant tensor */
-  Q8_RAW_QUANTIZE,  /* the last three vanish: see qdq_in.c */
+  Q8_RAW_NOTHING,   /* replaced by others */
+  Q8_RAW_QUANTIZE,  /* these three vanish: see qdq_in.c */
   Q8_RAW_DEQUANTIZE,
-  Q8_RAW_DYNAMIC
+  Q8_RAW_DYNAMIC,
+  Q8_RAW_QOPERATOR  /* becomes these and a node of the graph: see qoperator_in.c */
 } q8_raw_kind;
 
 /* A NodeProto whose names have become tensor numbers. Memory belongs to the importer's pool. */
 typedef struct q8_raw_node {
   q8_raw_kind kind;
   const char *name, *op_type;
-  const q8_op *op; /* for OP */
+  const q8_op *op; /* for OP; for QOPERATOR, NULL if the operator must be replaced */
   q8_id *inputs, *outputs;
   int32_t input_count, output_count;
   q8_reader bytes; /* for the attributes */

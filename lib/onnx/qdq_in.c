@@ -314,7 +314,7 @@ static q8_status run(qdq *q, qint8_error *error) {
 q8_status q8_import_qdq(q8_importer *importer, qint8_error *error) {
   int any = 0;
   for (size_t i = 0; i < importer->node_count; i++)
-    any |= importer->nodes[i].kind > Q8_RAW_CONSTANT;
+    any |= importer->nodes[i].kind > Q8_RAW_NOTHING;
   if (!any)
     return QINT8_OK;
   qdq q = {.importer = importer, .count = importer->graph->tensor_count};

@@ -1,0 +1,48 @@
+/* qoperator.c - the table of the dialect. */
+#include "onnx/qoperator.h"
+
+#include <string.h>
+
+const q8_qoperator q8_qoperators[] = {
+    {"QLinearConv", "", "Conv", 2, 0, 6, 8},
+    {"QLinearMatMul", "", "MatMul", 2, 0, 6, -1},
+    {"QGemm", Q8_MICROSOFT, "Gemm", 2, 0, 7, 6},
+    {"QLinearAdd", Q8_MICROSOFT, "Add", 2, 0, 6, -1},
+    {"QLinearMul", Q8_MICROSOFT, "Mul", 2, 0, 6, -1},
+    {"QLinearSigmoid", Q8_MICROSOFT, "Sigmoid", 1, 0, 3, -1},
+    {"QLinearLeakyRelu", Q8_MICROSOFT, "LeakyRelu", 1, 0, 3, -1},
+    {"QLinearSoftmax", Q8_MICROSOFT, "Softmax", 1, 0, 3, -1},
+    {"QLinearGlobalAveragePool", Q8_MICROSOFT, "GlobalAveragePool", 1, 0, 3, -1},
+    {"QLinearAveragePool", Q8_MICROSOFT, "AveragePool", 1, 0, 3, -1},
+    {"QLinearReduceMean", Q8_MICROSOFT, "ReduceMean", 1, 0, 3, -1},
+    {"QLinearConcat", Q8_MICROSOFT, "Concat", 0, 2, 0, -1},
+    {.name = NULL},
+};
+
+const q8_qoperator *q8_qoperator_find(const char *name, const char *domain) {
+  if (!strcmp(domain, "ai.onnx"))
+    domain = "";
+  for (const q8_qoperator *q = q8_qoperators; q->name; q++)
+    if (!strcmp(q->name, name) && !strcmp(q->domain, domain))
+      return q;
+  return NULL;
+}
+
+int q8_qoperator_is(const char *op_type, const char *domain) {
+  if (q8_qoperator_find(op_type, domain))
+    return 1;
+  if (!*domain || !strcmp(domain, "ai.onnx"))
+    return !strcmp(op_type, "MatMulInteger") || !strcmp(op_type, "ConvInteger");
+  return !strcmp(domain, Q8_MICROSOFT) &&
+         (!strcmp(op_type, "MatMulIntegerToFloat") || !strcmp(op_type, "DynamicQuantizeMatMul"));
+}
+
+int q8_qoperator_moves(const char *op_type) {
+  static const char *const names[] = {"MaxPool", "GlobalMaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze",
+                                      "Transpose", "Identity", "Slice", "Gather", "Split", "Concat", "Expand", "Tile",
+                                      "DepthToSpace", "SpaceToDepth"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (!strcmp(op_type, names[i]))
+      return 1;
+  return 0;
+}
