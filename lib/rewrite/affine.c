@@ -54,6 +54,9 @@ static double value_of(const q8_tensor *t, size_t c) {
 /* y = (x - mean) / sqrt(var + epsilon) * scale + b */
 static int read_batchnorm(const q8_graph *graph, const q8_node *n, affine *a) {
   const q8_tensor *t[5];
+  const q8_attribute *training = q8_op_attribute(n->op, "training_mode");
+  if (training && *(const int64_t *)(const void *)((const char *)n->params + training->offset))
+    return 0;
   for (int i = 1; i < 5; i++) {
     t[i] = &graph->tensors[n->inputs[i]];
     if (!t[i]->data || t[i]->dtype != QINT8_DTYPE_F32 || q8_shape_count(&t[i]->shape, NULL) != a->channels)

@@ -1,0 +1,80 @@
+/* conv_nd.h - shapes of convolutions over one to three spatial dimensions, and their plain float step. */
+#ifndef Q8_OPS_CONV_ND_H
+#define Q8_OPS_CONV_ND_H
+
+#include "ops/common.h"
+
+typedef struct q8_conv_params {
+  q8_ints kernel_shape, pads, strides, dilations, output_padding, output_shape; /* the last two: ConvTranspose */
+  int64_t group;
+  char auto_pad[32];
+  float activation_lo, activation_hi;
+} q8_conv_params;
+
+#define Q8_CONV_AT(field) offsetof(q8_conv_params, field)
+#define Q8_CONV_ATTRIBUTES                                                                                          \
+  {"kernel_shape", Q8_ATTR_INTS, Q8_CONV_AT(kernel_shape), 0, NULL, 0, 0},                                          \
+      {"pads", Q8_ATTR_INTS, Q8_CONV_AT(pads), 0, NULL, 0, 0},                                                      \
+      {"strides", Q8_ATTR_INTS, Q8_CONV_AT(strides), 0, NULL, 0, 0},                                                \
+      {"dilations", Q8_ATTR_INTS, Q8_CONV_AT(dilations), 0, NULL, 0, 0},                                            \
+      {"group", Q8_ATTR_INT, Q8_CONV_AT(group), 1, NULL, 0, 0},                                                     \
+      {"auto_pad", Q8_ATTR_STRING, Q8_CONV_AT(auto_pad), 0, "NOTSET", 0, 0}
+#define Q8_CONV_ACTIVATION                                                                                          \
+  {"activation_lo", Q8_ATTR_FLOAT, Q8_CONV_AT(activation_lo), -(double)INFINITY, NULL, 0, 1},                       \
+      {"activation_hi", Q8_ATTR_FLOAT, Q8_CONV_AT(activation_hi), (double)INFINITY, NULL, 0, 1}
+
+#define Q8_CONV_DIMS 3
+
+/* One spatial dimension. */
+typedef struct q8_extent {
+  int64_t in, kernel, stride, dilation, pad_begin, pad_end, out;
+} q8_extent;
+
+/* Missing leading dimensions have size 1. */
+typedef struct q8_conv_nd {
+  size_t n, c, k, groups; /* c: channels of x, k: of y */
+  int32_t dims;
+  q8_extent e[Q8_CONV_DIMS];
+} q8_conv_nd;
+
+/* Conv: w is [k, c / groups, ...]. The weight's and bias's element types are the caller's to check. */
+q8_status q8_conv_nd_of(const q8_op_io *io, const q8_conv_params *p, const q8_shape *x, const q8_shape *w,
+                        q8_conv_nd *out);
+/* ConvTranspose: w is [c, k / groups, ...]; e[].in and e[].out are those of x and y, pads are cut from y. */
+q8_status q8_conv_transpose_of(const q8_op_io *io, const q8_conv_params *p, const q8_shape *x, const q8_shape *w,
+                               q8_conv_nd *out);
+/* FORMAT-like checks of a bias: as many floats as output channels. */
+q8_status q8_conv_check_bias(const q8_op_io *io, const q8_value *bias, size_t channels);
+void q8_conv_nd_shape(const q8_conv_nd *c, q8_shape *y);
+
+static inline size_t q8_conv_positions(const q8_conv_nd *c, int out) {
+  size_t count = 1;
+  for (int d = 0; d < Q8_CONV_DIMS; d++)
+    count *= (size_t)(out ? c->e[d].out : c->e[d].in);
+  return count;
+}
+static inline size_t q8_conv_taps(const q8_conv_nd *c) {
+  return (size_t)(c->e[0].kernel * c->e[1].kernel * c->e[2].kernel);
+}
+/* Row-major index to coordinates. */
+static inline void q8_conv_split(const int64_t *dims, size_t index, int64_t *at) {
+  for (int d = Q8_CONV_DIMS; d-- > 0; index /= (size_t)dims[d])
+    at[d] = (int64_t)(index % (size_t)dims[d]);
+}
+/* The input position that tap `tap` of output position `at` reads, or -1 for padding. */
+static inline int64_t q8_conv_source(const q8_conv_nd *c, const int64_t *at, const int64_t *tap) {
+  int64_t index = 0;
+  for (int d = 0; d < Q8_CONV_DIMS; d++) {
+    const q8_extent *e = &c->e[d];
+    int64_t x = at[d] * e->stride + tap[d] * e->dilation - e->pad_begin;
+    if (x < 0 || x >= e->in)
+      return -1;
+    index = index * e->in + x;
+  }
+  return index;
+}
+
+/* Conv of any dimensions in float, weights constant or not: rows of pixels on the float GEMM. */
+q8_status q8_plan_conv_nd(q8_planner *planner, q8_id node, const q8_conv_nd *c, qint8_error *error);
+
+#endif

@@ -1,0 +1,124 @@
+/* layer_norm.c - LayerNormalization: y = (x - mean) / sqrt(var + epsilon) * scale + b over the dimensions from `axis`. */
+#include <math.h>
+
+#include "ops/fast.h"
+#include "ops/norm.h"
+
+typedef struct layer_norm_params {
+  int64_t axis, stash_type;
+  float epsilon;
+} layer_norm_params;
+
+#define AT(field) offsetof(layer_norm_params, field)
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, AT(axis), -1, NULL, 0, 0},
+                                          {"epsilon", Q8_ATTR_FLOAT, AT(epsilon), 1e-5, NULL, 0, 0},
+                                          {"stash_type", Q8_ATTR_INT, AT(stash_type), 1, NULL, 0, 0},
+                                          {.name = NULL}};
+
+/* The normalized dimensions; scale and b must broadcast to them. */
+static q8_status find_inner(const q8_op_io *io, int32_t *axis, q8_shape *inner) {
+  const layer_norm_params *p = io->node->params;
+  const q8_shape *x = &io->inputs[0]->shape;
+  *axis = q8_axis(p->axis, x->rank);
+  if (*axis < 0)
+    return q8_bad_axis(io, p->axis, x);
+  inner->rank = x->rank - *axis;
+  for (int32_t i = 0; i < inner->rank; i++)
+    inner->dim[i] = x->dim[*axis + i];
+  for (int32_t i = 1; i < 3; i++) {
+    const q8_value *v = q8_input(io, i);
+    q8_shape joined;
+    char a[128], b[128];
+    if (!v)
+      continue;
+    Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
+    Q8_TRY(q8_infer_broadcast(io, &v->shape, inner, &joined));
+    if (!q8_shape_equal(&joined, inner))
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "%s of shape %s for normalized dimensions %s",
+                     i == 1 ? "scale" : "bias", q8_shape_text(&v->shape, a, sizeof a),
+                     q8_shape_text(inner, b, sizeof b));
+  }
+  return QINT8_OK;
+}
+
+static q8_status infer(const q8_op_io *io) {
+  int32_t axis;
+  q8_shape inner, outer = io->inputs[0]->shape;
+  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
+  Q8_TRY(find_inner(io, &axis, &inner));
+  for (int32_t i = axis; i < outer.rank; i++)
+    outer.dim[i] = 1;
+  for (int32_t i = 1; i < io->node->output_count; i++)
+    Q8_TRY(q8_infer_set(io, i, QINT8_DTYPE_F32, &outer));
+  return q8_infer_same(io);
+}
+
+/* The value of a broadcast input at position i of the inner dimensions. */
+static float value_at(const q8_value *v, const q8_shape *inner, const int64_t *stride, size_t i) {
+  int64_t at = 0;
+  for (int32_t d = inner->rank; d-- > 0; i /= (size_t)inner->dim[d])
+    at += (int64_t)(i % (size_t)inner->dim[d]) * stride[d];
+  return ((const float *)v->data)[at];
+}
+
+typedef struct affine {
+  const q8_value *scale, *bias;
+  const q8_shape *inner;
+  int64_t scale_stride[Q8_MAX_RANK], bias_stride[Q8_MAX_RANK];
+} affine;
+
+static void normalize_row(const affine *a, size_t n, const float *x, float mean, float inverse, float *y) {
+  const float *scale = a->scale->data, *bias = a->bias ? a->bias->data : NULL;
+  if (a->scale->count == n && (!bias || a->bias->count == n)) {
+    if (bias)
+      Q8_FOR_BLOCKS(float, n, y, (x[i] - mean) * inverse * scale[i] + bias[i]);
+    else
+      Q8_FOR_BLOCKS(float, n, y, (x[i] - mean) * inverse * scale[i]);
+    return;
+  }
+  for (size_t i = 0; i < n; i++)
+    y[i] = (x[i] - mean) * inverse * value_at(a->scale, a->inner, a->scale_stride, i) +
+           (bias ? value_at(a->bias, a->inner, a->bias_stride, i) : 0);
+}
+
+static q8_status eval(const q8_op_io *io) {
+  const layer_norm_params *p = io->node->params;
+  int32_t axis;
+  q8_shape inner;
+  Q8_TRY(find_inner(io, &axis, &inner));
+  affine a = {.scale = io->inputs[1], .bias = q8_input(io, 2), .inner = &inner};
+  q8_broadcast_strides(&a.scale->shape, &inner, a.scale_stride);
+  if (a.bias)
+    q8_broadcast_strides(&a.bias->shape, &inner, a.bias_stride);
+  const float *x = io->inputs[0]->data;
+  float *y = io->outputs[0].data;
+  float *means = io->node->output_count > 1 ? io->outputs[1].data : NULL;
+  float *inverses = io->node->output_count > 2 ? io->outputs[2].data : NULL;
+  size_t rows = q8_dims(&io->inputs[0]->shape, 0, axis), n = q8_shape_count(&inner, NULL);
+  for (size_t r = 0; r < rows && n; r++) {
+    double mean, variance;
+    q8_moments(n, x + r * n, &mean, &variance);
+    float inverse = (float)(1 / sqrt(variance + (double)p->epsilon));
+    normalize_row(&a, n, x + r * n, (float)mean, inverse, y + r * n);
+    if (means)
+      means[r] = (float)mean;
+    if (inverses)
+      inverses[r] = inverse;
+  }
+  return QINT8_OK;
+}
+
+const q8_op q8_op_layer_norm = {.name = "LayerNormalization",
+                                .domain = "",
+                                .min_opset = 17,
+                                .max_opset = 21,
+                                .min_inputs = 2,
+                                .max_inputs = 3,
+                                .min_outputs = 1,
+                                .max_outputs = 3,
+                                .attributes = attributes,
+                                .params_size = sizeof(layer_norm_params),
+                                .quant = Q8_QUANT_FLOAT,
+                                .int8_obstacle = "no int8 form: mean and variance need the range of float",
+                                .infer = infer,
+                                .eval = eval};

@@ -1,0 +1,58 @@
+/* lp_norm.c - LpNormalization: x / (norm of x along an axis); 0 where the norm is 0. */
+#include <math.h>
+
+#include "ops/norm.h"
+
+typedef struct lp_norm_params {
+  int64_t axis, p;
+} lp_norm_params;
+
+#define AT(field) offsetof(lp_norm_params, field)
+static const q8_attribute attributes[] = {
+    {"axis", Q8_ATTR_INT, AT(axis), -1, NULL, 0, 0}, {"p", Q8_ATTR_INT, AT(p), 2, NULL, 0, 0}, {.name = NULL}};
+
+static q8_status infer(const q8_op_io *io) {
+  const lp_norm_params *p = io->node->params;
+  const q8_shape *x = &io->inputs[0]->shape;
+  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
+  if (q8_axis(p->axis, x->rank) < 0)
+    return q8_bad_axis(io, p->axis, x);
+  if (p->p != 1 && p->p != 2)
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "norm of order %lld, expected 1 or 2",
+                   (long long)p->p);
+  return q8_infer_same(io);
+}
+
+static q8_status eval(const q8_op_io *io) {
+  const lp_norm_params *p = io->node->params;
+  const q8_shape *shape = &io->inputs[0]->shape;
+  int32_t axis = q8_axis(p->axis, shape->rank);
+  size_t outer = q8_dims(shape, 0, axis), n = (size_t)shape->dim[axis], inner = q8_dims(shape, axis + 1, shape->rank);
+  for (size_t i = 0; i < outer * inner; i++) {
+    size_t at = i / inner * n * inner + i % inner;
+    const float *x = (const float *)io->inputs[0]->data + at;
+    float *y = (float *)io->outputs[0].data + at;
+    double sum = 0;
+    for (size_t j = 0; j < n; j++)
+      sum += p->p == 1 ? fabs((double)x[j * inner]) : (double)x[j * inner] * (double)x[j * inner];
+    float norm = (float)(p->p == 1 ? sum : sqrt(sum));
+    for (size_t j = 0; j < n; j++)
+      y[j * inner] = norm > 0 ? x[j * inner] / norm : 0;
+  }
+  return QINT8_OK;
+}
+
+const q8_op q8_op_lp_norm = {.name = "LpNormalization",
+                             .domain = "",
+                             .min_opset = 1,
+                             .max_opset = 21,
+                             .min_inputs = 1,
+                             .max_inputs = 1,
+                             .min_outputs = 1,
+                             .max_outputs = 1,
+                             .attributes = attributes,
+                             .params_size = sizeof(lp_norm_params),
+                             .quant = Q8_QUANT_FLOAT,
+                             .int8_obstacle = "no int8 form: the norm needs the range of float",
+                             .infer = infer,
+                             .eval = eval};

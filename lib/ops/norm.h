@@ -1,0 +1,14 @@
+/* norm.h - what the normalizing operators share. */
+#ifndef Q8_OPS_NORM_H
+#define Q8_OPS_NORM_H
+
+#include "ops/common.h"
+
+/* Mean and population variance of n >= 1 values. */
+void q8_moments(size_t n, const float *x, double *mean, double *variance);
+/* y = x * factor + shift */
+void q8_scale_shift(size_t n, const float *x, float factor, float shift, float *y);
+/* The input must be float and have at least `rank` dimensions. */
+q8_status q8_need_channels(const q8_op_io *io, int32_t rank);
+
+#endif
