@@ -60,6 +60,25 @@ static q8_status keep_bound(q8_planner *planner, q8_id tensor, q8_plan_io *io, q
   return QINT8_OK;
 }
 
+/* A value that only exists in float, but is quantized for every reader: rounded and clamped at once. */
+static q8_status round_tensor(q8_planner *planner, q8_id tensor, int always, qint8_error *error) {
+  q8_buffer *forms = planner->forms[tensor], rounded;
+  q8_layout layout = forms[form_index(Q8_FORM_NATIVE, Q8_LINEAR)] != Q8_NONE ? Q8_LINEAR : Q8_CHANNELS_LAST;
+  float scale;
+  int32_t zero_point;
+  if (!q8_plan_quant(planner, tensor, &scale, &zero_point) || !(always || planner->recipe->rounds[tensor]) ||
+      q8_plan_value(planner, tensor)->dtype != QINT8_DTYPE_F32 ||
+      forms[form_index(Q8_FORM_NATIVE, layout)] == Q8_NONE)
+    return QINT8_OK;
+  for (int other = 0; other < 2; other++)
+    if (forms[form_index(Q8_FORM_INT8, (q8_layout)other)] != Q8_NONE)
+      return QINT8_OK;
+  Q8_TRY(q8_plan_input(planner, tensor, Q8_FORM_INT8, layout, &rounded, error));
+  for (int other = 0; other < 2; other++)
+    forms[form_index(Q8_FORM_NATIVE, (q8_layout)other)] = Q8_NONE;
+  return QINT8_OK;
+}
+
 static q8_status plan_inputs(q8_planner *planner, qint8_error *error) {
   q8_plan *plan = planner->plan;
   const q8_graph *graph = planner->graph;
@@ -74,6 +93,7 @@ static q8_status plan_inputs(q8_planner *planner, qint8_error *error) {
     Q8_TRY(q8_plan_output(planner, graph->inputs[i], Q8_FORM_NATIVE, Q8_LINEAR, &buffer, error));
     plan->buffers[buffer].place = PLACE_INPUT;
     plan->buffers[buffer].index = (int32_t)i;
+    Q8_TRY(round_tensor(planner, graph->inputs[i], 0, error));
   }
   return QINT8_OK;
 }
@@ -88,6 +108,10 @@ static q8_status plan_nodes(q8_planner *planner, qint8_error *error) {
       Q8_TRY(node->op->plan(planner, (q8_id)i, error));
     else
       Q8_TRY(q8_plan_eval(planner, (q8_id)i, error));
+    int is_static = q8_plan_mode(planner, (q8_id)i) == Q8_MODE_STATIC;
+    for (int32_t j = 0; j < node->output_count; j++)
+      if (node->outputs[j] != Q8_NONE)
+        Q8_TRY(round_tensor(planner, node->outputs[j], is_static, error));
   }
   return QINT8_OK;
 }

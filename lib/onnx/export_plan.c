@@ -117,6 +117,8 @@ q8_status q8_export_decide(q8_exporter *exporter, qint8_error *error) {
       return q8_fail_memory(error, "model", graph->tensor_count);
     decide_modes(exporter, none);
   }
+  for (size_t i = 0; exporter->recipe && i < graph->tensor_count; i++)
+    exporter->tensors[i].stored_int8 = exporter->recipe->rounds[i] && is_quantized(exporter, (q8_id)i);
   for (size_t i = 0; i < graph->node_count; i++)
     for (int32_t j = 0; j < graph->nodes[i].output_count; j++)
       if (exporter->modes[i] == Q8_MODE_STATIC && is_quantized(exporter, graph->nodes[i].outputs[j]))

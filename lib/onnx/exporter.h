@@ -17,7 +17,7 @@ typedef struct q8_out_tensor {
   const char *raw;         /* the float value as its producer writes it; an initializer for constants */
   const char *dequantized; /* after the pair; NULL if there is none (yet, for constants) */
   const char *dynamic;     /* after DynamicQuantizeLinear and DequantizeLinear; NULL if no node needs it */
-  uint8_t stored_int8;     /* its producer is STATIC: every reader sees the rounded value */
+  uint8_t stored_int8;     /* every reader sees the rounded value: its producer is STATIC, or the recipe says so */
   uint8_t wants_raw;       /* constants: some node reads it as it is */
   uint8_t wants_pair, wants_dynamic;
   uint8_t raw_written, pair_written, bias_named; /* constants */

@@ -34,6 +34,7 @@ typedef struct q8_raw_node {
 typedef struct q8_quant_entry {
   const char *name;
   q8_tensor_quant quant; /* the arrays lie in the quant's pool */
+  uint8_t read_raw;      /* a node or the caller sees the value before QuantizeLinear */
 } q8_quant_entry;
 
 struct q8_onnx_quant {

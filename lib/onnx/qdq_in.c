@@ -263,16 +263,24 @@ static q8_status note_pairs(qdq *q, qint8_error *error) {
   return QINT8_OK;
 }
 
+/* Whether a reader of `id` sees the float value of x, a tensor that others read rounded. */
+static int is_raw_read(qdq *q, q8_id id, q8_id x) {
+  if (q->states[x].entry < 0 || q->states[id].is_pair || q8_graph_is_constant(q->importer->graph, id))
+    return 0;
+  q->importer->quant->entries[q->states[x].entry].read_raw = 1;
+  return 1;
+}
+
 /* `is_added`: an Identity that writes in the place of a DequantizeLinear. */
 static q8_status rename_node(qdq *q, q8_raw_node *node, int is_added, qint8_error *error) {
   q8_onnx_quant *quant = q->importer->quant;
-  int reads_raw = 0; /* the float value of a tensor that others read rounded: then the node is meant to be float */
+  int reads_raw = 0; /* then the node is meant to be float */
   for (int32_t i = 0; i < node->input_count; i++) {
     q8_id id = node->inputs[i], x;
     if (id == Q8_NONE)
       continue;
     Q8_TRY(resolve(q, id, &x, error));
-    reads_raw |= q->states[x].entry >= 0 && !q->states[id].is_pair && !q8_graph_is_constant(q->importer->graph, id);
+    reads_raw |= is_raw_read(q, id, x);
     node->inputs[i] = x;
   }
   for (int32_t i = 0; i < node->output_count; i++) {
@@ -305,6 +313,8 @@ static q8_status run(qdq *q, qint8_error *error) {
       Q8_TRY(take_dequantize(q, &importer->nodes[i], error));
   Q8_TRY(keep_outputs(q, error));
   Q8_TRY(note_pairs(q, error));
+  for (size_t i = 0; i < importer->output_count; i++)
+    is_raw_read(q, importer->outputs[i], importer->outputs[i]);
   for (size_t i = 0; i < importer->node_count; i++)
     if (importer->nodes[i].kind == Q8_RAW_OP)
       Q8_TRY(rename_node(q, &importer->nodes[i], i >= nodes, error));

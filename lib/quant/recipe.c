@@ -14,9 +14,10 @@ q8_status q8_recipe_new(const q8_host *host, size_t tensor_count, size_t node_co
   recipe->node_count = node_count;
   recipe->tensor_name = q8_pool_alloc(&recipe->pool, tensor_count, sizeof(*recipe->tensor_name));
   recipe->tensors = q8_pool_alloc(&recipe->pool, tensor_count, sizeof(*recipe->tensors));
+  recipe->rounds = q8_pool_alloc(&recipe->pool, tensor_count, sizeof(*recipe->rounds));
   recipe->modes = q8_pool_alloc(&recipe->pool, node_count, sizeof(*recipe->modes));
   recipe->node_output = q8_pool_alloc(&recipe->pool, node_count, sizeof(*recipe->node_output));
-  if (!recipe->tensor_name || !recipe->tensors || !recipe->modes || !recipe->node_output) {
+  if (!recipe->tensor_name || !recipe->tensors || !recipe->rounds || !recipe->modes || !recipe->node_output) {
     q8_recipe_free(recipe);
     return q8_fail_memory(error, "recipe", tensor_count * sizeof(*recipe->tensors));
   }
@@ -50,6 +51,7 @@ static q8_status copy_into(const q8_recipe *from, q8_recipe *to, qint8_error *er
   }
   for (size_t i = 0; i < from->tensor_count; i++) {
     const q8_tensor_quant *quant = &from->tensors[i];
+    to->rounds[i] = from->rounds[i];
     if (from->tensor_name[i])
       Q8_TRY(q8_recipe_set_name(to, (int32_t)i, from->tensor_name[i], error));
     if (q8_is_quantized(quant))

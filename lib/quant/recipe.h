@@ -25,6 +25,7 @@ typedef struct q8_recipe {
   size_t tensor_count, node_count; /* of the graph it belongs to: checked by the planner */
   const char **tensor_name;        /* copies, for lookup */
   q8_tensor_quant *tensors;        /* [tensor_count], weights and biases included */
+  uint8_t *rounds;                 /* [tensor_count] every reader sees the quantized value, even of a float node */
   uint8_t *modes;                  /* [node_count] q8_mode */
   int32_t *node_output;            /* [node_count] first output tensor of the node */
 } q8_recipe;
