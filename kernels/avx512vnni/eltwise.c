@@ -13,43 +13,101 @@ static void table(size_t n, const uint8_t *x, const uint8_t *entries, uint8_t *y
 }
 
 typedef struct {
-  __m512 a_scale, b_scale, y_scale;
-  __m512i a_zero, b_zero;
+  __m512 a_scale, b_scale;
+  quotient y_scale;
+  __m512 a_zero, b_zero; /* plus 2^23: see dequantize64 */
   requant_bounds bounds;
+  __m512i hi; /* bytes */
+  const uint8_t *table;
 } binary_args;
 
-Q8_INLINE __m512 dequantize16(__m512i bytes, int i, __m512i zero, __m512 scale) {
-  __m512i v = _mm512_cvtepu8_epi32(i == 0   ? _mm512_castsi512_si128(bytes)
-                                   : i == 1 ? _mm512_extracti32x4_epi32(bytes, 1)
-                                   : i == 2 ? _mm512_extracti32x4_epi32(bytes, 2)
-                                            : _mm512_extracti32x4_epi32(bytes, 3));
-  return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(v, zero)), scale);
+/* 64 bytes in quad order: a byte below the upper half of 2^23 is the float 2^23 + byte. */
+Q8_INLINE void dequantize64(__m512i x, __m512 zero, __m512 scale, __m512 out[4]) {
+  const __m512i upper = _mm512_set1_epi16(0x4b00);
+  const __m512i lo = _mm512_unpacklo_epi8(x, _mm512_setzero_si512());
+  const __m512i hi = _mm512_unpackhi_epi8(x, _mm512_setzero_si512());
+  const __m512i v[4] = {_mm512_unpacklo_epi16(lo, upper), _mm512_unpackhi_epi16(lo, upper),
+                        _mm512_unpacklo_epi16(hi, upper), _mm512_unpackhi_epi16(hi, upper)};
+  Q8_UNROLL
+  for (int i = 0; i < 4; i++)
+    out[i] = _mm512_mul_ps(_mm512_sub_ps(_mm512_castsi512_ps(v[i]), zero), scale);
 }
 
-/* `multiply` is a constant in both callers. */
-Q8_INLINE __m512i binary64(int multiply, __m512i a, __m512i b, const binary_args *g) {
+/* Moderate quotients need no clamp before they are rounded: bytes are clamped. */
+Q8_INLINE __m512i finish64(int moderate, const __m512 v[4], const binary_args *g) {
   __m512i t[4];
   Q8_UNROLL
-  for (int i = 0; i < 4; i++) {
-    __m512 va = dequantize16(a, i, g->a_zero, g->a_scale), vb = dequantize16(b, i, g->b_zero, g->b_scale);
-    __m512 v = multiply ? _mm512_mul_ps(va, vb) : _mm512_add_ps(va, vb);
-    t[i] = round_below(_mm512_div_ps(v, g->y_scale), &g->bounds);
+  for (int i = 0; i < 4; i++)
+    t[i] = moderate ? _mm512_cvtps_epi32(divide_finite(v[i], &g->y_scale))
+                    : round_below(_mm512_div_ps(v[i], g->y_scale.divisor), &g->bounds);
+  __m512i z = _mm512_min_epu8(narrow_quad(t, &g->bounds), g->hi);
+  return g->table ? lookup(z, g->table) : z;
+}
+
+Q8_INLINE void combine(int multiply, const __m512 a[4], const __m512 b[4], __m512 v[4]) {
+  Q8_UNROLL
+  for (int i = 0; i < 4; i++)
+    v[i] = multiply ? _mm512_mul_ps(a[i], b[i]) : _mm512_add_ps(a[i], b[i]);
+}
+
+/* `multiply` and `moderate` are constants in all callers. */
+Q8_INLINE void binary_row(int multiply, int moderate, size_t n, const uint8_t *a, const uint8_t *b,
+                          const binary_args *g, uint8_t *y) {
+  for (size_t c = 0; c < n; c += 64) {
+    const __mmask64 m = first64(n - c);
+    __m512 va[4], vb[4], v[4];
+    dequantize64(_mm512_maskz_loadu_epi8(m, a + c), g->a_zero, g->a_scale, va);
+    dequantize64(_mm512_maskz_loadu_epi8(m, b + c), g->b_zero, g->b_scale, vb);
+    combine(multiply, va, vb, v);
+    _mm512_mask_storeu_epi8(y + c, m, finish64(moderate, v, g));
   }
-  return narrow_plain(t, &g->bounds);
+}
+
+/* 64 columns of all rows with one row of b, which is dequantized once. */
+Q8_INLINE void binary_repeated(int multiply, int moderate, size_t rows, size_t n, const uint8_t *a, size_t a_stride,
+                               const uint8_t *b, const binary_args *g, uint8_t *y, size_t y_stride) {
+  const __mmask64 m = first64(n);
+  __m512 va[4], vb[4], v[4];
+  dequantize64(_mm512_maskz_loadu_epi8(m, b), g->b_zero, g->b_scale, vb);
+  for (size_t i = 0; i < rows; i++, a += a_stride, y += y_stride) {
+    dequantize64(_mm512_maskz_loadu_epi8(m, a), g->a_zero, g->a_scale, va);
+    combine(multiply, va, vb, v);
+    _mm512_mask_storeu_epi8(y, m, finish64(moderate, v, g));
+  }
+}
+
+Q8_INLINE void binary_rows(int multiply, int moderate, size_t rows, size_t n, const uint8_t *a, size_t a_stride,
+                           const uint8_t *b, size_t b_stride, const q8_binary *p, uint8_t *y, size_t y_stride) {
+  const binary_args g = {_mm512_set1_ps(p->a_scale),
+                         _mm512_set1_ps(p->b_scale),
+                         quotient_of(p->y_scale),
+                         _mm512_set1_ps(0x1p23f + (float)p->a_zero),
+                         _mm512_set1_ps(0x1p23f + (float)p->b_zero),
+                         bounds_of(p->y_zero, p->lo, p->hi),
+                         _mm512_set1_epi8((char)p->hi),
+                         p->table};
+  if (b_stride == 0 && rows > 1) {
+    for (size_t c = 0; c < n; c += 64)
+      binary_repeated(multiply, moderate, rows, n - c, a + c, a_stride, b + c, &g, y + c, y_stride);
+    return;
+  }
+  for (size_t i = 0; i < rows; i++)
+    binary_row(multiply, moderate, n, a + i * a_stride, b + i * b_stride, &g, y + i * y_stride);
+}
+
+/* Whether no quotient can leave the range of int32. */
+Q8_INLINE int is_moderate(int multiply, const q8_binary *p) {
+  float a = 255.0f * p->a_scale, b = 255.0f * (p->b_scale < 0 ? -p->b_scale : p->b_scale);
+  float largest = multiply ? a * b : a + b; /* infinity and NaN are not less */
+  return quotient_is_fast(p->y_scale) && largest < 0x1p30f * p->y_scale;
 }
 
 Q8_INLINE void binary(int multiply, size_t rows, size_t n, const uint8_t *a, size_t a_stride,
                       const uint8_t *b, size_t b_stride, const q8_binary *p, uint8_t *y, size_t y_stride) {
-  const binary_args g = {_mm512_set1_ps(p->a_scale),   _mm512_set1_ps(p->b_scale),
-                         _mm512_set1_ps(p->y_scale),   _mm512_set1_epi32(p->a_zero),
-                         _mm512_set1_epi32(p->b_zero), bounds_of(p->y_zero, p->lo, p->hi)};
-  for (size_t i = 0; i < rows; i++, a += a_stride, b += b_stride, y += y_stride)
-    for (size_t c = 0; c < n; c += 64) {
-      __mmask64 m = first64(n - c);
-      __m512i t =
-          binary64(multiply, _mm512_maskz_loadu_epi8(m, a + c), _mm512_maskz_loadu_epi8(m, b + c), &g);
-      _mm512_mask_storeu_epi8(y + c, m, p->table ? lookup(t, p->table) : t);
-    }
+  if (is_moderate(multiply, p))
+    binary_rows(multiply, 1, rows, n, a, a_stride, b, b_stride, p, y, y_stride);
+  else
+    binary_rows(multiply, 0, rows, n, a, a_stride, b, b_stride, p, y, y_stride);
 }
 
 static void add(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,

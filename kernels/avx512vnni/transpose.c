@@ -30,9 +30,39 @@ Q8_INLINE void block8(size_t rows, size_t cols, const uint8_t *x, size_t x_strid
   }
 }
 
+/* Two to four rows, whose columns follow each other without a gap in the result: 64 columns at a time. After
+ * interleaving with zeros every column is a dword; two byte shuffles close the gaps. */
+static void interleave_rows(size_t rows, size_t cols, const uint8_t *x, size_t x_stride, uint8_t *y) {
+  const __m512i close = _mm512_broadcast_i32x4(
+      rows == 3   ? _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1)
+      : rows == 2 ? _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, -1, -1, -1, -1, -1, -1, -1, -1)
+                  : _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+  const __mmask16 kept = rows == 3 ? 0x7777 : rows == 2 ? 0x3333 : 0xffff; /* dwords of the lanes */
+  for (size_t c = 0; c < cols; c += 64, y += 64 * rows) {
+    const __mmask64 m = first64(cols - c);
+    __m512i row[4], quad[4];
+    Q8_UNROLL
+    for (size_t i = 0; i < 4; i++)
+      row[i] = i < rows ? _mm512_maskz_loadu_epi8(m, x + i * x_stride + c) : _mm512_setzero_si512();
+    interleave4(row, quad);
+    transpose4_lanes(quad);
+    const size_t bytes = (cols - c < 64 ? cols - c : 64) * rows;
+    Q8_UNROLL
+    for (size_t j = 0; j < 4; j++) {
+      const size_t at = 16 * j * rows, left = bytes > at ? bytes - at : 0;
+      __m512i z = _mm512_maskz_compress_epi32(kept, _mm512_shuffle_epi8(quad[j], close));
+      _mm512_mask_storeu_epi8(y + at, first64(left < 16 * rows ? left : 16 * rows), z);
+    }
+  }
+}
+
 static void transpose8(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
   const uint8_t *from = x;
   uint8_t *to = y;
+  if (rows >= 2 && rows <= 4 && y_stride == rows) {
+    interleave_rows(rows, cols, from, x_stride, to);
+    return;
+  }
   for (size_t c = 0; c < cols; c += 16)
     for (size_t i = 0; i < rows; i += 16) {
       const uint8_t *block = from + i * x_stride + c;

@@ -66,6 +66,36 @@ Q8_INLINE __m512i round_below(__m512 v, const requant_bounds *r) {
   return _mm512_cvtps_epi32(_mm512_min_ps(r->top, v));
 }
 
+/* x / d for what is rounded below by `round_below`: vdivps takes 16 cycles where this takes 3.
+ *
+ * By Markstein's theorem q + r * (x - q * d) with fused operations is the correctly rounded quotient if r is the
+ * correctly rounded 1 / d, q is within one ulp of it, and the remainder x - q * d is exact. The first correction brings
+ * q = x * r within an ulp, the second is the theorem's. The remainder is exact, and not subnormal unless 0, for
+ * 2^-64 <= d <= 2^64 and |x / d| >= 1/4; smaller quotients round to 0 either way. x is limited to 1024 d, whose quotient
+ * is beyond every bound, so that infinity does not become NaN; minus infinity does, and NaN ends at the lower bound
+ * too. */
+typedef struct {
+  __m512 divisor, reciprocal, limit;
+} quotient;
+
+Q8_INLINE int quotient_is_fast(float d) {
+  return d >= 0x1p-64f && d <= 0x1p64f;
+}
+Q8_INLINE quotient quotient_of(float d) {
+  quotient g = {_mm512_set1_ps(d), _mm512_set1_ps(1.0f / d), _mm512_set1_ps(1024.0f * d)};
+  return g;
+}
+/* A quotient that is finite and a fast divisor. */
+Q8_INLINE __m512 divide_finite(__m512 x, const quotient *g) {
+  __m512 q = _mm512_mul_ps(x, g->reciprocal);
+  q = _mm512_fmadd_ps(_mm512_fnmadd_ps(q, g->divisor, x), g->reciprocal, q);
+  return _mm512_fmadd_ps(_mm512_fnmadd_ps(q, g->divisor, x), g->reciprocal, q);
+}
+/* `fast` is a constant in all callers. */
+Q8_INLINE __m512 divide(int fast, __m512 x, const quotient *g) {
+  return fast ? divide_finite(_mm512_min_ps(g->limit, x), g) : _mm512_div_ps(x, g->divisor);
+}
+
 /* Four registers of rounded values in quad order to 64 bytes in value order, zero point added, at least lo.
  * Clamping after rounding equals clamping before it: both bounds are whole numbers. */
 Q8_INLINE __m512i narrow_quad(const __m512i t[4], const requant_bounds *r) {

@@ -1,7 +1,7 @@
 /* convert.c - the forms of a tensor: quantizing, dequantizing and changing layout at the borders.
  *
- * A missing form is made from an existing one by at most two steps. When both type and layout change, the layout is
- * changed in the int8 form: a quarter of the bytes. */
+ * A missing form is made from an existing one by one step; by two where type and layout change and a tensor has very
+ * many channels: then the layout is changed in the int8 form, a quarter of the bytes. */
 #include <string.h>
 
 #include "base/parallel.h"
@@ -11,6 +11,7 @@ typedef struct convert_params {
   const q8_kernels *kernels;
   size_t count;                /* elements */
   size_t batch, rows, columns; /* layout change: `batch` transpositions of rows x columns */
+  size_t channels, positions, block; /* of one image; positions that change type and layout at a time */
   float scale;
   int32_t zero_point;
   const void *constant; /* input of a conversion done while planning */
@@ -78,6 +79,94 @@ static void run_transpose32(const q8_step_run *r) {
   q8_parallel(r->host, p->batch, transpose32_image, &run);
 }
 
+/* ---- Type and layout at once, through a block that stays in L1 ---- */
+
+#define BLOCK ((size_t)8192) /* bytes */
+#define MIN_POSITIONS ((size_t)16)
+
+/* Positions of one block, all channels of which fit it; multiples of 64 where there is room. */
+static size_t block_positions(size_t channels) {
+  size_t positions = BLOCK / channels;
+  return positions > 64 ? positions / 64 * 64 : positions;
+}
+
+static size_t block_count(const convert_params *p) {
+  return (p->positions + p->block - 1) / p->block;
+}
+
+/* Task i: one block of positions of one image. */
+typedef struct block_place {
+  size_t first, positions, image; /* of the block; elements before the image */
+} block_place;
+
+static block_place find_block(const convert_params *p, size_t i) {
+  size_t n = i / block_count(p), first = i % block_count(p) * p->block, left = p->positions - first;
+  return (block_place){first, left < p->block ? left : p->block, n * p->channels * p->positions};
+}
+
+static void quantize_to_last(void *argument, size_t i) {
+  const convert_run *run = argument;
+  const convert_params *p = run->p;
+  block_place at = find_block(p, i);
+  const float *x = (const float *)(const void *)run->x + at.image + at.first;
+  uint8_t block[BLOCK];
+  for (size_t c = 0; c < p->channels; c++)
+    p->kernels->quantize(at.positions, x + c * p->positions, p->scale, p->zero_point, 0, block + c * at.positions);
+  p->kernels->transpose8(p->channels, at.positions, block, at.positions,
+                         run->y + at.image + at.first * p->channels, p->channels);
+}
+
+static void quantize_to_linear(void *argument, size_t i) {
+  const convert_run *run = argument;
+  const convert_params *p = run->p;
+  block_place at = find_block(p, i);
+  const float *x = (const float *)(const void *)run->x + at.image + at.first * p->channels;
+  uint8_t block[BLOCK];
+  p->kernels->quantize(at.positions * p->channels, x, p->scale, p->zero_point, 0, block);
+  p->kernels->transpose8(at.positions, p->channels, block, p->channels, run->y + at.image + at.first, p->positions);
+}
+
+static void dequantize_to_linear(void *argument, size_t i) {
+  const convert_run *run = argument;
+  const convert_params *p = run->p;
+  block_place at = find_block(p, i);
+  float *y = (float *)(void *)run->y + at.image + at.first;
+  uint8_t block[BLOCK];
+  p->kernels->transpose8(at.positions, p->channels, run->x + at.image + at.first * p->channels, p->channels, block,
+                         at.positions);
+  for (size_t c = 0; c < p->channels; c++)
+    p->kernels->dequantize(at.positions, block + c * at.positions, p->scale, p->zero_point, 0, y + c * p->positions);
+}
+
+static void dequantize_to_last(void *argument, size_t i) {
+  const convert_run *run = argument;
+  const convert_params *p = run->p;
+  block_place at = find_block(p, i);
+  float *y = (float *)(void *)run->y + at.image + at.first * p->channels;
+  uint8_t block[BLOCK];
+  p->kernels->transpose8(p->channels, at.positions, run->x + at.image + at.first, p->positions, block, p->channels);
+  p->kernels->dequantize(at.positions * p->channels, block, p->scale, p->zero_point, 0, y);
+}
+
+static void blocks(const q8_step_run *r, q8_task_fn task) {
+  const convert_params *p = r->params;
+  convert_run run = {.p = p, .x = r->in[0], .y = r->out[0]};
+  q8_parallel(r->host, p->batch * block_count(p), task, &run);
+}
+
+static void run_quantize_to_last(const q8_step_run *r) {
+  blocks(r, quantize_to_last);
+}
+static void run_quantize_to_linear(const q8_step_run *r) {
+  blocks(r, quantize_to_linear);
+}
+static void run_dequantize_to_last(const q8_step_run *r) {
+  blocks(r, dequantize_to_last);
+}
+static void run_dequantize_to_linear(const q8_step_run *r) {
+  blocks(r, dequantize_to_linear);
+}
+
 static void run_copy(const q8_step_run *r) {
   const convert_params *p = r->params;
   memcpy(r->out[0], r->in[0], p->count);
@@ -126,10 +215,10 @@ static q8_status convert_by(q8_planner *planner, q8_id tensor, q8_buffer from, q
   p->kernels = &plan->kernels;
   p->count = value->count;
   q8_plan_quant(planner, tensor, &p->scale, &p->zero_point);
-  size_t channels, positions;
-  split_shape(&value->shape, &p->batch, &channels, &positions);
-  p->rows = layout == Q8_CHANNELS_LAST ? channels : positions;
-  p->columns = layout == Q8_CHANNELS_LAST ? positions : channels;
+  split_shape(&value->shape, &p->batch, &p->channels, &p->positions);
+  p->rows = layout == Q8_CHANNELS_LAST ? p->channels : p->positions;
+  p->columns = layout == Q8_CHANNELS_LAST ? p->positions : p->channels;
+  p->block = p->channels ? block_positions(p->channels) : 0;
 
   Q8_TRY(q8_plan_output(planner, tensor, form, layout, out, error));
   if (plan->buffers[plan->buffers[from].root].place == PLACE_CONSTANT) {
@@ -156,17 +245,37 @@ static q8_status convert_by(q8_planner *planner, q8_id tensor, q8_buffer from, q
   return q8_plan_add(planner, &step, error);
 }
 
-static q8_status change_type(q8_planner *planner, q8_id tensor, q8_buffer from, q8_form_type form, q8_layout layout,
-                             q8_buffer *out, qint8_error *error) {
-  const q8_value *value = q8_plan_value(planner, tensor);
+static q8_status check_type(const q8_planner *planner, q8_id tensor, qint8_error *error) {
   float scale;
   int32_t zero_point;
-  if (value->dtype != QINT8_DTYPE_F32 || !q8_plan_quant(planner, tensor, &scale, &zero_point))
+  if (q8_plan_value(planner, tensor)->dtype != QINT8_DTYPE_F32 || !q8_plan_quant(planner, tensor, &scale, &zero_point))
     return q8_fail(error, QINT8_ERROR_INTERNAL, planner->graph->tensors[tensor].name,
                    "int8 form of a tensor without parameters");
+  return QINT8_OK;
+}
+
+static q8_status change_type(q8_planner *planner, q8_id tensor, q8_buffer from, q8_form_type form, q8_layout layout,
+                             q8_buffer *out, qint8_error *error) {
+  Q8_TRY(check_type(planner, tensor, error));
   int to_int8 = form == Q8_FORM_INT8;
   return convert_by(planner, tensor, from, form, layout, to_int8 ? "quantize" : "dequantize",
                     to_int8 ? run_quantize : run_dequantize, out, error);
+}
+
+/* Both at once, where a block holds enough positions: then 1. */
+static int changes_at_once(const q8_shape *shape) {
+  size_t batch, channels, positions;
+  split_shape(shape, &batch, &channels, &positions);
+  return !q8_layouts_agree(shape) && block_positions(channels) >= MIN_POSITIONS;
+}
+
+static q8_status change_both(q8_planner *planner, q8_id tensor, q8_buffer from, q8_form_type form, q8_layout layout,
+                             q8_buffer *out, qint8_error *error) {
+  static q8_step_fn *const run[2][2] = {{run_dequantize_to_linear, run_dequantize_to_last},
+                                        {run_quantize_to_linear, run_quantize_to_last}};
+  Q8_TRY(check_type(planner, tensor, error));
+  return convert_by(planner, tensor, from, form, layout, form == Q8_FORM_INT8 ? "quantize" : "dequantize",
+                    run[form == Q8_FORM_INT8][layout == Q8_CHANNELS_LAST], out, error);
 }
 
 static q8_status change_layout(q8_planner *planner, q8_id tensor, q8_buffer from, q8_form_type form, q8_layout layout,
@@ -200,6 +309,8 @@ q8_status q8_convert(q8_planner *planner, q8_id tensor, q8_form_type form, q8_la
   if (from != Q8_NONE)
     return change_type(planner, tensor, from, form, layout, out, error);
   from = forms[form_index(other_form, other)];
+  if (from != Q8_NONE && changes_at_once(&q8_plan_value(planner, tensor)->shape))
+    return change_both(planner, tensor, from, form, layout, out, error);
   if (from != Q8_NONE) {
     q8_buffer middle;
     if (form == Q8_FORM_INT8) {

@@ -42,17 +42,19 @@ static void chunk_task(void *argument, size_t i) {
  * short rows of a, one behind the other, become a long one. */
 static void int8_rows(const binary_params *p, size_t rows, size_t n, const uint8_t *a, size_t sa, const uint8_t *b,
                       size_t sb, uint8_t *y) {
-  size_t times = sa == n && sb == 0 && n > 0 ? REPEATED / n : 1, done = 0;
+  size_t times = sa == n && sb == 0 && n > 0 ? REPEATED / n : 1;
   times = times < rows ? times : rows;
-  if (times > 1) {
-    uint8_t repeated[REPEATED];
-    for (size_t i = 0; i < times; i++)
-      memcpy(repeated + i * n, b, n);
-    done = rows / times * times;
-    p->int8(rows / times, times * n, a, times * n, repeated, 0, &p->quant, y, times * n);
+  if (times <= 1) {
+    p->int8(rows, n, a, sa, b, sb, &p->quant, y, n);
+    return;
   }
-  if (done < rows)
-    p->int8(rows - done, n, a + done * sa, sa, b + done * sb, sb, &p->quant, y + done * n, n);
+  uint8_t repeated[REPEATED];
+  for (size_t i = 0; i < times; i++)
+    memcpy(repeated + i * n, b, n);
+  size_t done = rows / times * times;
+  p->int8(rows / times, times * n, a, times * n, repeated, 0, &p->quant, y, times * n);
+  if (done < rows) /* fewer than `times` rows are left: one row */
+    p->int8(1, (rows - done) * n, a + done * n, 0, repeated, 0, &p->quant, y + done * n, 0);
 }
 
 /* Rows [i * rows_per_task, ...): in runs along the last but one dimension. */
@@ -155,6 +157,25 @@ static int int8_loops(const q8_planner *planner, const q8_node *n, q8_layout lay
   return loops->a[last] == 1 && loops->b[last] == 1;
 }
 
+/* Both operators of the int8 kernels commute, to the bit: the repeated input comes second, which has the fast paths. */
+static void repeated_second(binary_params *p, q8_step *step) {
+  int32_t last = p->loops.shape.rank - 1;
+  int a_repeats = last > 0 && p->loops.a[last - 1] == 0, b_repeats = last > 0 && p->loops.b[last - 1] == 0;
+  if (!a_repeats || b_repeats || p->fixed[0] || p->fixed[1])
+    return;
+  q8_buffer buffer = step->in[0];
+  q8_loops loops = p->loops;
+  q8_binary quant = p->quant;
+  step->in[0] = step->in[1];
+  step->in[1] = buffer;
+  memcpy(p->loops.a, loops.b, sizeof loops.a);
+  memcpy(p->loops.b, loops.a, sizeof loops.b);
+  p->quant.a_scale = quant.b_scale;
+  p->quant.b_scale = quant.a_scale;
+  p->quant.a_zero = quant.b_zero;
+  p->quant.b_zero = quant.a_zero;
+}
+
 static binary_params *new_params(q8_planner *planner, const q8_loops *loops, size_t element) {
   binary_params *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
@@ -234,6 +255,7 @@ static q8_status plan_int8(q8_planner *planner, q8_id node, q8_binary_fn *int8, 
   p->quant.hi = 255;
   Q8_TRY(int8_inputs(planner, n, layout, p, &step, error));
   p->quant.b_scale *= b_sign;
+  repeated_second(p, &step);
   q8_plan_quant(planner, n->outputs[0], &p->quant.y_scale, &p->quant.y_zero);
   Q8_TRY(q8_plan_output(planner, n->outputs[0], Q8_FORM_INT8, layout, &step.out[0], error));
   step.precision = "int8";
