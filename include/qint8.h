@@ -288,7 +288,8 @@ QINT8_API qint8_status qint8_operator_run(const qint8_operator *op, int64_t batc
  * A file in QDQ form gives the float graph plus the recipe that its QuantizeLinear/DequantizeLinear pairs describe. */
 typedef struct qint8_model qint8_model;
 
-/* Loads ONNX (opset 7 to 21). The file is read whole; the memory of qint8_model_load_memory is copied.
+/* Loads ONNX (opset 7 to 21; 1 to 6 as far as operators kept their form). The file is read whole; the memory of
+ * qint8_model_load_memory is copied.
  * Status: FILE, FORMAT (truncated or malformed: `where` names the part), UNSUPPORTED (`where` names the node),
  * SHAPE, LIMIT, MEMORY. */
 QINT8_API qint8_status qint8_model_load_file(const char *path, const qint8_host *host, qint8_model **out,

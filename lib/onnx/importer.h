@@ -7,7 +7,7 @@
 #include "onnx/wire.h"
 #include "ops/hooks.h"
 
-#define Q8_OPSET_MIN 7
+#define Q8_OPSET_MIN 1
 #define Q8_OPSET_MAX 21
 
 /* What a node of the file turns into. */

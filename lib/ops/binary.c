@@ -1,9 +1,15 @@
-/* binary.c - Add, Sub, Mul, Div, Pow, Min, Max, PRelu; comparisons and logic for shape arithmetic. */
+/* binary.c - elementwise operators of two inputs, or of any number: arithmetic, comparisons, logic, bits.
+ *
+ * Each has rows for float32 and for the wide types of base/element.h; tensors of other types are cast on the way. */
 #include "ops/binary.h"
 
 #include <math.h>
+#include <stddef.h>
+#include <string.h>
 
+#include "base/element.h"
 #include "ops/fast.h"
+#include "ops/hooks.h"
 
 /* Rows of R = expression(x, z) with x and z of type T. */
 #define ROW(name, T, R, expression)                                                                                 \
@@ -24,156 +30,315 @@
     }                                                                                                               \
   }
 
+/* NULL where the operator is not defined for the types. */
 typedef struct row_set {
-  q8_binary_row *f32, *s32, *s64, *u8; /* u8: bool and uint8; NULL where the type is not supported */
+  q8_binary_row *f32, *f64, *s64, *u64;
 } row_set;
 
-static q8_binary_row *row_of(const row_set *set, int32_t dtype) {
-  switch (dtype) {
+/* The row for tensors of that type, and the type that it reads. */
+static q8_binary_row *row_of(const row_set *set, int32_t dtype, int32_t *in) {
+  *in = dtype == QINT8_DTYPE_F32 ? dtype : q8_wide_dtype(dtype);
+  switch (*in) {
   case QINT8_DTYPE_F32:
     return set->f32;
-  case QINT8_DTYPE_S32:
-    return set->s32;
+  case QINT8_DTYPE_F64:
+    return set->f64;
   case QINT8_DTYPE_S64:
     return set->s64;
-  case QINT8_DTYPE_BOOL:
-  case QINT8_DTYPE_U8:
-    return set->u8;
   default:
-    return NULL;
+    return set->u64;
   }
 }
 
-static q8_status check_type(const q8_op_io *io, const row_set *set) {
-  if (!row_of(set, io->inputs[0]->dtype))
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "%s of element type %d", io->node->op->name,
-                   (int)io->inputs[0]->dtype);
-  return QINT8_OK;
-}
-
 static q8_status infer_arithmetic(const q8_op_io *io, const row_set *set) {
-  Q8_TRY(check_type(io, set));
+  int32_t in, dtype = io->inputs[0]->dtype;
+  if (!row_of(set, dtype, &in))
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "%s of %s", io->node->op->name,
+                   q8_dtype_name(dtype));
   return q8_infer_binary(io);
 }
 
 static q8_status infer_comparison(const q8_op_io *io, const row_set *set) {
   Q8_TRY(infer_arithmetic(io, set));
-  io->outputs[0].dtype = QINT8_DTYPE_BOOL;
-  return QINT8_OK;
+  return q8_infer_set(io, 0, QINT8_DTYPE_BOOL, &io->outputs[0].shape);
+}
+
+static q8_status infer_logic(const q8_op_io *io, const row_set *set) {
+  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_BOOL));
+  return infer_arithmetic(io, set);
+}
+
+/* y = a OP b; what the row computes in is `in`, its results are of that type, or bool. */
+static void eval_pair(q8_binary_row *row, int32_t in, const q8_value *a, const q8_value *b, q8_value *y, int is_bool) {
+  q8_loops loops;
+  q8_typed_row typed = {row, in, is_bool ? QINT8_DTYPE_BOOL : in, a->dtype, b->dtype, y->dtype};
+  q8_loops_init(&loops, &a->shape, &b->shape, &y->shape);
+  q8_loops_run(&loops, &typed, a->data, b->data, y->data);
 }
 
 /* y = ((x0 OP x1) OP x2) ...; y itself is the left operand from the second step on. */
-static q8_status eval_rows(const q8_op_io *io, const row_set *set) {
+static q8_status eval_rows(const q8_op_io *io, const row_set *set, int is_bool) {
   q8_value *y = &io->outputs[0];
   const q8_value *left = io->inputs[0];
-  q8_binary_row *row = row_of(set, left->dtype);
-  size_t element = qint8_dtype_size((qint8_dtype)left->dtype), result = qint8_dtype_size((qint8_dtype)y->dtype);
-  if (io->node->input_count == 1) {
-    int64_t stride[Q8_MAX_RANK];
-    q8_strides(&y->shape, stride);
-    q8_copy_strided(element, &y->shape, left->data, stride, y->data);
-    return QINT8_OK;
-  }
-  for (int32_t i = 1; i < io->node->input_count && y->count; i++) {
-    q8_loops loops;
-    q8_loops_init(&loops, &left->shape, &io->inputs[i]->shape, &y->shape);
-    q8_loops_run(&loops, row, element, result, left->data, io->inputs[i]->data, y->data);
-    left = y;
-  }
+  int32_t in;
+  q8_binary_row *row = row_of(set, left->dtype, &in);
+  if (io->node->input_count == 1 && y->count)
+    memcpy(y->data, left->data, y->count * qint8_dtype_size((qint8_dtype)y->dtype));
+  for (int32_t i = 1; i < io->node->input_count && y->count; i++, left = y)
+    eval_pair(row, in, left, io->inputs[i], y, is_bool);
   return QINT8_OK;
 }
 
 static q8_status plan_rows(q8_planner *planner, q8_id node, const row_set *set, q8_binary_fn *int8, float b_sign,
                            qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
-  if (n->input_count != 2 || q8_plan_value(planner, n->inputs[0])->dtype != QINT8_DTYPE_F32)
+  if (n->input_count != 2 || q8_plan_value(planner, n->inputs[0])->dtype != QINT8_DTYPE_F32 ||
+      q8_plan_value(planner, n->inputs[1])->dtype != QINT8_DTYPE_F32)
     return q8_plan_eval(planner, node, error);
   return q8_plan_binary(planner, node, set->f32, int8, b_sign, error);
 }
 
-#define BINARY(id, onnx_name, max_in, infer_fn, quant_rule, obstacle, plan_expression)                              \
-  static q8_status infer_##id(const q8_op_io *io) {                                                                \
-    return infer_fn(io, &rows_##id);                                                                               \
-  }                                                                                                                \
-  static q8_status eval_##id(const q8_op_io *io) {                                                                 \
-    return eval_rows(io, &rows_##id);                                                                              \
-  }                                                                                                                \
-  static q8_status plan_##id(q8_planner *planner, q8_id node, qint8_error *error) {                                 \
-    return plan_expression;                                                                                        \
-  }                                                                                                                \
+/* ---- Before opset 7: the second input's dimensions stood at `axis` of the first one's, or at the end ---- */
+
+typedef struct binary_params {
+  int64_t axis, broadcast, fmod;
+  char direction[32];
+} binary_params;
+
+#define NO_AXIS 1000000
+
+static const q8_attribute old_attributes[] = {
+    {"axis", Q8_ATTR_INT, offsetof(binary_params, axis), NO_AXIS, NULL, 0, 0},
+    {"broadcast", Q8_ATTR_INT, offsetof(binary_params, broadcast), 0, NULL, 0, 0},
+    {.name = NULL}};
+static const q8_attribute mod_attributes[] = {{"fmod", Q8_ATTR_INT, offsetof(binary_params, fmod), 0, NULL, 0, 0},
+                                              {.name = NULL}};
+static const q8_attribute shift_attributes[] = {
+    {"direction", Q8_ATTR_STRING, offsetof(binary_params, direction), 0, "", 1, 0}, {.name = NULL}};
+
+static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
+                         const char *node_name, qint8_error *error) {
+  binary_params *p = params;
+  const q8_graph *graph = q8_import_graph(importer);
+  int64_t axis = p->axis;
+  p->axis = NO_AXIS;
+  p->broadcast = 0;
+  if (opset >= 7 || axis == NO_AXIS || *input_count != 2 || inputs[0] == Q8_NONE || inputs[1] == Q8_NONE)
+    return QINT8_OK;
+  int32_t rank = graph->tensors[inputs[0]].shape.rank, own = graph->tensors[inputs[1]].shape.rank;
+  axis = axis < 0 ? axis + rank : axis;
+  if (rank < 0 || own < 0)
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node_name,
+                   "attribute axis of opset 6 and inputs of unknown rank; convert the model to opset 7 or later");
+  q8_ints last = {.count = 0};
+  for (int64_t i = axis + own; i < rank; i++, last.count++)
+    last.v[last.count] = -1 - last.count;
+  if (last.count == 0)
+    return QINT8_OK;
+  q8_id unsqueeze[2] = {inputs[1], Q8_NONE};
+  Q8_TRY(q8_import_ints(importer, node_name, &last, &unsqueeze[1], error));
+  return q8_import_new_node(importer, "Unsqueeze", node_name, unsqueeze, 2, &inputs[1], error);
+}
+
+/* ---- Records ---- */
+
+#define RECORD(id, onnx_name, first_opset, max_in, list, upgrade_fn, quant_rule, obstacle)                          \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
                             .domain = "",                                                                          \
-                            .min_opset = 7,                                                                        \
+                            .min_opset = first_opset,                                                              \
                             .max_opset = 21,                                                                       \
                             .min_inputs = max_in < 0 ? 1 : 2,                                                      \
                             .max_inputs = max_in,                                                                  \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
+                            .attributes = list,                                                                    \
+                            .params_size = sizeof(binary_params),                                                  \
                             .quant = quant_rule,                                                                   \
                             .int8_obstacle = obstacle,                                                             \
+                            .upgrade = upgrade_fn,                                                                 \
                             .infer = infer_##id,                                                                   \
                             .eval = eval_##id,                                                                     \
                             .plan = plan_##id};
+
+#define BINARY(id, onnx_name, first_opset, max_in, infer_fn, is_bool, quant_rule, obstacle, plan_expression)        \
+  static q8_status infer_##id(const q8_op_io *io) {                                                                \
+    return infer_fn(io, &rows_##id);                                                                               \
+  }                                                                                                                \
+  static q8_status eval_##id(const q8_op_io *io) {                                                                 \
+    return eval_rows(io, &rows_##id, is_bool);                                                                     \
+  }                                                                                                                \
+  static q8_status plan_##id(q8_planner *planner, q8_id node, qint8_error *error) {                                 \
+    return plan_expression;                                                                                        \
+  }                                                                                                                \
+  RECORD(id, onnx_name, first_opset, max_in, old_attributes, upgrade, quant_rule, obstacle)
 
 #define FLOAT_ROWS(id) plan_rows(planner, node, &rows_##id, NULL, 1, error)
 /* a - b is a + b with the scale of b negated: exact. */
 #define INT8_ROWS(id, kernel, sign) plan_rows(planner, node, &rows_##id, q8_plan_kernels(planner)->kernel, sign, error)
 #define EVAL q8_plan_eval(planner, node, error)
 
-/* Integer arithmetic wraps; a division by zero gives 0. */
+#define NEEDS_FLOAT "no int8 form: the result needs the range of float"
+#define INTEGERS "no int8 form: arithmetic of integers and conditions"
+
+/* ---- Arithmetic: integers wrap, a division by zero gives 0 ---- */
+
 static inline int64_t divide(int64_t x, int64_t z) {
   return z == 0 ? 0 : z == -1 ? (int64_t)(0 - (uint64_t)x) : x / z;
 }
 static inline float power(float x, float z) {
   return z == 2 ? x * x : powf(x, z);
 }
-static inline int64_t integer_power(int64_t x, int64_t z) {
-  uint64_t result = 1, base = (uint64_t)x;
-  if (z < 0)
-    return x == 1 ? 1 : x == -1 ? (z & 1 ? -1 : 1) : 0;
+static inline uint64_t whole_power(uint64_t base, uint64_t z) {
+  uint64_t result = 1;
   for (; z; z >>= 1, base *= base)
     if (z & 1)
       result *= base;
-  return (int64_t)result;
+  return result;
+}
+static inline int64_t integer_power(int64_t x, int64_t z) {
+  if (z < 0)
+    return x == 1 ? 1 : x == -1 ? (z & 1 ? -1 : 1) : 0;
+  return (int64_t)whole_power((uint64_t)x, (uint64_t)z);
 }
 
-#define ARITHMETIC(id, in_float, in_unsigned)                                                                       \
+#define ARITHMETIC(id, in_float, in_double, in_signed, in_unsigned)                                                 \
   ROW(id##_f32, float, float, in_float)                                                                             \
-  ROW(id##_s32, int32_t, int32_t, (uint32_t)(in_unsigned))                                                          \
-  ROW(id##_s64, int64_t, int64_t, in_unsigned)                                                                      \
-  static const row_set rows_##id = {id##_f32, id##_s32, id##_s64, NULL};
+  ROW(id##_f64, double, double, in_double)                                                                          \
+  ROW(id##_s64, int64_t, int64_t, in_signed)                                                                        \
+  ROW(id##_u64, uint64_t, uint64_t, in_unsigned)                                                                    \
+  static const row_set rows_##id = {id##_f32, id##_f64, id##_s64, id##_u64};
 
-ARITHMETIC(add, x + z, (uint64_t)x + (uint64_t)z)
-ARITHMETIC(sub, x - z, (uint64_t)x - (uint64_t)z)
-ARITHMETIC(mul, x * z, (uint64_t)x * (uint64_t)z)
-ARITHMETIC(div, x / z, divide(x, z))
-ARITHMETIC(pow, power(x, z), integer_power(x, z))
-ARITHMETIC(min, x < z || x != x ? x : z, x < z ? x : z)
-ARITHMETIC(max, x > z || x != x ? x : z, x > z ? x : z)
-ROW(prelu_f32, float, float, x < 0 ? x * z : x)
-static const row_set rows_prelu = {prelu_f32, NULL, NULL, NULL};
+ARITHMETIC(add, x + z, x + z, (uint64_t)x + (uint64_t)z, x + z)
+ARITHMETIC(sub, x - z, x - z, (uint64_t)x - (uint64_t)z, x - z)
+ARITHMETIC(mul, x * z, x * z, (uint64_t)x * (uint64_t)z, x * z)
+ARITHMETIC(div, x / z, x / z, divide(x, z), z == 0 ? 0 : x / z)
+ARITHMETIC(pow, power(x, z), pow(x, z), integer_power(x, z), whole_power(x, z))
+ARITHMETIC(min, x < z || x != x ? x : z, x < z || x != x ? x : z, x < z ? x : z, x < z ? x : z)
+ARITHMETIC(max, x > z || x != x ? x : z, x > z || x != x ? x : z, x > z ? x : z, x > z ? x : z)
+ARITHMETIC(prelu, x < 0 ? x * z : x, x < 0 ? x * z : x, x < 0 ? (uint64_t)x * (uint64_t)z : (uint64_t)x, ((void)z, x))
 
-#define NEEDS_FLOAT "no int8 form: the result needs the range of float"
-#define INTEGERS "no int8 form: arithmetic of integers and conditions"
+BINARY(add, "Add", 1, 2, infer_arithmetic, 0, Q8_QUANT_OWN, NULL, INT8_ROWS(add, add, 1))
+BINARY(mul, "Mul", 1, 2, infer_arithmetic, 0, Q8_QUANT_OWN, NULL, INT8_ROWS(mul, mul, 1))
+BINARY(sub, "Sub", 1, 2, infer_arithmetic, 0, Q8_QUANT_OWN, NULL, INT8_ROWS(sub, add, -1))
+BINARY(div, "Div", 1, 2, infer_arithmetic, 0, Q8_QUANT_FLOAT, NEEDS_FLOAT, FLOAT_ROWS(div))
+BINARY(min, "Min", 1, -1, infer_arithmetic, 0, Q8_QUANT_FLOAT, NEEDS_FLOAT, FLOAT_ROWS(min))
+BINARY(max, "Max", 1, -1, infer_arithmetic, 0, Q8_QUANT_FLOAT, NEEDS_FLOAT, FLOAT_ROWS(max))
+#define rows_sum rows_add
+BINARY(sum, "Sum", 1, -1, infer_arithmetic, 0, Q8_QUANT_FLOAT, NEEDS_FLOAT, FLOAT_ROWS(sum))
 
-BINARY(add, "Add", 2, infer_arithmetic, Q8_QUANT_OWN, NULL, INT8_ROWS(add, add, 1))
-BINARY(mul, "Mul", 2, infer_arithmetic, Q8_QUANT_OWN, NULL, INT8_ROWS(mul, mul, 1))
-BINARY(sub, "Sub", 2, infer_arithmetic, Q8_QUANT_OWN, NULL, INT8_ROWS(sub, add, -1))
-BINARY(div, "Div", 2, infer_arithmetic, Q8_QUANT_FLOAT, NEEDS_FLOAT, FLOAT_ROWS(div))
-BINARY(pow, "Pow", 2, infer_arithmetic, Q8_QUANT_FLOAT, NEEDS_FLOAT, FLOAT_ROWS(pow))
-BINARY(min, "Min", -1, infer_arithmetic, Q8_QUANT_FLOAT, NEEDS_FLOAT, FLOAT_ROWS(min))
-BINARY(max, "Max", -1, infer_arithmetic, Q8_QUANT_FLOAT, NEEDS_FLOAT, FLOAT_ROWS(max))
-BINARY(prelu, "PRelu", 2, infer_arithmetic, Q8_QUANT_FLOAT, NEEDS_FLOAT, FLOAT_ROWS(prelu))
+/* ---- Mean: the sum times 1 / count ---- */
+
+static q8_status infer_mean(const q8_op_io *io) {
+  if (!q8_is_float(io->inputs[0]->dtype))
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "Mean of %s", q8_dtype_name(io->inputs[0]->dtype));
+  return q8_infer_binary(io);
+}
+
+static q8_status eval_mean(const q8_op_io *io) {
+  q8_value *y = &io->outputs[0];
+  double factor = 1.0 / io->node->input_count;
+  q8_value scale = {.dtype = QINT8_DTYPE_F64, .count = 1, .data = &factor};
+  eval_rows(io, &rows_add, 0);
+  if (y->count && io->node->input_count > 1)
+    eval_pair(mul_f64, QINT8_DTYPE_F64, y, &scale, y, 0);
+  return QINT8_OK;
+}
+static q8_status plan_mean(q8_planner *planner, q8_id node, qint8_error *error) {
+  return EVAL;
+}
+RECORD(mean, "Mean", 1, -1, NULL, NULL, Q8_QUANT_FLOAT, NEEDS_FLOAT)
+
+/* ---- PRelu: the slope's shape must broadcast to x; before opset 7 it was one value per channel ---- */
+
+static q8_status upgrade_prelu(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
+                               const char *node_name, qint8_error *error) {
+  binary_params *p = params;
+  const q8_graph *graph = q8_import_graph(importer);
+  const q8_shape *slope = *input_count == 2 && inputs[1] != Q8_NONE ? &graph->tensors[inputs[1]].shape : NULL;
+  p->axis = opset < 7 && slope && slope->rank == 1 && slope->dim[0] != 1 ? 1 : NO_AXIS;
+  return upgrade(importer, opset, params, inputs, input_count, node_name, error);
+}
+
+static q8_status infer_prelu(const q8_op_io *io) {
+  Q8_TRY(infer_arithmetic(io, &rows_prelu));
+  if (!q8_shape_equal(&io->outputs[0].shape, &io->inputs[0]->shape)) {
+    char x[128], slope[128];
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "a slope of shape %s for an input of shape %s",
+                   q8_shape_text(&io->inputs[1]->shape, slope, sizeof slope),
+                   q8_shape_text(&io->inputs[0]->shape, x, sizeof x));
+  }
+  return QINT8_OK;
+}
+static q8_status eval_prelu(const q8_op_io *io) {
+  return eval_rows(io, &rows_prelu, 0);
+}
+static q8_status plan_prelu(q8_planner *planner, q8_id node, qint8_error *error) {
+  return FLOAT_ROWS(prelu);
+}
+RECORD(prelu, "PRelu", 1, 2, old_attributes, upgrade_prelu, Q8_QUANT_FLOAT, NEEDS_FLOAT)
+
+/* ---- Pow: the exponent may have another type ---- */
+
+static q8_status infer_pow(const q8_op_io *io) {
+  q8_shape y;
+  for (int i = 0; i < 2; i++)
+    if (!q8_wide_dtype(io->inputs[i]->dtype) || io->inputs[i]->dtype == QINT8_DTYPE_BOOL)
+      return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "Pow of %s", q8_dtype_name(io->inputs[i]->dtype));
+  Q8_TRY(q8_infer_broadcast(io, &io->inputs[0]->shape, &io->inputs[1]->shape, &y));
+  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+}
+
+static q8_status eval_pow(const q8_op_io *io) {
+  int32_t a = io->inputs[0]->dtype, b = io->inputs[1]->dtype;
+  if (a == b)
+    return eval_rows(io, &rows_pow, 0);
+  int32_t in = q8_is_float(a) || q8_is_float(b) ? QINT8_DTYPE_F64 : QINT8_DTYPE_S64;
+  eval_pair(in == QINT8_DTYPE_F64 ? pow_f64 : pow_s64, in, io->inputs[0], io->inputs[1], &io->outputs[0], 0);
+  return QINT8_OK;
+}
+static q8_status plan_pow(q8_planner *planner, q8_id node, qint8_error *error) {
+  return FLOAT_ROWS(pow);
+}
+RECORD(pow, "Pow", 1, 2, old_attributes, upgrade, Q8_QUANT_FLOAT, NEEDS_FLOAT)
+
+/* ---- Mod: the sign of the divisor, or of the dividend as in C with `fmod`; x mod 0 is 0 for integers ---- */
+
+static inline int64_t floor_mod(int64_t x, int64_t z) {
+  int64_t r = z == 0 || z == -1 ? 0 : x % z;
+  return r && (r < 0) != (z < 0) ? r + z : r;
+}
+static inline double floor_fmod(double x, double z) {
+  double r = fmod(x, z);
+  return r != 0 && (r < 0) != (z < 0) ? r + z : r;
+}
+ARITHMETIC(mod, (float)floor_fmod(x, z), floor_fmod(x, z), floor_mod(x, z), z == 0 ? 0 : x % z)
+ARITHMETIC(c_mod, fmodf(x, z), fmod(x, z), z == 0 || z == -1 ? 0 : x % z, z == 0 ? 0 : x % z)
+
+static const row_set *mod_rows(const q8_op_io *io) {
+  return ((const binary_params *)io->node->params)->fmod ? &rows_c_mod : &rows_mod;
+}
+static q8_status infer_mod(const q8_op_io *io) {
+  return infer_arithmetic(io, mod_rows(io));
+}
+static q8_status eval_mod(const q8_op_io *io) {
+  return eval_rows(io, mod_rows(io), 0);
+}
+static q8_status plan_mod(q8_planner *planner, q8_id node, qint8_error *error) {
+  return EVAL;
+}
+RECORD(mod, "Mod", 10, 2, mod_attributes, NULL, Q8_QUANT_FLOAT, INTEGERS)
+
+/* ---- Comparisons and logic ---- */
 
 #define COMPARISON(id, op)                                                                                          \
   ROW(id##_f32, float, uint8_t, x op z)                                                                             \
-  ROW(id##_s32, int32_t, uint8_t, x op z)                                                                           \
+  ROW(id##_f64, double, uint8_t, x op z)                                                                            \
   ROW(id##_s64, int64_t, uint8_t, x op z)                                                                           \
-  ROW(id##_u8, uint8_t, uint8_t, x op z)                                                                            \
-  static const row_set rows_##id = {id##_f32, id##_s32, id##_s64, id##_u8};
+  ROW(id##_u64, uint64_t, uint8_t, x op z)                                                                          \
+  static const row_set rows_##id = {id##_f32, id##_f64, id##_s64, id##_u64};
 #define LOGIC(id, op)                                                                                               \
-  ROW(id##_u8, uint8_t, uint8_t, x op z)                                                                            \
-  static const row_set rows_##id = {NULL, NULL, NULL, id##_u8};
+  ROW(id##_u64, uint64_t, uint8_t, x op z)                                                                          \
+  static const row_set rows_##id = {NULL, NULL, NULL, id##_u64};
 
 COMPARISON(equal, ==)
 COMPARISON(less, <)
@@ -184,11 +349,46 @@ LOGIC(and, &&)
 LOGIC(or, ||)
 LOGIC(xor, !=)
 
-BINARY(equal, "Equal", 2, infer_comparison, Q8_QUANT_FLOAT, INTEGERS, EVAL)
-BINARY(less, "Less", 2, infer_comparison, Q8_QUANT_FLOAT, INTEGERS, EVAL)
-BINARY(less_equal, "LessOrEqual", 2, infer_comparison, Q8_QUANT_FLOAT, INTEGERS, EVAL)
-BINARY(greater, "Greater", 2, infer_comparison, Q8_QUANT_FLOAT, INTEGERS, EVAL)
-BINARY(greater_equal, "GreaterOrEqual", 2, infer_comparison, Q8_QUANT_FLOAT, INTEGERS, EVAL)
-BINARY(and, "And", 2, infer_comparison, Q8_QUANT_FLOAT, INTEGERS, EVAL)
-BINARY(or, "Or", 2, infer_comparison, Q8_QUANT_FLOAT, INTEGERS, EVAL)
-BINARY(xor, "Xor", 2, infer_comparison, Q8_QUANT_FLOAT, INTEGERS, EVAL)
+BINARY(equal, "Equal", 1, 2, infer_comparison, 1, Q8_QUANT_FLOAT, INTEGERS, EVAL)
+BINARY(less, "Less", 1, 2, infer_comparison, 1, Q8_QUANT_FLOAT, INTEGERS, EVAL)
+BINARY(less_equal, "LessOrEqual", 12, 2, infer_comparison, 1, Q8_QUANT_FLOAT, INTEGERS, EVAL)
+BINARY(greater, "Greater", 1, 2, infer_comparison, 1, Q8_QUANT_FLOAT, INTEGERS, EVAL)
+BINARY(greater_equal, "GreaterOrEqual", 12, 2, infer_comparison, 1, Q8_QUANT_FLOAT, INTEGERS, EVAL)
+BINARY(and, "And", 1, 2, infer_logic, 1, Q8_QUANT_FLOAT, INTEGERS, EVAL)
+BINARY(or, "Or", 1, 2, infer_logic, 1, Q8_QUANT_FLOAT, INTEGERS, EVAL)
+BINARY(xor, "Xor", 1, 2, infer_logic, 1, Q8_QUANT_FLOAT, INTEGERS, EVAL)
+
+/* ---- Bits ---- */
+
+#define BITS(id, op)                                                                                                \
+  ROW(id##_s64, int64_t, int64_t, x op z)                                                                           \
+  ROW(id##_u64, uint64_t, uint64_t, x op z)                                                                         \
+  static const row_set rows_##id = {NULL, NULL, id##_s64, id##_u64};
+BITS(bitwise_and, &)
+BITS(bitwise_or, |)
+BITS(bitwise_xor, ^)
+BINARY(bitwise_and, "BitwiseAnd", 18, 2, infer_arithmetic, 0, Q8_QUANT_FLOAT, INTEGERS, EVAL)
+BINARY(bitwise_or, "BitwiseOr", 18, 2, infer_arithmetic, 0, Q8_QUANT_FLOAT, INTEGERS, EVAL)
+BINARY(bitwise_xor, "BitwiseXor", 18, 2, infer_arithmetic, 0, Q8_QUANT_FLOAT, INTEGERS, EVAL)
+
+/* Bits shifted out of the type are lost. */
+ROW(shift_left, uint64_t, uint64_t, z < 64 ? x << z : 0)
+ROW(shift_right, uint64_t, uint64_t, z < 64 ? x >> z : 0)
+static const row_set rows_shift_left = {NULL, NULL, NULL, shift_left}, rows_shift_right = {NULL, NULL, NULL, shift_right};
+
+static int is_left(const q8_op_io *io) {
+  return ((const binary_params *)io->node->params)->direction[0] == 'L';
+}
+static q8_status infer_bit_shift(const q8_op_io *io) {
+  const char *direction = ((const binary_params *)io->node->params)->direction;
+  if (strcmp(direction, "LEFT") && strcmp(direction, "RIGHT"))
+    return q8_fail(io->error, QINT8_ERROR_FORMAT, io->node->name, "direction \"%s\"", direction);
+  return infer_arithmetic(io, &rows_shift_left);
+}
+static q8_status eval_bit_shift(const q8_op_io *io) {
+  return eval_rows(io, is_left(io) ? &rows_shift_left : &rows_shift_right, 0);
+}
+static q8_status plan_bit_shift(q8_planner *planner, q8_id node, qint8_error *error) {
+  return EVAL;
+}
+RECORD(bit_shift, "BitShift", 11, 2, shift_attributes, NULL, Q8_QUANT_FLOAT, INTEGERS)

@@ -13,11 +13,15 @@ typedef struct q8_loops {
   int64_t a[Q8_MAX_RANK], b[Q8_MAX_RANK]; /* strides in elements */
 } q8_loops;
 void q8_loops_init(q8_loops *loops, const q8_shape *a, const q8_shape *b, const q8_shape *out);
-/* Elements of the inputs have `element` bytes, those of the result `result`. */
-void q8_loops_run(const q8_loops *loops, q8_binary_row *row, size_t element, size_t result, const void *a,
-                  const void *b, void *y);
+/* A row function that reads `in` and writes `out` elements, for tensors of types a, b and y: cast where they differ. */
+typedef struct q8_typed_row {
+  q8_binary_row *row;
+  int32_t in, out;
+  int32_t a, b, y;
+} q8_typed_row;
+void q8_loops_run(const q8_loops *loops, const q8_typed_row *row, const void *a, const void *b, void *y);
 
-/* Shape and type of the result of inputs 0 and 1 (all inputs if the operator takes any number). */
+/* Shape and type of the result of all inputs, which have one type. */
 q8_status q8_infer_binary(const q8_op_io *io);
 /* The int8 step if the mode and the shapes allow it and `int8` is not NULL, with the scale of b times `b_sign`; else the
  * float step. In the layout that the inputs have. */

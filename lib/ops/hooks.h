@@ -22,6 +22,9 @@ q8_status q8_import_constant(q8_importer *importer, const char *base, int32_t dt
 q8_status q8_import_ints(q8_importer *importer, const char *base, const q8_ints *values, q8_id *out,
                          qint8_error *error);
 q8_status q8_import_float(q8_importer *importer, const char *base, float value, q8_id *out, qint8_error *error);
+/* A new node of that operator with default attributes and one output, a tensor with a name made from `base`. */
+q8_status q8_import_new_node(q8_importer *importer, const char *op_type, const char *base, const q8_id *inputs,
+                             int32_t input_count, q8_id *out, qint8_error *error);
 
 /* ---- For `expand`: a recognised pattern as standard nodes of opset 17 ---- */
 

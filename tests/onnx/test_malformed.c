@@ -15,7 +15,7 @@ static void relu_between(builder *b, const char *input, const char *output) {
 
 static void no_graph(builder *b) { (void)b; }
 static void old_opset(builder *b) {
-  build_begin(b, 6);
+  build_begin(b, 0);
   relu_between(b, "x", "y");
   build_end(b);
 }
@@ -246,8 +246,8 @@ typedef struct bad_model {
 
 static const bad_model models[] = {
     {no_graph, QINT8_ERROR_FORMAT, "model", "the file is empty"},
-    {old_opset, QINT8_ERROR_UNSUPPORTED, "opset_import", "opset 6, supported are 7 to 21"},
-    {future_opset, QINT8_ERROR_UNSUPPORTED, "opset_import", "opset 22, supported are 7 to 21"},
+    {old_opset, QINT8_ERROR_UNSUPPORTED, "opset_import", "opset 0, supported are 1 to 21"},
+    {future_opset, QINT8_ERROR_UNSUPPORTED, "opset_import", "opset 22, supported are 1 to 21"},
     {two_graphs, QINT8_ERROR_FORMAT, "model", "the file has two graphs"},
     {missing_producer, QINT8_ERROR_FORMAT, "nowhere",
      "relu needs this tensor, but no node, constant or input gives it"},
