@@ -83,12 +83,12 @@ static int32_t clamp_int(double value, double low, double high) {
 }
 
 static float weight_scale(const q8_tensor_quant *quant, size_t channel) {
-  return quant->scale[quant->count > 1 ? channel : 0];
+  return quant->scale[channel % (size_t)quant->count];
 }
 
 /* Why the recipe's weights cannot run on the int8 kernels, or NULL. */
 static const char *weight_obstacle(const q8_weighted *w, const q8_tensor_quant *quant) {
-  if (quant->dtype != QINT8_DTYPE_S8 || (quant->count != 1 && (size_t)quant->count != w->g.k))
+  if (quant->dtype != QINT8_DTYPE_S8 || w->g.k % (size_t)quant->count)
     return "float: weights are not s8 with one scale or one per output channel";
   for (int32_t i = 0; i < quant->count; i++)
     if (quant->zero_point[i] != 0)
@@ -201,7 +201,8 @@ static q8_status pack(q8_planner *planner, const q8_weighted *w, const q8_node *
   return status;
 }
 
-q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, qint8_error *error) {
+q8_status q8_weighted_prepare(q8_planner *planner, q8_id id, const q8_weighted *w, q8_step *out, q8_form_type *in_form,
+                              q8_form_type *out_form, qint8_error *error) {
   const q8_node *node = q8_plan_node(planner, id);
   const q8_tensor_quant *quant = q8_plan_recipe(planner, node->inputs[1]);
   q8_mode mode = q8_plan_mode(planner, id);
@@ -239,12 +240,21 @@ q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, 
            lo > -INFINITY || hi < INFINITY ? (hi < INFINITY ? "+Clip" : "+Relu") : "");
 
   int requant = mode == Q8_MODE_STATIC && p->epilogue.kind == Q8_EPILOGUE_REQUANT;
-  Q8_TRY(q8_plan_input(planner, node->inputs[0], mode == Q8_MODE_STATIC ? Q8_FORM_INT8 : Q8_FORM_NATIVE, w->layout,
-                       &step.in[0], error));
-  Q8_TRY(q8_plan_output(planner, node->outputs[0], requant ? Q8_FORM_INT8 : Q8_FORM_NATIVE, w->layout, &step.out[0],
-                        error));
-  step.in_count = step.out_count = 1;
+  *in_form = mode == Q8_MODE_STATIC ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
+  *out_form = requant ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
   if (requant)
     step.table_slot = &p->epilogue.requant.table;
+  *out = step;
+  return QINT8_OK;
+}
+
+q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, qint8_error *error) {
+  const q8_node *node = q8_plan_node(planner, id);
+  q8_step step;
+  q8_form_type in, out;
+  Q8_TRY(q8_weighted_prepare(planner, id, w, &step, &in, &out, error));
+  Q8_TRY(q8_plan_input(planner, node->inputs[0], in, w->layout, &step.in[0], error));
+  Q8_TRY(q8_plan_output(planner, node->outputs[0], out, w->layout, &step.out[0], error));
+  step.in_count = step.out_count = 1;
   return q8_plan_add(planner, &step, error);
 }

@@ -1,6 +1,7 @@
-/* weighted.h - planning of operators that multiply an activation by constant weights: Conv, Gemm, MatMul.
+/* weighted.h - planning of operators that multiply an activation by constant weights: Conv, Gemm, MatMul,
+ * ConvTranspose.
  *
- * All three are a convolution: a matrix product has M images of one pixel. Three precisions:
+ * All are convolutions: a matrix product has M images of one pixel. Three precisions:
  *   float    f32 in, f32 out
  *   static   int8 in; int8 out if the output has parameters, else the accumulators are dequantized
  *   dynamic  f32 in, quantized per sample while running (ONNX DynamicQuantizeLinear); f32 out
@@ -20,6 +21,10 @@ typedef struct q8_weighted {
   q8_id bias_tensor;       /* Q8_NONE without bias */
 } q8_weighted;
 
+/* The step without its buffers, and the forms in which it reads input 0 and writes output 0: for operators that are
+ * several such products. */
+q8_status q8_weighted_prepare(q8_planner *planner, q8_id node, const q8_weighted *weighted, q8_step *out,
+                              q8_form_type *in_form, q8_form_type *out_form, qint8_error *error);
 q8_status q8_plan_weighted(q8_planner *planner, q8_id node, const q8_weighted *weighted, qint8_error *error);
 
 #endif

@@ -20,6 +20,11 @@ static const q8_node *weighted_before(const q8_graph *graph, q8_id tensor, q8_id
   float lo, hi;
   if (!n)
     n = q8_producer(graph, tensor, "Gemm");
+  if (!n)
+    n = q8_producer(graph, tensor, "ConvTranspose");
+  const q8_attribute *group = n ? q8_op_attribute(n->op, "group") : NULL;
+  if (group && q8_is_op(n, "ConvTranspose") && *(const int64_t *)(const void *)((const char *)n->params + group->offset) != 1)
+    return NULL; /* its weights do not have the output channels on one axis */
   if (!n || q8_graph_only_user(graph, tensor) != user || q8_node_clamp(n, &lo, &hi))
     return NULL;
   for (int32_t i = 1; i < n->input_count; i++)

@@ -1,0 +1,284 @@
+/* conv_transpose.c - ConvTranspose, 1-D to 3-D.
+ *
+ * Output positions o with the same (o + pad) mod stride, a phase, see the same kernel positions: each phase is a plain
+ * convolution of stride 1 with a part of the kernel, turned around, whose results are spread over y. So the products run
+ * on the kernels of Conv in every precision. */
+#include <math.h>
+#include <string.h>
+
+#include "ops/conv_nd.h"
+#include "ops/weighted.h"
+
+#define AT(field) Q8_CONV_AT(field)
+static const q8_attribute attributes[] = {Q8_CONV_ATTRIBUTES,
+                                          {"output_padding", Q8_ATTR_INTS, AT(output_padding), 0, NULL, 0, 0},
+                                          {"output_shape", Q8_ATTR_INTS, AT(output_shape), 0, NULL, 0, 0},
+                                          Q8_CONV_ACTIVATION,
+                                          {.name = NULL}};
+
+static q8_status find_conv(const q8_op_io *io, q8_conv_nd *c) {
+  for (int32_t i = 0; i < 2; i++)
+    Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
+  Q8_TRY(q8_conv_transpose_of(io, io->node->params, &io->inputs[0]->shape, &io->inputs[1]->shape, c));
+  return q8_conv_check_bias(io, q8_input(io, 2), c->k);
+}
+
+static q8_status infer(const q8_op_io *io) {
+  q8_conv_nd c;
+  q8_shape y;
+  Q8_TRY(find_conv(io, &c));
+  q8_conv_nd_shape(&c, &y);
+  return q8_infer_set(io, 0, QINT8_DTYPE_F32, &y);
+}
+
+/* ---- Reference: every input value is spread over y ---- */
+
+/* The position of y that tap `tap` of input position `at` adds to, or -1 if it is cut off. */
+static int64_t target_of(const q8_conv_nd *c, const int64_t *at, const int64_t *tap) {
+  int64_t index = 0;
+  for (int d = 0; d < Q8_CONV_DIMS; d++) {
+    const q8_extent *e = &c->e[d];
+    int64_t y = at[d] * e->stride + tap[d] * e->dilation - e->pad_begin;
+    if (y < 0 || y >= e->out)
+      return -1;
+    index = index * e->out + y;
+  }
+  return index;
+}
+
+static void spread(const q8_conv_nd *c, const float *x, const float *w, float *y) {
+  const int64_t dims[Q8_CONV_DIMS] = {c->e[0].in, c->e[1].in, c->e[2].in};
+  const int64_t kernel[Q8_CONV_DIMS] = {c->e[0].kernel, c->e[1].kernel, c->e[2].kernel};
+  size_t positions = q8_conv_positions(c, 0), taps = q8_conv_taps(c);
+  int64_t at[Q8_CONV_DIMS], tap[Q8_CONV_DIMS];
+  for (size_t t = 0; t < taps; t++) {
+    q8_conv_split(kernel, t, tap);
+    for (size_t i = 0; i < positions; i++) {
+      q8_conv_split(dims, i, at);
+      int64_t target = target_of(c, at, tap);
+      if (target >= 0)
+        y[target] += x[i] * w[t];
+    }
+  }
+}
+
+static q8_status eval(const q8_op_io *io) {
+  const q8_conv_params *p = io->node->params;
+  const q8_value *bias = q8_input(io, 2);
+  q8_conv_nd c;
+  Q8_TRY(find_conv(io, &c));
+  const float *x = io->inputs[0]->data, *w = io->inputs[1]->data;
+  float *y = io->outputs[0].data;
+  size_t in = q8_conv_positions(&c, 0), out = q8_conv_positions(&c, 1), taps = q8_conv_taps(&c);
+  size_t channels = c.c / c.groups, outputs = c.k / c.groups;
+  for (size_t i = 0; i < c.n * c.k; i++, y += out) {
+    size_t n = i / c.k, k = i % c.k, first = k / outputs * channels;
+    for (size_t j = 0; j < out; j++)
+      y[j] = bias ? ((const float *)bias->data)[k] : 0;
+    for (size_t j = first; j < first + channels; j++)
+      spread(&c, x + (n * c.c + j) * in, w + (j * outputs + k % outputs) * taps, y);
+    for (size_t j = 0; j < out; j++) {
+      y[j] = y[j] < p->activation_lo ? p->activation_lo : y[j];
+      y[j] = y[j] > p->activation_hi ? p->activation_hi : y[j];
+    }
+  }
+  return QINT8_OK;
+}
+
+/* ---- Phases ---- */
+
+/* One phase of one dimension. Tap u of the plain convolution, counted from the first input position it reads, is tap
+ * `last - u * step` of the kernel; taps outside the kernel have zero weights. */
+typedef struct phase_extent {
+  int64_t first_out, outs; /* positions first_out + i * stride of y */
+  int64_t taps, last, step, dilation, pad;
+} phase_extent;
+
+static int64_t common_divisor(int64_t a, int64_t b) {
+  while (b) {
+    int64_t rest = a % b;
+    a = b;
+    b = rest;
+  }
+  return a;
+}
+
+static phase_extent find_phase(const q8_extent *e, int64_t first_out) {
+  phase_extent p = {.first_out = first_out, .taps = 1, .last = -1, .step = 1, .dilation = 1};
+  int64_t divisor = common_divisor(e->stride, e->dilation), count = 0;
+  p.outs = (e->out - first_out + e->stride - 1) / e->stride;
+  p.step = e->stride / divisor;
+  p.dilation = e->dilation / divisor;
+  for (int64_t t = 0; t < e->kernel; t++)
+    if ((first_out + e->pad_begin - t * e->dilation) % e->stride == 0) {
+      p.last = t;
+      count++;
+    }
+  if (count == 0)
+    return p; /* nothing but the bias: one tap of zeros */
+  p.taps = count;
+  p.pad = -((first_out + e->pad_begin - p.last * e->dilation) / e->stride);
+  while (p.pad < 0) { /* begin before the input, with zero weights */
+    p.last += p.step;
+    p.taps++;
+    p.pad += p.dilation;
+  }
+  return p;
+}
+
+typedef struct phase {
+  phase_extent h, w;
+  q8_step step;
+} phase;
+
+typedef struct transpose_step {
+  q8_conv_nd c;
+  size_t pixel;         /* bytes of a pixel of y */
+  size_t phase_count, phase_bytes; /* bytes of the largest phase's result */
+  phase *phases;
+} transpose_step;
+
+static void scatter(const transpose_step *p, const phase *f, const uint8_t *from, uint8_t *y) {
+  size_t width = (size_t)p->c.e[2].out, step = (size_t)p->c.e[2].stride;
+  for (size_t n = 0; n < p->c.n; n++)
+    for (int64_t i = 0; i < f->h.outs; i++) {
+      size_t row = n * (size_t)p->c.e[1].out + (size_t)(f->h.first_out + i * p->c.e[1].stride);
+      uint8_t *to = y + (row * width + (size_t)f->w.first_out) * p->pixel;
+      for (int64_t j = 0; j < f->w.outs; j++, from += p->pixel, to += step * p->pixel)
+        memcpy(to, from, p->pixel);
+    }
+}
+
+static void run_transpose(const q8_step_run *r) {
+  const transpose_step *p = r->params;
+  uint8_t *scratch = r->scratch;
+  for (size_t i = 0; i < p->phase_count; i++) {
+    void *whole = p->phase_count > 1 ? scratch : r->out[0];
+    q8_step_run part = *r;
+    part.params = p->phases[i].step.params;
+    part.out = &whole;
+    part.scratch = scratch + p->phase_bytes;
+    p->phases[i].step.run(&part);
+    if (p->phase_count > 1)
+      scatter(p, &p->phases[i], whole, r->out[0]);
+  }
+}
+
+/* The phase's part of w [c][k / groups][kernel], as [k][taps][c / groups]. */
+static void take_weights(const q8_conv_nd *c, const phase *f, const float *w, float *out) {
+  size_t channels = c->c / c->groups, outputs = c->k / c->groups, taps = q8_conv_taps(c);
+  for (size_t k = 0; k < c->k; k++)
+    for (int64_t i = 0; i < f->h.taps; i++)
+      for (int64_t j = 0; j < f->w.taps; j++) {
+        int64_t r = f->h.last - i * f->h.step, s = f->w.last - j * f->w.step;
+        int inside = r >= 0 && r < c->e[1].kernel && s >= 0 && s < c->e[2].kernel;
+        for (size_t m = 0; m < channels; m++)
+          *out++ = !inside ? 0
+                           : w[((k / outputs * channels + m) * outputs + k % outputs) * taps +
+                               (size_t)(r * c->e[2].kernel + s)];
+      }
+}
+
+static q8_status prepare_phase(q8_planner *planner, q8_id id, const q8_conv_nd *c, phase *f, q8_form_type *in,
+                               q8_form_type *out, qint8_error *error) {
+  const q8_node *node = q8_plan_node(planner, id);
+  const q8_host *host = &q8_plan_pool(planner)->host;
+  int has_bias = node->input_count > 2 && node->inputs[2] != Q8_NONE;
+  q8_weighted w = {.kind = "convtranspose",
+                   .layout = Q8_CHANNELS_LAST,
+                   .bias = has_bias ? q8_plan_value(planner, node->inputs[2])->data : NULL,
+                   .bias_tensor = has_bias ? node->inputs[2] : Q8_NONE};
+  w.g = (q8_conv_geometry){.n = c->n, .h = (size_t)c->e[1].in, .w = (size_t)c->e[2].in, .c = c->c, .k = c->k,
+                           .groups = c->groups, .r = (size_t)f->h.taps, .s = (size_t)f->w.taps, .stride_h = 1,
+                           .stride_w = 1, .dilation_h = (size_t)f->h.dilation, .dilation_w = (size_t)f->w.dilation,
+                           .pad_top = (size_t)f->h.pad, .pad_left = (size_t)f->w.pad, .p = (size_t)f->h.outs,
+                           .q = (size_t)f->w.outs};
+  float *weights = q8_alloc(host, c->k * (size_t)(f->h.taps * f->w.taps), c->c / c->groups * sizeof *weights);
+  if (!weights)
+    return q8_fail_memory(error, node->name, c->k * c->c * sizeof *weights);
+  take_weights(c, f, q8_plan_value(planner, node->inputs[1])->data, weights);
+  w.weights = weights;
+  q8_status status = q8_weighted_prepare(planner, id, &w, &f->step, in, out, error);
+  q8_free(host, weights);
+  return status;
+}
+
+static q8_status prepare_all(q8_planner *planner, q8_id id, transpose_step *p, q8_step *step, q8_form_type *in,
+                             q8_form_type *out, qint8_error *error) {
+  const q8_extent *h = &p->c.e[1], *w = &p->c.e[2];
+  size_t scratch = 0, room = (size_t)(h->stride < h->out ? h->stride : h->out) *
+                             (size_t)(w->stride < w->out ? w->stride : w->out), largest = 0;
+  p->phases = q8_plan_alloc(planner, room, sizeof *p->phases);
+  if (!p->phases)
+    return q8_fail_memory(error, q8_plan_node(planner, id)->name, room * sizeof *p->phases);
+  for (int64_t i = 0; i < h->stride && i < h->out; i++)
+    for (int64_t j = 0; j < w->stride && j < w->out; j++) {
+      phase *f = &p->phases[p->phase_count++];
+      f->h = find_phase(h, i);
+      f->w = find_phase(w, j);
+      Q8_TRY(prepare_phase(planner, id, &p->c, f, in, out, error));
+      size_t pixels = p->c.n * (size_t)(f->h.outs * f->w.outs);
+      largest = pixels > largest ? pixels : largest;
+      scratch = f->step.scratch_size > scratch ? f->step.scratch_size : scratch;
+      step->macs += f->step.macs;
+      step->bytes += f->step.bytes;
+    }
+  p->pixel = p->c.k * (*out == Q8_FORM_INT8 ? 1 : sizeof(float));
+  p->phase_bytes = p->phase_count > 1 ? q8_round_up(largest * p->pixel, Q8_ALIGN) : 0;
+  step->scratch_size = p->phase_bytes + scratch;
+  return QINT8_OK;
+}
+
+static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
+  const q8_node *node = q8_plan_node(planner, id);
+  const q8_value *inputs[3] = {NULL};
+  for (int32_t i = 0; i < node->input_count && i < 3; i++)
+    inputs[i] = node->inputs[i] == Q8_NONE ? NULL : q8_plan_value(planner, node->inputs[i]);
+  q8_op_io io = {.node = node, .inputs = inputs, .error = error};
+  transpose_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+  if (!p)
+    return q8_fail_memory(error, node->name, sizeof *p);
+  Q8_TRY(find_conv(&io, &p->c));
+  const q8_value *bias = q8_input(&io, 2);
+  if (!inputs[1]->data || (bias && !bias->data) || p->c.dims > 2 || q8_plan_value(planner, node->outputs[0])->count == 0 ||
+      inputs[0]->count == 0)
+    return q8_plan_eval(planner, id, error);
+  q8_step step;
+  q8_form_type in, out;
+  q8_plan_step(planner, id, "convtranspose", run_transpose, &step);
+  Q8_TRY(prepare_all(planner, id, p, &step, &in, &out, error));
+  step.params = p;
+  step.precision = p->phases[0].step.precision;
+  step.kernel = p->phases[0].step.kernel;
+  memcpy(step.note, p->phases[0].step.note, sizeof step.note);
+  Q8_TRY(q8_plan_input(planner, node->inputs[0], in, Q8_CHANNELS_LAST, &step.in[0], error));
+  Q8_TRY(q8_plan_output(planner, node->outputs[0], out, Q8_CHANNELS_LAST, &step.out[0], error));
+  step.in_count = step.out_count = 1;
+  return q8_plan_add(planner, &step, error);
+}
+
+static int32_t weight_axis(const q8_node *node) {
+  (void)node;
+  return 1;
+}
+
+static const char *dynamic_obstacle(const q8_node *node) {
+  return ((const q8_conv_params *)node->params)->group > 1 ? "grouped convolution" : NULL;
+}
+
+const q8_op q8_op_conv_transpose = {.name = "ConvTranspose",
+                                    .domain = "",
+                                    .min_opset = 1,
+                                    .max_opset = 21,
+                                    .min_inputs = 2,
+                                    .max_inputs = 3,
+                                    .min_outputs = 1,
+                                    .max_outputs = 1,
+                                    .attributes = attributes,
+                                    .params_size = sizeof(q8_conv_params),
+                                    .quant = Q8_QUANT_WEIGHTED,
+                                    .weight_axis = weight_axis,
+                                    .dynamic_obstacle = dynamic_obstacle,
+                                    .infer = infer,
+                                    .eval = eval,
+                                    .plan = plan};
