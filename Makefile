@@ -4,6 +4,7 @@
 #   make test-models MODELS=dir   the same, and on the full model set
 #   make test-onnx ONNX_DATA=dir ONNX_ARGS=   the ONNX backend tests alone (Debian: libonnx-testdata)
 #   make bench      kernel and operator timings                        make install DESTDIR= PREFIX=
+#   make bench-peers ORT=dir ARGS=   kernels beside oneDNN, XNNPACK and ONNX Runtime (dir/node_modules/onnxruntime-node)
 # Variables: CC, CFLAGS, OPENMP=1, BUILD=dir, MODELS=dir (full model set), CROSS=aarch64-linux-gnu- with RUN="qemu-aarch64 -L /usr/aarch64-linux-gnu".
 
 VERSION := $(shell sed -n 's/^\#define QINT8_VERSION_STRING "\(.*\)"/\1/p' include/qint8.h)
@@ -49,6 +50,8 @@ SUPPORT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/support/*.c))
 ONNX_NODES := $(BUILD)/tests/oracle/onnx_nodes/test_onnx_nodes
 TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/*/test_*.c)) $(ONNX_NODES)
 BENCHES := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/bench_*.c))
+PEER_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard bench/peers/*.c))
+PEER_LIBS = $(foreach l,dnnl XNNPACK,$(shell echo 'int main(void){return 0;}' | $(CC) -x c - -o /dev/null -l$(l) 2>/dev/null && echo -l$(l)))
 
 STATIC := $(BUILD)/libqint8.a
 SHARED := $(BUILD)/libqint8.so.$(VERSION)
@@ -56,7 +59,7 @@ SONAME := libqint8.so.$(SOVERSION)
 # The sanitizers' runtime is linked into programs only.
 NO_UNDEFINED := $(if $(findstring -fsanitize,$(CFLAGS)),,-Wl,--no-undefined)
 
-.PHONY: all lib tool tests examples test test-models test-onnx demo bench bench-models install uninstall clean format FORCE
+.PHONY: all lib tool tests examples test test-models test-onnx demo bench bench-models bench-peers install uninstall clean format FORCE
 all: lib tool examples
 lib: $(STATIC) $(BUILD)/libqint8.so $(BUILD)/libqint8.pc
 tool: $(BUILD)/qint8
@@ -97,6 +100,10 @@ $(ONNX_NODES): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/oracle/onnx_node
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJ) $(STATIC)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS) -lpthread
+$(PEER_OBJ): CFLAGS += -Ibench
+$(BUILD)/bench/peers/peers: $(PEER_OBJ) $(STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $^ $(PEER_LIBS) $(LDLIBS)
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(STATIC)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
@@ -113,6 +120,8 @@ demo: tool
 bench-models: tool
 	@BUILD=$(BUILD) sh bench/models/networks.sh
 	@if [ -n "$(MODELS)" ]; then BUILD=$(BUILD) MODELS="$(MODELS)" sh bench/models.sh; fi
+bench-peers: $(BUILD)/bench/peers/peers
+	$(if $(ORT),ORT=$(ORT)) $< $(ARGS)
 bench: $(BENCHES)
 	@for b in $(BENCHES); do $(RUN) $$b || exit 1; done
 

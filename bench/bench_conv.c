@@ -3,50 +3,8 @@
  * this CPU. */
 #include "base/cpu.h"
 #include "bench.h"
-#include "nn/conv.h"
 #include "peak.h"
-
-typedef struct shape {
-  const char *name;
-  q8_conv_geometry g;
-} shape;
-
-#define GEMM(m, n_, k_)                                                                                      \
-  {                                                                                                          \
-    "gemm " #m "x" #n_ "x" #k_, {                                                                            \
-      m, 1, 1, k_, n_, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1                                                       \
-    }                                                                                                        \
-  }
-/* Square images and kernels, "same" padding. */
-#define CONV(name, size, c, k, groups, r, stride)                                                            \
-  {                                                                                                          \
-    name, {                                                                                                  \
-      1, size, size, c, k, groups, r, r, stride, stride, 1, 1, r / 2, r / 2, size / stride, size / stride    \
-    }                                                                                                        \
-  }
-static const shape shapes[] = {
-    GEMM(1, 1000, 1280),
-    GEMM(16, 1024, 1024),
-    GEMM(128, 768, 768),
-    GEMM(128, 3072, 768),
-    GEMM(256, 256, 256),
-    GEMM(3136, 64, 64),
-    GEMM(784, 512, 128),
-    GEMM(196, 256, 2304),
-    CONV("7x7s2 3-64 @224", 224, 3, 64, 1, 7, 2),
-    CONV("3x3 64 @56", 56, 64, 64, 1, 3, 1),
-    CONV("1x1 64-256 @56", 56, 64, 256, 1, 1, 1),
-    CONV("3x3 128 @28", 28, 128, 128, 1, 3, 1),
-    CONV("3x3 512 @7", 7, 512, 512, 1, 3, 1),
-    CONV("1x1s2 1024-2048 @14", 14, 1024, 2048, 1, 1, 2),
-    CONV("1x1 32-16 @112", 112, 32, 16, 1, 1, 1),
-    CONV("1x1 96-24 @56", 56, 96, 24, 1, 1, 1),
-    CONV("1x1 160-960 @7", 7, 160, 960, 1, 1, 1),
-    CONV("dw3x3 32 @112", 112, 32, 32, 32, 3, 1),
-    CONV("dw3x3s2 144 @56", 56, 144, 144, 144, 3, 2),
-    CONV("dw5x5 240 @14", 14, 240, 240, 240, 5, 1),
-    CONV("dw5x5 960 @7", 7, 960, 960, 960, 5, 1),
-};
+#include "shapes.h"
 
 typedef struct job {
   q8_conv conv;
@@ -115,8 +73,7 @@ static void report(const bench_options *options, const q8_isa *isa, const shape 
   bench_task tasks[2] = {{run, &j, 0, 0}, {run_peak, (void *)(uintptr_t)limit, 0, 0}};
   bench_measure(tasks, limit && limit->run ? 2 : 1, options->seconds);
   const q8_conv_geometry *g = &s->g;
-  double operations = 2.0 * (double)(g->n * g->p * g->q * g->k * g->r * g->s * (g->c / g->groups));
-  double gops = operations / tasks[0].best * 1e-9;
+  double gops = shape_operations(g) / tasks[0].best * 1e-9;
   double percent = limit && limit->run ? 100 * gops / (limit->operations / tasks[1].best * 1e-9) : 0;
   if (options->csv)
     printf("%s,%s,%s,%s,%.4g,%.4g,%.3g\n", s->name, isa->name, fp32 ? "fp32" : "int8", j.conv.kernel_name,
@@ -137,7 +94,7 @@ int main(int argc, char **argv) {
     if (!isa->gemm || (isa->needs & ~q8_cpu_detect()) || (options.isa && strcmp(options.isa, isa->name)))
       continue;
     for (int fp32 = 0; fp32 < 2; fp32++)
-      for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+      for (size_t s = 0; s < SHAPE_COUNT; s++)
         if (!options.only || strstr(shapes[s].name, options.only))
           report(&options, isa, &shapes[s], fp32);
   }
