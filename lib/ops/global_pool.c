@@ -1,4 +1,6 @@
-/* global_pool.c - GlobalAveragePool and GlobalMaxPool: [N, C, d...] -> [N, C, 1...]. */
+/* global_pool.c - GlobalAveragePool, GlobalMaxPool and GlobalLpPool: [N, C, d...] -> [N, C, 1...]. */
+#include <math.h>
+
 #include "ops/pool.h"
 
 static q8_status infer(const q8_op_io *io) {
@@ -40,6 +42,34 @@ static q8_status max_eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
+typedef struct lp_params {
+  int64_t p;
+} lp_params;
+
+static const q8_attribute lp_attributes[] = {{"p", Q8_ATTR_INT, offsetof(lp_params, p), 2, NULL, 0, 0}, {.name = NULL}};
+
+static q8_status lp_infer(const q8_op_io *io) {
+  int64_t p = ((const lp_params *)io->node->params)->p;
+  if (p < 1)
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "p is %lld", (long long)p);
+  return infer(io);
+}
+
+static q8_status lp_eval(const q8_op_io *io) {
+  const q8_shape *shape = &io->inputs[0]->shape;
+  double p = (double)((const lp_params *)io->node->params)->p;
+  size_t planes = q8_dims(shape, 0, 2), n = q8_dims(shape, 2, shape->rank);
+  const float *x = io->inputs[0]->data;
+  float *y = io->outputs[0].data;
+  for (size_t c = 0; c < planes; c++) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+      sum += pow(fabs((double)x[c * n + i]), p);
+    y[c] = (float)pow(sum, 1 / p);
+  }
+  return QINT8_OK;
+}
+
 static q8_status average_plan(q8_planner *planner, q8_id node, qint8_error *error) {
   return q8_plan_global_pool(planner, node, 1, error);
 }
@@ -63,3 +93,18 @@ static q8_status max_plan(q8_planner *planner, q8_id node, qint8_error *error) {
 
 GLOBAL_POOL(global_average_pool, "GlobalAveragePool", Q8_QUANT_OWN, average_eval, average_plan)
 GLOBAL_POOL(global_max_pool, "GlobalMaxPool", Q8_QUANT_SAME, max_eval, max_plan)
+
+const q8_op q8_op_global_lp_pool = {.name = "GlobalLpPool",
+                                    .domain = "",
+                                    .min_opset = 1,
+                                    .max_opset = 21,
+                                    .min_inputs = 1,
+                                    .max_inputs = 1,
+                                    .min_outputs = 1,
+                                    .max_outputs = 1,
+                                    .attributes = lp_attributes,
+                                    .params_size = sizeof(lp_params),
+                                    .quant = Q8_QUANT_FLOAT,
+                                    .int8_obstacle = "no int8 form: powers need the range of float",
+                                    .infer = lp_infer,
+                                    .eval = lp_eval};

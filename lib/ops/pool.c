@@ -1,10 +1,12 @@
-/* pool.c - MaxPool and AveragePool: attributes, shapes, reference. */
+/* pool.c - MaxPool, AveragePool and LpPool: attributes, shapes, reference. */
 #include "ops/pool.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
+
+typedef enum pool_kind { POOL_MAX, POOL_AVERAGE, POOL_LP } pool_kind;
 
 static int64_t element(const q8_ints *list, int32_t i, int64_t otherwise) {
   return i < list->count ? list->v[i] : otherwise;
@@ -138,88 +140,154 @@ int q8_pool_move_taps(const q8_pool_window *w, size_t column, q8_pool_taps *taps
   return 1;
 }
 
-static q8_status infer(const q8_op_io *io) {
+static int takes_type(const q8_op_io *io, pool_kind kind) {
+  int32_t dtype = io->inputs[0]->dtype;
+  return dtype == QINT8_DTYPE_F32 || (kind == POOL_MAX && (dtype == QINT8_DTYPE_U8 || dtype == QINT8_DTYPE_S8));
+}
+
+static q8_status infer(const q8_op_io *io, pool_kind kind) {
+  const q8_pool_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape;
   q8_pool_window w;
-  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
+  if (!takes_type(io, kind))
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "%s of element type %d", io->node->op->name,
+                   (int)io->inputs[0]->dtype);
+  if (kind == POOL_LP && p->p < 1)
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "p is %" PRId64, p->p);
   Q8_TRY(q8_pool_window_of(io, x, &w));
   q8_shape y = *x;
   for (int32_t i = 0; i < w.dims; i++)
     y.dim[2 + i] = w.out[Q8_POOL_DIMS - w.dims + i];
-  return q8_infer_set(io, 0, QINT8_DTYPE_F32, &y);
+  if (io->node->output_count > 1)
+    Q8_TRY(q8_infer_set(io, 1, QINT8_DTYPE_S64, &y));
+  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
 }
 
-static float pool_one(const q8_pool_window *w, const float *x, size_t position, int average, int64_t include_pad) {
+static float value_at(const q8_value *x, size_t i) {
+  switch (x->dtype) {
+  case QINT8_DTYPE_U8:
+    return ((const uint8_t *)x->data)[i];
+  case QINT8_DTYPE_S8:
+    return ((const int8_t *)x->data)[i];
+  default:
+    return ((const float *)x->data)[i];
+  }
+}
+
+/* One result from the plane that begins at `plane`; the place of the maximum in *place. */
+static double pool_one(const q8_op_io *io, const q8_pool_window *w, pool_kind kind, size_t plane, size_t position,
+                       size_t *place) {
+  const q8_pool_params *p = io->node->params;
   tap_ranges r = ranges_at(w, position);
-  float max = -INFINITY;
-  double sum = 0;
+  double max = -INFINITY, sum = 0;
   size_t count = 0;
   for (int64_t i = r.begin[0]; i < r.end[0]; i++)
     for (int64_t j = r.begin[1]; j < r.end[1]; j++)
       for (int64_t k = r.begin[2]; k < r.end[2]; k++, count++) {
-        float value = x[tap_offset(w, &r, i, j, k)];
-        max = value > max ? value : max;
-        sum += value;
+        size_t at = tap_offset(w, &r, i, j, k);
+        double value = value_at(io->inputs[0], plane + at);
+        if (value > max || count == 0) {
+          max = value;
+          *place = at;
+        }
+        sum += kind == POOL_LP ? pow(fabs(value), (double)p->p) : value;
       }
-  size_t divisor = include_pad ? r.divisor : count;
-  return average ? (float)(sum / (double)(divisor ? divisor : 1)) : max;
+  size_t divisor = p->count_include_pad ? r.divisor : count;
+  if (kind == POOL_LP)
+    return pow(sum, 1 / (double)p->p);
+  return kind == POOL_AVERAGE ? sum / (double)(divisor ? divisor : 1) : max;
 }
 
-static q8_status eval(const q8_op_io *io, int average) {
+static void store(q8_value *y, size_t i, double value) {
+  if (y->dtype == QINT8_DTYPE_F32)
+    ((float *)y->data)[i] = (float)value;
+  else
+    ((uint8_t *)y->data)[i] = (uint8_t)(int)value; /* two's complement serves s8 */
+}
+
+/* The index of a place in its plane; with storage_order the first dimension runs fastest. */
+static int64_t index_of(const q8_pool_window *w, int64_t storage_order, size_t place) {
+  if (!storage_order)
+    return (int64_t)place;
+  int64_t at = (int64_t)place, k = at % w->in[2], j = at / w->in[2] % w->in[1], i = at / w->in[2] / w->in[1];
+  return (k * w->in[1] + j) * w->in[0] + i;
+}
+
+static q8_status eval(const q8_op_io *io, pool_kind kind) {
   const q8_pool_params *p = io->node->params;
   q8_pool_window w;
   Q8_TRY(q8_pool_window_of(io, &io->inputs[0]->shape, &w));
   size_t planes = q8_dims(&io->inputs[0]->shape, 0, 2), in = q8_pool_positions(w.in), out = q8_pool_positions(w.out);
-  const float *x = io->inputs[0]->data;
-  float *y = io->outputs[0].data;
   for (size_t c = 0; c < planes; c++)
-    for (size_t i = 0; i < out; i++)
-      y[c * out + i] = pool_one(&w, x + c * in, i, average, p->count_include_pad);
+    for (size_t i = 0; i < out; i++) {
+      size_t place = 0;
+      store(&io->outputs[0], c * out + i, pool_one(io, &w, kind, c * in, i, &place));
+      if (io->node->output_count > 1)
+        ((int64_t *)io->outputs[1].data)[c * out + i] = (int64_t)(c * in) + index_of(&w, p->storage_order, place);
+    }
   return QINT8_OK;
 }
 
+static q8_status max_infer(const q8_op_io *io) {
+  return infer(io, POOL_MAX);
+}
+static q8_status average_infer(const q8_op_io *io) {
+  return infer(io, POOL_AVERAGE);
+}
+static q8_status lp_infer(const q8_op_io *io) {
+  return infer(io, POOL_LP);
+}
 static q8_status max_eval(const q8_op_io *io) {
-  return eval(io, 0);
+  return eval(io, POOL_MAX);
 }
 static q8_status average_eval(const q8_op_io *io) {
-  return eval(io, 1);
+  return eval(io, POOL_AVERAGE);
+}
+static q8_status lp_eval(const q8_op_io *io) {
+  return eval(io, POOL_LP);
 }
 static q8_status max_plan(q8_planner *planner, q8_id node, qint8_error *error) {
+  const q8_node *n = q8_plan_node(planner, node);
+  if (n->output_count > 1 || q8_plan_value(planner, n->inputs[0])->dtype != QINT8_DTYPE_F32)
+    return q8_plan_eval(planner, node, error);
   return q8_plan_window_pool(planner, node, 0, error);
 }
 static q8_status average_plan(q8_planner *planner, q8_id node, qint8_error *error) {
   return q8_plan_window_pool(planner, node, 1, error);
 }
 
+#define AT(field) offsetof(q8_pool_params, field)
 #define WINDOW_ATTRIBUTES                                                                                           \
-  {"kernel_shape", Q8_ATTR_INTS, offsetof(q8_pool_params, kernel_shape), 0, NULL, 1, 0},                            \
-      {"strides", Q8_ATTR_INTS, offsetof(q8_pool_params, strides), 0, NULL, 0, 0},                                  \
-      {"pads", Q8_ATTR_INTS, offsetof(q8_pool_params, pads), 0, NULL, 0, 0},                                        \
-      {"dilations", Q8_ATTR_INTS, offsetof(q8_pool_params, dilations), 0, NULL, 0, 0},                              \
-      {"ceil_mode", Q8_ATTR_INT, offsetof(q8_pool_params, ceil_mode), 0, NULL, 0, 0},                               \
-      {"auto_pad", Q8_ATTR_STRING, offsetof(q8_pool_params, auto_pad), 0, "NOTSET", 0, 0}
+  {"kernel_shape", Q8_ATTR_INTS, AT(kernel_shape), 0, NULL, 1, 0},                                                  \
+      {"strides", Q8_ATTR_INTS, AT(strides), 0, NULL, 0, 0}, {"pads", Q8_ATTR_INTS, AT(pads), 0, NULL, 0, 0},       \
+      {"dilations", Q8_ATTR_INTS, AT(dilations), 0, NULL, 0, 0},                                                    \
+      {"ceil_mode", Q8_ATTR_INT, AT(ceil_mode), 0, NULL, 0, 0},                                                     \
+      {"auto_pad", Q8_ATTR_STRING, AT(auto_pad), 0, "NOTSET", 0, 0}
 
-static const q8_attribute max_attributes[] = {WINDOW_ATTRIBUTES, {.name = NULL}};
+static const q8_attribute max_attributes[] = {
+    WINDOW_ATTRIBUTES, {"storage_order", Q8_ATTR_INT, AT(storage_order), 0, NULL, 0, 0}, {.name = NULL}};
 static const q8_attribute average_attributes[] = {
-    WINDOW_ATTRIBUTES,
-    {"count_include_pad", Q8_ATTR_INT, offsetof(q8_pool_params, count_include_pad), 0, NULL, 0, 0},
-    {.name = NULL}};
+    WINDOW_ATTRIBUTES, {"count_include_pad", Q8_ATTR_INT, AT(count_include_pad), 0, NULL, 0, 0}, {.name = NULL}};
+static const q8_attribute lp_attributes[] = {
+    WINDOW_ATTRIBUTES, {"p", Q8_ATTR_INT, AT(p), 2, NULL, 0, 0}, {.name = NULL}};
 
-#define POOL(id, onnx_name, list, rule, eval_fn, plan_fn)                                                           \
+#define POOL(id, onnx_name, outputs, list, rule, obstacle, kind, plan_fn)                                          \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
                             .domain = "",                                                                          \
-                            .min_opset = 7,                                                                        \
+                            .min_opset = 1,                                                                        \
                             .max_opset = 21,                                                                       \
                             .min_inputs = 1,                                                                       \
                             .max_inputs = 1,                                                                       \
                             .min_outputs = 1,                                                                      \
-                            .max_outputs = 1,                                                                      \
+                            .max_outputs = outputs,                                                                \
                             .attributes = list,                                                                    \
                             .params_size = sizeof(q8_pool_params),                                                 \
                             .quant = rule,                                                                         \
-                            .infer = infer,                                                                        \
-                            .eval = eval_fn,                                                                       \
+                            .int8_obstacle = obstacle,                                                             \
+                            .infer = kind##_infer,                                                                 \
+                            .eval = kind##_eval,                                                                   \
                             .plan = plan_fn};
 
-POOL(max_pool, "MaxPool", max_attributes, Q8_QUANT_SAME, max_eval, max_plan)
-POOL(average_pool, "AveragePool", average_attributes, Q8_QUANT_OWN, average_eval, average_plan)
+POOL(max_pool, "MaxPool", 2, max_attributes, Q8_QUANT_SAME, NULL, max, max_plan)
+POOL(average_pool, "AveragePool", 1, average_attributes, Q8_QUANT_OWN, NULL, average, average_plan)
+POOL(lp_pool, "LpPool", 1, lp_attributes, Q8_QUANT_FLOAT, "no int8 form: powers need the range of float", lp, NULL)

@@ -6,7 +6,7 @@
 
 typedef struct q8_pool_params {
   q8_ints kernel_shape, strides, pads, dilations;
-  int64_t ceil_mode, count_include_pad;
+  int64_t ceil_mode, count_include_pad, storage_order, p;
   char auto_pad[32];
 } q8_pool_params;
 
