@@ -2,33 +2,23 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/gemm.h"
 #include "ops/weighted.h"
 
-typedef struct gemm_params {
-  float alpha, beta, activation_lo, activation_hi;
-  int64_t trans_a, trans_b;
-} gemm_params;
-
-#define AT(field) offsetof(gemm_params, field)
+#define AT(field) offsetof(q8_gemm_params, field)
 static const q8_attribute attributes[] = {
     {"alpha", Q8_ATTR_FLOAT, AT(alpha), 1, NULL, 0, 0},
     {"beta", Q8_ATTR_FLOAT, AT(beta), 1, NULL, 0, 0},
     {"transA", Q8_ATTR_INT, AT(trans_a), 0, NULL, 0, 0},
     {"transB", Q8_ATTR_INT, AT(trans_b), 0, NULL, 0, 0},
+    {"broadcast", Q8_ATTR_INT, AT(broadcast), 0, NULL, 0, 0}, /* until opset 6 */
     {"activation_lo", Q8_ATTR_FLOAT, AT(activation_lo), -(double)INFINITY, NULL, 0, 1},
     {"activation_hi", Q8_ATTR_FLOAT, AT(activation_hi), (double)INFINITY, NULL, 0, 1},
     {.name = NULL},
 };
 
-/* Strides in elements over m, n and k. */
-typedef struct gemm_shape {
-  size_t m, n, k;
-  size_t a_m, a_k, b_n, b_k;
-  int64_t c_m, c_n; /* of the broadcast C, 0 where it repeats */
-} gemm_shape;
-
-static q8_status find_shape(const q8_op_io *io, gemm_shape *s) {
-  const gemm_params *p = io->node->params;
+static q8_status find_shape(const q8_op_io *io, q8_gemm_shape *s) {
+  const q8_gemm_params *p = io->node->params;
   const q8_shape *a = &io->inputs[0]->shape, *b = &io->inputs[1]->shape;
   const q8_value *c = q8_input(io, 2);
   char ta[128], tb[128];
@@ -58,7 +48,7 @@ static q8_status find_shape(const q8_op_io *io, gemm_shape *s) {
 }
 
 static q8_status infer(const q8_op_io *io) {
-  gemm_shape s;
+  q8_gemm_shape s;
   for (int32_t i = 0; i < 3; i++)
     Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
   Q8_TRY(find_shape(io, &s));
@@ -67,9 +57,9 @@ static q8_status infer(const q8_op_io *io) {
 }
 
 static q8_status eval(const q8_op_io *io) {
-  const gemm_params *p = io->node->params;
+  const q8_gemm_params *p = io->node->params;
   const q8_value *c = q8_input(io, 2);
-  gemm_shape s;
+  q8_gemm_shape s;
   Q8_TRY(find_shape(io, &s));
   const float *a = io->inputs[0]->data, *b = io->inputs[1]->data;
   float *y = io->outputs[0].data;
@@ -89,17 +79,19 @@ static q8_status eval(const q8_op_io *io) {
 
 static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
   const q8_node *node = q8_plan_node(planner, id);
-  const gemm_params *p = node->params;
+  const q8_gemm_params *p = node->params;
   const q8_value *inputs[3] = {NULL};
   for (int32_t i = 0; i < node->input_count && i < 3; i++)
     inputs[i] = node->inputs[i] == Q8_NONE ? NULL : q8_plan_value(planner, node->inputs[i]);
   q8_op_io io = {.node = node, .inputs = inputs, .error = error};
-  gemm_shape s;
+  q8_gemm_shape s;
   Q8_TRY(find_shape(&io, &s));
   const q8_value *c = q8_input(&io, 2);
   int bias_is_a_row = !c || (c->data && s.c_m == 0 && s.c_n == 1) || (c->data && c->count == 1 && s.n == 1);
-  if (!inputs[1]->data || p->trans_a || p->alpha != 1 || (c && p->beta != 1) || !bias_is_a_row || !s.m || !s.n || !s.k)
+  if (!s.m || !s.n || !s.k)
     return q8_plan_eval(planner, id, error);
+  if (!inputs[1]->data || p->trans_a || p->alpha != 1 || (c && p->beta != 1) || !bias_is_a_row)
+    return q8_plan_gemm_general(planner, id, &s, error);
   q8_weighted w = {.kind = "gemm",
                    .g = {.n = s.m, .h = 1, .w = 1, .c = s.k, .k = s.n, .groups = 1, .r = 1, .s = 1, .stride_h = 1,
                          .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .p = 1, .q = 1},
@@ -119,23 +111,32 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
   return status;
 }
 
+/* C broadcasts to the result whether or not an old file says so. */
+static q8_status upgrade(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
+                         const char *node_name, qint8_error *error) {
+  (void)importer, (void)opset, (void)inputs, (void)input_count, (void)node_name, (void)error;
+  ((q8_gemm_params *)params)->broadcast = 0;
+  return QINT8_OK;
+}
+
 static int32_t weight_axis(const q8_node *node) {
-  const gemm_params *p = node->params;
+  const q8_gemm_params *p = node->params;
   return p->trans_b ? 0 : 1;
 }
 
 const q8_op q8_op_gemm = {.name = "Gemm",
                           .domain = "",
-                          .min_opset = 7,
+                          .min_opset = 6,
                           .max_opset = 21,
                           .min_inputs = 2,
                           .max_inputs = 3,
                           .min_outputs = 1,
                           .max_outputs = 1,
                           .attributes = attributes,
-                          .params_size = sizeof(gemm_params),
+                          .params_size = sizeof(q8_gemm_params),
                           .quant = Q8_QUANT_WEIGHTED,
                           .weight_axis = weight_axis,
+                          .upgrade = upgrade,
                           .infer = infer,
                           .eval = eval,
                           .plan = plan};
