@@ -1,7 +1,9 @@
 /* clip.c - Clip: y = min(max(x, lo), hi), the bounds scalar inputs. */
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
+#include "base/element.h"
 #include "ops/fast.h"
 #include "ops/hooks.h"
 #include "ops/unary.h"
@@ -57,9 +59,11 @@ static q8_status infer(const q8_op_io *io) {
       return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "bound of shape %s, expected a scalar",
                      q8_shape_text(&bound->shape, text, sizeof text));
     }
-    Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
+    Q8_TRY(q8_need_dtype(io, i, io->inputs[0]->dtype));
   }
-  return q8_infer_unary(io);
+  if (io->inputs[0]->dtype == QINT8_DTYPE_BOOL)
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "Clip of bool");
+  return q8_infer_same(io);
 }
 
 static clip_params bounds(const q8_value *lo, const q8_value *hi) {
@@ -71,7 +75,31 @@ static clip_params bounds(const q8_value *lo, const q8_value *hi) {
   return p;
 }
 
+/* Whether element i of x is smaller than the only one of `bound`. */
+static int is_less(const q8_value *x, size_t i, const q8_value *bound) {
+  if (q8_is_float(x->dtype))
+    return q8_element_double(x->dtype, x->data, i) < q8_element_double(x->dtype, bound->data, 0);
+  int64_t a = q8_element_int(x->dtype, x->data, i), b = q8_element_int(x->dtype, bound->data, 0);
+  return q8_wide_dtype(x->dtype) == QINT8_DTYPE_U64 ? (uint64_t)a < (uint64_t)b : a < b;
+}
+
+static q8_status eval_other_type(const q8_op_io *io) {
+  const q8_value *x = io->inputs[0], *lo = q8_input(io, 1), *hi = q8_input(io, 2);
+  q8_value *y = &io->outputs[0];
+  size_t size = qint8_dtype_size((qint8_dtype)x->dtype);
+  for (size_t i = 0; i < x->count; i++) {
+    char *to = (char *)y->data + i * size;
+    memcpy(to, lo && is_less(x, i, lo) ? (const char *)lo->data : (const char *)x->data + i * size, size);
+    const q8_value clamped = {.dtype = x->dtype, .count = 1, .data = to};
+    if (hi && is_less(hi, 0, &clamped))
+      memcpy(to, hi->data, size);
+  }
+  return QINT8_OK;
+}
+
 static q8_status eval(const q8_op_io *io) {
+  if (io->inputs[0]->dtype != QINT8_DTYPE_F32)
+    return eval_other_type(io);
   clip_params p = bounds(q8_input(io, 1), q8_input(io, 2));
   clip_rows(&p, io->inputs[0]->count, io->inputs[0]->data, io->outputs[0].data);
   return QINT8_OK;
@@ -80,6 +108,8 @@ static q8_status eval(const q8_op_io *io) {
 static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
   const q8_value *bound[3] = {NULL, NULL, NULL};
+  if (q8_plan_value(planner, n->inputs[0])->dtype != QINT8_DTYPE_F32)
+    return q8_plan_eval(planner, node, error);
   for (int32_t i = 1; i < n->input_count; i++) {
     if (n->inputs[i] == Q8_NONE)
       continue;

@@ -1,4 +1,4 @@
-/* expand.c - Expand, Tile, Where, Not: broadcasting of values of any type. */
+/* expand.c - Expand, Tile, Where: broadcasting of values of any type. */
 #include <string.h>
 
 #include "ops/common.h"
@@ -85,19 +85,6 @@ static q8_status eval_where(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-static q8_status infer_not(const q8_op_io *io) {
-  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_BOOL));
-  return q8_infer_same(io);
-}
-
-static q8_status eval_not(const q8_op_io *io) {
-  const uint8_t *x = io->inputs[0]->data;
-  uint8_t *y = io->outputs[0].data;
-  for (size_t i = 0; i < io->inputs[0]->count; i++)
-    y[i] = !x[i];
-  return QINT8_OK;
-}
-
 #define SELECT(id, onnx_name, opset, inputs, infer_fn, eval_fn)                                                     \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
                             .domain = "",                                                                          \
@@ -115,4 +102,3 @@ static q8_status eval_not(const q8_op_io *io) {
 SELECT(expand, "Expand", 8, 2, infer_expand, eval_expand)
 SELECT(tile, "Tile", 6, 2, infer_tile, eval_tile)
 SELECT(where, "Where", 9, 3, infer_where, eval_where)
-SELECT(not, "Not", 1, 1, infer_not, eval_not)

@@ -1,12 +1,13 @@
 /* unary.c - the elementwise functions: one row each.
  *
- * Transcendental ones are computed in double by the fixed formulas of base/math.h, so that tables have the same bytes
- * on every machine. */
+ * Those that networks use as activations are computed in double by the fixed formulas of base/math.h, so that tables
+ * have the same bytes on every machine. The type-generic functions of tgmath.h serve float and double alike. */
 #include "ops/unary.h"
 
-#include <math.h>
 #include <stddef.h>
+#include <tgmath.h>
 
+#include "base/element.h"
 #include "base/math.h"
 #include "ops/fast.h"
 
@@ -21,29 +22,49 @@ typedef struct coefficients {
   {{"alpha", Q8_ATTR_FLOAT, offsetof(coefficients, alpha), value, NULL, 0, 0},                                     \
    {name2, Q8_ATTR_FLOAT, offsetof(coefficients, beta), value2, NULL, 0, 0},                                       \
    {.name = NULL}}
+#define LAMBD_AND_BIAS                                                                                             \
+  {{"lambd", Q8_ATTR_FLOAT, offsetof(coefficients, alpha), 0.5, NULL, 0, 0},                                       \
+   {"bias", Q8_ATTR_FLOAT, offsetof(coefficients, beta), 0, NULL, 0, 0},                                           \
+   {.name = NULL}}
 
-/* The record of y = expression(x, a); `a` are the coefficients. Tables are made of `expression`; rows of floats may
- * use a `fast` one, equal up to rounding. */
+/* The record of y = expression(x, a) with x of type T, float or double; `a` are the coefficients. Tables are made of
+ * `expression`; rows of floats may use a `fast` one, equal up to rounding. `whole` is the function of integers, or NULL:
+ * see q8_eval_unary. */
 #define UNARY(id, onnx_name, first_opset, expression, ...)                                                         \
-  UNARY_FAST(id, onnx_name, first_opset, expression, expression, __VA_ARGS__)
+  UNARY_FULL(id, onnx_name, first_opset, expression, expression, NULL, __VA_ARGS__)
 #define UNARY_FAST(id, onnx_name, first_opset, expression, fast, ...)                                              \
+  UNARY_FULL(id, onnx_name, first_opset, expression, fast, NULL, __VA_ARGS__)
+#define UNARY_WHOLE(id, onnx_name, first_opset, expression, whole, ...)                                            \
+  UNARY_FULL(id, onnx_name, first_opset, expression, expression, whole, __VA_ARGS__)
+#define UNARY_FULL(id, onnx_name, first_opset, expression, fast, whole, ...)                                       \
   static float of_##id(const void *params, float x) {                                                             \
+    typedef float T;                                                                                              \
     const coefficients *a = params;                                                                               \
     (void)a;                                                                                                      \
-    return (expression);                                                                                          \
+    return (T)(expression);                                                                                       \
+  }                                                                                                               \
+  static double wide_##id(const void *params, double x) {                                                         \
+    typedef double T;                                                                                             \
+    const coefficients *a = params;                                                                               \
+    (void)a;                                                                                                      \
+    return (T)(expression);                                                                                       \
   }                                                                                                               \
   static inline float fast_##id(coefficients c, float x) {                                                        \
+    typedef float T;                                                                                              \
     const coefficients *a = &c;                                                                                   \
     (void)a;                                                                                                      \
-    return (fast);                                                                                                \
+    return (T)(fast);                                                                                             \
   }                                                                                                               \
   static void rows_##id(const void *params, size_t n, const float *x, float *y) {                                  \
     const coefficients c = *(const coefficients *)params;                                                         \
     Q8_FOR_BLOCKS(float, n, y, fast_##id(c, x[i]));                                                               \
   }                                                                                                               \
+  static const q8_unary_set set_##id = {rows_##id, wide_##id, whole};                                             \
+  static q8_status infer_##id(const q8_op_io *io) {                                                               \
+    return q8_infer_unary_set(io, &set_##id);                                                                     \
+  }                                                                                                               \
   static q8_status eval_##id(const q8_op_io *io) {                                                                \
-    rows_##id(io->node->params, io->inputs[0]->count, io->inputs[0]->data, io->outputs[0].data);                   \
-    return QINT8_OK;                                                                                              \
+    return q8_eval_unary(io, &set_##id);                                                                          \
   }                                                                                                               \
   static q8_status plan_##id(q8_planner *planner, q8_id node, qint8_error *error) {                                \
     return q8_plan_unary(planner, node, q8_plan_node(planner, node)->params, rows_##id, error);                    \
@@ -61,40 +82,65 @@ typedef struct coefficients {
                             .params_size = sizeof(coefficients),                                                  \
                             .quant = Q8_QUANT_OWN,                                                                \
                             .unary = of_##id,                                                                     \
-                            .infer = q8_infer_unary,                                                              \
+                            .infer = infer_##id,                                                                  \
                             .eval = eval_##id,                                                                    \
                             .plan = plan_##id};
 
-static inline float limit(float x, float lo, float hi) {
-  x = x < lo ? lo : x;
-  return x > hi ? hi : x;
-}
+#define LIMIT(x, lo, hi) ((x) < (lo) ? (lo) : (x) > (hi) ? (hi) : (x))
 static inline double softplus(double x) { /* log(1 + e^x) without overflow */
   return x > 0 ? x + q8_log(1 + q8_exp(-x)) : q8_log(1 + q8_exp(x));
 }
 
-UNARY(relu, "Relu", 1, x < 0 ? 0 : x, NO_ATTRIBUTES)
+/* Integers: the value and its sign, which an unsigned 64-bit value has too. */
+static int64_t whole_relu(int64_t x, int sign) {
+  return sign > 0 ? x : 0;
+}
+static int64_t whole_abs(int64_t x, int sign) {
+  return sign < 0 ? (int64_t)(0 - (uint64_t)x) : x;
+}
+static int64_t whole_neg(int64_t x, int sign) {
+  (void)sign;
+  return (int64_t)(0 - (uint64_t)x);
+}
+static int64_t whole_sign(int64_t x, int sign) {
+  (void)x;
+  return sign;
+}
+
+UNARY_WHOLE(relu, "Relu", 1, x < 0 ? 0 : x, whole_relu, NO_ATTRIBUTES)
 UNARY(leaky_relu, "LeakyRelu", 1, x < 0 ? a->alpha * x : x, ALPHA(0.01))
 UNARY(thresholded_relu, "ThresholdedRelu", 10, x > a->alpha ? x : 0, ALPHA(1))
-UNARY(elu, "Elu", 1, x < 0 ? (float)(a->alpha * (q8_exp(x) - 1)) : x, ALPHA(1))
-UNARY(celu, "Celu", 12, x < 0 ? (float)(a->alpha * (q8_exp((double)x / a->alpha) - 1)) : x, ALPHA(1))
-UNARY(selu, "Selu", 6, x < 0 ? (float)(a->beta * (a->alpha * (q8_exp(x) - 1))) : a->beta * x,
+UNARY(elu, "Elu", 1, x < 0 ? (T)(a->alpha * (q8_exp(x) - 1)) : x, ALPHA(1))
+UNARY(celu, "Celu", 12, x < 0 ? (T)(a->alpha * (q8_exp((double)x / a->alpha) - 1)) : x, ALPHA(1))
+UNARY(selu, "Selu", 1, x < 0 ? (T)(a->beta * (a->alpha * (q8_exp(x) - 1))) : a->beta * x,
       ALPHA_AND("gamma", 1.67326319217681884765625, 1.05070102214813232421875))
-UNARY(hard_sigmoid, "HardSigmoid", 1, limit(a->alpha * x + a->beta, 0, 1), ALPHA_AND("beta", 0.2, 0.5))
-UNARY(hard_swish, "HardSwish", 14, x * limit(x * (1.0f / 6) + 0.5f, 0, 1), NO_ATTRIBUTES)
-UNARY_FAST(sigmoid, "Sigmoid", 1, (float)q8_sigmoid(x), 1 / (1 + q8_fast_exp(-x)), NO_ATTRIBUTES)
-UNARY_FAST(tanh, "Tanh", 1, (float)q8_tanh(x), tanhf(x), NO_ATTRIBUTES)
-UNARY_FAST(erf, "Erf", 9, (float)q8_erf(x), erff(x), NO_ATTRIBUTES)
-UNARY_FAST(exp, "Exp", 1, (float)q8_exp(x), expf(x), NO_ATTRIBUTES)
-UNARY_FAST(log, "Log", 1, (float)q8_log(x), logf(x), NO_ATTRIBUTES)
-UNARY(softplus, "Softplus", 1, (float)softplus(x), NO_ATTRIBUTES)
-UNARY(softsign, "Softsign", 1, x / (1 + fabsf(x)), NO_ATTRIBUTES)
-UNARY(mish, "Mish", 18, (float)(x * q8_tanh(softplus(x))), NO_ATTRIBUTES)
-UNARY(sqrt, "Sqrt", 1, sqrtf(x), NO_ATTRIBUTES)
+UNARY(hard_sigmoid, "HardSigmoid", 1, LIMIT(a->alpha * x + a->beta, 0, 1), ALPHA_AND("beta", 0.2, 0.5))
+UNARY(hard_swish, "HardSwish", 14, x *LIMIT(x * ((T)1 / 6) + (T)0.5, 0, 1), NO_ATTRIBUTES)
+UNARY(shrink, "Shrink", 9, x < -a->alpha ? x + a->beta : x > a->alpha ? x - a->beta : 0, LAMBD_AND_BIAS)
+UNARY_FAST(sigmoid, "Sigmoid", 1, q8_sigmoid(x), 1 / (1 + q8_fast_exp(-x)), NO_ATTRIBUTES)
+UNARY_FAST(tanh, "Tanh", 1, q8_tanh(x), tanh(x), NO_ATTRIBUTES)
+UNARY_FAST(erf, "Erf", 9, q8_erf(x), erf(x), NO_ATTRIBUTES)
+UNARY_FAST(exp, "Exp", 1, q8_exp(x), exp(x), NO_ATTRIBUTES)
+UNARY_FAST(log, "Log", 1, q8_log(x), log(x), NO_ATTRIBUTES)
+UNARY(softplus, "Softplus", 1, softplus(x), NO_ATTRIBUTES)
+UNARY(softsign, "Softsign", 1, x / (1 + fabs(x)), NO_ATTRIBUTES)
+UNARY(mish, "Mish", 18, x *q8_tanh(softplus(x)), NO_ATTRIBUTES)
+UNARY(sin, "Sin", 7, sin(x), NO_ATTRIBUTES)
+UNARY(cos, "Cos", 7, cos(x), NO_ATTRIBUTES)
+UNARY(tan, "Tan", 7, tan(x), NO_ATTRIBUTES)
+UNARY(asin, "Asin", 7, asin(x), NO_ATTRIBUTES)
+UNARY(acos, "Acos", 7, acos(x), NO_ATTRIBUTES)
+UNARY(atan, "Atan", 7, atan(x), NO_ATTRIBUTES)
+UNARY(sinh, "Sinh", 9, sinh(x), NO_ATTRIBUTES)
+UNARY(cosh, "Cosh", 9, cosh(x), NO_ATTRIBUTES)
+UNARY(asinh, "Asinh", 9, asinh(x), NO_ATTRIBUTES)
+UNARY(acosh, "Acosh", 9, acosh(x), NO_ATTRIBUTES)
+UNARY(atanh, "Atanh", 9, atanh(x), NO_ATTRIBUTES)
+UNARY(sqrt, "Sqrt", 1, sqrt(x), NO_ATTRIBUTES)
 UNARY(reciprocal, "Reciprocal", 1, 1 / x, NO_ATTRIBUTES)
-UNARY(abs, "Abs", 1, fabsf(x), NO_ATTRIBUTES)
-UNARY(neg, "Neg", 1, -x, NO_ATTRIBUTES)
-UNARY(floor, "Floor", 1, floorf(x), NO_ATTRIBUTES)
-UNARY(ceil, "Ceil", 1, ceilf(x), NO_ATTRIBUTES)
-UNARY(round, "Round", 11, rintf(x), NO_ATTRIBUTES)
-UNARY(sign, "Sign", 9, (float)((x > 0) - (x < 0)), NO_ATTRIBUTES)
+UNARY_WHOLE(abs, "Abs", 1, fabs(x), whole_abs, NO_ATTRIBUTES)
+UNARY_WHOLE(neg, "Neg", 1, -x, whole_neg, NO_ATTRIBUTES)
+UNARY(floor, "Floor", 1, floor(x), NO_ATTRIBUTES)
+UNARY(ceil, "Ceil", 1, ceil(x), NO_ATTRIBUTES)
+UNARY(round, "Round", 11, rint(x), NO_ATTRIBUTES)
+UNARY_WHOLE(sign, "Sign", 9, (T)((x > 0) - (x < 0)), whole_sign, NO_ATTRIBUTES)

@@ -1,6 +1,7 @@
-/* unary_plan.c - planning of elementwise functions. */
+/* unary_plan.c - elementwise functions: evaluation in every type, planning. */
 #include <string.h>
 
+#include "base/element.h"
 #include "base/parallel.h"
 #include "ops/unary.h"
 
@@ -22,6 +23,49 @@ q8_status q8_infer_unary(const q8_op_io *io) {
   Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   return q8_infer_same(io);
 }
+
+/* ---- Evaluation ---- */
+
+q8_status q8_infer_unary_set(const q8_op_io *io, const q8_unary_set *set) {
+  int32_t dtype = io->inputs[0]->dtype;
+  if (dtype == QINT8_DTYPE_BOOL || (!q8_is_float(dtype) && !set->whole))
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "%s of %s", io->node->op->name,
+                   q8_dtype_name(dtype));
+  return q8_infer_same(io);
+}
+
+static void eval_wide(const q8_op_io *io, const q8_unary_set *set) {
+  const q8_value *x = io->inputs[0];
+  for (size_t i = 0; i < x->count; i++) {
+    double value = set->wide(io->node->params, q8_element_double(x->dtype, x->data, i));
+    q8_cast(QINT8_DTYPE_F64, &value, 1, x->dtype,
+            (char *)io->outputs[0].data + i * qint8_dtype_size((qint8_dtype)x->dtype), 1);
+  }
+}
+
+static void eval_whole(const q8_op_io *io, const q8_unary_set *set) {
+  const q8_value *x = io->inputs[0];
+  int is_unsigned = q8_wide_dtype(x->dtype) == QINT8_DTYPE_U64;
+  for (size_t i = 0; i < x->count; i++) {
+    int64_t value = q8_element_int(x->dtype, x->data, i);
+    value = set->whole(value, value == 0 ? 0 : value > 0 || is_unsigned ? 1 : -1);
+    q8_cast(QINT8_DTYPE_S64, &value, 1, x->dtype,
+            (char *)io->outputs[0].data + i * qint8_dtype_size((qint8_dtype)x->dtype), 1);
+  }
+}
+
+q8_status q8_eval_unary(const q8_op_io *io, const q8_unary_set *set) {
+  const q8_value *x = io->inputs[0];
+  if (x->dtype == QINT8_DTYPE_F32)
+    set->rows(io->node->params, x->count, x->data, io->outputs[0].data);
+  else if (q8_is_float(x->dtype))
+    eval_wide(io, set);
+  else
+    eval_whole(io, set);
+  return QINT8_OK;
+}
+
+/* ---- Planning ---- */
 
 static size_t chunk_size(size_t count, size_t begin) {
   return count - begin < Q8_CHUNK ? count - begin : Q8_CHUNK;
@@ -94,6 +138,8 @@ static q8_status plan_table(q8_planner *planner, q8_id node, unary_params *p, qi
 q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params, q8_unary_rows *rows, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
   q8_id x = n->inputs[0], y = n->outputs[0];
+  if (q8_plan_value(planner, x)->dtype != QINT8_DTYPE_F32)
+    return q8_plan_eval(planner, node, error);
   unary_params *p = q8_plan_alloc(planner, 1, sizeof *p);
   size_t params_size = n->op->params_size;
   void *copy = q8_plan_alloc(planner, 1, params_size ? params_size : 1);
