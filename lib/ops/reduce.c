@@ -1,13 +1,14 @@
-/* reduce.c - ReduceMean, ReduceSum, ReduceMax, ReduceMin, ReduceProd over given axes. */
+/* reduce.c - ReduceMean, ReduceSum, ReduceMax, ... over given axes: one row each. */
 #include <math.h>
 #include <stddef.h>
 
+#include "base/element.h"
 #include "ops/common.h"
 #include "ops/hooks.h"
 
 typedef struct reduce_params {
   int64_t keep_dims, noop_with_empty_axes;
-  q8_ints axes; /* canonical for all but ReduceSum, whose axes are input 1 since opset 13 */
+  q8_ints axes; /* canonical for all but ReduceSum, whose axes are input 1 since opset 13; others': input 1 if computed */
 } reduce_params;
 
 static const q8_attribute attributes[] = {
@@ -24,8 +25,9 @@ static q8_status axes_to_attribute(q8_importer *importer, int64_t opset, void *p
     return QINT8_OK;
   const q8_tensor *axes = &q8_import_graph(importer)->tensors[inputs[1]];
   size_t count = q8_shape_count(&axes->shape, NULL);
+  (void)node_name, (void)error;
   if (!axes->data || axes->dtype != QINT8_DTYPE_S64 || count > Q8_MAX_INTS)
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node_name, "axes that are not constant");
+    return QINT8_OK; /* known once shapes are bound */
   p->axes.count = (int32_t)count;
   for (size_t i = 0; i < count; i++)
     p->axes.v[i] = ((const int64_t *)axes->data)[i];
@@ -64,13 +66,22 @@ static q8_status reduced_axes(const q8_op_io *io, uint32_t *mask) {
   return QINT8_OK;
 }
 
-static q8_status infer(const q8_op_io *io) {
+/* sum = step(sum, x) for all x, from `start` on; then finish(sum, count). Floats are summed in double, integers by
+ * `whole` (modulo 2^64), or in double too where it is NULL. */
+typedef struct reduction {
+  double start;
+  double (*step)(double sum, double x);
+  double (*finish)(double sum, size_t count); /* NULL: the sum itself */
+  int64_t whole_start;
+  int from_first; /* `whole` starts with the first value instead */
+  int64_t (*whole)(int64_t sum, int64_t x, int is_unsigned);
+  int shifted; /* sums e^(x - max) and adds max to the result, so that nothing overflows */
+} reduction;
+
+static q8_status infer(const q8_op_io *io, const reduction *op) {
   const reduce_params *p = io->node->params;
   const q8_value *x = io->inputs[0];
   uint32_t mask;
-  int integer = x->dtype == QINT8_DTYPE_S64;
-  if (!integer)
-    Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   Q8_TRY(reduced_axes(io, &mask));
   q8_shape y = {.rank = 0};
   for (int32_t i = 0; i < x->shape.rank; i++) {
@@ -79,14 +90,11 @@ static q8_status infer(const q8_op_io *io) {
     else if (p->keep_dims)
       y.dim[y.rank++] = 1;
   }
-  return q8_infer_set(io, 0, x->dtype, &y);
+  Q8_TRY(q8_infer_set(io, 0, x->dtype, &y));
+  if (x->count == 0 && io->outputs[0].count && !q8_is_float(x->dtype) && op->from_first)
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "%s of no integers", io->node->op->name);
+  return QINT8_OK;
 }
-
-typedef struct reduction {
-  double start;
-  double (*step)(double sum, double x);
-  int mean;
-} reduction;
 
 /* The input split into kept (outer) and reduced (inner) dimensions with their strides. */
 typedef struct reduce_view {
@@ -120,32 +128,77 @@ static int64_t offset_of(size_t index, int32_t rank, const int64_t *dim, const i
   return at;
 }
 
-static double value_at(const q8_value *x, int64_t i) {
-  return x->dtype == QINT8_DTYPE_S64 ? (double)((const int64_t *)x->data)[i] : ((const float *)x->data)[i];
+#define BLOCK 256
+
+/* One result: the values at x->data[base + offsets of the reduced dimensions], a row of the last one at a time. */
+typedef struct reduce_rows {
+  const q8_value *x;
+  const reduce_view *v;
+  size_t row;   /* elements */
+  int64_t step; /* between them */
+  int32_t outer_rank;
+} reduce_rows;
+
+static const char *row_at(const reduce_rows *r, int64_t base, size_t i) {
+  int64_t at = base + offset_of(i / r->row, r->outer_rank, r->v->dim, r->v->stride);
+  return (const char *)r->x->data + at * (int64_t)qint8_dtype_size((qint8_dtype)r->x->dtype);
 }
+
+static double fold_floats(const reduce_rows *r, int64_t base, double sum, double (*step)(double, double), double shift) {
+  double block[BLOCK];
+  size_t size = qint8_dtype_size((qint8_dtype)r->x->dtype);
+  for (size_t i = 0; i < r->v->inner; i += r->row)
+    for (size_t at = 0; at < r->row; at += BLOCK) {
+      size_t n = r->row - at < BLOCK ? r->row - at : BLOCK;
+      q8_cast(r->x->dtype, row_at(r, base, i) + (int64_t)(at * size) * r->step, r->step, QINT8_DTYPE_F64, block, n);
+      for (size_t j = 0; j < n; j++)
+        sum = step(sum, block[j] - shift);
+    }
+  return sum;
+}
+
+static int64_t fold_integers(const reduce_rows *r, int64_t base, const reduction *op) {
+  int64_t sum = op->whole_start;
+  int is_unsigned = q8_wide_dtype(r->x->dtype) == QINT8_DTYPE_U64;
+  for (size_t i = 0; i < r->v->inner; i += r->row) {
+    const char *row = row_at(r, base, i);
+    for (size_t j = 0; j < r->row; j++) {
+      int64_t x = q8_element_int(r->x->dtype, row, j * (size_t)r->step);
+      sum = op->from_first && i + j == 0 ? x : op->whole(sum, x, is_unsigned);
+    }
+  }
+  return sum;
+}
+
+static double larger(double sum, double x); /* for the shift */
 
 static q8_status eval(const q8_op_io *io, const reduction *op) {
   const q8_value *x = io->inputs[0];
+  q8_value *y = &io->outputs[0];
   uint32_t mask;
   Q8_TRY(reduced_axes(io, &mask));
   reduce_view v = view_of(&x->shape, mask);
-  /* Rows along the last reduced dimension, so that offsets are found once a row. */
-  size_t row = v.reduced ? (size_t)v.dim[v.reduced - 1] : 1;
-  int64_t step = v.reduced ? v.stride[v.reduced - 1] : 1;
+  size_t size = qint8_dtype_size((qint8_dtype)y->dtype);
+  int whole = op->whole && !q8_is_float(x->dtype);
+  reduce_rows r = {.x = x, .v = &v, .row = 1, .step = 1};
+  if (v.reduced) {
+    r.row = (size_t)v.dim[v.reduced - 1];
+    r.step = v.stride[v.reduced - 1];
+    r.outer_rank = v.reduced - 1;
+  }
   for (size_t o = 0; o < v.outer; o++) {
     int64_t base = offset_of(o, v.kept, v.kept_dim, v.kept_stride);
-    double sum = op->start;
-    for (size_t i = 0; i < v.inner; i += row) {
-      int64_t at = base + offset_of(i, v.reduced, v.dim, v.stride);
-      for (size_t j = 0; j < row; j++)
-        sum = op->step(sum, value_at(x, at + (int64_t)j * step));
+    char *to = (char *)y->data + o * size;
+    if (whole) {
+      int64_t sum = fold_integers(&r, base, op);
+      q8_cast(QINT8_DTYPE_S64, &sum, 1, y->dtype, to, 1);
+      continue;
     }
-    if (op->mean)
-      sum /= (double)v.inner;
-    if (x->dtype == QINT8_DTYPE_S64)
-      ((int64_t *)io->outputs[0].data)[o] = (int64_t)sum;
-    else
-      ((float *)io->outputs[0].data)[o] = (float)sum;
+    double shift = op->shifted ? fold_floats(&r, base, -INFINITY, larger, 0) : 0;
+    shift = isfinite(shift) ? shift : 0;
+    double sum = fold_floats(&r, base, op->start, op->step, shift);
+    sum = (op->finish ? op->finish(sum, v.inner) : sum) + shift;
+    q8_cast(QINT8_DTYPE_F64, &sum, 1, y->dtype, to, 1);
   }
   return QINT8_OK;
 }
@@ -165,18 +218,60 @@ static double smaller(double sum, double x) {
 static double add_square(double sum, double x) {
   return sum + x * x;
 }
+static double add_magnitude(double sum, double x) {
+  return sum + fabs(x);
+}
+static double add_exp(double sum, double x) {
+  return sum + exp(x);
+}
 
-#define REDUCE(id, onnx_name, most_inputs, upgrade_fn, ...)                                                         \
+static double mean_of(double sum, size_t count) {
+  return sum / (double)count;
+}
+static double root_of(double sum, size_t count) {
+  (void)count;
+  return sqrt(sum);
+}
+static double log_of(double sum, size_t count) {
+  (void)count;
+  return log(sum);
+}
+
+static int64_t whole_add(int64_t sum, int64_t x, int is_unsigned) {
+  (void)is_unsigned;
+  return (int64_t)((uint64_t)sum + (uint64_t)x);
+}
+static int64_t whole_multiply(int64_t sum, int64_t x, int is_unsigned) {
+  (void)is_unsigned;
+  return (int64_t)((uint64_t)sum * (uint64_t)x);
+}
+static int64_t whole_larger(int64_t sum, int64_t x, int is_unsigned) {
+  return (is_unsigned ? (uint64_t)x > (uint64_t)sum : x > sum) ? x : sum;
+}
+static int64_t whole_smaller(int64_t sum, int64_t x, int is_unsigned) {
+  return (is_unsigned ? (uint64_t)x < (uint64_t)sum : x < sum) ? x : sum;
+}
+static int64_t whole_add_square(int64_t sum, int64_t x, int is_unsigned) {
+  return whole_add(sum, whole_multiply(x, x, 0), is_unsigned);
+}
+static int64_t whole_add_magnitude(int64_t sum, int64_t x, int is_unsigned) {
+  return whole_add(sum, x < 0 && !is_unsigned ? (int64_t)(0 - (uint64_t)x) : x, 0);
+}
+
+#define REDUCE(id, onnx_name, upgrade_fn, ...)                                                                      \
+  static const reduction id = {__VA_ARGS__};                                                                       \
+  static q8_status id##_infer(const q8_op_io *io) {                                                                \
+    return infer(io, &id);                                                                                         \
+  }                                                                                                                \
   static q8_status id##_eval(const q8_op_io *io) {                                                                 \
-    static const reduction op = {__VA_ARGS__};                                                                     \
-    return eval(io, &op);                                                                                          \
+    return eval(io, &id);                                                                                          \
   }                                                                                                                \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
                             .domain = "",                                                                          \
                             .min_opset = 1,                                                                        \
                             .max_opset = 21,                                                                       \
                             .min_inputs = 1,                                                                       \
-                            .max_inputs = most_inputs,                                                             \
+                            .max_inputs = 2,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
                             .attributes = attributes,                                                              \
@@ -184,12 +279,16 @@ static double add_square(double sum, double x) {
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: the result needs the range of float",                  \
                             .upgrade = upgrade_fn,                                                                 \
-                            .infer = infer,                                                                        \
+                            .infer = id##_infer,                                                                   \
                             .eval = id##_eval};
 
-REDUCE(reduce_mean, "ReduceMean", 1, axes_to_attribute, 0, add, 1)
-REDUCE(reduce_sum, "ReduceSum", 2, axes_to_input, 0, add, 0)
-REDUCE(reduce_max, "ReduceMax", 1, axes_to_attribute, -INFINITY, larger, 0)
-REDUCE(reduce_min, "ReduceMin", 1, axes_to_attribute, INFINITY, smaller, 0)
-REDUCE(reduce_prod, "ReduceProd", 1, axes_to_attribute, 1, multiply, 0)
-REDUCE(reduce_sum_square, "ReduceSumSquare", 1, axes_to_attribute, 0, add_square, 0)
+REDUCE(reduce_mean, "ReduceMean", axes_to_attribute, .step = add, .finish = mean_of)
+REDUCE(reduce_sum, "ReduceSum", axes_to_input, .step = add, .whole = whole_add)
+REDUCE(reduce_max, "ReduceMax", axes_to_attribute, .start = -INFINITY, .step = larger, .whole = whole_larger, .from_first = 1)
+REDUCE(reduce_min, "ReduceMin", axes_to_attribute, .start = INFINITY, .step = smaller, .whole = whole_smaller, .from_first = 1)
+REDUCE(reduce_prod, "ReduceProd", axes_to_attribute, .start = 1, .step = multiply, .whole_start = 1, .whole = whole_multiply)
+REDUCE(reduce_sum_square, "ReduceSumSquare", axes_to_attribute, .step = add_square, .whole = whole_add_square)
+REDUCE(reduce_l1, "ReduceL1", axes_to_attribute, .step = add_magnitude, .whole = whole_add_magnitude)
+REDUCE(reduce_l2, "ReduceL2", axes_to_attribute, .step = add_square, .finish = root_of)
+REDUCE(reduce_log_sum, "ReduceLogSum", axes_to_attribute, .step = add, .finish = log_of)
+REDUCE(reduce_log_sum_exp, "ReduceLogSumExp", axes_to_attribute, .step = add_exp, .finish = log_of, .shifted = 1)
