@@ -209,3 +209,15 @@ int64_t q8_element_int(int32_t dtype, const void *x, size_t i) {
   q8_cast(dtype, (const char *)x + i * qint8_dtype_size((qint8_dtype)dtype), 1, QINT8_DTYPE_S64, &value, 1);
   return value;
 }
+
+int q8_element_compare(int32_t dtype, const void *x, size_t i, size_t j) {
+  if (dtype == QINT8_DTYPE_F32 || q8_is_float(dtype)) {
+    double a = dtype == QINT8_DTYPE_F32 ? ((const float *)x)[i] : q8_element_double(dtype, x, i);
+    double b = dtype == QINT8_DTYPE_F32 ? ((const float *)x)[j] : q8_element_double(dtype, x, j);
+    return a != a || b != b ? (a != a) - (b != b) : (a > b) - (a < b);
+  }
+  int64_t a = q8_element_int(dtype, x, i), b = q8_element_int(dtype, x, j);
+  if (q8_wide_dtype(dtype) == QINT8_DTYPE_U64)
+    return ((uint64_t)a > (uint64_t)b) - ((uint64_t)a < (uint64_t)b);
+  return (a > b) - (a < b);
+}

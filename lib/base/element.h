@@ -22,6 +22,9 @@ void q8_cast(int32_t from, const void *x, int64_t stride, int32_t to, void *y, s
 double q8_element_double(int32_t dtype, const void *x, size_t i);
 int64_t q8_element_int(int32_t dtype, const void *x, size_t i);
 
+/* -1, 0 or 1: element i against element j. NaN is larger than all else, as in numpy. */
+int q8_element_compare(int32_t dtype, const void *x, size_t i, size_t j);
+
 /* "float32", "int64", ...; "type 8" has no name here and is "unknown". */
 const char *q8_dtype_name(int32_t dtype);
 

@@ -6,6 +6,8 @@
 #include "onnx/importer.h"
 #include "onnx/qoperator.h"
 
+#define SPARE_OUTPUTS 4
+
 static int is_standard(const char *domain) {
   return !*domain || !strcmp(domain, "ai.onnx");
 }
@@ -61,7 +63,8 @@ static q8_status count_names(q8_reader bytes, q8_raw_node *node, const char *whe
 static q8_status read_ids(q8_importer *importer, q8_raw_node *node, qint8_error *error) {
   size_t room = (size_t)node->input_count + Q8_UPGRADE_INPUTS; /* for `upgrade` */
   node->inputs = q8_pool_alloc(&importer->pool, room, sizeof *node->inputs);
-  node->outputs = q8_pool_alloc(&importer->pool, (size_t)node->output_count + 1, sizeof *node->outputs);
+  size_t output_room = (size_t)node->output_count + SPARE_OUTPUTS; /* for name_outputs */
+  node->outputs = q8_pool_alloc(&importer->pool, output_room, sizeof *node->outputs);
   if (!node->inputs || !node->outputs)
     return q8_fail_memory(error, node->name, room * sizeof *node->inputs);
   for (size_t i = 0; i < room; i++)
@@ -187,8 +190,10 @@ static q8_status check_arity(const q8_raw_node *node, const q8_id *inputs, int32
   return QINT8_OK;
 }
 
-/* Outputs left out before one that is used get a tensor of their own: a node's outputs always exist. */
+/* Outputs left out before one that is used, or that the operator always writes, get a tensor of their own. */
 static q8_status name_outputs(q8_importer *importer, q8_raw_node *node, qint8_error *error) {
+  for (int spare = 0; spare < SPARE_OUTPUTS && node->output_count < node->op->min_outputs; spare++)
+    node->outputs[node->output_count++] = Q8_NONE;
   for (int32_t i = 0; i < node->output_count; i++)
     if (node->outputs[i] == Q8_NONE)
       Q8_TRY(q8_import_fresh(importer, node->name, &node->outputs[i], error));
@@ -207,8 +212,10 @@ static q8_status build_node(q8_importer *importer, q8_raw_node *node, qint8_erro
   Q8_TRY(q8_import_attributes(importer, node, op, params, error));
   if (op->upgrade)
     Q8_TRY(op->upgrade(importer, graph->opset, params, node->inputs, &node->input_count, node->name, error));
-  Q8_TRY(check_arity(node, node->inputs, node->input_count, error));
   Q8_TRY(name_outputs(importer, node, error));
+  if (op->becomes)
+    node->op = op = op->becomes;
+  Q8_TRY(check_arity(node, node->inputs, node->input_count, error));
   return q8_graph_add_node(graph, node->name, op, params, op->params_size, node->inputs, node->input_count,
                            node->outputs, node->output_count, error);
 }

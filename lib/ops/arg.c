@@ -1,0 +1,79 @@
+/* arg.c - ArgMax, ArgMin: where along an axis the largest or smallest value is. */
+#include <stddef.h>
+
+#include "base/element.h"
+#include "ops/common.h"
+
+typedef struct arg_params {
+  int64_t axis, keep_dims, last;
+} arg_params;
+
+static const q8_attribute attributes[] = {
+    {"axis", Q8_ATTR_INT, offsetof(arg_params, axis), 0, NULL, 0, 0},
+    {"keepdims", Q8_ATTR_INT, offsetof(arg_params, keep_dims), 1, NULL, 0, 0},
+    {"select_last_index", Q8_ATTR_INT, offsetof(arg_params, last), 0, NULL, 0, 0},
+    {.name = NULL}};
+
+static q8_status infer(const q8_op_io *io) {
+  const arg_params *p = io->node->params;
+  const q8_shape *x = &io->inputs[0]->shape;
+  int32_t axis = q8_axis(p->axis, x->rank);
+  if (axis < 0)
+    return q8_bad_axis(io, p->axis, x);
+  q8_shape y = {.rank = 0};
+  for (int32_t i = 0; i < x->rank; i++)
+    if (i != axis)
+      y.dim[y.rank++] = x->dim[i];
+    else if (p->keep_dims)
+      y.dim[y.rank++] = 1;
+  Q8_TRY(q8_infer_set(io, 0, QINT8_DTYPE_S64, &y));
+  char text[128];
+  if (x->dim[axis] == 0 && io->outputs[0].count)
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "axis %d of shape %s is empty", (int)axis,
+                   q8_shape_text(x, text, sizeof text));
+  return QINT8_OK;
+}
+
+static q8_status eval(const q8_op_io *io, int sign) {
+  const arg_params *p = io->node->params;
+  const q8_value *x = io->inputs[0];
+  int32_t axis = q8_axis(p->axis, x->shape.rank);
+  size_t n = (size_t)x->shape.dim[axis], inner = q8_dims(&x->shape, axis + 1, x->shape.rank);
+  int64_t *y = io->outputs[0].data;
+  for (size_t i = 0; i < io->outputs[0].count; i++) {
+    size_t first = i / inner * n * inner + i % inner, best = 0;
+    for (size_t j = 1; j < n; j++) {
+      int order = sign * q8_element_compare(x->dtype, x->data, first + j * inner, first + best * inner);
+      if (order > 0 || (order == 0 && p->last))
+        best = j;
+    }
+    y[i] = (int64_t)best;
+  }
+  return QINT8_OK;
+}
+
+static q8_status eval_max(const q8_op_io *io) {
+  return eval(io, 1);
+}
+static q8_status eval_min(const q8_op_io *io) {
+  return eval(io, -1);
+}
+
+#define ARG(id, onnx_name, eval_fn)                                                                                 \
+  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
+                            .domain = "",                                                                          \
+                            .min_opset = 1,                                                                        \
+                            .max_opset = 21,                                                                       \
+                            .min_inputs = 1,                                                                       \
+                            .max_inputs = 1,                                                                       \
+                            .min_outputs = 1,                                                                      \
+                            .max_outputs = 1,                                                                      \
+                            .attributes = attributes,                                                              \
+                            .params_size = sizeof(arg_params),                                                     \
+                            .quant = Q8_QUANT_FLOAT,                                                               \
+                            .int8_obstacle = "no int8 form: the result is an index",                               \
+                            .infer = infer,                                                                        \
+                            .eval = eval_fn};
+
+ARG(arg_max, "ArgMax", eval_max)
+ARG(arg_min, "ArgMin", eval_min)

@@ -1,0 +1,167 @@
+/* scatter.c - ScatterElements, its older name Scatter, and ScatterND: a copy of x with some values replaced, or combined
+ * with the old ones by `reduction`. */
+#include <stddef.h>
+#include <string.h>
+
+#include "base/element.h"
+#include "ops/index.h"
+
+typedef struct scatter_params {
+  int64_t axis;
+  char reduction[32];
+} scatter_params;
+
+static const q8_attribute elements_attributes[] = {
+    {"axis", Q8_ATTR_INT, offsetof(scatter_params, axis), 0, NULL, 0, 0},
+    {"reduction", Q8_ATTR_STRING, offsetof(scatter_params, reduction), 0, "none", 0, 0},
+    {.name = NULL}};
+static const q8_attribute nd_attributes[] = {
+    {"reduction", Q8_ATTR_STRING, offsetof(scatter_params, reduction), 0, "none", 0, 0}, {.name = NULL}};
+
+static q8_status check_reduction(const q8_op_io *io) {
+  static const char *const known[] = {"none", "add", "mul", "min", "max"};
+  const char *reduction = ((const scatter_params *)io->node->params)->reduction;
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (!strcmp(reduction, known[i]))
+      return QINT8_OK;
+  return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "reduction \"%s\"", reduction);
+}
+
+static q8_status infer_elements(const q8_op_io *io) {
+  const q8_value *x = io->inputs[0];
+  int64_t wanted = ((const scatter_params *)io->node->params)->axis;
+  int32_t axis = q8_axis(wanted, x->shape.rank);
+  Q8_TRY(check_reduction(io));
+  Q8_TRY(q8_need_indices(io, 1));
+  Q8_TRY(q8_need_dtype(io, 2, x->dtype));
+  if (axis < 0)
+    return q8_bad_axis(io, wanted, &x->shape);
+  Q8_TRY(q8_check_beside(io, 0, 1, axis));
+  char a[128], b[128];
+  if (!q8_shape_equal(&io->inputs[1]->shape, &io->inputs[2]->shape))
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "indices of shape %s with updates of shape %s",
+                   q8_shape_text(&io->inputs[1]->shape, a, sizeof a),
+                   q8_shape_text(&io->inputs[2]->shape, b, sizeof b));
+  return q8_infer_same(io);
+}
+
+/* to = to REDUCTION from, in the wide type. */
+static double combine_float(char reduction, double to, double from) {
+  switch (reduction) {
+  case 'a':
+    return to + from;
+  case 'u':
+    return to * from;
+  case 'i':
+    return from < to || from != from ? from : to;
+  default:
+    return from > to || from != from ? from : to;
+  }
+}
+static int64_t combine_integer(char reduction, int64_t to, int64_t from, int is_unsigned) {
+  int is_less = is_unsigned ? (uint64_t)from < (uint64_t)to : from < to;
+  switch (reduction) {
+  case 'a':
+    return (int64_t)((uint64_t)to + (uint64_t)from);
+  case 'u':
+    return (int64_t)((uint64_t)to * (uint64_t)from);
+  case 'i':
+    return is_less ? from : to;
+  default:
+    return is_less ? to : from;
+  }
+}
+
+/* `count` elements from element `from` of the updates to element `at` of the result. */
+static void put(const q8_op_io *io, size_t at, size_t from, size_t count) {
+  const char *reduction = ((const scatter_params *)io->node->params)->reduction;
+  const q8_value *updates = io->inputs[2];
+  q8_value *y = &io->outputs[0];
+  size_t size = qint8_dtype_size((qint8_dtype)y->dtype);
+  char *to = (char *)y->data + at * size;
+  const char *src = (const char *)updates->data + from * size;
+  char kind = !strcmp(reduction, "max") ? 'x' : *reduction == 'a' ? 'a' : reduction[1]; /* add, mUl, mIn, maX */
+  if (!strcmp(reduction, "none")) {
+    memcpy(to, src, count * size);
+    return;
+  }
+  for (size_t i = 0; i < count; i++) {
+    if (q8_is_float(y->dtype)) {
+      double v = combine_float(kind, q8_element_double(y->dtype, to, i), q8_element_double(y->dtype, src, i));
+      q8_cast(QINT8_DTYPE_F64, &v, 1, y->dtype, to + i * size, 1);
+    } else {
+      int64_t v = combine_integer(kind, q8_element_int(y->dtype, to, i), q8_element_int(y->dtype, src, i),
+                                  q8_wide_dtype(y->dtype) == QINT8_DTYPE_U64);
+      q8_cast(QINT8_DTYPE_S64, &v, 1, y->dtype, to + i * size, 1);
+    }
+  }
+}
+
+static void copy_input(const q8_op_io *io) {
+  const q8_value *x = io->inputs[0];
+  if (x->count)
+    memcpy(io->outputs[0].data, x->data, x->count * qint8_dtype_size((qint8_dtype)x->dtype));
+}
+
+static q8_status eval_elements(const q8_op_io *io) {
+  const q8_value *x = io->inputs[0], *index = io->inputs[1];
+  int32_t axis = q8_axis(((const scatter_params *)io->node->params)->axis, x->shape.rank);
+  copy_input(io);
+  for (size_t i = 0; i < index->count; i++) {
+    size_t at = 0;
+    Q8_TRY(q8_element_place(io, &x->shape, index, i, axis, &at));
+    put(io, at, i, 1);
+  }
+  return QINT8_OK;
+}
+
+/* updates have the shape indices[:-1] + x[n:]. */
+static q8_status infer_nd(const q8_op_io *io) {
+  const q8_shape *x = &io->inputs[0]->shape, *index = &io->inputs[1]->shape, *updates = &io->inputs[2]->shape;
+  Q8_TRY(check_reduction(io));
+  Q8_TRY(q8_need_indices(io, 1));
+  Q8_TRY(q8_need_dtype(io, 2, io->inputs[0]->dtype));
+  int64_t n = index->rank ? index->dim[index->rank - 1] : -1;
+  int fits = n >= 0 && n <= x->rank && updates->rank == index->rank - 1 + x->rank - n;
+  for (int32_t i = 0; fits && i < updates->rank; i++)
+    fits = updates->dim[i] == (i < index->rank - 1 ? index->dim[i] : x->dim[n + i - (index->rank - 1)]);
+  char a[128], b[128], c[128];
+  if (!fits)
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "indices of shape %s, updates of shape %s into shape %s",
+                   q8_shape_text(index, a, sizeof a), q8_shape_text(updates, b, sizeof b),
+                   q8_shape_text(x, c, sizeof c));
+  return q8_infer_same(io);
+}
+
+static q8_status eval_nd(const q8_op_io *io) {
+  const q8_value *x = io->inputs[0], *index = io->inputs[1];
+  int32_t n = (int32_t)index->shape.dim[index->shape.rank - 1];
+  size_t count = q8_dims(&index->shape, 0, index->shape.rank - 1), slice = q8_dims(&x->shape, n, x->shape.rank);
+  copy_input(io);
+  for (size_t i = 0; i < count && slice; i++) {
+    size_t at = 0;
+    Q8_TRY(q8_slice_place(io, &x->shape, index, i, 0, 0, &at));
+    put(io, at * slice, i * slice, slice);
+  }
+  return QINT8_OK;
+}
+
+#define SCATTER(id, onnx_name, first_opset, last_opset, list, infer_fn, eval_fn)                                    \
+  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
+                            .domain = "",                                                                          \
+                            .min_opset = first_opset,                                                              \
+                            .max_opset = last_opset,                                                               \
+                            .min_inputs = 3,                                                                       \
+                            .max_inputs = 3,                                                                       \
+                            .min_outputs = 1,                                                                      \
+                            .max_outputs = 1,                                                                      \
+                            .attributes = list,                                                                    \
+                            .params_size = sizeof(scatter_params),                                                 \
+                            .quant = Q8_QUANT_FLOAT,                                                               \
+                            .int8_obstacle = "no int8 form: selects values of float tensors",                      \
+                            .infer = infer_fn,                                                                     \
+                            .eval = eval_fn};
+
+SCATTER(scatter, "Scatter", 9, 21, elements_attributes, infer_elements, eval_elements)
+SCATTER(scatter_elements, "ScatterElements", 11, 21, elements_attributes, infer_elements, eval_elements)
+SCATTER(scatter_nd, "ScatterND", 11, 21, nd_attributes, infer_nd, eval_nd)
