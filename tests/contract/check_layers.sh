@@ -11,7 +11,7 @@ while IFS=: read -r room allowed; do
       case "$inc" in
         qint8.h) [ "$room" != kernels ] && continue; to=public ;;
         kernel.h) to=kernels ;;
-        */*) to=${inc%%/*} ;;
+        */*) if [ "$room" = kernels ] && [ -f "kernels/$inc" ]; then to=kernels; else to=${inc%%/*}; fi ;;
         *) [ -f "$(dirname "$f")/$inc" ] && continue; to=unknown ;;
       esac
       [ "$to" = "$room" ] && continue
