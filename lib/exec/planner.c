@@ -57,7 +57,7 @@ static int static_is_possible(const q8_planner *planner, const q8_node *node) {
            q8_plan_value(planner, node->inputs[1])->data && q8_plan_recipe(planner, node->inputs[1]);
   for (int32_t i = 0; i < node->input_count; i++)
     if (node->inputs[i] != Q8_NONE && q8_plan_value(planner, node->inputs[i])->dtype == QINT8_DTYPE_F32 &&
-        !has_quant(planner, node->inputs[i]) && !(node->op->unary && i > 0))
+        !has_quant(planner, node->inputs[i]) && !q8_is_parameter(node->op, i))
       return 0;
   for (int32_t i = 0; i < node->output_count; i++)
     if (node->outputs[i] != Q8_NONE && !has_quant(planner, node->outputs[i]))

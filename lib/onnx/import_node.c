@@ -213,6 +213,8 @@ static q8_status build_node(q8_importer *importer, q8_raw_node *node, qint8_erro
   if (op->upgrade)
     Q8_TRY(op->upgrade(importer, graph->opset, params, node->inputs, &node->input_count, node->name, error));
   Q8_TRY(name_outputs(importer, node, error));
+  if (op->becomes)
+    node->op = op = op->becomes;
   Q8_TRY(check_arity(node, node->inputs, node->input_count, error));
   return q8_graph_add_node(graph, node->name, op, params, op->params_size, node->inputs, node->input_count,
                            node->outputs, node->output_count, error);

@@ -32,7 +32,7 @@ static int is_activation_quant(const q8_recipe *recipe, q8_id tensor) {
  * type count as float only in place 0; further ones are often shapes or indices. */
 static int needs_quant(const q8_graph *graph, const q8_node *node, int32_t i) {
   const q8_tensor *tensor = &graph->tensors[node->inputs[i]];
-  if (node->op->unary && i > 0)
+  if (q8_is_parameter(node->op, i))
     return 0;
   return tensor->dtype == QINT8_DTYPE_F32 || (i == 0 && tensor->dtype == QINT8_DTYPE_NONE);
 }

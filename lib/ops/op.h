@@ -111,6 +111,7 @@ typedef struct q8_op {
    * range of x can be chosen by the error it causes in f(x). NULL for all else. */
   float (*unary)(const void *params, float x);
 
+  const struct q8_op *becomes; /* a deprecated operator: after `upgrade`, the same params are those of this one */
   /* Brings a node of an older opset to the canonical form (params already parsed). Optional. */
   q8_status (*upgrade)(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
                        const char *node_name, qint8_error *error);
@@ -125,6 +126,11 @@ typedef struct q8_op {
   /* Writes a node of domain "qint8" as standard nodes: see onnx/export.h. */
   q8_status (*expand)(struct q8_exporter *exporter, const q8_graph *graph, const q8_node *node, qint8_error *error);
 } q8_op;
+
+/* Whether input i only says how, as bounds, indices or scales do: it has no int8 form. */
+static inline int q8_is_parameter(const q8_op *op, int32_t i) {
+  return i > 0 && (op->unary || op->quant == Q8_QUANT_SAME);
+}
 
 /* How many inputs from input 1 on are weights. */
 static inline int32_t q8_weight_inputs(const q8_op *op) {

@@ -8,7 +8,7 @@ int q8_takes_activation(const q8_graph *graph, const q8_node *node, int32_t inde
   q8_id id = node->inputs[index];
   if (id == Q8_NONE || node->op->quant == Q8_QUANT_FLOAT || node->op->quant == Q8_QUANT_RECURRENT)
     return 0;
-  if (index > 0 && (node->op->quant == Q8_QUANT_WEIGHTED || node->op->unary))
+  if (q8_is_parameter(node->op, index) || (index > 0 && node->op->quant == Q8_QUANT_WEIGHTED))
     return 0;
   int32_t dtype = graph->tensors[id].dtype;
   return dtype == QINT8_DTYPE_F32 || dtype == QINT8_DTYPE_NONE;

@@ -1,0 +1,299 @@
+/* resize.c - Resize, and Upsample, which becomes Resize while importing. Inputs: X, roi, scales, sizes. */
+#include "ops/resize.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ops/hooks.h"
+
+#define AT(field) offsetof(q8_resize_params, field)
+static const q8_attribute attributes[] = {
+    {"mode", Q8_ATTR_STRING, AT(mode), 0, "nearest", 0, 0},
+    {"coordinate_transformation_mode", Q8_ATTR_STRING, AT(coordinates), 0, "half_pixel", 0, 0},
+    {"nearest_mode", Q8_ATTR_STRING, AT(nearest_mode), 0, "round_prefer_floor", 0, 0},
+    {"keep_aspect_ratio_policy", Q8_ATTR_STRING, AT(keep_aspect), 0, "stretch", 0, 0},
+    {"cubic_coeff_a", Q8_ATTR_FLOAT, AT(cubic_a), -0.75, NULL, 0, 0},
+    {"extrapolation_value", Q8_ATTR_FLOAT, AT(extrapolation), 0, NULL, 0, 0},
+    {"exclude_outside", Q8_ATTR_INT, AT(exclude_outside), 0, NULL, 0, 0},
+    {"antialias", Q8_ATTR_INT, AT(antialias), 0, NULL, 0, 0},
+    {"axes", Q8_ATTR_INTS, AT(axes), 0, NULL, 0, 0},
+    {.name = NULL}};
+
+/* ---- Attributes ---- */
+
+/* The place of `text` in a list that ends with NULL. */
+static q8_status find_word(const q8_op_io *io, const char *attribute, const char *text, const char *const *list,
+                           int *out) {
+  for (*out = 0; list[*out]; ++*out)
+    if (!strcmp(list[*out], text))
+      return QINT8_OK;
+  return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "%s %s", attribute, text);
+}
+
+static q8_status read_modes(const q8_op_io *io, q8_resize *r) {
+  static const char *const modes[] = {"nearest", "linear", "cubic", NULL};
+  static const char *const coordinates[] = {"half_pixel",    "half_pixel_symmetric", "pytorch_half_pixel",
+                                            "align_corners", "asymmetric",           "tf_half_pixel_for_nn",
+                                            "tf_crop_and_resize", NULL};
+  static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil", NULL};
+  const q8_resize_params *p = io->node->params;
+  int mode, coordinate, rounding;
+  Q8_TRY(find_word(io, "mode", p->mode, modes, &mode));
+  Q8_TRY(find_word(io, "coordinate_transformation_mode", p->coordinates, coordinates, &coordinate));
+  Q8_TRY(find_word(io, "nearest_mode", p->nearest_mode, nearest, &rounding));
+  r->mode = (q8_resize_mode)mode;
+  r->coordinates = (q8_coordinates)coordinate;
+  r->nearest = (q8_nearest)rounding;
+  r->antialias = p->antialias != 0 && r->mode != Q8_RESIZE_NEAREST;
+  r->exclude_outside = p->exclude_outside != 0;
+  r->cubic_a = p->cubic_a;
+  r->extrapolation = p->extrapolation;
+  return QINT8_OK;
+}
+
+/* The dimensions that scales and sizes speak of: all of them without `axes`. */
+static q8_status read_axes(const q8_op_io *io, const q8_shape *x, q8_ints *axes) {
+  const q8_resize_params *p = io->node->params;
+  *axes = p->axes;
+  if (axes->count < 0)
+    for (axes->count = 0; axes->count < x->rank; axes->count++)
+      axes->v[axes->count] = axes->count;
+  for (int32_t i = 0; i < axes->count; i++) {
+    int32_t axis = q8_axis(axes->v[i], x->rank);
+    if (axis < 0)
+      return q8_bad_axis(io, axes->v[i], x);
+    axes->v[i] = axis;
+  }
+  return QINT8_OK;
+}
+
+/* ---- Sizes ---- */
+
+static q8_status bad_input(const q8_op_io *io, const char *what, size_t count, int32_t expected) {
+  return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "%s has %zu values, expected %d constant ones", what,
+                 count, (int)expected);
+}
+
+static q8_status take_scales(const q8_op_io *io, const q8_value *scales, const q8_ints *axes, q8_resize *r) {
+  if (!scales->data || scales->dtype != QINT8_DTYPE_F32 || scales->count != (size_t)axes->count)
+    return bad_input(io, "scales", scales->count, axes->count);
+  for (int32_t i = 0; i < axes->count; i++) {
+    int64_t d = axes->v[i];
+    r->scale[d] = ((const float *)scales->data)[i];
+    if (!(r->scale[d] > 0) || !(r->scale[d] * (float)r->in[d] < 1e9f))
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "scale %g of dimension %d", (double)r->scale[d],
+                     (int)d);
+    r->out[d] = (int64_t)floorf((float)r->in[d] * r->scale[d]);
+  }
+  return QINT8_OK;
+}
+
+/* One scale for all axes, so that no size is exceeded (or none is missed). */
+static void keep_aspect(const q8_ints *axes, int not_larger, q8_resize *r) {
+  float scale = not_larger ? INFINITY : 0;
+  for (int32_t i = 0; i < axes->count; i++) {
+    float own = (float)r->out[axes->v[i]] / (float)r->in[axes->v[i]];
+    scale = not_larger ? (own < scale ? own : scale) : (own > scale ? own : scale);
+  }
+  for (int32_t i = 0; i < axes->count; i++) {
+    r->scale[axes->v[i]] = scale;
+    r->out[axes->v[i]] = (int64_t)floorf(scale * (float)r->in[axes->v[i]] + 0.5f);
+  }
+}
+
+static q8_status take_sizes(const q8_op_io *io, const q8_value *sizes, const q8_ints *axes, q8_resize *r) {
+  const q8_resize_params *p = io->node->params;
+  q8_ints values;
+  Q8_TRY(q8_infer_ints(io, 3, &values));
+  if (values.count != axes->count)
+    return bad_input(io, "sizes", sizes->count, axes->count);
+  for (int32_t i = 0; i < axes->count; i++) {
+    int64_t d = axes->v[i];
+    if (values.v[i] < 0 || (values.v[i] > 0 && r->in[d] == 0))
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "size %lld of dimension %d, which has %lld values",
+                     (long long)values.v[i], (int)d, (long long)r->in[d]);
+    r->out[d] = values.v[i];
+    r->sized[d] = 1;
+    r->scale[d] = r->in[d] ? (float)r->out[d] / (float)r->in[d] : 1;
+  }
+  if (!strcmp(p->keep_aspect, "not_larger") || !strcmp(p->keep_aspect, "not_smaller"))
+    keep_aspect(axes, !strcmp(p->keep_aspect, "not_larger"), r);
+  else if (strcmp(p->keep_aspect, "stretch") != 0)
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "keep_aspect_ratio_policy %s", p->keep_aspect);
+  return QINT8_OK;
+}
+
+static q8_status take_region(const q8_op_io *io, const q8_ints *axes, q8_resize *r) {
+  const q8_value *roi = q8_input(io, 1);
+  if (r->coordinates != Q8_TF_CROP_AND_RESIZE)
+    return QINT8_OK;
+  if (!roi || !roi->data || roi->dtype != QINT8_DTYPE_F32 || roi->count != 2 * (size_t)axes->count)
+    return bad_input(io, "roi", roi ? roi->count : 0, 2 * axes->count);
+  for (int32_t i = 0; i < axes->count; i++) {
+    r->begin[axes->v[i]] = ((const float *)roi->data)[i];
+    r->end[axes->v[i]] = ((const float *)roi->data)[axes->count + i];
+  }
+  return QINT8_OK;
+}
+
+q8_status q8_resize_of(const q8_op_io *io, q8_resize *r) {
+  const q8_shape *x = &io->inputs[0]->shape;
+  const q8_value *scales = q8_input(io, 2), *sizes = q8_input(io, 3);
+  q8_ints axes;
+  *r = (q8_resize){.rank = x->rank};
+  Q8_TRY(read_modes(io, r));
+  Q8_TRY(read_axes(io, x, &axes));
+  for (int32_t d = 0; d < x->rank; d++) {
+    r->in[d] = r->out[d] = x->dim[d];
+    r->scale[d] = r->end[d] = 1;
+  }
+  if (r->mode != Q8_RESIZE_NEAREST)
+    Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
+  if (sizes && sizes->count)
+    Q8_TRY(take_sizes(io, sizes, &axes, r));
+  else if (scales && scales->count)
+    Q8_TRY(take_scales(io, scales, &axes, r));
+  else
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "neither scales nor sizes are given");
+  Q8_TRY(take_region(io, &axes, r));
+  for (int32_t d = 0; d < r->rank; d++)
+    if (r->out[d] > 0 && q8_resize_tap_count(r, d) > Q8_RESIZE_TAPS)
+      return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "scale %g of dimension %d with antialias reads more "
+                     "than %d values", (double)r->scale[d], (int)d, Q8_RESIZE_TAPS);
+  return QINT8_OK;
+}
+
+static q8_status infer(const q8_op_io *io) {
+  q8_resize r;
+  Q8_TRY(q8_resize_of(io, &r));
+  q8_shape y = {.rank = r.rank};
+  memcpy(y.dim, r.out, sizeof y.dim);
+  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+}
+
+/* ---- Reference ---- */
+
+typedef struct position {
+  const q8_resize *r;
+  const float *x;
+  int64_t stride[Q8_MAX_RANK];
+  q8_resize_taps taps[Q8_MAX_RANK]; /* of the current output position */
+} position;
+
+static float interpolate(const position *p, int32_t d, int64_t at) {
+  if (d == p->r->rank)
+    return p->x[at];
+  const q8_resize_taps *t = &p->taps[d];
+  float sum = 0;
+  for (int32_t i = 0; i < t->count; i++)
+    sum += t->weight[i] * interpolate(p, d + 1, at + t->index[i] * p->stride[d]);
+  return sum;
+}
+
+static q8_status eval(const q8_op_io *io) {
+  q8_resize r;
+  Q8_TRY(q8_resize_of(io, &r));
+  const q8_value *x = io->inputs[0];
+  q8_value *y = &io->outputs[0];
+  size_t element = qint8_dtype_size((qint8_dtype)x->dtype);
+  position p = {.r = &r, .x = x->data};
+  int64_t index[Q8_MAX_RANK] = {0};
+  q8_strides(&x->shape, p.stride);
+  for (int32_t d = 0; d < r.rank && y->count; d++)
+    q8_resize_find_taps(&r, d, 0, &p.taps[d]);
+  for (size_t i = 0; i < y->count; i++) {
+    int outside = 0;
+    int64_t at = 0;
+    for (int32_t d = 0; d < r.rank; d++) {
+      outside |= p.taps[d].outside;
+      at += p.taps[d].index[0] * p.stride[d];
+    }
+    if (outside && x->dtype == QINT8_DTYPE_F32)
+      ((float *)y->data)[i] = r.extrapolation;
+    else if (r.mode == Q8_RESIZE_NEAREST)
+      memcpy((char *)y->data + i * element, (const char *)x->data + (size_t)at * element, element);
+    else
+      ((float *)y->data)[i] = interpolate(&p, 0, 0);
+    for (int32_t d = r.rank; d-- > 0;) {
+      index[d] = index[d] + 1 < r.out[d] ? index[d] + 1 : 0;
+      q8_resize_find_taps(&r, d, index[d], &p.taps[d]);
+      if (index[d])
+        break;
+    }
+  }
+  return QINT8_OK;
+}
+
+/* ---- Older forms ---- */
+
+/* Until opset 10: X and scales, coordinates by division alone. */
+static q8_status upgrade_old(q8_resize_params *p, q8_id *inputs, int32_t *input_count) {
+  snprintf(p->coordinates, sizeof p->coordinates, "asymmetric");
+  snprintf(p->nearest_mode, sizeof p->nearest_mode, "floor");
+  if (*input_count == 2) {
+    inputs[2] = inputs[1];
+    inputs[1] = Q8_NONE;
+    *input_count = 3;
+  }
+  return QINT8_OK;
+}
+
+static q8_status upgrade(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
+                         const char *node_name, qint8_error *error) {
+  (void)importer, (void)node_name, (void)error;
+  return opset <= 10 ? upgrade_old(params, inputs, input_count) : QINT8_OK;
+}
+
+const q8_op q8_op_resize = {.name = "Resize",
+                            .domain = "",
+                            .min_opset = 10,
+                            .max_opset = 21,
+                            .min_inputs = 1,
+                            .max_inputs = 4,
+                            .min_outputs = 1,
+                            .max_outputs = 1,
+                            .attributes = attributes,
+                            .params_size = sizeof(q8_resize_params),
+                            .quant = Q8_QUANT_SAME,
+                            .upgrade = upgrade,
+                            .infer = infer,
+                            .eval = eval,
+                            .plan = q8_resize_plan};
+
+/* ---- Upsample ---- */
+
+static const q8_attribute upsample_attributes[] = {{"mode", Q8_ATTR_STRING, AT(mode), 0, "nearest", 0, 0},
+                                                   {"scales", Q8_ATTR_FLOATS, AT(scales), 0, NULL, 0, 0},
+                                                   {.name = NULL}};
+
+static q8_status upgrade_upsample(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs,
+                                  int32_t *input_count, const char *node_name, qint8_error *error) {
+  q8_resize_params *p = params;
+  (void)opset;
+  if (p->scales.count >= 0) {
+    q8_shape shape = {.rank = 1, .dim = {p->scales.count}};
+    Q8_TRY(q8_import_constant(importer, node_name, QINT8_DTYPE_F32, &shape, p->scales.v, &inputs[1], error));
+    *input_count = 2;
+  }
+  char mode[32];
+  memcpy(mode, p->mode, sizeof mode);
+  q8_op_defaults(&q8_op_resize, params);
+  memcpy(p->mode, mode, sizeof mode);
+  return upgrade_old(p, inputs, input_count);
+}
+
+const q8_op q8_op_upsample = {.name = "Upsample",
+                              .domain = "",
+                              .min_opset = 7,
+                              .max_opset = 9,
+                              .min_inputs = 1,
+                              .max_inputs = 3,
+                              .min_outputs = 1,
+                              .max_outputs = 1,
+                              .attributes = upsample_attributes,
+                              .params_size = sizeof(q8_resize_params),
+                              .becomes = &q8_op_resize,
+                              .upgrade = upgrade_upsample,
+                              .infer = infer,
+                              .eval = eval};
