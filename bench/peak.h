@@ -25,6 +25,7 @@ typedef struct peak {
 #define PEAK_VPDPBUSD_Z(i) "vpdpbusd %%zmm14, %%zmm15, %%zmm" i "\n\t"
 #define PEAK_VPDPBUSD_Y(i) "%{vex%} vpdpbusd %%ymm14, %%ymm15, %%ymm" i "\n\t"
 #define PEAK_VPMADDWD(i) "vpmaddwd %%ymm14, %%ymm15, %%ymm12\n\tvpaddd %%ymm12, %%ymm" i ", %%ymm" i "\n\t"
+#define PEAK_VPMADDWD_Z(i) "vpmaddwd %%zmm14, %%zmm15, %%zmm12\n\tvpaddd %%zmm12, %%zmm" i ", %%zmm" i "\n\t"
 #define PEAK_FMA_Z(i) "vfmadd231ps %%zmm14, %%zmm15, %%zmm" i "\n\t"
 #define PEAK_FMA_Y(i) "vfmadd231ps %%ymm14, %%ymm15, %%ymm" i "\n\t"
 #define PEAK_LOOP(name, op)                                                                                  \
@@ -41,11 +42,13 @@ typedef struct peak {
 PEAK_LOOP(peak_vpdpbusd_z, PEAK_VPDPBUSD_Z)
 PEAK_LOOP(peak_vpdpbusd_y, PEAK_VPDPBUSD_Y)
 PEAK_LOOP(peak_vpmaddwd, PEAK_VPMADDWD)
+PEAK_LOOP(peak_vpmaddwd_z, PEAK_VPMADDWD_Z)
 PEAK_LOOP(peak_fma_z, PEAK_FMA_Z)
 PEAK_LOOP(peak_fma_y, PEAK_FMA_Y)
 
 static const peak peaks[] = {
     {"vpdpbusd zmm", Q8_CPU_AVX512VNNI, 0, 12 * 64 * 2, peak_vpdpbusd_z},
+    {"vpmaddwd + vpaddd zmm", Q8_CPU_AVX512, 0, 12 * 32 * 2, peak_vpmaddwd_z},
     {"vpdpbusd ymm", Q8_CPU_AVXVNNI, 0, 12 * 32 * 2, peak_vpdpbusd_y},
     {"vpmaddwd + vpaddd ymm", Q8_CPU_AVX2, 0, 12 * 16 * 2, peak_vpmaddwd},
     {"vfmadd zmm", Q8_CPU_AVX512, 1, 12 * 16 * 2, peak_fma_z},

@@ -2,7 +2,7 @@
 #ifndef Q8_AVX512VNNI_DWCONV_H
 #define Q8_AVX512VNNI_DWCONV_H
 
-#include "vec.h"
+#include "vnni.h"
 
 enum {
   MAX_STEPS = 32,

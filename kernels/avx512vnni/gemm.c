@@ -1,6 +1,6 @@
 /* gemm.c - u8 x s8 tiles with vpdpbusd: four products a lane, 16 columns a register. */
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
-#include "vec.h"
+#include "vnni.h"
 
 enum { KR = 4 };
 

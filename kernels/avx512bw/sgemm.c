@@ -1,5 +1,5 @@
 /* sgemm.c - the fp32 families: GEMM tile, depthwise convolution, bias and clamp. */
-#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "vec.h"
 
 /* mr and nv are constants in every caller. */
@@ -103,8 +103,8 @@ static void sbias(size_t rows, size_t n, const float *acc, size_t acc_stride, co
 }
 
 #define ROW(mr, nr)                                                                                          \
-  { "sgemm_avx512vnni_" #mr "x" #nr, Q8_NEEDS_AVX512, mr, nr, sgemm_##mr##x##nr }
-const q8_sgemm_kernel q8_avx512vnni_sgemm[] = {ROW(8, 48), ROW(12, 32), ROW(14, 16), {0}};
-const q8_sdwconv_kernel q8_avx512vnni_sdwconv[] = {{"sdwconv_avx512vnni", Q8_NEEDS_AVX512, sdwconv}, {0}};
-const q8_sbias_kernel q8_avx512vnni_sbias[] = {{"sbias_avx512vnni", Q8_NEEDS_AVX512, sbias}, {0}};
+  { "sgemm_avx512bw_" #mr "x" #nr, Q8_NEEDS_AVX512, mr, nr, sgemm_##mr##x##nr }
+const q8_sgemm_kernel q8_avx512bw_sgemm[] = {ROW(8, 48), ROW(12, 32), ROW(14, 16), {0}};
+const q8_sdwconv_kernel q8_avx512bw_sdwconv[] = {{"sdwconv_avx512bw", Q8_NEEDS_AVX512, sdwconv}, {0}};
+const q8_sbias_kernel q8_avx512bw_sbias[] = {{"sbias_avx512bw", Q8_NEEDS_AVX512, sbias}, {0}};
 #endif

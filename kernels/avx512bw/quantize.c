@@ -1,5 +1,5 @@
 /* quantize.c - float to uint8 and back, and the range of a float array. */
-#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "vec.h"
 #include <math.h>
 
@@ -69,8 +69,8 @@ static void minmax(size_t n, const float *x, float *min, float *max) {
       _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(high[0], high[1]), _mm512_max_ps(high[2], high[3])));
 }
 
-const q8_quantize_kernel q8_avx512vnni_quantize[] = {{"quantize_avx512vnni", Q8_NEEDS_AVX512, quantize}, {0}};
-const q8_dequantize_kernel q8_avx512vnni_dequantize[] = {
-    {"dequantize_avx512vnni", Q8_NEEDS_AVX512, dequantize}, {0}};
-const q8_minmax_kernel q8_avx512vnni_minmax[] = {{"minmax_avx512vnni", Q8_NEEDS_AVX512, minmax}, {0}};
+const q8_quantize_kernel q8_avx512bw_quantize[] = {{"quantize_avx512bw", Q8_NEEDS_AVX512, quantize}, {0}};
+const q8_dequantize_kernel q8_avx512bw_dequantize[] = {
+    {"dequantize_avx512bw", Q8_NEEDS_AVX512, dequantize}, {0}};
+const q8_minmax_kernel q8_avx512bw_minmax[] = {{"minmax_avx512bw", Q8_NEEDS_AVX512, minmax}, {0}};
 #endif

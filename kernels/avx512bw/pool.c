@@ -1,5 +1,5 @@
 /* pool.c - reductions over rows: the cores of max and average pooling. */
-#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "vec.h"
 
 static void max_rows(size_t taps, size_t n, const uint8_t *const *a, uint8_t *y) {
@@ -55,6 +55,6 @@ static void sum_rows(size_t taps, size_t n, const uint8_t *a, size_t stride, int
   }
 }
 
-const q8_max_rows_kernel q8_avx512vnni_max_rows[] = {{"max_rows_avx512vnni", Q8_NEEDS_AVX512, max_rows}, {0}};
-const q8_sum_rows_kernel q8_avx512vnni_sum_rows[] = {{"sum_rows_avx512vnni", Q8_NEEDS_AVX512, sum_rows}, {0}};
+const q8_max_rows_kernel q8_avx512bw_max_rows[] = {{"max_rows_avx512bw", Q8_NEEDS_AVX512, max_rows}, {0}};
+const q8_sum_rows_kernel q8_avx512bw_sum_rows[] = {{"sum_rows_avx512bw", Q8_NEEDS_AVX512, sum_rows}, {0}};
 #endif

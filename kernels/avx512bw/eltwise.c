@@ -1,5 +1,5 @@
 /* eltwise.c - table lookup, addition and multiplication of quantized values, 64 bytes at a time. */
-#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "vec.h"
 
 static void table(size_t n, const uint8_t *x, const uint8_t *entries, uint8_t *y) {
@@ -120,7 +120,7 @@ static void mul(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const 
   binary(1, rows, n, a, a_stride, b, b_stride, p, y, y_stride);
 }
 
-const q8_table_kernel q8_avx512vnni_table[] = {{"table_avx512vnni", Q8_NEEDS_AVX512, table}, {0}};
-const q8_binary_kernel q8_avx512vnni_add[] = {{"add_avx512vnni", Q8_NEEDS_AVX512, add}, {0}};
-const q8_binary_kernel q8_avx512vnni_mul[] = {{"mul_avx512vnni", Q8_NEEDS_AVX512, mul}, {0}};
+const q8_table_kernel q8_avx512bw_table[] = {{"table_avx512bw", Q8_NEEDS_AVX512, table}, {0}};
+const q8_binary_kernel q8_avx512bw_add[] = {{"add_avx512bw", Q8_NEEDS_AVX512, add}, {0}};
+const q8_binary_kernel q8_avx512bw_mul[] = {{"mul_avx512bw", Q8_NEEDS_AVX512, mul}, {0}};
 #endif

@@ -1,5 +1,5 @@
 /* transpose.c - matrices of 1-byte and 4-byte elements, in blocks of 16 x 16; edges by masks. */
-#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "vec.h"
 
 /* Row `i` of a block of `rows` rows; rows beyond it are not touched and read as zero. */
@@ -117,10 +117,10 @@ static void transpose32(size_t rows, size_t cols, const void *x, size_t x_stride
     }
 }
 
-const q8_transpose_kernel q8_avx512vnni_transpose8[] = {
-    {"transpose8_avx512vnni", Q8_NEEDS_AVX512, transpose8}, {0}};
-const q8_transpose_kernel q8_avx512vnni_transpose32[] = {
-    {"transpose32_avx512vnni", Q8_NEEDS_AVX512, transpose32},
+const q8_transpose_kernel q8_avx512bw_transpose8[] = {
+    {"transpose8_avx512bw", Q8_NEEDS_AVX512, transpose8}, {0}};
+const q8_transpose_kernel q8_avx512bw_transpose32[] = {
+    {"transpose32_avx512bw", Q8_NEEDS_AVX512, transpose32},
     {0},
 };
 #endif

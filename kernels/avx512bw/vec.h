@@ -1,12 +1,12 @@
-/* vec.h - what the AVX512-VNNI kernels share: masks for tails, requantization of 64 lanes, a 256-entry table.
+/* vec.h - what the AVX-512 kernels share, with and without VNNI: masks for tails, requantization of 64 lanes, a 256-entry table.
  *
  * Two orders of 64 values in four zmm registers occur:
  *   plain: register i holds values 16 i .. 16 i + 15;
  *   quad:  register v, 128-bit lane l, element e holds value 16 l + 4 v + e. Interleaving four rows of bytes
  * by unpacks gives this order and the saturating packs undo it, so it costs no permutation at either end.
  */
-#ifndef Q8_AVX512VNNI_VEC_H
-#define Q8_AVX512VNNI_VEC_H
+#ifndef Q8_AVX512BW_VEC_H
+#define Q8_AVX512BW_VEC_H
 
 #include <immintrin.h>
 #include <string.h>
@@ -14,24 +14,23 @@
 #include "kernel.h"
 
 /* The rows of the families, collected in isa.c. */
-extern const q8_gemm_kernel q8_avx512vnni_gemm[];
-extern const q8_dwconv_kernel q8_avx512vnni_dwconv[];
-extern const q8_requant_kernel q8_avx512vnni_requant[];
-extern const q8_dequant_acc_kernel q8_avx512vnni_dequant_acc[];
-extern const q8_quantize_kernel q8_avx512vnni_quantize[];
-extern const q8_dequantize_kernel q8_avx512vnni_dequantize[];
-extern const q8_minmax_kernel q8_avx512vnni_minmax[];
-extern const q8_table_kernel q8_avx512vnni_table[];
-extern const q8_binary_kernel q8_avx512vnni_add[], q8_avx512vnni_mul[];
-extern const q8_max_rows_kernel q8_avx512vnni_max_rows[];
-extern const q8_sum_rows_kernel q8_avx512vnni_sum_rows[];
-extern const q8_transpose_kernel q8_avx512vnni_transpose8[], q8_avx512vnni_transpose32[];
-extern const q8_sgemm_kernel q8_avx512vnni_sgemm[];
-extern const q8_sdwconv_kernel q8_avx512vnni_sdwconv[];
-extern const q8_sbias_kernel q8_avx512vnni_sbias[];
+extern const q8_gemm_kernel q8_avx512bw_gemm[];
+extern const q8_dwconv_kernel q8_avx512bw_dwconv[];
+extern const q8_requant_kernel q8_avx512bw_requant[];
+extern const q8_dequant_acc_kernel q8_avx512bw_dequant_acc[];
+extern const q8_quantize_kernel q8_avx512bw_quantize[];
+extern const q8_dequantize_kernel q8_avx512bw_dequantize[];
+extern const q8_minmax_kernel q8_avx512bw_minmax[];
+extern const q8_table_kernel q8_avx512bw_table[];
+extern const q8_binary_kernel q8_avx512bw_add[], q8_avx512bw_mul[];
+extern const q8_max_rows_kernel q8_avx512bw_max_rows[];
+extern const q8_sum_rows_kernel q8_avx512bw_sum_rows[];
+extern const q8_transpose_kernel q8_avx512bw_transpose8[], q8_avx512bw_transpose32[];
+extern const q8_sgemm_kernel q8_avx512bw_sgemm[];
+extern const q8_sdwconv_kernel q8_avx512bw_sdwconv[];
+extern const q8_sbias_kernel q8_avx512bw_sbias[];
 
 #define Q8_NEEDS_AVX512 (Q8_CPU_AVX2 | Q8_CPU_AVX512)
-#define Q8_NEEDS_AVX512VNNI (Q8_NEEDS_AVX512 | Q8_CPU_AVX512VNNI)
 
 /* The first `n` of 64 bytes; n above 64 means all. */
 Q8_INLINE __mmask64 first64(size_t n) {

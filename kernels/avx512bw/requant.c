@@ -1,5 +1,5 @@
 /* requant.c - int32 accumulators to uint8 or float, 64 or 16 columns at a time. */
-#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "vec.h"
 
 /* At most 64 columns of every row: bias and scale stay in registers. */
@@ -82,9 +82,9 @@ static void dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_st
     }
 }
 
-const q8_requant_kernel q8_avx512vnni_requant[] = {{"requant_avx512vnni", Q8_NEEDS_AVX512, requant}, {0}};
-const q8_dequant_acc_kernel q8_avx512vnni_dequant_acc[] = {
-    {"dequant_acc_avx512vnni", Q8_NEEDS_AVX512, dequant_acc},
+const q8_requant_kernel q8_avx512bw_requant[] = {{"requant_avx512bw", Q8_NEEDS_AVX512, requant}, {0}};
+const q8_dequant_acc_kernel q8_avx512bw_dequant_acc[] = {
+    {"dequant_acc_avx512bw", Q8_NEEDS_AVX512, dequant_acc},
     {0},
 };
 #endif
