@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/element.h"
 #include "onnx/importer.h"
 
 typedef struct raw_attribute {
@@ -176,22 +177,8 @@ static q8_status store_scalar(q8_importer *importer, const raw_attribute *a, con
   if (q8_shape_count(&tensor.shape, NULL) != 1)
     return q8_fail(error, QINT8_ERROR_UNSUPPORTED, where, "attribute %s has more or less than one element", a->name);
   *out = (q8_scalar){.dtype = tensor.dtype};
-  switch (tensor.dtype) {
-  case QINT8_DTYPE_F32:
-    out->f = *(const float *)tensor.data;
-    break;
-  case QINT8_DTYPE_S64:
-    out->i = *(const int64_t *)tensor.data;
-    break;
-  case QINT8_DTYPE_S32:
-    out->i = *(const int32_t *)tensor.data;
-    break;
-  case QINT8_DTYPE_S8:
-    out->i = *(const int8_t *)tensor.data;
-    break;
-  default:
-    out->i = *(const uint8_t *)tensor.data;
-  }
+  out->f = q8_element_double(tensor.dtype, tensor.data, 0);
+  out->i = q8_element_int(tensor.dtype, tensor.data, 0);
   return QINT8_OK;
 }
 

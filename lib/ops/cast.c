@@ -1,4 +1,4 @@
-/* cast.c - Cast between element types. */
+/* cast.c - Cast and CastLike between element types. */
 #include <stddef.h>
 
 #include "base/element.h"
@@ -14,8 +14,14 @@ static const q8_attribute attributes[] = {{"to", Q8_ATTR_INT, offsetof(cast_para
 static q8_status infer(const q8_op_io *io) {
   int64_t to = ((const cast_params *)io->node->params)->to;
   if (to < 1 || to > 64 || qint8_dtype_size((qint8_dtype)to) == 0)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "cast to element type %d", (int)to);
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "cast to element type %d (%s)", (int)to,
+                   q8_dtype_name((int32_t)(to < 0 || to > 64 ? -1 : to)));
   return q8_infer_set(io, 0, (int32_t)to, &io->inputs[0]->shape);
+}
+
+/* To the type of input 1. */
+static q8_status infer_like(const q8_op_io *io) {
+  return q8_infer_set(io, 0, io->inputs[1]->dtype, &io->inputs[0]->shape);
 }
 
 static q8_status eval(const q8_op_io *io) {
@@ -24,17 +30,21 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_cast = {.name = "Cast",
-                          .domain = "",
-                          .min_opset = 6,
-                          .max_opset = 21,
-                          .min_inputs = 1,
-                          .max_inputs = 1,
-                          .min_outputs = 1,
-                          .max_outputs = 1,
-                          .attributes = attributes,
-                          .params_size = sizeof(cast_params),
-                          .quant = Q8_QUANT_FLOAT,
-                          .int8_obstacle = "no int8 form: changes the element type",
-                          .infer = infer,
-                          .eval = eval};
+#define CAST(id, onnx_name, opset, inputs, list, params, infer_fn)                                                   \
+  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
+                            .domain = "",                                                                          \
+                            .min_opset = opset,                                                                    \
+                            .max_opset = 21,                                                                       \
+                            .min_inputs = inputs,                                                                  \
+                            .max_inputs = inputs,                                                                  \
+                            .min_outputs = 1,                                                                      \
+                            .max_outputs = 1,                                                                      \
+                            .attributes = list,                                                                    \
+                            .params_size = params,                                                                 \
+                            .quant = Q8_QUANT_FLOAT,                                                               \
+                            .int8_obstacle = "no int8 form: changes the element type",                             \
+                            .infer = infer_fn,                                                                     \
+                            .eval = eval};
+
+CAST(cast, "Cast", 6, 1, attributes, sizeof(cast_params), infer)
+CAST(cast_like, "CastLike", 15, 2, NULL, 0, infer_like)

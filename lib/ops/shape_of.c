@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/element.h"
 #include "ops/common.h"
 
 typedef struct shape_params {
@@ -75,46 +76,51 @@ static q8_status infer_fill(const q8_op_io *io) {
 static q8_status eval_fill(const q8_op_io *io) {
   const q8_scalar *value = &((const fill_params *)io->node->params)->value;
   q8_value *y = &io->outputs[0];
-  float f = (float)value->f;
-  int32_t s32 = (int32_t)value->i;
-  uint8_t u8 = (uint8_t)value->i;
-  const void *one = y->dtype == QINT8_DTYPE_F32   ? (const void *)&f
-                    : y->dtype == QINT8_DTYPE_F64 ? (const void *)&value->f
-                    : y->dtype == QINT8_DTYPE_S64 ? (const void *)&value->i
-                    : y->dtype == QINT8_DTYPE_S32 ? (const void *)&s32
-                                                  : (const void *)&u8;
+  uint64_t one; /* of the type of y */
   int64_t repeat[Q8_MAX_RANK] = {0};
+  if (q8_is_float(y->dtype))
+    q8_cast(QINT8_DTYPE_F64, &value->f, 1, y->dtype, &one, 1);
+  else
+    q8_cast(QINT8_DTYPE_S64, &value->i, 1, y->dtype, &one, 1);
   if (y->count)
-    q8_copy_strided(qint8_dtype_size((qint8_dtype)y->dtype), &y->shape, one, repeat, y->data);
+    q8_copy_strided(qint8_dtype_size((qint8_dtype)y->dtype), &y->shape, &one, repeat, y->data);
   return QINT8_OK;
 }
 
-/* start, limit, delta: scalars. */
+/* start, limit, delta: scalars of one type. */
 static q8_status infer_range(const q8_op_io *io) {
-  q8_ints v[3];
   q8_shape y = {.rank = 1};
-  if (io->inputs[0]->dtype == QINT8_DTYPE_F32)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "Range of floats");
+  int32_t dtype = io->inputs[0]->dtype;
+  double v[3];
   for (int32_t i = 0; i < 3; i++) {
-    Q8_TRY(q8_infer_ints(io, i, &v[i]));
-    if (v[i].count != 1 || io->inputs[i]->dtype != io->inputs[0]->dtype)
+    const q8_value *x = io->inputs[i];
+    if (!x->data)
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "input %d must be constant once shapes are known",
+                     (int)i);
+    if (x->count != 1 || x->dtype != dtype || dtype == QINT8_DTYPE_BOOL)
       return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "input %d is not a scalar of the same type", (int)i);
+    v[i] = q8_element_double(dtype, x->data, 0);
   }
-  double step = (double)v[2].v[0], count = step == 0 ? -1 : ceil(((double)v[1].v[0] - (double)v[0].v[0]) / step);
-  if (step == 0 || count > 1e12)
+  double count = v[2] == 0 ? -1 : ceil((v[1] - v[0]) / v[2]);
+  if (v[2] == 0 || !(count <= 1e12))
     return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "a range with a step of 0, or of too many values");
   y.dim[0] = count > 0 ? (int64_t)count : 0;
-  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+  return q8_infer_set(io, 0, dtype, &y);
 }
 
 static q8_status eval_range(const q8_op_io *io) {
-  int64_t start = q8_int_at(io->inputs[0], 0), step = q8_int_at(io->inputs[2], 0);
-  for (size_t i = 0; i < io->outputs[0].count; i++) {
-    int64_t value = start + (int64_t)i * step;
-    if (io->outputs[0].dtype == QINT8_DTYPE_S64)
-      ((int64_t *)io->outputs[0].data)[i] = value;
-    else
-      ((int32_t *)io->outputs[0].data)[i] = (int32_t)value;
+  q8_value *y = &io->outputs[0];
+  const void *first = io->inputs[0]->data, *delta = io->inputs[2]->data;
+  size_t size = qint8_dtype_size((qint8_dtype)y->dtype);
+  for (size_t i = 0; i < y->count; i++) {
+    char *to = (char *)y->data + i * size;
+    if (q8_is_float(y->dtype)) {
+      double v = q8_element_double(y->dtype, first, 0) + (double)i * q8_element_double(y->dtype, delta, 0);
+      q8_cast(QINT8_DTYPE_F64, &v, 1, y->dtype, to, 1);
+    } else {
+      uint64_t v = (uint64_t)q8_element_int(y->dtype, first, 0) + i * (uint64_t)q8_element_int(y->dtype, delta, 0);
+      q8_cast(QINT8_DTYPE_U64, &v, 1, y->dtype, to, 1);
+    }
   }
   return QINT8_OK;
 }

@@ -1,7 +1,8 @@
-/* softmax.c - Softmax and LogSoftmax along an axis. */
+/* softmax.c - Softmax, LogSoftmax and Hardmax along an axis. */
 #include <math.h>
 #include <stddef.h>
 
+#include "base/element.h"
 #include "base/parallel.h"
 #include "ops/common.h"
 #include "ops/fast.h"
@@ -171,6 +172,27 @@ static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_n
   return q8_export_node(exporter, "Reshape", result, 2, y, NULL, 0, error);
 }
 
+/* 1 for the first of the largest values, 0 for the others. */
+static q8_status eval_hard(const q8_op_io *io) {
+  const q8_value *x = io->inputs[0];
+  softmax_view v = view_of(io->node->params, &x->shape, 0);
+  float *y = io->outputs[0].data;
+  for (size_t i = 0; i < x->count; i++)
+    y[i] = 0;
+  for (size_t r = 0; r < v.outer * v.inner && v.n; r++) {
+    size_t first = r / v.inner * v.n * v.inner + r % v.inner, best = 0;
+    for (size_t i = 1; i < v.n; i++)
+      if (q8_element_compare(x->dtype, x->data, first + i * v.inner, first + best * v.inner) > 0)
+        best = i;
+    y[first + best * v.inner] = 1;
+  }
+  return QINT8_OK;
+}
+
+static q8_status plan_hard(q8_planner *planner, q8_id node, qint8_error *error) {
+  return q8_plan_eval(planner, node, error);
+}
+
 #define SOFTMAX(id, onnx_name, log)                                                                                 \
   static q8_status id##_eval(const q8_op_io *io) {                                                                 \
     return eval(io, log);                                                                                          \
@@ -178,6 +200,8 @@ static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_n
   static q8_status id##_plan(q8_planner *planner, q8_id node, qint8_error *error) {                                 \
     return plan(planner, node, log, error);                                                                        \
   }                                                                                                                \
+  SOFTMAX_RECORD(id, onnx_name, id##_eval, id##_plan)
+#define SOFTMAX_RECORD(id, onnx_name, eval_fn, plan_fn)                                                             \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
                             .domain = "",                                                                          \
                             .min_opset = 1,                                                                        \
@@ -192,9 +216,10 @@ static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_n
                             .int8_obstacle = "no int8 form: exponentials need the range of float",                 \
                             .upgrade = upgrade,                                                                    \
                             .infer = infer,                                                                        \
-                            .eval = id##_eval,                                                                     \
-                            .plan = id##_plan,                                                                     \
+                            .eval = eval_fn,                                                                       \
+                            .plan = plan_fn,                                                                       \
                             .expand = expand};
 
 SOFTMAX(softmax, "Softmax", 0)
 SOFTMAX(log_softmax, "LogSoftmax", 1)
+SOFTMAX_RECORD(hardmax, "Hardmax", eval_hard, plan_hard)

@@ -1,0 +1,97 @@
+/* matrix.c - EyeLike, Trilu: matrices with a diagonal. */
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/element.h"
+#include "ops/common.h"
+
+typedef struct matrix_params {
+  int64_t dtype, k, upper;
+} matrix_params;
+
+static const q8_attribute eye_attributes[] = {
+    {"dtype", Q8_ATTR_INT, offsetof(matrix_params, dtype), 0, NULL, 0, 0},
+    {"k", Q8_ATTR_INT, offsetof(matrix_params, k), 0, NULL, 0, 0},
+    {.name = NULL}};
+static const q8_attribute trilu_attributes[] = {
+    {"upper", Q8_ATTR_INT, offsetof(matrix_params, upper), 1, NULL, 0, 0}, {.name = NULL}};
+
+static q8_status infer_eye(const q8_op_io *io) {
+  const matrix_params *p = io->node->params;
+  const q8_shape *x = &io->inputs[0]->shape;
+  char text[128];
+  if (x->rank != 2)
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "EyeLike of shape %s, expected a matrix",
+                   q8_shape_text(x, text, sizeof text));
+  int32_t dtype = p->dtype ? (int32_t)p->dtype : io->inputs[0]->dtype;
+  if (p->dtype < 0 || p->dtype > 64 || !q8_wide_dtype(dtype))
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "EyeLike of element type %" PRId64, p->dtype);
+  return q8_infer_set(io, 0, dtype, x);
+}
+
+static q8_status eval_eye(const q8_op_io *io) {
+  const matrix_params *p = io->node->params;
+  q8_value *y = &io->outputs[0];
+  size_t columns = (size_t)y->shape.dim[1], size = qint8_dtype_size((qint8_dtype)y->dtype);
+  for (size_t i = 0; i < y->count; i++) {
+    int64_t one = (int64_t)(i % columns) - (int64_t)(i / columns) == p->k;
+    q8_cast(QINT8_DTYPE_S64, &one, 1, y->dtype, (char *)y->data + i * size, 1);
+  }
+  return QINT8_OK;
+}
+
+static q8_status diagonal(const q8_op_io *io, int64_t *k) {
+  q8_ints list = {.count = 1};
+  if (q8_input(io, 1))
+    Q8_TRY(q8_infer_ints(io, 1, &list));
+  *k = list.v[0];
+  return list.count == 1 ? QINT8_OK : q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "k is not a scalar");
+}
+
+static q8_status infer_trilu(const q8_op_io *io) {
+  int64_t k;
+  char text[128];
+  Q8_TRY(diagonal(io, &k));
+  if (io->inputs[0]->shape.rank < 2)
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "Trilu of shape %s, expected matrices",
+                   q8_shape_text(&io->inputs[0]->shape, text, sizeof text));
+  return q8_infer_same(io);
+}
+
+static q8_status eval_trilu(const q8_op_io *io) {
+  const q8_value *x = io->inputs[0];
+  int upper = ((const matrix_params *)io->node->params)->upper != 0;
+  size_t columns = (size_t)x->shape.dim[x->shape.rank - 1], rows = (size_t)x->shape.dim[x->shape.rank - 2];
+  size_t size = qint8_dtype_size((qint8_dtype)x->dtype);
+  int64_t k;
+  Q8_TRY(diagonal(io, &k));
+  for (size_t i = 0; i < x->count; i++) {
+    int64_t off = (int64_t)(i % columns) - (int64_t)(i / columns % rows);
+    char *to = (char *)io->outputs[0].data + i * size;
+    if (upper ? off >= k : off <= k)
+      memcpy(to, (const char *)x->data + i * size, size);
+    else
+      memset(to, 0, size);
+  }
+  return QINT8_OK;
+}
+
+#define MATRIX(id, onnx_name, opset, most_inputs, list, infer_fn, eval_fn)                                          \
+  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
+                            .domain = "",                                                                          \
+                            .min_opset = opset,                                                                    \
+                            .max_opset = 21,                                                                       \
+                            .min_inputs = 1,                                                                       \
+                            .max_inputs = most_inputs,                                                             \
+                            .min_outputs = 1,                                                                      \
+                            .max_outputs = 1,                                                                      \
+                            .attributes = list,                                                                    \
+                            .params_size = sizeof(matrix_params),                                                  \
+                            .quant = Q8_QUANT_FLOAT,                                                               \
+                            .int8_obstacle = "no int8 form: makes constants and masks",                            \
+                            .infer = infer_fn,                                                                     \
+                            .eval = eval_fn};
+
+MATRIX(eye_like, "EyeLike", 9, 1, eye_attributes, infer_eye, eval_eye)
+MATRIX(trilu, "Trilu", 14, 2, trilu_attributes, infer_trilu, eval_trilu)
