@@ -33,6 +33,25 @@ static q8_status find_lifetimes(q8_planner *planner, qint8_error *error) {
   return QINT8_OK;
 }
 
+/* Gives the output of an in-place step the memory of its input, where both lie in the arena, the step is the input's
+ * last reader and reads it once, and the output begins there. */
+static void share_memory(q8_plan *plan, int32_t index) {
+  const q8_step *step = &plan->steps[index];
+  const q8_buffer *in = q8_step_inputs(step);
+  q8_buffer from = plan->buffers[in[step->in_place - 1]].root, to = step->out[0];
+  plan_buffer *a = &plan->buffers[from], *b = &plan->buffers[to];
+  int32_t readers = 0;
+  for (int32_t j = 0; j < step->in_count; j++)
+    readers += plan->buffers[in[j]].root == from;
+  if (a->place != PLACE_ARENA || b->place != PLACE_ARENA || b->root != to || from == to || readers != 1 ||
+      b->size > a->size || a->last != index || b->first != index)
+    return;
+  a->last = b->last;
+  for (size_t i = 0; i < plan->buffer_count; i++)
+    if (plan->buffers[i].root == to)
+      plan->buffers[i].root = from;
+}
+
 typedef struct slot {
   size_t size;
   q8_buffer buffer;
@@ -65,6 +84,9 @@ static size_t first_fit(const q8_plan *plan, const slot *placed, size_t count, c
 q8_status q8_plan_arena(q8_planner *planner, qint8_error *error) {
   q8_plan *plan = planner->plan;
   Q8_TRY(find_lifetimes(planner, error));
+  for (size_t i = 0; i < plan->step_count && !planner->plain; i++)
+    if (plan->steps[i].in_place)
+      share_memory(plan, (int32_t)i);
   slot *slots = q8_alloc(&planner->host, plan->buffer_count + 1, sizeof *slots);
   if (!slots)
     return q8_fail_memory(error, "plan", plan->buffer_count * sizeof *slots);

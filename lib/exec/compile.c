@@ -60,6 +60,11 @@ static q8_status keep_bound(q8_planner *planner, q8_id tensor, q8_plan_io *io, q
   return QINT8_OK;
 }
 
+/* Images are mostly read by convolutions. */
+static int is_image(const q8_planner *planner, q8_id tensor) {
+  return q8_plan_value(planner, tensor)->shape.rank == 4 && planner->graph->tensors[tensor].producer == Q8_NONE;
+}
+
 /* A value that only exists in float, but is quantized for every reader: rounded and clamped at once. */
 static q8_status round_tensor(q8_planner *planner, q8_id tensor, int always, qint8_error *error) {
   q8_buffer *forms = planner->forms[tensor], rounded;
@@ -73,7 +78,8 @@ static q8_status round_tensor(q8_planner *planner, q8_id tensor, int always, qin
   for (int other = 0; other < 2; other++)
     if (forms[form_index(Q8_FORM_INT8, (q8_layout)other)] != Q8_NONE)
       return QINT8_OK;
-  Q8_TRY(q8_plan_input(planner, tensor, Q8_FORM_INT8, layout, &rounded, error));
+  Q8_TRY(q8_plan_input(planner, tensor, Q8_FORM_INT8, is_image(planner, tensor) ? Q8_CHANNELS_LAST : layout, &rounded,
+                       error));
   for (int other = 0; other < 2; other++)
     forms[form_index(Q8_FORM_NATIVE, (q8_layout)other)] = Q8_NONE;
   return QINT8_OK;
@@ -204,7 +210,7 @@ q8_status q8_plan_compile(const q8_graph *graph, const q8_recipe *recipe, const 
   q8_kernels_select(config->mask, &plan->kernels);
   plan->isa = config->isa;
   plan->threads = host->threads;
-  q8_planner planner = {.plan = plan, .host = *host, .graph = graph, .recipe = recipe};
+  q8_planner planner = {.plan = plan, .host = *host, .plain = config->plain, .graph = graph, .recipe = recipe};
   q8_status status = compile(&planner, config, error);
   q8_binding_destroy(planner.binding);
   q8_free(host, planner.forms);

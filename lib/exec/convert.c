@@ -309,7 +309,7 @@ q8_status q8_convert(q8_planner *planner, q8_id tensor, q8_form_type form, q8_la
   if (from != Q8_NONE)
     return change_type(planner, tensor, from, form, layout, out, error);
   from = forms[form_index(other_form, other)];
-  if (from != Q8_NONE && changes_at_once(&q8_plan_value(planner, tensor)->shape))
+  if (from != Q8_NONE && !planner->plain && changes_at_once(&q8_plan_value(planner, tensor)->shape))
     return change_both(planner, tensor, from, form, layout, out, error);
   if (from != Q8_NONE) {
     q8_buffer middle;

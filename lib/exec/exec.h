@@ -12,6 +12,7 @@ typedef struct q8_plan_config {
   q8_cpu_mask mask;        /* CPU bits that kernels may use */
   const char *isa;         /* its name, static storage */
   const q8_shape *inputs;  /* [graph->input_count], fully known */
+  int plain;               /* nothing merged, no memory shared: the same bytes, slower. For tests */
   const void *const *values; /* NULL, or [graph->input_count]: the data of an input known now, else NULL */
 } q8_plan_config;
 

@@ -8,7 +8,7 @@
 
 typedef enum buffer_place { PLACE_ARENA, PLACE_CONSTANT, PLACE_INPUT, PLACE_OUTPUT } buffer_place;
 
-/* A region of memory. Aliases were resolved to their root when the plan is done: steps name roots only. */
+/* A region of memory. When the plan is done, steps name no aliases; only outputs of in-place steps have another root. */
 typedef struct plan_buffer {
   size_t size;
   buffer_place place;
@@ -50,6 +50,7 @@ static inline int form_index(q8_form_type form, q8_layout layout) {
 struct q8_planner {
   q8_plan *plan;
   q8_host host;
+  int plain; /* as in q8_plan_config */
   const q8_graph *graph;
   const q8_recipe *recipe;
   q8_binding *binding;

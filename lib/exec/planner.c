@@ -1,5 +1,4 @@
 /* planner.c - the questions and services of ops/plan.h. */
-#include <stdio.h>
 #include <string.h>
 
 #include "exec/plan_internal.h"
@@ -172,31 +171,4 @@ q8_status q8_plan_add(q8_planner *planner, const q8_step *step, qint8_error *err
   for (int32_t i = 0; i < step->out_count; i++)
     added->bytes += (int64_t)plan->buffers[step->out[i]].size;
   return QINT8_OK;
-}
-
-int q8_plan_fuse_table(q8_planner *planner, q8_id x, q8_id y, const uint8_t *table, const char *what) {
-  q8_plan *plan = planner->plan;
-  if (planner->graph->tensors[x].uses != 1 || q8_graph_is_output(planner->graph, x))
-    return 0;
-  for (int layout = 0; layout < 2; layout++) {
-    int form = form_index(Q8_FORM_INT8, (q8_layout)layout);
-    q8_buffer buffer = planner->forms[x][form];
-    for (size_t i = plan->step_count; buffer != Q8_NONE && i-- > 0;) {
-      q8_step *step = &plan->steps[i];
-      if (step->out_count != 1 || step->out[0] != buffer)
-        continue;
-      if (step->tensor != x || !step->table_slot || *step->table_slot)
-        return 0;
-      *step->table_slot = table;
-      step->tensor = y;
-      size_t used = strlen(step->note);
-      snprintf(step->note + used, sizeof step->note - used, "%s+%s", used ? " " : "", what);
-      plan->buffers[buffer].tensor = y;
-      for (int f = 0; f < FORM_COUNT; f++)
-        planner->forms[x][f] = Q8_NONE;
-      planner->forms[y][form] = buffer;
-      return 1;
-    }
-  }
-  return 0;
 }

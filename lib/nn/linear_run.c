@@ -147,7 +147,7 @@ static void finish_rows(const q8_linear_run *run, size_t group, const q8_panel *
     q8_requant rq = e->requant;
     rq.bias += column;
     rq.scale += column;
-    rq.table = NULL; /* see look_up */
+    rq.table = NULL; /* see finish_block */
     run->kernels->requant(rows, columns, acc, panel->nr, &rq, (uint8_t *)run->y + at, run->y_stride);
   } else if (e->kind == Q8_EPILOGUE_DEQUANT) {
     dequantize_rows(run, column, row, rows, columns, acc, panel->nr, (float *)run->y + at);
@@ -191,16 +191,20 @@ static void run_panel(const q8_linear_run *run, size_t group, const q8_panel *pa
   }
 }
 
-/* The table of the epilogue for whole rows at once: kernels look up as many values in the time of a few. */
-static void look_up(const q8_linear_run *run, size_t group, size_t row, size_t rows, size_t first, size_t last) {
-  const uint8_t *table = run->epilogue->requant.table;
-  uint8_t *y = (uint8_t *)run->y + row * run->y_stride + group * run->linear->n + first;
-  size_t columns = last - first;
-  if (columns == run->y_stride) {
+/* What is done for whole rows at once, which are still in L2: the second stage, whose other operand streams in row by
+ * row, and the table, as kernels look up many values in the time of a few. */
+static void finish_block(const q8_linear_run *run, size_t group, size_t row, size_t rows, size_t first, size_t last) {
+  const q8_epilogue *e = run->epilogue;
+  const uint8_t *table = e->requant.table;
+  size_t at = row * run->y_stride + group * run->linear->n + first, columns = last - first, stride = run->y_stride;
+  uint8_t *y = (uint8_t *)run->y + at;
+  if (columns == stride) {
     columns *= rows;
     rows = 1;
   }
-  for (size_t i = 0; i < rows; i++, y += run->y_stride)
+  if (e->residual)
+    run->kernels->add(rows, columns, y, stride, e->other + at, stride, e->residual, y, stride);
+  for (size_t i = 0; table && i < rows; i++, y += stride)
     run->kernels->table(columns, y, table, y);
 }
 
@@ -216,8 +220,8 @@ static void run_unit(const job *j, size_t group, size_t block, size_t first_pane
   fill_table(run, group, row, rows, stride, table, (uint8_t *)table + table_size(l, j->c.rows));
   for (size_t p = first_panel; p < last_panel; p++)
     run_panel(run, group, &l->panels[p], row, rows, table, stride, acc);
-  if (run->epilogue->kind == Q8_EPILOGUE_REQUANT && run->epilogue->requant.table && first_panel < last_panel)
-    look_up(run, group, row, rows, l->panels[first_panel].column,
+  if (run->epilogue->kind == Q8_EPILOGUE_REQUANT && first_panel < last_panel)
+    finish_block(run, group, row, rows, l->panels[first_panel].column,
             last_panel < l->panel_count ? l->panels[last_panel].column : l->n);
 }
 

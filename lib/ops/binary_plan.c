@@ -168,6 +168,7 @@ static void repeated_second(binary_params *p, q8_step *step) {
   q8_binary quant = p->quant;
   step->in[0] = step->in[1];
   step->in[1] = buffer;
+  step->in_place = 1;
   memcpy(p->loops.a, loops.b, sizeof loops.a);
   memcpy(p->loops.b, loops.a, sizeof loops.b);
   p->quant.a_scale = quant.b_scale;
@@ -199,6 +200,8 @@ static q8_status plan_float(q8_planner *planner, q8_id node, q8_binary_row *row,
     shape[i] = ordered(own, out.rank, layout);
     Q8_TRY(q8_plan_input(planner, n->inputs[i], Q8_FORM_NATIVE, own->rank == out.rank ? layout : Q8_LINEAR,
                          &step.in[i], error));
+    if (q8_plan_value(planner, n->inputs[i])->count == y->count)
+      step.in_place = i + 1;
   }
   q8_loops loops;
   q8_loops_init(&loops, &shape[0], &shape[1], &out);
@@ -239,8 +242,32 @@ static q8_status int8_inputs(q8_planner *planner, const q8_node *n, q8_layout la
     }
     Q8_TRY(q8_plan_input(planner, n->inputs[i], Q8_FORM_INT8, x->shape.rank == rank ? layout : Q8_LINEAR,
                          &step->in[step->in_count++], error));
+    if (x->count == q8_plan_value(planner, n->outputs[0])->count) /* then its order is the result's */
+      step->in_place = step->in_count;
   }
   return QINT8_OK;
+}
+
+/* Two tensors of one shape, the later of which a step can add to its result at once: then 1. */
+static int merge_sum(q8_planner *planner, const q8_node *n, q8_status *status, qint8_error *error) {
+  const q8_id *x = n->inputs;
+  size_t count = q8_plan_value(planner, n->outputs[0])->count;
+  if (q8_plan_value(planner, x[0])->count != count || q8_plan_value(planner, x[1])->count != count)
+    return 0;
+  for (int i = 1; i >= 0; i--) {
+    q8_binary *sum = q8_plan_alloc(planner, 1, sizeof *sum);
+    if (!sum) {
+      *status = q8_fail_memory(error, n->name, sizeof *sum);
+      return 1;
+    }
+    sum->hi = 255;
+    q8_plan_quant(planner, x[i], &sum->a_scale, &sum->a_zero);
+    q8_plan_quant(planner, x[1 - i], &sum->b_scale, &sum->b_zero);
+    q8_plan_quant(planner, n->outputs[0], &sum->y_scale, &sum->y_zero);
+    if (q8_plan_fuse_add(planner, x[i], x[1 - i], n->outputs[0], sum))
+      return 1;
+  }
+  return 0;
 }
 
 static q8_status plan_int8(q8_planner *planner, q8_id node, q8_binary_fn *int8, float b_sign, q8_layout layout,
@@ -270,7 +297,10 @@ q8_status q8_plan_binary(q8_planner *planner, q8_id node, q8_binary_row *row, q8
   const q8_node *n = q8_plan_node(planner, node);
   q8_layout layout = choose_layout(planner, n), other = layout == Q8_LINEAR ? Q8_CHANNELS_LAST : Q8_LINEAR;
   q8_loops loops;
+  q8_status status = QINT8_OK;
   if (int8 && q8_plan_mode(planner, node) == Q8_MODE_STATIC) {
+    if (int8 == q8_plan_kernels(planner)->add && b_sign > 0 && merge_sum(planner, n, &status, error))
+      return status;
     if (int8_loops(planner, n, layout, &loops))
       return plan_int8(planner, node, int8, b_sign, layout, &loops, error);
     if (both_fit(planner, n, other) && int8_loops(planner, n, other, &loops))

@@ -82,6 +82,12 @@ typedef struct q8_step {
   q8_id tensor;        /* the graph tensor it produces, for watching; Q8_NONE for conversions */
   /* If the step can pass its uint8 result through one 256-entry table at no cost: where to put the pointer. */
   const uint8_t **table_slot;
+  /* If the step can add another uint8 tensor of the same size to its uint8 result as a second stage: where to put the
+   * parameters. That tensor becomes its last input; see q8_plan_fuse_add. */
+  const q8_binary **add_slot;
+  /* 1 + the index of an input of the size of output 0 whose memory the output may take over, element by element; 0:
+   * none. */
+  int32_t in_place;
 } q8_step;
 
 /* A new step with name, tensor (the node's first output) and zeroed rest; add it after filling with q8_plan_add. */
@@ -96,6 +102,12 @@ q8_status q8_plan_eval(q8_planner *planner, q8_id node, qint8_error *error);
 /* Merges y = table[x] into the step that produced tensor x in int8 form: possible if that step has a free table_slot
  * and x has this one use. The buffer of x becomes y's. Returns 1 if merged, 0 if the caller must add a step. */
 int q8_plan_fuse_table(q8_planner *planner, q8_id x, q8_id y, const uint8_t *table, const char *what);
+
+/* Merges y = x + other into the step that produced tensor x in int8 form, as a second stage after x was rounded and
+ * stored: the same bytes as a step of its own. Possible if that step has a free add_slot and no table, x has this one
+ * use, and `other` exists, before that step, in the same layout. `sum->table` becomes the step's table slot. Returns 1
+ * if merged. */
+int q8_plan_fuse_add(q8_planner *planner, q8_id x, q8_id other, q8_id y, q8_binary *sum);
 
 /* The fallback: the node's `eval` on linear float tensors, as if it had no `plan`. For operators that plan some cases. */
 q8_status q8_plan_eval(q8_planner *planner, q8_id node, qint8_error *error);

@@ -119,6 +119,21 @@ static uint8_t *make_table(q8_planner *planner, q8_id x, q8_id y, const unary_pa
   return table;
 }
 
+/* In the layout and, where nobody else reads it, in the memory of the input. */
+static q8_status add_step(q8_planner *planner, q8_id node, q8_form_type form, const char *kind, q8_step_fn *run,
+                          const unary_params *p, qint8_error *error) {
+  const q8_node *n = q8_plan_node(planner, node);
+  q8_layout layout = q8_plan_layout(planner, n->inputs[0]);
+  q8_step step;
+  q8_plan_step(planner, node, kind, run, &step);
+  Q8_TRY(q8_plan_input(planner, n->inputs[0], form, layout, &step.in[0], error));
+  Q8_TRY(q8_plan_output(planner, n->outputs[0], form, layout, &step.out[0], error));
+  step.precision = form == Q8_FORM_INT8 ? "int8" : "fp32";
+  step.params = p;
+  step.in_count = step.out_count = step.in_place = 1;
+  return q8_plan_add(planner, &step, error);
+}
+
 static q8_status plan_table(q8_planner *planner, q8_id node, unary_params *p, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
   q8_id x = n->inputs[0], y = n->outputs[0];
@@ -128,16 +143,12 @@ static q8_status plan_table(q8_planner *planner, q8_id node, unary_params *p, qi
     return q8_fail_memory(error, n->name, 256);
   if (q8_plan_fuse_table(planner, x, y, p->table, n->op->name))
     return QINT8_OK;
-  q8_layout layout = q8_plan_layout(planner, x);
-  q8_buffer in, out;
-  Q8_TRY(q8_plan_input(planner, x, Q8_FORM_INT8, layout, &in, error));
-  Q8_TRY(q8_plan_output(planner, y, Q8_FORM_INT8, layout, &out, error));
-  return q8_plan_step11(planner, node, "table", run_table, p, in, out, "int8", error);
+  return add_step(planner, node, Q8_FORM_INT8, "table", run_table, p, error);
 }
 
 q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params, q8_unary_rows *rows, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
-  q8_id x = n->inputs[0], y = n->outputs[0];
+  q8_id x = n->inputs[0];
   if (q8_plan_value(planner, x)->dtype != QINT8_DTYPE_F32)
     return q8_plan_eval(planner, node, error);
   unary_params *p = q8_plan_alloc(planner, 1, sizeof *p);
@@ -150,9 +161,5 @@ q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params, q8_
   *p = (unary_params){.params = copy, .rows = rows, .count = q8_plan_value(planner, x)->count};
   if (q8_plan_mode(planner, node) == Q8_MODE_STATIC)
     return plan_table(planner, node, p, error);
-  q8_layout layout = q8_plan_layout(planner, x);
-  q8_buffer in, out;
-  Q8_TRY(q8_plan_input(planner, x, Q8_FORM_NATIVE, layout, &in, error));
-  Q8_TRY(q8_plan_output(planner, y, Q8_FORM_NATIVE, layout, &out, error));
-  return q8_plan_step11(planner, node, n->op->name, run_float, p, in, out, "fp32", error);
+  return add_step(planner, node, Q8_FORM_NATIVE, n->op->name, run_float, p, error);
 }

@@ -13,13 +13,17 @@ typedef struct weighted_step {
   const q8_kernels *kernels;
   q8_epilogue epilogue;
   int32_t zero_point; /* of the input, stored form */
+  const q8_binary *sum; /* a residual added as a second stage, or NULL: its tensor is input 1 */
 } weighted_step;
 
 /* ---- Running ---- */
 
 static void run_static(const q8_step_run *r) {
   const weighted_step *p = r->params;
-  q8_conv_run(&p->conv, p->kernels, r->in[0], &p->zero_point, 0, &p->epilogue, r->out[0], r->scratch, r->host);
+  q8_epilogue epilogue = p->epilogue;
+  epilogue.residual = p->sum;
+  epilogue.other = p->sum ? r->in[1] : NULL;
+  q8_conv_run(&p->conv, p->kernels, r->in[0], &p->zero_point, 0, &epilogue, r->out[0], r->scratch, r->host);
 }
 
 typedef struct dynamic_job {
@@ -256,5 +260,8 @@ q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, 
   Q8_TRY(q8_plan_input(planner, node->inputs[0], in, w->layout, &step.in[0], error));
   Q8_TRY(q8_plan_output(planner, node->outputs[0], out, w->layout, &step.out[0], error));
   step.in_count = step.out_count = 1;
+  weighted_step *p = (weighted_step *)(uintptr_t)step.params;
+  if (out == Q8_FORM_INT8 && p->conv.way != Q8_CONV_DEPTHWISE)
+    step.add_slot = &p->sum;
   return q8_plan_add(planner, &step, error);
 }
