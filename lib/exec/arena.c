@@ -19,11 +19,11 @@ static q8_status find_lifetimes(q8_planner *planner, qint8_error *error) {
     return q8_fail_memory(error, "plan", plan->step_count * sizeof *plan->scratch);
   for (size_t i = 0; i < plan->step_count; i++) {
     q8_step *step = &plan->steps[i];
-    q8_buffer *in = step->more_in ? step->more_in : step->in;
+    q8_buffer *in = step->more_in ? step->more_in : step->in, *out = step->more_out ? step->more_out : step->out;
     for (int32_t j = 0; j < step->in_count; j++)
       touch(plan, &in[j], (int32_t)i);
     for (int32_t j = 0; j < step->out_count; j++)
-      touch(plan, &step->out[j], (int32_t)i);
+      touch(plan, &out[j], (int32_t)i);
     plan->scratch[i] = Q8_NONE;
     if (step->scratch_size) {
       Q8_TRY(q8_buffer_new(planner, step->scratch_size, Q8_NONE, Q8_FORM_NATIVE, Q8_LINEAR, &plan->scratch[i], error));

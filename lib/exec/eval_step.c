@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "exec/plan_internal.h"
+#include "ops/common.h"
 
 typedef struct eval_params {
   q8_node node; /* a copy: the plan outlives the graph */
@@ -53,33 +54,49 @@ static eval_params *copy_node(q8_planner *planner, const q8_node *node) {
   return p;
 }
 
-q8_status q8_plan_eval(q8_planner *planner, q8_id id, qint8_error *error) {
+/* The node's evaluation on linear tensors: in float, or, where it only moves values, on their int8 form. */
+static q8_status plan_eval(q8_planner *planner, q8_id id, q8_form_type form, qint8_error *error) {
   const q8_node *node = &planner->graph->nodes[id];
   q8_step step;
   q8_plan_step(planner, id, node->op->name, run_eval, &step);
   eval_params *p = copy_node(planner, node);
   step.more_in = q8_plan_alloc(planner, (size_t)node->input_count + 1, sizeof *step.more_in);
-  if (!p || !step.more_in)
+  step.more_out = q8_plan_alloc(planner, (size_t)node->output_count + 1, sizeof *step.more_out);
+  if (!p || !step.more_in || !step.more_out)
     return q8_fail_memory(error, node->name, sizeof *p);
-  if (node->output_count > (int32_t)(sizeof step.out / sizeof *step.out))
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "%d outputs, at most %d", node->output_count,
-                   (int)(sizeof step.out / sizeof *step.out));
   for (int32_t i = 0; i < node->input_count; i++) {
     if (node->inputs[i] == Q8_NONE)
       continue;
+    q8_form_type own = i == 0 ? form : Q8_FORM_NATIVE;
     p->present[i] = 1;
     p->inputs[i] = *q8_plan_value(planner, node->inputs[i]);
-    Q8_TRY(q8_plan_input(planner, node->inputs[i], Q8_FORM_NATIVE, Q8_LINEAR, &step.more_in[step.in_count++], error));
+    p->inputs[i].dtype = own == Q8_FORM_INT8 ? QINT8_DTYPE_U8 : p->inputs[i].dtype;
+    Q8_TRY(q8_plan_input(planner, node->inputs[i], own, Q8_LINEAR, &step.more_in[step.in_count++], error));
   }
   for (int32_t i = 0; i < node->output_count; i++) {
     if (node->outputs[i] == Q8_NONE)
       return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "output %d is left out before a later one", i);
     p->outputs[i] = *q8_plan_value(planner, node->outputs[i]);
-    Q8_TRY(q8_plan_output(planner, node->outputs[i], Q8_FORM_NATIVE, Q8_LINEAR, &step.out[step.out_count++], error));
+    p->outputs[i].dtype = form == Q8_FORM_INT8 ? QINT8_DTYPE_U8 : p->outputs[i].dtype;
+    Q8_TRY(q8_plan_output(planner, node->outputs[i], form, Q8_LINEAR, &step.more_out[step.out_count++], error));
   }
   step.params = p;
+  step.precision = form == Q8_FORM_INT8 ? "int8" : "fp32";
   step.scratch_size = (size_t)(p->input_count + p->output_count) * sizeof(q8_value) +
                       (size_t)p->input_count * sizeof(q8_value *);
   /* The op's record lives in static storage, its name too. */
   return q8_plan_add(planner, &step, error);
+}
+
+q8_status q8_plan_eval(q8_planner *planner, q8_id id, qint8_error *error) {
+  return plan_eval(planner, id, Q8_FORM_NATIVE, error);
+}
+
+q8_status q8_plan_move(q8_planner *planner, q8_id id, qint8_error *error) {
+  const q8_node *node = &planner->graph->nodes[id];
+  int int8 = q8_plan_mode(planner, id) == Q8_MODE_STATIC &&
+             q8_plan_value(planner, node->inputs[0])->dtype == QINT8_DTYPE_F32;
+  for (int32_t i = 0; int8 && i < node->output_count; i++)
+    int8 = node->outputs[i] != Q8_NONE && q8_same_quant(planner, node->inputs[0], node->outputs[i]);
+  return plan_eval(planner, id, int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE, error);
 }

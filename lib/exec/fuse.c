@@ -47,7 +47,7 @@ static int is_written_before(const q8_plan *plan, q8_buffer buffer, const q8_ste
   q8_buffer root = plan->buffers[buffer].root;
   for (const q8_step *later = step; later < plan->steps + plan->step_count; later++)
     for (int32_t j = 0; j < later->out_count; j++)
-      if (plan->buffers[later->out[j]].root == root)
+      if (plan->buffers[q8_step_outputs(later)[j]].root == root)
         return 0;
   return 1;
 }

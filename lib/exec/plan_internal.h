@@ -71,5 +71,8 @@ q8_status q8_plan_arena(q8_planner *planner, qint8_error *error);
 static inline const q8_buffer *q8_step_inputs(const q8_step *step) {
   return step->more_in ? step->more_in : step->in;
 }
+static inline const q8_buffer *q8_step_outputs(const q8_step *step) {
+  return step->more_out ? step->more_out : step->out;
+}
 
 #endif

@@ -169,6 +169,6 @@ q8_status q8_plan_add(q8_planner *planner, const q8_step *step, qint8_error *err
   for (int32_t i = 0; i < step->in_count; i++)
     added->bytes += (int64_t)plan->buffers[in[i]].size;
   for (int32_t i = 0; i < step->out_count; i++)
-    added->bytes += (int64_t)plan->buffers[step->out[i]].size;
+    added->bytes += (int64_t)plan->buffers[q8_step_outputs(step)[i]].size;
   return QINT8_OK;
 }

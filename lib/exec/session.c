@@ -32,6 +32,14 @@ static int32_t most_inputs(const q8_plan *plan) {
   return most;
 }
 
+static int32_t most_outputs(const q8_plan *plan) {
+  int32_t most = 1;
+  for (size_t i = 0; i < plan->step_count; i++)
+    if (plan->steps[i].out_count > most)
+      most = plan->steps[i].out_count;
+  return most;
+}
+
 q8_status q8_session_open(const q8_plan *plan, void *arena, size_t arena_size, const q8_host *host, q8_session **out,
                           qint8_error *error) {
   *out = NULL;
@@ -51,7 +59,7 @@ q8_status q8_session_open(const q8_plan *plan, void *arena, size_t arena_size, c
   session->address = q8_calloc(host, plan->buffer_count + 1, sizeof *session->address);
   session->user_buffers = q8_calloc(host, plan->buffer_count + 1, sizeof *session->user_buffers);
   session->in = q8_calloc(host, (size_t)most_inputs(plan), sizeof *session->in);
-  session->out = q8_calloc(host, 4, sizeof *session->out);
+  session->out = q8_calloc(host, (size_t)most_outputs(plan), sizeof *session->out);
   if (!session->arena || !session->address || !session->user_buffers || !session->in || !session->out) {
     q8_session_close(session);
     return q8_fail_memory(error, "session", plan->arena_size);
@@ -134,7 +142,7 @@ static q8_status run_step(q8_session *session, size_t index, qint8_error *error)
   for (int32_t j = 0; j < step->in_count; j++)
     session->in[j] = session->address[in[j]];
   for (int32_t j = 0; j < step->out_count; j++)
-    session->out[j] = session->address[step->out[j]];
+    session->out[j] = session->address[q8_step_outputs(step)[j]];
   q8_status status = QINT8_OK;
   q8_step_run run = {.params = step->params,
                      .in = session->in,
@@ -149,7 +157,7 @@ static q8_status run_step(q8_session *session, size_t index, qint8_error *error)
     session->microseconds[index] = now_us() - start;
   if (session->watch && step->tensor != Q8_NONE && status == QINT8_OK)
     for (int32_t j = 0; j < step->out_count; j++)
-      show(session, step->out[j]);
+      show(session, q8_step_outputs(step)[j]);
   return status;
 }
 

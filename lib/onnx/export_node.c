@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/element.h"
 #include "onnx/exporter.h"
 
 /* ---- Attributes ---- */
@@ -54,16 +55,11 @@ static void write_text(q8_writer *w, const q8_attribute *entry, const char *text
 }
 
 static void write_scalar(q8_exporter *exporter, const char *name, const q8_scalar *value) {
-  float f = (float)value->f;
-  int32_t i32 = (int32_t)value->i;
-  uint8_t u8 = (uint8_t)value->i;
-  const void *data = &u8;
-  if (value->dtype == QINT8_DTYPE_F32)
-    data = &f;
-  else if (value->dtype == QINT8_DTYPE_S32)
-    data = &i32;
-  else if (value->dtype == QINT8_DTYPE_S64)
-    data = &value->i;
+  uint64_t data[1]; /* one element of the type */
+  if (q8_is_float(value->dtype))
+    q8_cast(QINT8_DTYPE_F64, &value->f, 1, value->dtype, data, 1);
+  else
+    q8_cast(QINT8_DTYPE_S64, &value->i, 1, value->dtype, data, 1);
   int64_t dims[1] = {1};
   size_t mark = begin_attribute(&exporter->writer, name, Q8_TYPE_TENSOR);
   q8_export_tensor_proto(exporter, Q8_ATTRIBUTE_T, NULL, &(q8_out_data){value->dtype, 1, dims, data});

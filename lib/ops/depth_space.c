@@ -94,7 +94,8 @@ static q8_status eval_to_depth(const q8_op_io *io) {
                             .params_size = sizeof(block_params),                                                   \
                             .quant = Q8_QUANT_SAME,                                                                \
                             .infer = infer_fn,                                                                     \
-                            .eval = eval_fn};
+                            .eval = eval_fn,                                                                       \
+                            .plan = q8_plan_move};
 
 BLOCKS(depth_to_space, "DepthToSpace", to_space_attributes, infer_to_space, eval_to_space)
 BLOCKS(space_to_depth, "SpaceToDepth", to_depth_attributes, infer_to_depth, eval_to_depth)

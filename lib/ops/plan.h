@@ -77,6 +77,7 @@ typedef struct q8_step {
   int32_t in_count, out_count;
   q8_buffer in[8], out[4];
   q8_buffer *more_in; /* for more than 8 inputs: in_count buffers in plan memory, replaces `in` */
+  q8_buffer *more_out; /* for more than 4 outputs, likewise */
   size_t scratch_size;
   int64_t macs, bytes; /* bytes of weights read; activations are added by the planner */
   q8_id tensor;        /* the graph tensor it produces, for watching; Q8_NONE for conversions */
@@ -98,6 +99,9 @@ q8_status q8_plan_add(q8_planner *planner, const q8_step *step, qint8_error *err
 
 /* The step that every operator has: its `eval` in float on the ONNX layout. For a `plan` that finds no faster way. */
 q8_status q8_plan_eval(q8_planner *planner, q8_id node, qint8_error *error);
+/* For Q8_QUANT_SAME operators whose `eval` moves elements of any type: on bytes if input and outputs are quantized alike,
+ * else as q8_plan_eval. */
+q8_status q8_plan_move(q8_planner *planner, q8_id node, qint8_error *error);
 
 /* Merges y = table[x] into the step that produced tensor x in int8 form: possible if that step has a free table_slot
  * and x has this one use. The buffer of x becomes y's. Returns 1 if merged, 0 if the caller must add a step. */
@@ -108,8 +112,5 @@ int q8_plan_fuse_table(q8_planner *planner, q8_id x, q8_id y, const uint8_t *tab
  * use, and `other` exists, before that step, in the same layout. `sum->table` becomes the step's table slot. Returns 1
  * if merged. */
 int q8_plan_fuse_add(q8_planner *planner, q8_id x, q8_id other, q8_id y, q8_binary *sum);
-
-/* The fallback: the node's `eval` on linear float tensors, as if it had no `plan`. For operators that plan some cases. */
-q8_status q8_plan_eval(q8_planner *planner, q8_id node, qint8_error *error);
 
 #endif
