@@ -3,14 +3,8 @@
 #include <string.h>
 
 #include "base/parallel.h"
+#include "ops/matmul.h"
 #include "ops/weighted.h"
-
-typedef struct matmul_shape {
-  size_t m, n, k;
-  q8_shape batch;              /* leading dimensions of the result */
-  int64_t a[Q8_MAX_RANK], b[Q8_MAX_RANK]; /* strides of the operands over them, in elements */
-  int drop_m, drop_n;          /* a or b was a vector */
-} matmul_shape;
 
 /* A vector becomes a matrix of one row (a) or one column (b), as numpy does. */
 static q8_shape as_matrix(const q8_shape *shape, int is_a) {
@@ -20,8 +14,7 @@ static q8_shape as_matrix(const q8_shape *shape, int is_a) {
   return matrix;
 }
 
-static q8_status find_shape(const q8_op_io *io, matmul_shape *s) {
-  const q8_shape *given_a = &io->inputs[0]->shape, *given_b = &io->inputs[1]->shape;
+q8_status q8_matmul_shape_of(const q8_op_io *io, const q8_shape *given_a, const q8_shape *given_b, q8_matmul_shape *s) {
   q8_shape a = as_matrix(given_a, 1), b = as_matrix(given_b, 0);
   if (a.rank < 2 || b.rank < 2 || a.dim[a.rank - 1] != b.dim[b.rank - 2]) {
     char ta[128], tb[128];
@@ -45,23 +38,42 @@ static q8_status find_shape(const q8_op_io *io, matmul_shape *s) {
   return QINT8_OK;
 }
 
+q8_status q8_matmul_result(const q8_op_io *io, const q8_matmul_shape *s, q8_shape *out) {
+  *out = s->batch;
+  if (out->rank + 2 > Q8_MAX_RANK)
+    return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "a result of rank %d", out->rank + 2);
+  if (!s->drop_m)
+    out->dim[out->rank++] = (int64_t)s->m;
+  if (!s->drop_n)
+    out->dim[out->rank++] = (int64_t)s->n;
+  return QINT8_OK;
+}
+
+void q8_matmul_operands(const q8_matmul_shape *s, size_t i, size_t *a, size_t *b) {
+  *a = *b = 0;
+  for (int32_t d = s->batch.rank; d-- > 0; i /= (size_t)s->batch.dim[d]) {
+    size_t index = i % (size_t)s->batch.dim[d];
+    *a += index * (size_t)s->a[d];
+    *b += index * (size_t)s->b[d];
+  }
+}
+
+static q8_status find_shape(const q8_op_io *io, q8_matmul_shape *s) {
+  return q8_matmul_shape_of(io, &io->inputs[0]->shape, &io->inputs[1]->shape, s);
+}
+
 static q8_status infer(const q8_op_io *io) {
-  matmul_shape s;
+  q8_matmul_shape s;
+  q8_shape out;
   Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_F32));
   Q8_TRY(find_shape(io, &s));
-  q8_shape out = s.batch;
-  if (out.rank + 2 > Q8_MAX_RANK)
-    return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "a result of rank %d", out.rank + 2);
-  if (!s.drop_m)
-    out.dim[out.rank++] = (int64_t)s.m;
-  if (!s.drop_n)
-    out.dim[out.rank++] = (int64_t)s.n;
+  Q8_TRY(q8_matmul_result(io, &s, &out));
   return q8_infer_set(io, 0, QINT8_DTYPE_F32, &out);
 }
 
 /* Row by row of b, so that the inner loop is over contiguous memory. */
-static void multiply(const matmul_shape *s, const float *a, const float *b, float *y) {
+static void multiply(const q8_matmul_shape *s, const float *a, const float *b, float *y) {
   memset(y, 0, s->m * s->n * sizeof *y);
   for (size_t m = 0; m < s->m; m++)
     for (size_t k = 0; k < s->k; k++) {
@@ -74,19 +86,13 @@ static void multiply(const matmul_shape *s, const float *a, const float *b, floa
 }
 
 static q8_status eval(const q8_op_io *io) {
-  matmul_shape s;
+  q8_matmul_shape s;
   Q8_TRY(find_shape(io, &s));
   size_t batches = q8_shape_count(&s.batch, NULL);
   for (size_t i = 0; i < batches; i++) {
-    int64_t at_a = 0, at_b = 0;
-    size_t rest = i;
-    for (int32_t d = s.batch.rank; d-- > 0;) {
-      int64_t index = (int64_t)(rest % (size_t)s.batch.dim[d]);
-      rest /= (size_t)s.batch.dim[d];
-      at_a += index * s.a[d];
-      at_b += index * s.b[d];
-    }
-    multiply(&s, (const float *)io->inputs[0]->data + at_a, (const float *)io->inputs[1]->data + at_b,
+    size_t a, b;
+    q8_matmul_operands(&s, i, &a, &b);
+    multiply(&s, (const float *)io->inputs[0]->data + a, (const float *)io->inputs[1]->data + b,
              (float *)io->outputs[0].data + i * s.m * s.n);
   }
   return QINT8_OK;
@@ -95,7 +101,7 @@ static q8_status eval(const q8_op_io *io) {
 /* ---- Two activations: the second is packed while running, matrix by matrix ---- */
 
 typedef struct product_step {
-  matmul_shape s;
+  q8_matmul_shape s;
   size_t batches, tasks;
   const q8_kernels *kernels;
   q8_linear linear; /* without weights */
@@ -110,7 +116,7 @@ typedef struct product_run {
   uint8_t *scratch;
 } product_run;
 
-static q8_linear_desc describe(const matmul_shape *s, const float *b) {
+static q8_linear_desc describe(const q8_matmul_shape *s, const float *b) {
   return (q8_linear_desc){.groups = 1, .taps = 1, .k = s->k, .n = s->n, .w = b, .w_out = 1, .w_in = s->n};
 }
 
@@ -121,20 +127,10 @@ static size_t product_scratch(const product_step *p) {
   return packed_size(p) + q8_round_up(q8_linear_scratch(&p->linear, p->s.m, 1), Q8_ALIGN);
 }
 
-/* Where the operands of result matrix i begin. */
-static void find_operands(const matmul_shape *s, size_t i, size_t *a, size_t *b) {
-  *a = *b = 0;
-  for (int32_t d = s->batch.rank; d-- > 0; i /= (size_t)s->batch.dim[d]) {
-    size_t index = i % (size_t)s->batch.dim[d];
-    *a += index * (size_t)s->a[d];
-    *b += index * (size_t)s->b[d];
-  }
-}
-
 static void product_task(void *argument, size_t task) {
   const product_run *r = argument;
   const product_step *p = r->p;
-  const matmul_shape *s = &p->s;
+  const q8_matmul_shape *s = &p->s;
   uint8_t *scratch = r->scratch + task * product_scratch(p);
   q8_host alone = *r->host;
   alone.threads = 1;
@@ -144,7 +140,7 @@ static void product_task(void *argument, size_t task) {
   size_t end = p->batches * (task + 1) / p->tasks, packed = SIZE_MAX;
   for (size_t i = p->batches * task / p->tasks; i < end; i++) {
     size_t a, b;
-    find_operands(s, i, &a, &b);
+    q8_matmul_operands(s, i, &a, &b);
     q8_linear_desc d = describe(s, r->b + b);
     if (b != packed)
       q8_linear_fill_float(&linear, &d, linear.weights);
@@ -169,7 +165,7 @@ static void run_product(const q8_step_run *r) {
   q8_parallel(r->host, p->tasks, product_task, &run);
 }
 
-static q8_status plan_product(q8_planner *planner, q8_id id, const matmul_shape *s, qint8_error *error) {
+static q8_status plan_product(q8_planner *planner, q8_id id, const q8_matmul_shape *s, qint8_error *error) {
   const q8_node *node = q8_plan_node(planner, id);
   product_step *p = q8_plan_alloc(planner, 1, sizeof *p);
   float *zeros = q8_plan_alloc(planner, s->n + 64, sizeof *zeros);
@@ -200,7 +196,7 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
   const q8_node *node = q8_plan_node(planner, id);
   const q8_value *inputs[2] = {q8_plan_value(planner, node->inputs[0]), q8_plan_value(planner, node->inputs[1])};
   q8_op_io io = {.node = node, .inputs = inputs, .error = error};
-  matmul_shape s;
+  q8_matmul_shape s;
   Q8_TRY(find_shape(&io, &s));
   size_t rows = s.k ? inputs[0]->count / s.k : 0;
   if (!rows || !s.n || !s.k || !s.m || !q8_plan_value(planner, node->outputs[0])->count)
