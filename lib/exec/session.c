@@ -33,7 +33,7 @@ static int32_t most_inputs(const q8_plan *plan) {
 }
 
 static int32_t most_outputs(const q8_plan *plan) {
-  int32_t most = 1;
+  int32_t most = Q8_STEP_OUTPUTS;
   for (size_t i = 0; i < plan->step_count; i++)
     if (plan->steps[i].out_count > most)
       most = plan->steps[i].out_count;
@@ -143,6 +143,8 @@ static q8_status run_step(q8_session *session, size_t index, qint8_error *error)
     session->in[j] = session->address[in[j]];
   for (int32_t j = 0; j < step->out_count; j++)
     session->out[j] = session->address[q8_step_outputs(step)[j]];
+  for (int32_t j = step->out_count; j < Q8_STEP_OUTPUTS; j++)
+    session->out[j] = NULL;
   q8_status status = QINT8_OK;
   q8_step_run run = {.params = step->params,
                      .in = session->in,

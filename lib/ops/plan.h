@@ -54,11 +54,13 @@ q8_status q8_plan_alias(q8_planner *planner, q8_id tensor, q8_form_type form, q8
 
 /* ---- Steps ---- */
 
+#define Q8_STEP_OUTPUTS 4
+
 /* What a step gets at run time. */
 typedef struct q8_step_run {
   const void *params;
   const void *const *in;
-  void *const *out;
+  void *const *out; /* at least Q8_STEP_OUTPUTS, NULL beyond the step's own */
   void *scratch; /* 64-byte aligned, scratch_size bytes */
   const q8_host *host;     /* for q8_parallel */
   qint8_error *error;      /* for steps whose data can be wrong (an index out of range): see `status` */
@@ -75,9 +77,9 @@ typedef struct q8_step {
   q8_step_fn *run;
   const void *params;
   int32_t in_count, out_count;
-  q8_buffer in[8], out[4];
+  q8_buffer in[8], out[Q8_STEP_OUTPUTS];
   q8_buffer *more_in; /* for more than 8 inputs: in_count buffers in plan memory, replaces `in` */
-  q8_buffer *more_out; /* for more than 4 outputs, likewise */
+  q8_buffer *more_out; /* for more than Q8_STEP_OUTPUTS outputs, likewise */
   size_t scratch_size;
   int64_t macs, bytes; /* bytes of weights read; activations are added by the planner */
   q8_id tensor;        /* the graph tensor it produces, for watching; Q8_NONE for conversions */
