@@ -31,6 +31,17 @@ void q8_strides(const q8_shape *shape, int64_t *stride);
 /* The strides with which `shape`, broadcast to `out`, is read: 0 where it repeats. [out->rank] */
 void q8_broadcast_strides(const q8_shape *shape, const q8_shape *out, int64_t *stride);
 
+/* A shape as [outer][inner]: the dimensions of `mask` (a bit each) are inner, the others outer, both in order. Strides
+ * are those of the dense tensor. */
+typedef struct q8_axes_split {
+  int32_t kept, reduced; /* how many are outer, inner */
+  size_t outer, inner;
+  int64_t kept_dim[Q8_MAX_RANK], kept_stride[Q8_MAX_RANK], dim[Q8_MAX_RANK], stride[Q8_MAX_RANK];
+} q8_axes_split;
+q8_axes_split q8_split_axes(const q8_shape *shape, uint32_t mask);
+/* Where element `index` of the outer (kept_dim, ...) or inner (dim, ...) part lies. */
+int64_t q8_split_offset(size_t index, int32_t rank, const int64_t *dim, const int64_t *stride);
+
 /* dst, dense of `shape`, takes src[sum of index[i] * stride[i]]; strides in elements of 1, 2, 4 or 8 bytes. */
 void q8_copy_strided(size_t element, const q8_shape *shape, const void *src, const int64_t *stride, void *dst);
 

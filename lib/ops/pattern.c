@@ -1,6 +1,9 @@
-/* pattern.c - elementwise functions of the domain "qint8": patterns that rewrites recognise, without a standard
- * operator in opset 17. `expand` writes them in the form in which exporters of training frameworks do. */
+/* pattern.c - elementwise functions without a standard operator in opset 17: those of the domain "qint8", patterns that
+ * rewrites recognise, and Gelu of opset 20. `expand` writes them in the form in which exporters of training frameworks
+ * do. */
 #include <math.h>
+#include <stddef.h>
+#include <string.h>
 
 #include "base/math.h"
 #include "ops/fast.h"
@@ -94,3 +97,87 @@ static q8_status gelu_expand(q8_exporter *exporter, const q8_graph *graph, const
 
 PATTERN(silu, "Silu")
 PATTERN(gelu, "Gelu")
+
+/* ---- Gelu of opset 20: exact, or approximated by 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) ---- */
+
+typedef struct gelu_params {
+  char approximate[32];
+} gelu_params;
+
+static const q8_attribute gelu_attributes[] = {
+    {"approximate", Q8_ATTR_STRING, offsetof(gelu_params, approximate), 0, "none", 0, 0}, {.name = NULL}};
+
+static int is_tanh(const void *params) {
+  return !strcmp(((const gelu_params *)params)->approximate, "tanh");
+}
+
+#define ROOT 0.79788456080286535588 /* sqrt(2 / pi) */
+#define CUBIC 0.044715
+
+static float any_gelu(const void *params, float x) {
+  double v = x;
+  return is_tanh(params) ? (float)(0.5 * v * (1 + q8_tanh(ROOT * (v + CUBIC * v * v * v)))) : gelu(NULL, x);
+}
+
+static void any_gelu_rows(const void *params, size_t n, const float *x, float *y) {
+  if (!is_tanh(params)) {
+    gelu_rows(NULL, n, x, y);
+    return;
+  }
+  for (size_t i = 0; i < n; i++)
+    y[i] = 0.5f * x[i] * (1 + tanhf((float)ROOT * (x[i] + (float)CUBIC * x[i] * x[i] * x[i])));
+}
+
+static q8_status any_gelu_infer(const q8_op_io *io) {
+  const gelu_params *p = io->node->params;
+  if (!is_tanh(p) && strcmp(p->approximate, "none"))
+    return q8_fail(io->error, QINT8_ERROR_FORMAT, io->node->name, "approximate \"%s\"", p->approximate);
+  return q8_infer_unary(io);
+}
+
+static q8_status any_gelu_eval(const q8_op_io *io) {
+  any_gelu_rows(io->node->params, io->inputs[0]->count, io->inputs[0]->data, io->outputs[0].data);
+  return QINT8_OK;
+}
+
+static q8_status any_gelu_plan(q8_planner *planner, q8_id node, qint8_error *error) {
+  return q8_plan_unary(planner, node, q8_plan_node(planner, node)->params, any_gelu_rows, error);
+}
+
+static q8_status any_gelu_expand(q8_exporter *exporter, const q8_graph *graph, const q8_node *node,
+                                 qint8_error *error) {
+  const char *x = q8_export_input(exporter, node, 0), *y = q8_export_output(exporter, node, 0), *t;
+  if (!is_tanh(node->params))
+    return gelu_expand(exporter, graph, node, error);
+  const char *one = q8_export_scalar(exporter, "one", 1), *half = q8_export_scalar(exporter, "half", 0.5f);
+  const char *root = q8_export_scalar(exporter, "root", (float)ROOT);
+  const char *cubic = q8_export_scalar(exporter, "cubic", (float)CUBIC);
+  if (!one || !half || !root || !cubic)
+    return q8_fail_memory(error, node->name, 64);
+  Q8_TRY(write_node(exporter, node, "Mul", x, x, NULL, &t, error));
+  Q8_TRY(write_node(exporter, node, "Mul", t, cubic, NULL, &t, error));
+  Q8_TRY(write_node(exporter, node, "Add", t, one, NULL, &t, error));
+  Q8_TRY(write_node(exporter, node, "Mul", t, x, NULL, &t, error));
+  Q8_TRY(write_node(exporter, node, "Mul", t, root, NULL, &t, error));
+  Q8_TRY(write_node(exporter, node, "Tanh", t, NULL, NULL, &t, error));
+  Q8_TRY(write_node(exporter, node, "Add", t, one, NULL, &t, error));
+  Q8_TRY(write_node(exporter, node, "Mul", x, t, NULL, &t, error));
+  return write_node(exporter, node, "Mul", t, half, y, &t, error);
+}
+
+const q8_op q8_op_standard_gelu = {.name = "Gelu",
+                                   .domain = "",
+                                   .min_opset = 20,
+                                   .max_opset = 21,
+                                   .min_inputs = 1,
+                                   .max_inputs = 1,
+                                   .min_outputs = 1,
+                                   .max_outputs = 1,
+                                   .attributes = gelu_attributes,
+                                   .params_size = sizeof(gelu_params),
+                                   .quant = Q8_QUANT_OWN,
+                                   .unary = any_gelu,
+                                   .infer = any_gelu_infer,
+                                   .eval = any_gelu_eval,
+                                   .plan = any_gelu_plan,
+                                   .expand = any_gelu_expand};

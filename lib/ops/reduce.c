@@ -96,51 +96,19 @@ static q8_status infer(const q8_op_io *io, const reduction *op) {
   return QINT8_OK;
 }
 
-/* The input split into kept (outer) and reduced (inner) dimensions with their strides. */
-typedef struct reduce_view {
-  int32_t kept, reduced;
-  size_t outer, inner;
-  int64_t kept_dim[Q8_MAX_RANK], kept_stride[Q8_MAX_RANK], dim[Q8_MAX_RANK], stride[Q8_MAX_RANK];
-} reduce_view;
-
-static reduce_view view_of(const q8_shape *x, uint32_t mask) {
-  reduce_view v = {.outer = 1, .inner = 1};
-  int64_t stride[Q8_MAX_RANK];
-  q8_strides(x, stride);
-  for (int32_t i = 0; i < x->rank; i++) {
-    if (mask >> i & 1) {
-      v.dim[v.reduced] = x->dim[i];
-      v.stride[v.reduced++] = stride[i];
-      v.inner *= (size_t)x->dim[i];
-    } else {
-      v.kept_dim[v.kept] = x->dim[i];
-      v.kept_stride[v.kept++] = stride[i];
-      v.outer *= (size_t)x->dim[i];
-    }
-  }
-  return v;
-}
-
-static int64_t offset_of(size_t index, int32_t rank, const int64_t *dim, const int64_t *stride) {
-  int64_t at = 0;
-  for (int32_t d = rank; d-- > 0; index /= (size_t)dim[d])
-    at += (int64_t)(index % (size_t)dim[d]) * stride[d];
-  return at;
-}
-
 #define BLOCK 256
 
 /* One result: the values at x->data[base + offsets of the reduced dimensions], a row of the last one at a time. */
 typedef struct reduce_rows {
   const q8_value *x;
-  const reduce_view *v;
+  const q8_axes_split *v;
   size_t row;   /* elements */
   int64_t step; /* between them */
   int32_t outer_rank;
 } reduce_rows;
 
 static const char *row_at(const reduce_rows *r, int64_t base, size_t i) {
-  int64_t at = base + offset_of(i / r->row, r->outer_rank, r->v->dim, r->v->stride);
+  int64_t at = base + q8_split_offset(i / r->row, r->outer_rank, r->v->dim, r->v->stride);
   return (const char *)r->x->data + at * (int64_t)qint8_dtype_size((qint8_dtype)r->x->dtype);
 }
 
@@ -177,7 +145,7 @@ static q8_status eval(const q8_op_io *io, const reduction *op) {
   q8_value *y = &io->outputs[0];
   uint32_t mask;
   Q8_TRY(reduced_axes(io, &mask));
-  reduce_view v = view_of(&x->shape, mask);
+  q8_axes_split v = q8_split_axes(&x->shape, mask);
   size_t size = qint8_dtype_size((qint8_dtype)y->dtype);
   int whole = op->whole && !q8_is_float(x->dtype);
   reduce_rows r = {.x = x, .v = &v, .row = 1, .step = 1};
@@ -187,7 +155,7 @@ static q8_status eval(const q8_op_io *io, const reduction *op) {
     r.outer_rank = v.reduced - 1;
   }
   for (size_t o = 0; o < v.outer; o++) {
-    int64_t base = offset_of(o, v.kept, v.kept_dim, v.kept_stride);
+    int64_t base = q8_split_offset(o, v.kept, v.kept_dim, v.kept_stride);
     char *to = (char *)y->data + o * size;
     if (whole) {
       int64_t sum = fold_integers(&r, base, op);

@@ -89,6 +89,31 @@ void q8_broadcast_strides(const q8_shape *shape, const q8_shape *out, int64_t *s
   }
 }
 
+q8_axes_split q8_split_axes(const q8_shape *shape, uint32_t mask) {
+  q8_axes_split v = {.outer = 1, .inner = 1};
+  int64_t stride[Q8_MAX_RANK];
+  q8_strides(shape, stride);
+  for (int32_t i = 0; i < shape->rank; i++) {
+    if (mask >> i & 1) {
+      v.dim[v.reduced] = shape->dim[i];
+      v.stride[v.reduced++] = stride[i];
+      v.inner *= (size_t)shape->dim[i];
+    } else {
+      v.kept_dim[v.kept] = shape->dim[i];
+      v.kept_stride[v.kept++] = stride[i];
+      v.outer *= (size_t)shape->dim[i];
+    }
+  }
+  return v;
+}
+
+int64_t q8_split_offset(size_t index, int32_t rank, const int64_t *dim, const int64_t *stride) {
+  int64_t at = 0;
+  for (int32_t d = rank; d-- > 0; index /= (size_t)dim[d])
+    at += (int64_t)(index % (size_t)dim[d]) * stride[d];
+  return at;
+}
+
 static void copy_row(size_t element, size_t n, const char *src, int64_t stride, char *dst) {
   if (stride == 1) {
     memcpy(dst, src, n * element);
