@@ -4,10 +4,13 @@ static int is_int8(const q8_graph *graph, const q8_recipe *recipe, const q8_node
   if (node->input_count <= input || !q8_graph_is_constant(graph, node->inputs[input]))
     return 0;
   const q8_tensor_quant *quant = &recipe->tensors[node->inputs[input]];
-  if (quant->dtype != QINT8_DTYPE_S8 || graph->tensors[node->inputs[input]].dtype != QINT8_DTYPE_F32)
+  int any_zero = node->op->quant == Q8_QUANT_WEIGHTED; /* imported weights of these may be u8 or have a zero point */
+  if (quant->dtype != QINT8_DTYPE_S8 && !(any_zero && quant->dtype == QINT8_DTYPE_U8))
+    return 0;
+  if (graph->tensors[node->inputs[input]].dtype != QINT8_DTYPE_F32)
     return 0;
   for (int32_t i = 0; i < quant->count; i++)
-    if (quant->zero_point[i] != 0)
+    if (quant->zero_point[i] != 0 && !any_zero)
       return 0;
   int32_t axis = node->op->weight_axis ? node->op->weight_axis(node) : 0;
   if (axis < 0)

@@ -10,8 +10,8 @@
  * here, so the answer may be STATIC for a node that the planner then finds to have a float input: it decides. */
 q8_mode q8_onnx_infer_mode(const q8_graph *graph, const q8_recipe *recipe, const uint8_t *dynamic,
                            const q8_node *node);
-/* Whether the recipe quantizes the node's weight in the one form that runs as int8: s8, symmetric, along the axis of
- * output channels or per tensor. */
+/* Whether the recipe quantizes the node's weights in a form that runs on integers: s8, symmetric, along the axis of
+ * output channels or per tensor; imported weights of Conv, Gemm, MatMul also u8 and with zero points. */
 int q8_onnx_weight_is_int8(const q8_graph *graph, const q8_recipe *recipe, const q8_node *node);
 
 #endif

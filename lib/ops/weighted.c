@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "base/parallel.h"
+#include "nn/wide.h"
 #include "ops/hooks.h"
 
 typedef struct weighted_step {
-  q8_conv conv;
+  q8_conv conv; /* its geometry alone where `wide` has weights */
+  q8_wide wide;
   const q8_kernels *kernels;
   q8_epilogue epilogue;
   int32_t zero_point; /* of the input, stored form */
@@ -20,6 +22,10 @@ typedef struct weighted_step {
 
 static void run_static(const q8_step_run *r) {
   const weighted_step *p = r->params;
+  if (p->wide.weights) {
+    q8_wide_run(&p->wide, p->kernels, r->in[0], &p->zero_point, 0, &p->epilogue, r->out[0], r->host);
+    return;
+  }
   q8_epilogue epilogue = p->epilogue;
   epilogue.residual = p->sum;
   epilogue.other = p->sum ? r->in[1] : NULL;
@@ -71,6 +77,10 @@ static void run_dynamic(const q8_step_run *r) {
   q8_epilogue epilogue = p->epilogue;
   epilogue.sample_scale = job.scale;
   epilogue.sample_zero = job.zero_point;
+  if (p->wide.weights) {
+    q8_wide_run(&p->wide, p->kernels, job.quantized, job.zero_point, 1, &epilogue, r->out[0], r->host);
+    return;
+  }
   q8_conv_run(&p->conv, p->kernels, job.quantized, job.zero_point, 1, &epilogue, r->out[0], scratch + dynamic_head(g),
               r->host);
 }
@@ -90,14 +100,19 @@ static float weight_scale(const q8_tensor_quant *quant, size_t channel) {
   return quant->scale[channel % (size_t)quant->count];
 }
 
-/* Why the recipe's weights cannot run on the int8 kernels, or NULL. */
-static const char *weight_obstacle(const q8_weighted *w, const q8_tensor_quant *quant) {
-  if (quant->dtype != QINT8_DTYPE_S8 || w->g.k % (size_t)quant->count)
-    return "float: weights are not s8 with one scale or one per output channel";
+/* Only imported weights: they may be u8 or have a zero point. */
+static int is_wide(const q8_tensor_quant *quant) {
   for (int32_t i = 0; i < quant->count; i++)
     if (quant->zero_point[i] != 0)
-      return "float: weights have a zero point";
-  if (w->g.r * w->g.s * (w->g.c / w->g.groups) > Q8_MAX_DOT)
+      return 1;
+  return quant->dtype == QINT8_DTYPE_U8;
+}
+
+/* Why the recipe's weights cannot run as integers, or NULL. */
+static const char *weight_obstacle(const q8_weighted *w, const q8_tensor_quant *quant) {
+  if ((quant->dtype != QINT8_DTYPE_S8 && quant->dtype != QINT8_DTYPE_U8) || w->g.k % (size_t)quant->count)
+    return "float: weights are not 8-bit with one scale or one per output channel";
+  if (w->g.r * w->g.s * (w->g.c / w->g.groups) > (is_wide(quant) ? Q8_MAX_WIDE_DOT : Q8_MAX_DOT))
     return "float: more products per output than int32 holds";
   return NULL;
 }
@@ -139,7 +154,10 @@ static q8_status static_epilogue(q8_planner *planner, const q8_weighted *w, cons
   if (!offset || !bias || !scale || !float_bias)
     return q8_fail_memory(error, node->name, w->g.k * 16);
   quantize_bias(w, quant, x_scale, bias);
-  q8_conv_fold_bias(&p->conv, whole_bias ? bias : NULL, p->zero_point, offset);
+  if (!p->wide.weights)
+    q8_conv_fold_bias(&p->conv, whole_bias ? bias : NULL, p->zero_point, offset);
+  else if (whole_bias)
+    memcpy(offset, bias, w->g.k * sizeof *offset);
   for (size_t k = 0; k < w->g.k; k++) {
     scale[k] = x_scale * weight_scale(quant, k);
     if (requant)
@@ -205,6 +223,23 @@ static q8_status pack(q8_planner *planner, const q8_weighted *w, const q8_node *
   return status;
 }
 
+/* q - zero_point = rne(w / scale), in the order of q8_wide. */
+static q8_status pack_wide(q8_planner *planner, const q8_weighted *w, const q8_node *node, const q8_tensor_quant *quant,
+                           weighted_step *p, qint8_error *error) {
+  const q8_conv_geometry *g = &w->g;
+  size_t channels = g->c / g->groups, outputs = g->k / g->groups, taps = g->r * g->s, filter = taps * channels;
+  int16_t *out = q8_plan_alloc(planner, g->k * filter + 1, sizeof *out);
+  if (!out)
+    return q8_fail_memory(error, node->name, g->k * filter * sizeof *out);
+  for (size_t k = 0; k < g->k; k++)
+    for (size_t i = 0; i < filter; i++)
+      out[(k / outputs * filter + i) * outputs + k % outputs] =
+          (int16_t)clamp_int(nearbyint((double)(w->weights[k * filter + i] / weight_scale(quant, k))), -255, 255);
+  p->wide = (q8_wide){.g = *g, .weights = out};
+  p->conv = (q8_conv){.g = *g, .kernel_name = "wide"};
+  return QINT8_OK;
+}
+
 q8_status q8_weighted_prepare(q8_planner *planner, q8_id id, const q8_weighted *w, q8_step *out, q8_form_type *in_form,
                               q8_form_type *out_form, qint8_error *error) {
   const q8_node *node = q8_plan_node(planner, id);
@@ -219,7 +254,10 @@ q8_status q8_weighted_prepare(q8_planner *planner, q8_id id, const q8_weighted *
   p->kernels = q8_plan_kernels(planner);
   float lo, hi;
   q8_node_clamp(node, &lo, &hi);
-  Q8_TRY(pack(planner, w, node, mode, quant, &p->conv, error));
+  if (mode != Q8_MODE_FLOAT && is_wide(quant))
+    Q8_TRY(pack_wide(planner, w, node, quant, p, error));
+  else
+    Q8_TRY(pack(planner, w, node, mode, quant, &p->conv, error));
 
   static const char *const precisions[] = {"fp32", "int8", "dynamic"};
   static q8_step_fn *const runs[] = {run_float, run_static, run_dynamic};
@@ -228,7 +266,7 @@ q8_status q8_weighted_prepare(q8_planner *planner, q8_id id, const q8_weighted *
   step.precision = precisions[mode];
   step.kernel = p->conv.kernel_name;
   step.params = p;
-  step.scratch_size = q8_conv_scratch(&p->conv, q8_plan_threads(planner));
+  step.scratch_size = p->wide.weights ? 0 : q8_conv_scratch(&p->conv, q8_plan_threads(planner));
   if (mode == Q8_MODE_STATIC)
     Q8_TRY(static_epilogue(planner, w, node, quant, lo, hi, p, error));
   else if (mode == Q8_MODE_DYNAMIC)
@@ -239,7 +277,7 @@ q8_status q8_weighted_prepare(q8_planner *planner, q8_id id, const q8_weighted *
     step.scratch_size += dynamic_head(&w->g);
   size_t filter = w->g.r * w->g.s * (w->g.c / w->g.groups);
   step.macs = (int64_t)(w->g.n * w->g.p * w->g.q * w->g.k * filter);
-  step.bytes = (int64_t)(w->g.k * filter * (mode == Q8_MODE_FLOAT ? sizeof(float) : 1));
+  step.bytes = (int64_t)(w->g.k * filter * (mode == Q8_MODE_FLOAT ? sizeof(float) : p->wide.weights ? 2 : 1));
   snprintf(step.note, sizeof step.note, "%s%s", obstacle ? obstacle : "",
            lo > -INFINITY || hi < INFINITY ? (hi < INFINITY ? "+Clip" : "+Relu") : "");
 
@@ -261,7 +299,7 @@ q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, 
   Q8_TRY(q8_plan_output(planner, node->outputs[0], out, w->layout, &step.out[0], error));
   step.in_count = step.out_count = 1;
   weighted_step *p = (weighted_step *)(uintptr_t)step.params;
-  if (out == Q8_FORM_INT8 && p->conv.way != Q8_CONV_DEPTHWISE)
+  if (out == Q8_FORM_INT8 && p->conv.way != Q8_CONV_DEPTHWISE && !p->wide.weights)
     step.add_slot = &p->sum;
   return q8_plan_add(planner, &step, error);
 }

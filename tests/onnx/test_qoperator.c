@@ -187,7 +187,7 @@ static void refusals(void) {
   q8_writer_free(&b.w);
 
   build_dynamic(&b, "Add");
-  check_refused(&b, QINT8_ERROR_UNSUPPORTED, "product", "MatMulInteger outside");
+  check_refused(&b, QINT8_ERROR_UNSUPPORTED, "product", "MatMulInteger");
   q8_writer_free(&b.w);
 }
 
