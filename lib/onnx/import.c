@@ -187,6 +187,7 @@ static q8_status read_graph(q8_importer *importer, qint8_error *error) {
     return q8_fail(error, QINT8_ERROR_FORMAT, "graph", "the graph has no outputs");
   Q8_TRY(read_values(importer, Q8_GRAPH_VALUE_INFO, Q8_VALUE_INFO, error));
   Q8_TRY(q8_import_qoperators(importer, error));
+  Q8_TRY(q8_import_keep(importer, error));
   Q8_TRY(q8_import_qdq(importer, error));
   Q8_TRY(q8_import_ops(importer, error));
   Q8_TRY(q8_graph_set_inputs(graph, importer->inputs, importer->input_count, error));

@@ -86,6 +86,9 @@ q8_status q8_import_constant_node(q8_importer *importer, const q8_raw_node *node
 q8_status q8_import_nodes(q8_importer *importer, qint8_error *error); /* all names and constants; unknown operators */
 q8_status q8_import_ops(q8_importer *importer, qint8_error *error);   /* nodes of the graph, and vanished ones */
 
+/* qdq_keep.c: quantizing nodes that must stay become operators of the graph. */
+q8_status q8_import_keep(q8_importer *importer, qint8_error *error);
+
 /* qdq_in.c: takes the pairs out of the node list: inputs and outputs of the remaining nodes are renamed. */
 q8_status q8_import_qdq(q8_importer *importer, qint8_error *error);
 

@@ -4,6 +4,8 @@
  *   ... x -> Q -> DQ -> d, d an output of the graph: x is renamed to d, so that the output keeps its name
  *   integers -> DQ -> w   w becomes the float constant (q - zero_point) * scale, with the parameters
  *   x -> DynamicQuantizeLinear -> DQ -> d    readers of d read x; x is noted as dynamic
+ *
+ * Nodes that do not fit have become operators of the graph before: see qdq_keep.c.
  */
 #include <string.h>
 
@@ -100,24 +102,6 @@ static q8_status find_sources(qdq *q, qint8_error *error) {
   return QINT8_OK;
 }
 
-/* Integers as values of their own have no place in a float graph. */
-static q8_status check_users(const qdq *q, qint8_error *error) {
-  const q8_importer *importer = q->importer;
-  for (size_t i = 0; i < importer->node_count; i++) {
-    const q8_raw_node *node = &importer->nodes[i];
-    for (int32_t j = 0; j < node->input_count; j++)
-      if (node->inputs[j] != Q8_NONE && q->states[node->inputs[j]].source >= 0 && node->kind != Q8_RAW_DEQUANTIZE)
-        return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name,
-                       "%s reads the quantized tensor %s: only DequantizeLinear may", node->op_type,
-                       tensor_name(q, node->inputs[j]));
-  }
-  for (size_t i = 0; i < importer->output_count; i++)
-    if (q->states[importer->outputs[i]].source >= 0)
-      return q8_fail(error, QINT8_ERROR_UNSUPPORTED, tensor_name(q, importer->outputs[i]),
-                     "an output of the graph is quantized: it must be dequantized in the model");
-  return QINT8_OK;
-}
-
 /* ---- DequantizeLinear ---- */
 
 /* u8 around 128 is s8 around 0: the form in which weights run. */
@@ -151,31 +135,6 @@ static q8_status take_fake_constant(qdq *q, const q8_raw_node *quantize, const q
   return take_constant(q, node, &integers, error);
 }
 
-static q8_status take_pair(qdq *q, const q8_raw_node *quantize, const q8_raw_node *node, qint8_error *error) {
-  q8_tensor_quant params, back;
-  Q8_TRY(q8_qdq_params(q->importer, quantize, NULL, &params, error));
-  Q8_TRY(q8_qdq_params(q->importer, node, NULL, &back, error));
-  if (!q8_qdq_equal(&params, &back))
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name,
-                   "scale or zero point differ from those of QuantizeLinear %s", quantize->name);
-  if (params.count != 1)
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, quantize->name, "activation %s has a scale per channel",
-                   tensor_name(q, quantize->inputs[0]));
-  tensor_state *state = &q->states[node->outputs[0]];
-  state->alias = quantize->inputs[0];
-  state->is_pair = 1;
-  return QINT8_OK;
-}
-
-static q8_status take_dynamic(qdq *q, const q8_raw_node *source, const q8_raw_node *node, qint8_error *error) {
-  int32_t zero_point = node->input_count > 2 ? node->inputs[2] : Q8_NONE;
-  if (source->output_count < 3 || node->inputs[0] != source->outputs[0] || node->inputs[1] != source->outputs[1] ||
-      zero_point != source->outputs[2])
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name,
-                   "does not take data, scale and zero point of one DynamicQuantizeLinear");
-  q->states[node->outputs[0]].alias = source->inputs[0];
-  return QINT8_OK;
-}
 
 static q8_status take_dequantize(qdq *q, const q8_raw_node *node, qint8_error *error) {
   Q8_TRY(check_ids(node, 2, error));
@@ -187,16 +146,12 @@ static q8_status take_dequantize(qdq *q, const q8_raw_node *node, qint8_error *e
   d->is_written = 1;
   if (q8_graph_is_constant(importer->graph, x))
     return take_constant(q, node, &importer->graph->tensors[x], error);
-  if (q->states[x].source < 0)
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name,
-                   "DequantizeLinear of %s, which is neither a constant nor written by QuantizeLinear",
-                   tensor_name(q, x));
   const q8_raw_node *source = &importer->nodes[q->states[x].source];
-  if (source->kind == Q8_RAW_DYNAMIC)
-    return take_dynamic(q, source, node, error);
-  if (q8_graph_is_constant(importer->graph, source->inputs[0]))
+  if (source->kind == Q8_RAW_QUANTIZE && q8_graph_is_constant(importer->graph, source->inputs[0]))
     return take_fake_constant(q, source, node, error);
-  return take_pair(q, source, node, error);
+  d->alias = source->inputs[0];
+  d->is_pair = source->kind == Q8_RAW_QUANTIZE;
+  return QINT8_OK;
 }
 
 /* ---- Names ---- */
@@ -306,7 +261,6 @@ static q8_status run(qdq *q, qint8_error *error) {
   for (size_t i = 0; i < importer->output_count; i++)
     q->states[importer->outputs[i]].is_output = 1;
   Q8_TRY(find_sources(q, error));
-  Q8_TRY(check_users(q, error));
   size_t nodes = importer->node_count;
   for (size_t i = 0; i < nodes; i++)
     if (importer->nodes[i].kind == Q8_RAW_DEQUANTIZE)

@@ -186,13 +186,6 @@ static void constant_without_value(builder *b) {
   build_node(b, "Constant", "void", "", "c");
   build_end(b);
 }
-static void computed_scale(builder *b) {
-  build_begin(b, 13);
-  relu_between(b, "x", "s");
-  build_node(b, "QuantizeLinear", "quantize", "x s", "q");
-  build_node(b, "DequantizeLinear", "dequantize", "q s", "y");
-  build_end(b);
-}
 static void zero_scale(builder *b) {
   static const float zero = 0;
   build_begin(b, 13);
@@ -201,28 +194,6 @@ static void zero_scale(builder *b) {
   build_constant(b, "s", QINT8_DTYPE_F32, NO_DIMS, &zero, 4);
   build_node(b, "QuantizeLinear", "quantize", "x s", "q");
   build_node(b, "DequantizeLinear", "dequantize", "q s", "y");
-  build_end(b);
-}
-static void integers_used(builder *b) {
-  build_begin(b, 13);
-  build_value(b, Q8_GRAPH_INPUT, "x", DIMS(4));
-  build_value(b, Q8_GRAPH_OUTPUT, "y", DIMS(4));
-  build_constant(b, "s", QINT8_DTYPE_F32, NO_DIMS, one, 4);
-  build_node(b, "QuantizeLinear", "quantize", "x s", "q");
-  build_node(b, "Relu", "relu", "q", "y");
-  build_end(b);
-}
-static void two_ways(builder *b) {
-  build_begin(b, 13);
-  build_value(b, Q8_GRAPH_INPUT, "x", DIMS(4));
-  build_value(b, Q8_GRAPH_OUTPUT, "y", DIMS(4));
-  build_constant(b, "s", QINT8_DTYPE_F32, NO_DIMS, one, 4);
-  build_constant(b, "s2", QINT8_DTYPE_F32, NO_DIMS, one + 1, 4);
-  build_node(b, "QuantizeLinear", "qa", "x s", "a");
-  build_node(b, "DequantizeLinear", "da", "a s", "fa");
-  build_node(b, "QuantizeLinear", "qb", "x s2", "b");
-  build_node(b, "DequantizeLinear", "db", "b s2", "fb");
-  build_node(b, "Add", "add", "fa fb", "y");
   build_end(b);
 }
 static void pair_cycle(builder *b) {
@@ -273,11 +244,7 @@ static const bad_model models[] = {
     {raw_and_typed, QINT8_ERROR_FORMAT, "both", "tensor has both raw and typed values"},
     {sequence_input, QINT8_ERROR_UNSUPPORTED, "list", "value is not a dense tensor"},
     {constant_without_value, QINT8_ERROR_FORMAT, "void", "Constant has no value"},
-    {computed_scale, QINT8_ERROR_UNSUPPORTED, "quantize", "the scale of QuantizeLinear is not a constant"},
     {zero_scale, QINT8_ERROR_FORMAT, "quantize", "scale 0 is not finite and above zero"},
-    {integers_used, QINT8_ERROR_UNSUPPORTED, "relu",
-     "Relu reads the quantized tensor q: only DequantizeLinear may"},
-    {two_ways, QINT8_ERROR_UNSUPPORTED, "x", "the tensor is quantized in two different ways"},
     {pair_cycle, QINT8_ERROR_FORMAT, "f", "the graph has a cycle through this tensor"},
 };
 

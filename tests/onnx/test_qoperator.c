@@ -185,9 +185,57 @@ static void refusals(void) {
   build_end(&b);
   check_refused(&b, QINT8_ERROR_FORMAT, "product", "input 3 of QLinearMatMul is left out");
   q8_writer_free(&b.w);
+}
 
-  build_dynamic(&b, "Add");
-  check_refused(&b, QINT8_ERROR_UNSUPPORTED, "product", "MatMulInteger");
+/* The operators of the graph, in order, as words. */
+static void check_ops(const builder *b, const char *want) {
+  char got[200] = "";
+  loaded m = load(b);
+  CHECK_MSG(m.status == QINT8_OK, "%s: %s", m.error.where, m.error.message);
+  for (size_t i = 0; m.graph && i < m.graph->node_count; i++)
+    snprintf(got + strlen(got), sizeof got - strlen(got), "%s%s", i ? " " : "", m.graph->nodes[i].op->name);
+  CHECK_MSG(!strcmp(got, want), "%s, expected %s", got, want);
+  unload(&m);
+}
+
+/* What does not fit the side table stays in the graph, on integer tensors. */
+static void integers_as_values(void) {
+  builder b;
+  build_dynamic(&b, "Add"); /* not the scale of the product */
+  check_ops(&b, "DynamicQuantizeLinear MatMulInteger Mul Cast Add");
+  q8_writer_free(&b.w);
+
+  build_start(&b, DIMS(4), DIMS(4)); /* a scale that is computed */
+  build_value(&b, Q8_GRAPH_INPUT, "s", NO_DIMS);
+  build_node(&b, "QuantizeLinear", "q", "x s zx", "xq");
+  build_node(&b, "DequantizeLinear", "d", "xq s zx", "y");
+  build_end(&b);
+  check_ops(&b, "QuantizeLinear DequantizeLinear");
+  q8_writer_free(&b.w);
+
+  build_start(&b, DIMS(4), DIMS(4)); /* one tensor in two ways: the second stays */
+  build_node(&b, "QuantizeLinear", "q", "x sx zx", "a");
+  build_node(&b, "DequantizeLinear", "d", "a sx zx", "fa");
+  build_node(&b, "QuantizeLinear", "q2", "fa sy zy", "b");
+  build_node(&b, "DequantizeLinear", "d2", "b sy zy", "fb");
+  build_node(&b, "Add", "add", "fa fb", "y");
+  build_end(&b);
+  check_ops(&b, "QuantizeLinear DequantizeLinear Add");
+  q8_writer_free(&b.w);
+
+  build_start(&b, DIMS(4), DIMS(4)); /* another scale on the way back */
+  build_node(&b, "QuantizeLinear", "q", "x sx zx", "a");
+  build_node(&b, "DequantizeLinear", "d", "a sy zx", "y");
+  build_end(&b);
+  check_ops(&b, "QuantizeLinear DequantizeLinear");
+  q8_writer_free(&b.w);
+
+  build_start(&b, DIMS(4), DIMS(4)); /* integers that leave the graph */
+  build_value(&b, Q8_GRAPH_OUTPUT, "a", DIMS(4));
+  build_node(&b, "QuantizeLinear", "q", "x sx zx", "a");
+  build_node(&b, "DequantizeLinear", "d", "a sx zx", "y");
+  build_end(&b);
+  check_ops(&b, "QuantizeLinear DequantizeLinear");
   q8_writer_free(&b.w);
 }
 
@@ -221,6 +269,7 @@ int main(int argc, char **argv) {
   RUN(moves);
   RUN(dynamic);
   RUN(refusals);
+  RUN(integers_as_values);
   RUN(damage);
   return TEST_END();
 }

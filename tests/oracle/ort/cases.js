@@ -164,6 +164,22 @@ function integerProduct(kind, op) {
   };
 }
 
+// Integers as values of the graph: accumulators as they are, and one tensor quantized in two ways.
+function accumulators(kind, op) {
+  return (m, r, label) => {
+    const isConv = op === 'ConvInteger', o = geometry(r), k = r.int(1, 70), n = r.int(1, 20), x = params(r, 'u8');
+    const [integers, , z] = input(m, r, isConv ? [o.n, o.c, ...o.image] : [r.int(1, 9), k], x);
+    const w = weights(m, { __proto__: r, chance: () => false }, kind, isConv ? [o.k, o.c / o.g, ...o.kernel] : [k, n], 0);
+    const sum = m.node(op, [integers, w.triple[0], z, w.triple[2]], isConv ? o.attributes : {});
+    m.output(m.node('Cast', [sum], { to: 1 }), label, 1);
+  };
+}
+function twoWays(m, r, label) {
+  const a = params(r, 'u8'), b = params(r, 'u8', a.scale * r.float(0.5, 2)), x = m.input([r.int(1, 99)], null);
+  m.inputs[m.inputs.length - 1].data = values(r, m.inputs[m.inputs.length - 1].shape[0], a);
+  for (const q of [a, b]) quantized(m, label, x, q);
+}
+
 // ---- Elementwise, pooling, tables ----
 
 // Where ONNX Runtime's result is not QuantizeLinear of the float result, its own formula, in f32: each difference between
@@ -305,5 +321,9 @@ for (const kind of Object.keys(WEIGHTS)) {
   add(`dynamic MatMulInteger x ${kind}`, 1, null, integerProduct(kind, 'MatMulInteger'));
   add(`dynamic ConvInteger x ${kind}`, 1, null, integerProduct(kind, 'ConvInteger'));
 }
+
+for (const kind of ['s8', 'u8 zero point'])
+  for (const op of ['MatMulInteger', 'ConvInteger']) add(`${op} x ${kind}, accumulators`, 1, null, accumulators(kind, op));
+add('one tensor quantized in two ways', 1, null, twoWays);
 
 module.exports = { Random, TABLE };
