@@ -110,6 +110,8 @@ static q8_status plan_nodes(q8_planner *planner, qint8_error *error) {
     const q8_node *node = &graph->nodes[i];
     if (q8_plan_value(planner, node->outputs[0])->data)
       continue; /* folded while binding */
+    if (planner->binding->needed && !planner->binding->needed[i])
+      continue; /* of a branch that is not taken */
     if (node->op->plan)
       Q8_TRY(node->op->plan(planner, (q8_id)i, error));
     else

@@ -21,7 +21,9 @@ q8_status q8_import_string(q8_importer *importer, const q8_field *field, const c
 }
 
 q8_status q8_import_reference(q8_importer *importer, const char *name, q8_id *out, qint8_error *error) {
-  *out = q8_graph_find(importer->graph, name);
+  *out = q8_scope_find(importer->scope, name);
+  if (*out == Q8_NONE)
+    *out = q8_graph_find(importer->graph, name);
   if (*out != Q8_NONE)
     return QINT8_OK;
   return q8_graph_add_tensor(importer->graph, name, QINT8_DTYPE_NONE, NULL, NULL, out, error);

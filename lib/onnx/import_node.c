@@ -28,7 +28,7 @@ static q8_raw_kind kind_of(const char *op_type, const char *domain) {
 }
 
 /* The operators that cannot run, each once, for one message. */
-typedef struct unknown_list {
+typedef struct q8_unknown {
   char text[300];
   const char *first; /* node */
   int more;
@@ -94,7 +94,7 @@ static q8_status read_ids(q8_importer *importer, q8_raw_node *node, qint8_error 
   return QINT8_OK;
 }
 
-static q8_status read_node(q8_importer *importer, q8_reader bytes, unknown_list *unknown, qint8_error *error) {
+q8_status q8_import_node(q8_importer *importer, q8_reader bytes, struct q8_unknown *unknown, qint8_error *error) {
   q8_raw_node node = {.name = "", .op_type = "", .bytes = bytes};
   const char *domain = "";
   char where[64];
@@ -119,6 +119,10 @@ static q8_status read_node(q8_importer *importer, q8_reader bytes, unknown_list 
   }
   node.kind = kind_of(node.op_type, domain);
   Q8_TRY(read_ids(importer, &node, error));
+  if (is_standard(domain) && !strcmp(node.op_type, "If"))
+    return q8_import_if(importer, &node, unknown, error);
+  if (is_standard(domain) && !strcmp(node.op_type, "Loop"))
+    return q8_import_loop(importer, &node, unknown, error);
   if (node.kind == Q8_RAW_OP || node.kind == Q8_RAW_QOPERATOR) {
     node.op = is_standard(domain) ? q8_op_find(node.op_type, domain) : NULL;
     if (!node.op && node.kind == Q8_RAW_OP)
@@ -157,7 +161,7 @@ q8_status q8_import_nodes(q8_importer *importer, qint8_error *error) {
   q8_field field;
   while (q8_wire_next(&bytes, &field) == Q8_WIRE_FIELD)
     if (field.number == Q8_GRAPH_NODE)
-      Q8_TRY(read_node(importer, field.bytes, &unknown, error));
+      Q8_TRY(q8_import_node(importer, field.bytes, &unknown, error));
   if (unknown.first)
     return q8_fail(error, QINT8_ERROR_UNSUPPORTED, unknown.first, "operators that are not supported: %s%s",
                    unknown.text, unknown.more ? ", and more" : "");

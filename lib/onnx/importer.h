@@ -58,6 +58,7 @@ struct q8_importer {
   size_t node_count, node_capacity;
   q8_id *inputs, *outputs; /* of the graph */
   size_t input_count, input_capacity, output_count, output_capacity;
+  struct q8_scope *scope; /* of the subgraph being read, NULL outside */
 };
 
 /* A TensorProto. Data lies in the graph's pool. */
@@ -88,6 +89,18 @@ q8_status q8_import_ops(q8_importer *importer, qint8_error *error);   /* nodes o
 
 /* qdq_keep.c: quantizing nodes that must stay become operators of the graph. */
 q8_status q8_import_keep(q8_importer *importer, qint8_error *error);
+
+/* Reads a NodeProto into the node list. */
+struct q8_unknown; /* operators that the library does not have */
+q8_status q8_import_node(q8_importer *importer, q8_reader bytes, struct q8_unknown *unknown, qint8_error *error);
+
+/* import_subgraph.c: the nodes of the bodies, in place of the node. */
+q8_status q8_import_if(q8_importer *importer, const q8_raw_node *node, struct q8_unknown *unknown, qint8_error *error);
+q8_status q8_import_loop(q8_importer *importer, const q8_raw_node *node, struct q8_unknown *unknown,
+                         qint8_error *error);
+/* The tensor that a name stands for in a subgraph or those around it, or Q8_NONE. */
+typedef struct q8_scope q8_scope;
+q8_id q8_scope_find(const q8_scope *scope, const char *name);
 
 /* qdq_in.c: takes the pairs out of the node list: inputs and outputs of the remaining nodes are renamed. */
 q8_status q8_import_qdq(q8_importer *importer, qint8_error *error);

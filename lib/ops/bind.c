@@ -39,13 +39,73 @@ static q8_status bind_node(const q8_graph *graph, const q8_node *node, q8_bindin
   for (int32_t i = 0; i < node->input_count; i++)
     inputs[i] = node->inputs[i] == Q8_NONE ? NULL : &binding->values[node->inputs[i]];
   q8_op_io io = {.node = node, .inputs = inputs, .outputs = outputs, .error = error};
+  int32_t which = node->op->chosen ? node->op->chosen(&io) : -1;
+  if (which >= 0) {
+    binding->values[node->outputs[0]] = *inputs[which];
+    return QINT8_OK;
+  }
+  for (int32_t i = 0; i < node->input_count; i++)
+    if (inputs[i] && inputs[i]->dtype == QINT8_DTYPE_NONE)
+      return q8_fail(error, QINT8_ERROR_SHAPE, node->name, "the shape of %s is not known",
+                     graph->tensors[node->inputs[i]].name);
   Q8_TRY(node->op->infer(&io));
   if (all_constant(inputs, node->input_count) || node->op->shape_only)
     Q8_TRY(fold(binding, &io, error));
-  (void)graph;
   for (int32_t i = 0; i < node->output_count; i++)
     if (node->outputs[i] != Q8_NONE)
       binding->values[node->outputs[i]] = outputs[i];
+  return QINT8_OK;
+}
+
+/* ---- Branches that are not taken ---- */
+
+static int has_choices(const q8_graph *graph) {
+  for (size_t i = 0; i < graph->node_count; i++)
+    if (graph->nodes[i].op->chosen)
+      return 1;
+  return 0;
+}
+
+/* What the graph's outputs need, against execution order; of a choice only the input that it takes. */
+static q8_status mark_needed(const q8_graph *graph, q8_binding *binding, qint8_error *error) {
+  uint8_t *wanted = q8_pool_alloc(&binding->pool, graph->tensor_count + 1, 1);
+  binding->needed = q8_pool_alloc(&binding->pool, graph->node_count + 1, 1);
+  if (!wanted || !binding->needed)
+    return q8_fail_memory(error, "binding", graph->tensor_count);
+  for (size_t i = 0; i < graph->output_count; i++)
+    wanted[graph->outputs[i]] = 1;
+  for (size_t n = graph->node_count; n-- > 0;) {
+    const q8_node *node = &graph->nodes[n];
+    int32_t which = -1;
+    for (int32_t i = 0; i < node->output_count; i++)
+      binding->needed[n] |= node->outputs[i] != Q8_NONE && wanted[node->outputs[i]];
+    if (node->op->chosen) {
+      const q8_value *inputs[1] = {&binding->values[node->inputs[0]]};
+      q8_op_io io = {.node = node, .inputs = inputs, .error = error};
+      which = node->op->chosen(&io);
+    }
+    for (int32_t i = 0; binding->needed[n] && i < node->input_count; i++)
+      if (node->inputs[i] != Q8_NONE && (which < 0 || i == which))
+        wanted[node->inputs[i]] = 1;
+  }
+  return QINT8_OK;
+}
+
+/* With branches in the graph, a node may fail until it is known that its result is needed. */
+static q8_status bind_nodes(const q8_graph *graph, q8_binding *binding, qint8_error *error) {
+  int choices = has_choices(graph);
+  for (size_t i = 0; i < graph->node_count; i++) {
+    q8_status status = bind_node(graph, &graph->nodes[i], binding, choices ? NULL : error);
+    if (status != QINT8_OK && (!choices || status == QINT8_ERROR_MEMORY))
+      return status;
+  }
+  if (!choices)
+    return QINT8_OK;
+  Q8_TRY(mark_needed(graph, binding, error));
+  for (size_t i = 0; i < graph->node_count; i++)
+    for (int32_t j = 0; binding->needed[i] && j < graph->nodes[i].output_count; j++)
+      if (graph->nodes[i].outputs[j] != Q8_NONE && !binding->values[graph->nodes[i].outputs[j]].dtype)
+        Q8_TRY(bind_node(graph, &graph->nodes[i], binding, error)); /* again, for its message */
   return QINT8_OK;
 }
 
@@ -74,9 +134,7 @@ static q8_status bind_all(const q8_graph *graph, const q8_shape *shapes, const v
                    .count = count,
                    .data = values ? (void *)(uintptr_t)values[i] : NULL};
   }
-  for (size_t i = 0; i < graph->node_count; i++)
-    Q8_TRY(bind_node(graph, &graph->nodes[i], binding, error));
-  return QINT8_OK;
+  return bind_nodes(graph, binding, error);
 }
 
 q8_status q8_bind(const q8_graph *graph, const q8_shape *inputs, const void *const *values, const q8_host *host,

@@ -115,6 +115,9 @@ typedef struct q8_op {
   /* Brings a node of an older opset to the canonical form (params already parsed). Optional. */
   q8_status (*upgrade)(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
                        const char *node_name, qint8_error *error);
+  /* For an operator whose result is one of its inputs once others are constant: which one, or -1. Then no shapes are
+   * inferred, and what only the other inputs need is left out of the plan. Optional. */
+  int32_t (*chosen)(const q8_op_io *io);
   /* Sets dtype and shape of every output from the inputs' shapes, types and constant data. Required.
    * Fails with SHAPE and a message naming the offending shapes. */
   q8_status (*infer)(const q8_op_io *io);
@@ -161,7 +164,8 @@ q8_status q8_infer_ints(const q8_op_io *io, int32_t input, q8_ints *out);
  * inputs are constant, so that shape arithmetic disappears). */
 typedef struct q8_binding {
   q8_pool pool;
-  q8_value *values; /* [graph->tensor_count] */
+  q8_value *values; /* [graph->tensor_count]; NONE as dtype: not needed, and its shape could not be inferred */
+  uint8_t *needed;  /* [graph->node_count]; NULL: all nodes */
 } q8_binding;
 /* `inputs` has graph->input_count shapes, fully known. `values` (may be NULL) has as many pointers: the data of an input
  * that is to be a constant, or NULL; not copied. */

@@ -14,6 +14,7 @@ typedef q8_status q8_pass_fn(q8_graph *graph, q8_id node, int *changed, qint8_er
 
 q8_pass_fn q8_pass_constants;   /* constant.c */
 q8_pass_fn q8_pass_identity;    /* identity.c */
+q8_pass_fn q8_pass_select;      /* select.c */
 q8_pass_fn q8_pass_clip_bounds; /* clip.c: constant bounds into the parameters */
 q8_pass_fn q8_pass_hard_sigmoid, q8_pass_hard_swish, q8_pass_silu, q8_pass_gelu; /* activation.c */
 q8_pass_fn q8_pass_affine;      /* affine.c: BatchNormalization, Mul, Add, ... after Conv or Gemm */

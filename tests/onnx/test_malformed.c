@@ -77,7 +77,7 @@ static void unknown_operators(builder *b) {
   build_begin(b, 13);
   relu_between(b, "x", "y");
   build_node(b, "Frobnicate", "f1", "x", "a");
-  build_node(b, "Loop", "l1", "x", "b");
+  build_node(b, "Scan", "s1", "x", "b");
   build_node(b, "Frobnicate", "f2", "x", "c");
   build_end(b);
 }
@@ -229,7 +229,7 @@ static const bad_model models[] = {
     {writes_an_input, QINT8_ERROR_FORMAT, "x", "node thief produces a tensor that is an input of the graph"},
     {two_inputs_of_a_name, QINT8_ERROR_FORMAT, "x", "two inputs have this name"},
     {two_constants_of_a_name, QINT8_ERROR_FORMAT, "c", "two constants have this name"},
-    {unknown_operators, QINT8_ERROR_UNSUPPORTED, "f1", "operators that are not supported: Frobnicate, Loop"},
+    {unknown_operators, QINT8_ERROR_UNSUPPORTED, "f1", "operators that are not supported: Frobnicate, Scan"},
     {unknown_attribute, QINT8_ERROR_UNSUPPORTED, "relu", "attribute mood of Relu is not supported"},
     {too_many_inputs, QINT8_ERROR_FORMAT, "relu", "Relu has 3 inputs, expected 1 to 1"},
     {input_left_out, QINT8_ERROR_FORMAT, "add", "input 0 of Add is left out"},
