@@ -6,17 +6,16 @@
 #include "onnx/export.h"
 #include "rewrite/rewrite.h"
 
-/* Bytes -> raw graph -> rewritten graph, and the recipe that a QDQ file carried. */
+/* Bytes -> raw graph -> rewritten graph, and the recipe that a QDQ file carried. Rewritten in place: weights exist
+ * once. */
 static q8_status load(qint8_model *model, const void *bytes, size_t size, qint8_error *error) {
-  q8_graph *raw = NULL;
   q8_onnx_quant *quant = NULL;
-  q8_status status = q8_onnx_import(bytes, size, &model->host, &raw, &quant, error);
+  q8_status status = q8_onnx_import(bytes, size, &model->host, &model->graph, &quant, error);
   if (status == QINT8_OK)
-    status = q8_rewrite_all(raw, &model->host, &model->graph, error);
+    status = q8_rewrite_in_place(model->graph, error);
   if (status == QINT8_OK && quant)
     status = q8_onnx_recipe(quant, model->graph, &model->host, &model->recipe, error);
   q8_onnx_quant_destroy(quant);
-  q8_graph_destroy(raw);
   return status;
 }
 

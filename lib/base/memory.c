@@ -119,7 +119,7 @@ void q8_pool_destroy(q8_pool *pool) {
   pool->blocks = NULL;
 }
 
-void *q8_pool_alloc(q8_pool *pool, size_t count, size_t size) {
+void *q8_pool_reserve(q8_pool *pool, size_t count, size_t size) {
   size_t bytes, total;
   if (!q8_mul(count, size, &bytes) || !q8_add(bytes, POOL_HEADER + Q8_ALIGN, &total))
     return NULL;
@@ -144,8 +144,13 @@ void *q8_pool_alloc(q8_pool *pool, size_t count, size_t size) {
   }
   block->used = at + bytes;
   pool->size += bytes;
-  void *memory = (char *)block + at;
-  memset(memory, 0, bytes);
+  return (char *)block + at;
+}
+
+void *q8_pool_alloc(q8_pool *pool, size_t count, size_t size) {
+  void *memory = q8_pool_reserve(pool, count, size);
+  if (memory)
+    memset(memory, 0, count * size);
   return memory;
 }
 

@@ -36,6 +36,8 @@ void q8_pool_init(q8_pool *pool, const q8_host *host);
 void q8_pool_destroy(q8_pool *pool);
 /* Zeroed, aligned to 64 from 64 bytes up and to 16 below. NULL on failure or overflow. */
 void *q8_pool_alloc(q8_pool *pool, size_t count, size_t size);
+/* The same, not zeroed: for large arrays that are filled at once. */
+void *q8_pool_reserve(q8_pool *pool, size_t count, size_t size);
 char *q8_pool_string(q8_pool *pool, const char *text, size_t length);
 
 /* Checked arithmetic: 0 on overflow, the result through `out`. */

@@ -7,16 +7,34 @@
 
 #define MAX_BLOCK_ROWS ((size_t)336)
 
-static int smallest_weight(const q8_linear_desc *d) {
-  const int8_t *w = d->w;
+/* One run over the weights before they are packed: the sum of each output's weights, and the smallest of all. */
+static void scan_row(size_t n, const int8_t *w, size_t step, uint32_t *sum, int *smallest) {
+  size_t i = 0;
+  for (; step == 1 && i + 64 <= n; i += 64) { /* constant bounds: vectorized */
+    int32_t total = 0;
+    int8_t low = 0;
+    for (size_t j = 0; j < 64; j++)
+      total += w[i + j];
+    for (size_t j = 0; j < 64; j++)
+      low = w[i + j] < low ? w[i + j] : low;
+    *sum += (uint32_t)total;
+    *smallest = low < *smallest ? low : *smallest;
+  }
+  for (; i < n; i++) {
+    *sum += (uint32_t)(int32_t)w[i * step];
+    *smallest = w[i * step] < *smallest ? w[i * step] : *smallest;
+  }
+}
+
+static int scan_weights(const q8_linear_desc *d, int32_t *column_sum) {
   int smallest = 0;
   for (size_t g = 0; g < d->groups; g++)
-    for (size_t j = 0; j < d->n; j++)
+    for (size_t j = 0; j < d->n; j++) {
+      uint32_t sum = 0;
       for (size_t t = 0; t < d->taps; t++)
-        for (size_t c = 0; c < d->k; c++) {
-          int value = w[g * d->w_group + j * d->w_out + t * d->w_tap + c * d->w_in];
-          smallest = value < smallest ? value : smallest;
-        }
+        scan_row(d->k, (const int8_t *)d->w + g * d->w_group + j * d->w_out + t * d->w_tap, d->w_in, &sum, &smallest);
+      column_sum[g * d->n + j] = (int32_t)sum;
+    }
   return smallest;
 }
 
@@ -79,39 +97,29 @@ static void choose_rows(q8_linear *l, size_t row_bytes) {
   l->rows_per_block = rows > l->row_step ? rows / l->row_step * l->row_step : l->row_step;
 }
 
-/* Values of output column `column` at (tap, k block): zero beyond the group's columns or k. */
+/* One output column's weights of one tap, at every k block of a panel: `to` is zeroed memory, blocks are `block` bytes
+ * apart. */
+static void pack_column(size_t n, const int8_t *w, size_t step, size_t kr, int b_bytes, uint8_t *to, size_t block) {
+  size_t k = 0;
+  for (; kr == 4 && step == 1 && b_bytes == 1 && k + 4 <= n; k += 4, to += block)
+    memcpy(to, w + k, 4);
+  for (; k < n; k += kr, to += block)
+    for (size_t i = 0; i < kr && k + i < n; i++) {
+      int16_t wide = w[(k + i) * step];
+      int8_t value = (int8_t)wide;
+      memcpy(to + i * (size_t)b_bytes, b_bytes == 2 ? (const void *)&wide : &value, (size_t)b_bytes);
+    }
+}
+
 static void pack_panel(const q8_linear *l, const q8_linear_desc *d, size_t group, const q8_panel *panel,
                        size_t kr, int b_bytes) {
   uint8_t *out = l->weights + group * l->group_size + panel->offset;
   const int8_t *w = (const int8_t *)d->w + group * d->w_group;
-  for (size_t t = 0; t < d->taps; t++)
-    for (size_t k = 0; k < l->k_padded; k += kr)
-      for (size_t j = 0; j < panel->nr; j++)
-        for (size_t i = 0; i < kr; i++) {
-          size_t column = panel->column + j;
-          int8_t value = 0;
-          if (column < d->n && k + i < d->k)
-            value = w[column * d->w_out + t * d->w_tap + (k + i) * d->w_in];
-          if (b_bytes == 1) {
-            *(int8_t *)out = value;
-          } else {
-            int16_t wide = value;
-            memcpy(out, &wide, 2);
-          }
-          out += b_bytes;
-        }
-}
-
-static void sum_columns(const q8_linear *l, const q8_linear_desc *d) {
-  for (size_t g = 0; g < d->groups; g++)
-    for (size_t j = 0; j < d->n; j++) {
-      const int8_t *w = (const int8_t *)d->w + g * d->w_group + j * d->w_out;
-      uint32_t sum = 0;
-      for (size_t t = 0; t < d->taps; t++)
-        for (size_t c = 0; c < d->k; c++)
-          sum += (uint32_t)(int32_t)w[t * d->w_tap + c * d->w_in];
-      l->column_sum[g * d->n + j] = (int32_t)sum;
-    }
+  size_t block = panel->nr * kr * (size_t)b_bytes, tap = l->k_padded / kr * block;
+  for (size_t j = 0; j < panel->nr && panel->column + j < d->n; j++)
+    for (size_t t = 0; t < d->taps; t++)
+      pack_column(d->k, w + (panel->column + j) * d->w_out + t * d->w_tap, d->w_in, kr, b_bytes,
+                  out + t * tap + j * kr * (size_t)b_bytes, block);
 }
 
 q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool, q8_linear *out,
@@ -119,7 +127,11 @@ q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_
   if (d->taps * d->k > Q8_MAX_DOT)
     return q8_fail(error, QINT8_ERROR_LIMIT, "weights",
                    "%zu products per output, at most %d fit the accumulator", d->taps * d->k, Q8_MAX_DOT);
-  const q8_gemm_kernel *wide = smallest_weight(d) < kernels->gemm->b_min ? kernels->gemm_full : kernels->gemm;
+  int32_t *column_sum = q8_pool_alloc(pool, d->groups * d->n + 1, sizeof *column_sum);
+  if (!column_sum)
+    return q8_fail_memory(error, "weights", d->groups * d->n * sizeof *column_sum);
+  const q8_gemm_kernel *wide =
+      scan_weights(d, column_sum) < kernels->gemm->b_min ? kernels->gemm_full : kernels->gemm;
   *out = (q8_linear){.groups = d->groups,
                      .taps = d->taps,
                      .k = d->k,
@@ -127,16 +139,15 @@ q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_
                      .n = d->n,
                      .a_bytes = wide->a_bytes,
                      .a_shift = wide->a_shift,
+                     .column_sum = column_sum,
                      .kernel_name = wide->name};
   Q8_TRY(lay_out_panels(out, wide, NULL, wide->b_bytes, pool, error));
   out->weights = q8_pool_alloc(pool, d->groups, out->group_size);
-  out->column_sum = q8_pool_alloc(pool, d->groups * d->n + 1, sizeof *out->column_sum);
-  if (!out->weights || !out->column_sum)
+  if (!out->weights)
     return q8_fail_memory(error, "weights", d->groups * out->group_size);
   for (size_t g = 0; g < d->groups; g++)
     for (size_t i = 0; i < out->panel_count; i++)
       pack_panel(out, d, g, &out->panels[i], wide->kr, wide->b_bytes);
-  sum_columns(out, d);
   out->kernel_name = ((const q8_gemm_kernel *)out->panels[0].kernel)->name;
   choose_rows(out, d->row_bytes);
   return QINT8_OK;

@@ -203,8 +203,8 @@ q8_status q8_import_tensor(q8_importer *importer, q8_reader bytes, const char *w
     return q8_fail(error, QINT8_ERROR_LIMIT, where, "the product of the dimensions overflows");
   Q8_TRY(check_size(type, &head, where, error));
   out->dtype = type->dtype;
-  out->data = q8_pool_alloc(&importer->graph->pool, head.count ? head.count : 1,
-                            qint8_dtype_size((qint8_dtype)type->dtype));
+  out->data = q8_pool_reserve(&importer->graph->pool, head.count ? head.count : 1,
+                              qint8_dtype_size((qint8_dtype)type->dtype));
   if (!out->data)
     return q8_fail_memory(error, where, head.count);
   if (head.typed)

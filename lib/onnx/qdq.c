@@ -140,12 +140,19 @@ q8_status q8_qdq_dequantize(q8_importer *importer, const q8_raw_node *node, cons
   if (!is_integer(integers->dtype))
     return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "DequantizeLinear of a type other than integers");
   size_t n = element_count(integers), inner = inner_size(&integers->shape, params);
-  float *values = q8_pool_alloc(&importer->graph->pool, n ? n : 1, sizeof *values);
+  float *values = q8_pool_reserve(&importer->graph->pool, n ? n : 1, sizeof *values);
   if (!values)
     return q8_fail_memory(error, node->name, n * sizeof *values);
-  for (size_t i = 0; i < n; i++) {
-    size_t c = params->count > 1 ? i / inner % (size_t)params->count : 0;
-    values[i] = (float)((int64_t)read_integer(integers, i) - params->zero_point[c]) * params->scale[c];
+  for (size_t i = 0, c = 0; i < n; i += inner, c = c + 1 < (size_t)params->count ? c + 1 : 0) {
+    const float scale = params->scale[c];
+    const int32_t zero = params->zero_point[c];
+    const size_t end = n - i < inner ? n - i : inner;
+    if (integers->dtype == QINT8_DTYPE_S8) /* weights: most of a model */
+      for (size_t j = 0; j < end; j++)
+        values[i + j] = (float)(((const int8_t *)integers->data)[i + j] - zero) * scale;
+    else
+      for (size_t j = 0; j < end; j++)
+        values[i + j] = (float)((int64_t)read_integer(integers, i + j) - zero) * scale;
   }
   *out = (q8_raw_tensor){.name = "", .dtype = QINT8_DTYPE_F32, .shape = integers->shape, .data = values};
   return QINT8_OK;

@@ -108,6 +108,10 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
     w.bias = bias->data;
     w.bias_tensor = node->inputs[2];
   }
+  if (w.g.r * w.g.s == 1 || w.g.c == w.g.groups) { /* one tap or one channel: the order is the same */
+    w.weights = inputs[1]->data;
+    return q8_plan_weighted(planner, id, &w, error);
+  }
   const q8_host *host = &q8_plan_pool(planner)->host;
   float *weights = q8_alloc(host, inputs[1]->count, sizeof *weights);
   if (!weights)

@@ -26,7 +26,7 @@ static q8_status run_pass(q8_graph *graph, q8_pass_fn *pass, int *changed, qint8
   return edited ? q8_graph_freeze(graph, error) : QINT8_OK;
 }
 
-static q8_status run_passes(q8_graph *graph, qint8_error *error) {
+q8_status q8_rewrite_in_place(q8_graph *graph, qint8_error *error) {
   int changed = 1;
   Q8_TRY(q8_graph_freeze(graph, error));
   for (int round = 0; changed && round < MAX_ROUNDS; round++) {
@@ -42,7 +42,7 @@ q8_status q8_rewrite_all(const q8_graph *in, const q8_host *host, q8_graph **out
   q8_graph *graph;
   *out = NULL;
   Q8_TRY(q8_graph_clone(in, &graph, error));
-  q8_status status = run_passes(graph, error);
+  q8_status status = q8_rewrite_in_place(graph, error);
   if (status != QINT8_OK) {
     q8_graph_destroy(graph);
     return status;
