@@ -73,6 +73,12 @@ typedef void q8_dequant_acc_fn(size_t rows, size_t n, const int32_t *acc, size_t
  *   acc      [mr][nr] int32, 64-byte aligned. No edges, strides, zero points or clamps: see lib/nn/linear.c. */
 typedef void q8_gemm_fn(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc);
 
+/* Tiles with their epilogue in one pass: y[i][j] = requant(acc[i][j]) for i < rows and j < columns <= nr, any number of
+ * rows. Rows of a are those of the first tile, the second, ...: a[t * a_stride + i] is row i, and must exist for i up to
+ * `rows` rounded up to mr. rq begins at the panel's first column; its table is not applied. */
+typedef void q8_gemm_u8_fn(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b,
+                           const q8_requant *rq, size_t rows, size_t columns, uint8_t *y, size_t y_stride);
+
 typedef struct q8_gemm_kernel {
   const char *name; /* gemm_<isa>_<mr>x<nr> */
   q8_cpu_mask needs;
@@ -82,6 +88,7 @@ typedef struct q8_gemm_kernel {
   uint8_t a_shift; /* 0, or 128 where the kernel flips the top bit of A to use signed multiplies */
   int8_t b_min;    /* smallest weight for which the kernel is exact: -128 or -127 */
   q8_gemm_fn *run;
+  q8_gemm_u8_fn *run_u8; /* NULL: the driver calls the requant family on the accumulators */
 } q8_gemm_kernel;
 
 /* ---- Depthwise convolution, multiplier 1 ------------------------------------------------------------------- */

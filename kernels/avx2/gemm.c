@@ -56,9 +56,9 @@ static void gemm_8x8(size_t taps, size_t k, const void *const *a, size_t a_strid
 }
 
 const q8_gemm_kernel q8_avx2_gemm[] = {
-    {"gemm_avx2_6x16", Q8_CPU_AVX2, 6, 16, 2, 2, 2, 0, -128, gemm_6x16},
-    {"gemm_avx2_1x16", Q8_CPU_AVX2, 1, 16, 2, 2, 2, 0, -128, gemm_1x16},
-    {"gemm_avx2_8x8", Q8_CPU_AVX2, 8, 8, 2, 2, 2, 0, -128, gemm_8x8},
+    {"gemm_avx2_6x16", Q8_CPU_AVX2, 6, 16, 2, 2, 2, 0, -128, gemm_6x16, NULL},
+    {"gemm_avx2_1x16", Q8_CPU_AVX2, 1, 16, 2, 2, 2, 0, -128, gemm_1x16, NULL},
+    {"gemm_avx2_8x8", Q8_CPU_AVX2, 8, 8, 2, 2, 2, 0, -128, gemm_8x8, NULL},
     {0},
 };
 #endif

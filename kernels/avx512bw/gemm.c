@@ -59,7 +59,7 @@ TILE(1, 32)
 TILE(1, 16)
 
 #define ROW(mr, nr)                                                                                          \
-  { "gemm_avx512bw_" #mr "x" #nr, Q8_NEEDS_AVX512, mr, nr, KR, 2, 2, 0, -128, gemm_##mr##x##nr }
+  { "gemm_avx512bw_" #mr "x" #nr, Q8_NEEDS_AVX512, mr, nr, KR, 2, 2, 0, -128, gemm_##mr##x##nr, NULL }
 const q8_gemm_kernel q8_avx512bw_gemm[] = {
     ROW(6, 64), ROW(1, 64), ROW(8, 48), ROW(1, 48), ROW(12, 32), ROW(1, 32), ROW(14, 16), ROW(1, 16), {0},
 };

@@ -162,4 +162,26 @@ Q8_INLINE __m512i join4(__m128i a, __m128i b, __m128i c, __m128i d) {
   return _mm512_inserti32x4(_mm512_inserti32x4(z, c, 2), d, 3);
 }
 
+/* The first n of `parts` rows of y, 64 / parts bytes each, of which m are stored; parts is 1, 2 or 4. */
+Q8_INLINE void store_parts(int parts, __m512i bytes, __mmask64 m, uint8_t *y, size_t y_stride, size_t n) {
+  if (parts == 1) {
+    if (n > 0)
+      _mm512_mask_storeu_epi8(y, m, bytes);
+  } else if (parts == 2) {
+    if (n > 0)
+      _mm256_mask_storeu_epi8(y, (__mmask32)m, _mm512_castsi512_si256(bytes));
+    if (n > 1)
+      _mm256_mask_storeu_epi8(y + y_stride, (__mmask32)m, _mm512_extracti64x4_epi64(bytes, 1));
+  } else {
+    if (n > 0)
+      _mm_mask_storeu_epi8(y, (__mmask16)m, _mm512_castsi512_si128(bytes));
+    if (n > 1)
+      _mm_mask_storeu_epi8(y + y_stride, (__mmask16)m, _mm512_extracti32x4_epi32(bytes, 1));
+    if (n > 2)
+      _mm_mask_storeu_epi8(y + 2 * y_stride, (__mmask16)m, _mm512_extracti32x4_epi32(bytes, 2));
+    if (n > 3)
+      _mm_mask_storeu_epi8(y + 3 * y_stride, (__mmask16)m, _mm512_extracti32x4_epi32(bytes, 3));
+  }
+}
+
 #endif

@@ -58,27 +58,6 @@ extern multiply_fn *const q8_avx512vnni_dwconv_multiply[3][2];
  * and whether all channels exist. */
 extern row_fn *const q8_avx512vnni_dwconv_3x3[2][2];
 
-Q8_INLINE void store_pixels(int pixels, __m512i bytes, __mmask64 m, uint8_t *y, size_t y_stride, size_t n) {
-  if (pixels == 1) {
-    if (n > 0)
-      _mm512_mask_storeu_epi8(y, m, bytes);
-  } else if (pixels == 2) {
-    if (n > 0)
-      _mm256_mask_storeu_epi8(y, (__mmask32)m, _mm512_castsi512_si256(bytes));
-    if (n > 1)
-      _mm256_mask_storeu_epi8(y + y_stride, (__mmask32)m, _mm512_extracti64x4_epi64(bytes, 1));
-  } else {
-    if (n > 0)
-      _mm_mask_storeu_epi8(y, (__mmask16)m, _mm512_castsi512_si128(bytes));
-    if (n > 1)
-      _mm_mask_storeu_epi8(y + y_stride, (__mmask16)m, _mm512_extracti32x4_epi32(bytes, 1));
-    if (n > 2)
-      _mm_mask_storeu_epi8(y + 2 * y_stride, (__mmask16)m, _mm512_extracti32x4_epi32(bytes, 2));
-    if (n > 3)
-      _mm_mask_storeu_epi8(y + 3 * y_stride, (__mmask16)m, _mm512_extracti32x4_epi32(bytes, 3));
-  }
-}
-
 /* Requantizes a register of pixels and stores the first n of them. */
 Q8_INLINE void finish(int pixels, const __m512i acc[4], const __m512 scale[4], const requant_bounds *bounds,
                       __mmask64 m, uint8_t *y, size_t y_stride, size_t n) {
@@ -86,7 +65,7 @@ Q8_INLINE void finish(int pixels, const __m512i acc[4], const __m512 scale[4], c
   Q8_UNROLL
   for (int v = 0; v < 4; v++)
     t[v] = round_below(_mm512_mul_ps(_mm512_cvtepi32_ps(acc[v]), scale[v]), bounds);
-  store_pixels(pixels, narrow_quad(t, bounds), m, y, y_stride, n);
+  store_parts(pixels, narrow_quad(t, bounds), m, y, y_stride, n);
 }
 
 #endif

@@ -2,21 +2,13 @@
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "dwconv.h"
 
-/* Stays in its register. Without this gcc 12 moves all accumulators to other registers and back in every pass
- * of the loop over the steps (its partial redundancy elimination), a third of the time. */
-Q8_INLINE void pin(__m512i *x) {
-  __asm__("" : "+v"(*x));
-}
-
 Q8_INLINE void add_step(int vectors, const uint8_t *x, const int8_t *w, __m512i acc[][4]) {
   Q8_UNROLL
   for (int v = 0; v < 4; v++) {
     const __m512i weight = _mm512_load_si512(w + 64 * v);
     Q8_UNROLL
-    for (int t = 0; t < vectors; t++) {
-      acc[t][v] = _mm512_dpbusd_epi32(acc[t][v], _mm512_loadu_si512(x + v * SCRATCH_ROW + 64 * t), weight);
-      pin(&acc[t][v]);
-    }
+    for (int t = 0; t < vectors; t++)
+      add_products(&acc[t][v], _mm512_loadu_si512(x + v * SCRATCH_ROW + 64 * t), weight);
   }
 }
 

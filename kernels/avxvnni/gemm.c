@@ -50,7 +50,7 @@ TILE(6, 16)
 TILE(12, 8)
 
 #define ROW(mr, nr)                                                                                          \
-  { "gemm_avxvnni_" #mr "x" #nr, Q8_NEEDS_AVXVNNI, mr, nr, KR, 1, 1, 0, -128, gemm_##mr##x##nr }
+  { "gemm_avxvnni_" #mr "x" #nr, Q8_NEEDS_AVXVNNI, mr, nr, KR, 1, 1, 0, -128, gemm_##mr##x##nr, NULL }
 const q8_gemm_kernel q8_avxvnni_gemm[] = {ROW(6, 16), ROW(12, 8), {0}};
 #undef TILE
 #undef ROW

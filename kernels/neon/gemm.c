@@ -83,8 +83,8 @@ static void gemm_2x8_full(size_t taps, size_t k, const void *const *a, size_t a_
 }
 
 const q8_gemm_kernel q8_neon_gemm[] = {
-    {"gemm_neon_2x8", Q8_CPU_NEON, MR, NR, KR, 1, 1, 128, -127, gemm_2x8},
-    {"gemm_neon_2x8_full", Q8_CPU_NEON, MR, NR, KR, 1, 1, 128, -128, gemm_2x8_full},
+    {"gemm_neon_2x8", Q8_CPU_NEON, MR, NR, KR, 1, 1, 128, -127, gemm_2x8, NULL},
+    {"gemm_neon_2x8_full", Q8_CPU_NEON, MR, NR, KR, 1, 1, 128, -128, gemm_2x8_full, NULL},
     {0},
 };
 

@@ -67,7 +67,7 @@ static void gemm_1x8(size_t taps, size_t k, const void *const *a, size_t a_strid
 }
 
 #define ROW(mr)                                                                                              \
-  { "gemm_neondot_" #mr "x8", Q8_NEEDS_NEONDOT, mr, NR, KR, 1, 1, 128, -128, gemm_##mr##x8 }
+  { "gemm_neondot_" #mr "x8", Q8_NEEDS_NEONDOT, mr, NR, KR, 1, 1, 128, -128, gemm_##mr##x8, NULL }
 const q8_gemm_kernel q8_neondot_gemm[] = {ROW(8), ROW(4), ROW(1), {0}};
 
 #endif

@@ -73,7 +73,7 @@ static void gemm_1x8(size_t taps, size_t k, const void *const *a, size_t a_strid
 }
 
 #define ROW(mr)                                                                                              \
-  { "gemm_neoni8mm_" #mr "x8", NEEDS, mr, NR, KR, 1, 1, 0, -128, gemm_##mr##x8 }
+  { "gemm_neoni8mm_" #mr "x8", NEEDS, mr, NR, KR, 1, 1, 0, -128, gemm_##mr##x8, NULL }
 extern const q8_gemm_kernel q8_neoni8mm_gemm[];
 const q8_gemm_kernel q8_neoni8mm_gemm[] = {ROW(8), ROW(4), ROW(1), {0}};
 

@@ -28,7 +28,7 @@ static void gemm_4x8(size_t taps, size_t k, const void *const *a, size_t a_strid
 }
 
 const q8_gemm_kernel q8_scalar_gemm[] = {
-    {"gemm_scalar_4x16", 0, 4, 16, 1, 1, 1, 0, -128, gemm_4x16},
-    {"gemm_scalar_4x8", 0, 4, 8, 1, 1, 1, 0, -128, gemm_4x8},
+    {"gemm_scalar_4x16", 0, 4, 16, 1, 1, 1, 0, -128, gemm_4x16, NULL},
+    {"gemm_scalar_4x8", 0, 4, 8, 1, 1, 1, 0, -128, gemm_4x8, NULL},
     {0},
 };

@@ -35,43 +35,37 @@ void q8_fill_zero_rows(const q8_conv *conv, const int32_t *zero_points, size_t c
     fill_zeros(conv, conv->element == 1 ? zero_points[i] : 0, size / conv->row_element, out + i * size);
 }
 
-/* The columns of one output row, from q on, whose tap at input column q * step + dx lies inside: [*first,
- * *last). */
-static void inside_columns(const q8_conv_geometry *g, ptrdiff_t dx, size_t q, size_t end, size_t *first,
-                           size_t *last) {
-  ptrdiff_t step = (ptrdiff_t)g->stride_w, width = (ptrdiff_t)g->w;
-  ptrdiff_t begin = dx < 0 ? (-dx + step - 1) / step : 0,
-            stop = dx < width ? (width - dx + step - 1) / step : 0;
-  *first = begin < (ptrdiff_t)q ? q : begin < (ptrdiff_t)end ? (size_t)begin : end;
-  *last = stop < (ptrdiff_t)*first ? *first : stop < (ptrdiff_t)end ? (size_t)stop : end;
+/* The output columns whose tap at input column q * step + dx lies inside: [*first, *last). */
+static void inside_columns(const q8_conv_geometry *g, ptrdiff_t dx, size_t *first, size_t *last) {
+  ptrdiff_t step = (ptrdiff_t)g->stride_w, width = (ptrdiff_t)g->w, q = (ptrdiff_t)g->q;
+  ptrdiff_t begin = dx < 0 ? (-dx + step - 1) / step : 0, end = dx < width ? (width - dx + step - 1) / step : 0;
+  *first = (size_t)(begin < q ? begin : q);
+  *last = (size_t)(end < q ? end : q);
+}
+
+static size_t between(size_t x, size_t low, size_t high) {
+  return x < low ? low : x < high ? x : high;
 }
 
 void q8_tap_rows(const void *source, size_t group, size_t tap, size_t row, size_t count, const void **out) {
   const q8_image_rows *rows = source;
   const q8_conv_geometry *g = &rows->conv->g;
-  size_t pixel = g->c * rows->conv->row_element,
-         channel = group * (g->c / g->groups) * rows->conv->row_element;
-  size_t q = row % g->q, p = row / g->q % g->p, n = row / (g->q * g->p), step = g->stride_w * pixel;
+  size_t pixel = g->c * rows->conv->row_element, channel = group * (g->c / g->groups) * rows->conv->row_element;
+  size_t q = row % g->q, p = row / g->q % g->p, n = row / (g->q * g->p), step = g->stride_w * pixel, begin, stop;
   ptrdiff_t dx = (ptrdiff_t)(tap % g->s * g->dilation_w) - (ptrdiff_t)g->pad_left;
-  while (count > 0) {
-    size_t y =
-        p * g->stride_h + tap / g->s * g->dilation_h - g->pad_top; /* wraps to a huge value above the image */
-    size_t end = g->q - q < count ? g->q : q + count, first = end, last = end, at = q;
+  inside_columns(g, dx, &begin, &stop);
+  for (size_t end; count > 0; count -= end - q, q = 0) {
+    size_t y = p * g->stride_h + tap / g->s * g->dilation_h - g->pad_top; /* wraps to a huge value above the image */
+    end = g->q - q < count ? g->q : q + count;
+    size_t first = y < g->h ? between(begin, q, end) : end, last = y < g->h ? between(stop, first, end) : end;
     const uint8_t *zero = rows->zero_rows + n * rows->zero_stride + channel;
-    if (y < g->h)
-      inside_columns(g, dx, q, end, &first, &last);
-    for (; at < first; at++)
-      *out++ = zero;
-    if (at < last) {
-      const uint8_t *from = rows->x + channel + (n * g->h + y) * g->w * pixel;
-      from += (size_t)((ptrdiff_t)(at * g->stride_w) + dx) * pixel;
-      for (; at < last; at++, from += step)
-        *out++ = from;
-    }
-    for (; at < end; at++)
-      *out++ = zero;
-    count -= end - q;
-    q = 0;
+    q8_fill_addresses(zero, 0, first - q, out);
+    if (first < last)
+      q8_fill_addresses(rows->x + channel + (n * g->h + y) * g->w * pixel +
+                            (size_t)((ptrdiff_t)(first * g->stride_w) + dx) * pixel,
+                        step, last - first, out + (first - q));
+    q8_fill_addresses(zero, 0, end - last, out + (last - q));
+    out += end - q;
     if (++p == g->p) {
       p = 0;
       n++;
@@ -92,8 +86,10 @@ void q8_line_rows(const void *source, size_t group, size_t tap, size_t row, size
   (void)group;
   while (count > 0) {
     const uint8_t *from = rows->x + (n * rows->conv->padded_h + p * g->stride_h + tap * g->dilation_h) * line;
-    for (; q < g->q && count > 0; q++, count--)
-      *out++ = from + q * step;
+    size_t here = g->q - q < count ? g->q - q : count;
+    q8_fill_addresses(from + q * step, step, here, out);
+    out += here;
+    count -= here;
     q = 0;
     if (++p == g->p) {
       p = 0;

@@ -122,6 +122,18 @@ typedef struct q8_linear_run {
 size_t q8_linear_scratch(const q8_linear *linear, size_t m, int32_t threads);
 void q8_linear_execute(const q8_linear_run *run, const q8_host *host);
 
+/* count addresses, `step` bytes apart; four at a time, because one addition each would wait for the one before it. */
+static inline void q8_fill_addresses(const uint8_t *from, size_t step, size_t count, const void **out) {
+  for (; count >= 4; count -= 4, out += 4, from += 4 * step) {
+    out[0] = from;
+    out[1] = from + step;
+    out[2] = from + 2 * step;
+    out[3] = from + 3 * step;
+  }
+  for (; count > 0; count--, out++, from += step)
+    *out = from;
+}
+
 /* y = x - shift as int16. */
 void q8_widen(size_t n, const uint8_t *x, int32_t shift, int16_t *y);
 

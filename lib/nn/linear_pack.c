@@ -5,7 +5,7 @@
 #include "base/cpu.h"
 #include "nn/linear.h"
 
-#define MAX_BLOCK_ROWS ((size_t)336)
+#define MAX_BLOCK_ROWS ((size_t)1008)
 
 /* One run over the weights before they are packed: the sum of each output's weights, and the smallest of all. */
 static void scan_row(size_t n, const int8_t *w, size_t step, uint32_t *sum, int *smallest) {

@@ -176,6 +176,25 @@ static size_t run_tile(const q8_linear *l, const q8_panel *panel, size_t rows, c
   return kernel->mr;
 }
 
+/* The same with tiles that end in uint8. */
+static void run_panel_u8(const q8_linear_run *run, size_t group, const q8_panel *panel, size_t row, size_t rows,
+                         const void *const *table, size_t stride, const void *b) {
+  const q8_linear *l = run->linear;
+  const q8_gemm_kernel *kernel = panel->kernel;
+  const size_t columns = l->n - panel->column < panel->nr ? l->n - panel->column : panel->nr;
+  const size_t column = group * l->n + panel->column, whole = rows / kernel->mr * kernel->mr;
+  uint8_t *y = (uint8_t *)run->y + row * run->y_stride + column;
+  q8_requant rq = run->epilogue->requant;
+  rq.bias += column;
+  rq.scale += column;
+  kernel->run_u8(l->taps, l->k_padded, table, stride, b, &rq, whole, columns, y, run->y_stride);
+  if (whole < rows) {
+    kernel = q8_gemm_for_rows(kernel, rows - whole);
+    kernel->run_u8(l->taps, l->k_padded, table + whole, stride, b, &rq, rows - whole, columns,
+                   y + whole * run->y_stride, run->y_stride);
+  }
+}
+
 /* Tiles of one panel lie one behind the other in `acc`, as one matrix nr wide, for one call of the epilogue.
  */
 static void run_panel(const q8_linear_run *run, size_t group, const q8_panel *panel, size_t row, size_t rows,
@@ -183,6 +202,10 @@ static void run_panel(const q8_linear_run *run, size_t group, const q8_panel *pa
   const q8_linear *l = run->linear;
   const void *b = l->weights + group * l->group_size + panel->offset;
   size_t batch = panel->tiles * (size_t)panel->mr;
+  if (run->epilogue->kind == Q8_EPILOGUE_REQUANT && ((const q8_gemm_kernel *)panel->kernel)->run_u8) {
+    run_panel_u8(run, group, panel, row, rows, table, stride, b);
+    return;
+  }
   for (size_t i = 0; i < rows; i += batch) {
     size_t count = rows - i < batch ? rows - i : batch;
     for (size_t done = 0; done < count;)
@@ -255,6 +278,5 @@ void q8_matrix_source(const void *source, size_t group, size_t tap, size_t row, 
   const q8_matrix_rows *rows = source;
   (void)tap;
   const uint8_t *at = rows->base + row * rows->stride_bytes + group * rows->group_bytes;
-  for (size_t i = 0; i < count; i++, at += rows->stride_bytes)
-    out[i] = at;
+  q8_fill_addresses(at, rows->stride_bytes, count, out);
 }

@@ -2,6 +2,7 @@
  */
 #include <string.h>
 
+#include "reference.h"
 #include "walk.h"
 
 enum { ROW_COUNT = 24, MAX_K = 1024, MAX_TAPS = 49, MAX_TILE = 64 * 64, MAX_PANEL = 1 << 20 };
@@ -104,12 +105,61 @@ static void tile(const void *record) {
   one_case(g, 9, 64 / g->kr * g->kr, HIGHEST, LOWEST);
 }
 
+/* ---- Tiles that end in uint8: against the sums requantized by the formula ---- */
+
+/* Sums of any number of rows, which share the test's rows in random order. */
+static void u8_case(const q8_gemm_kernel *g, size_t taps, size_t k, size_t count, size_t columns, int wild) {
+  static int32_t bias[64];
+  static float scale[64];
+  size_t a_stride = (count + g->mr - 1) / g->mr * g->mr, y_stride = columns + test_random() % 3;
+  walk_case("uint8: taps %zu k %zu rows %zu columns %zu wild %d", taps, k, count, columns, wild);
+  const void **a = walk_place(&pointers, taps * a_stride * sizeof *a, sizeof *a, 0);
+  q8_gemm_kernel any_rows = *g;
+  any_rows.mr = (uint8_t)a_stride;
+  make_rows(&any_rows, taps, k, a_stride, RANDOM, a);
+  const void *b = make_panel(g, taps, k, RANDOM);
+  int32_t lo = test_random() & 1 ? 0 : test_random_int(0, 100), hi = test_random() & 1 ? 255 : test_random_int(lo, 255);
+  q8_requant rq = {bias, scale, test_random_int(0, 255), lo, hi, NULL};
+  for (size_t j = 0; j < 64; j++) {
+    bias[j] = wild ? (int32_t)(test_random() << 8) : test_random_int(-20000, 20000);
+    scale[j] = wild ? test_random_float(0.0f, 4.0f) : test_random_float(0.25f, 1.0f) / (128.0f * (float)(taps * k));
+  }
+  walk_output out = walk_output_new((count - 1) * y_stride + columns, 1);
+  for (size_t i = 0; i < count; i++)
+    for (size_t j = 0; j < columns; j++) {
+      int64_t sum = 0;
+      for (size_t t = 0; t < taps; t++)
+        for (size_t kk = 0; kk < k; kk++)
+          sum += (int64_t)a_value(g, a[t * a_stride + i], kk) * weights[(t * k + kk) * g->nr + j];
+      out.want[i * y_stride + j] = ref_requant(sum, &rq, j);
+    }
+  g->run_u8(taps, k, a, a_stride, b, &rq, count, columns, out.got, y_stride);
+  walk_output_check(&out);
+}
+
+static void tile_u8(const void *record) {
+  const q8_gemm_kernel *g = record;
+  if (!g->run_u8)
+    return;
+  for (size_t columns = 1; columns <= g->nr; columns++)
+    u8_case(g, 1, 4 * g->kr, (size_t)test_random_int(1, 3 * g->mr), columns, columns % 5 == 0);
+  for (size_t count = 1; count <= 2 * (size_t)g->mr + 1; count++)
+    for (size_t k = g->kr; k <= 11 * (size_t)g->kr; k += g->kr)
+      u8_case(g, 1 + k / g->kr % 3, k, count, g->nr, 0);
+  u8_case(g, 1, 64, 2, g->nr, 1);
+}
+
+static void gemm_record(const void *record) {
+  tile(record);
+  tile_u8(record);
+}
+
 static void gemm_tiles(void) {
   for (size_t i = 0; i < ROW_COUNT; i++)
     walk_buffer_init(&rows[i], MAX_K * 2);
   walk_buffer_init(&pointers, MAX_TAPS * 80 * sizeof(void *));
   walk_buffer_init(&panel, MAX_PANEL);
-  WALK(q8_gemm_kernel, gemm, tile);
+  WALK(q8_gemm_kernel, gemm, gemm_record);
 }
 
 /* kernel.h: the widest tile of a table first, narrower ones share its packing within a b_min class. */
