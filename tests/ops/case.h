@@ -11,7 +11,7 @@
 #include "ops/op.h"
 #include "test.h"
 
-#define CASE_INPUTS 6
+#define CASE_INPUTS 9
 #define CASE_OUTPUTS 3
 
 typedef struct op_case {
@@ -83,13 +83,21 @@ static inline void case_bool(op_case *c, const uint8_t *data, int rank, const in
   c->in[c->in_count++] = case_value(QINT8_DTYPE_BOOL, data, rank, dims);
 }
 
+/* An input that is left out. */
+static inline void case_none(op_case *c) {
+  c->in[c->in_count++] = (q8_value){.dtype = QINT8_DTYPE_NONE};
+}
+static inline void case_data(op_case *c, int32_t dtype, const void *data, int rank, const int *dims) {
+  c->in[c->in_count++] = case_value(dtype, data, rank, dims);
+}
+
 static inline q8_status case_run(op_case *c) {
   const q8_value *inputs[CASE_INPUTS];
   q8_id none[CASE_INPUTS + CASE_OUTPUTS] = {0};
   q8_node node = {.name = "node", .op = c->op, .params = c->params, .input_count = c->in_count,
                   .output_count = c->out_count, .inputs = none, .outputs = none};
   for (int i = 0; i < c->in_count; i++)
-    inputs[i] = &c->in[i];
+    inputs[i] = c->in[i].dtype ? &c->in[i] : NULL;
   q8_op_io io = {&node, inputs, c->out, &c->error};
   q8_status status = c->op->infer(&io);
   if (status != QINT8_OK)
