@@ -393,13 +393,33 @@ QINT8_API qint8_status qint8_recipe_set_tensor(qint8_recipe *recipe, const char 
 QINT8_API qint8_status qint8_recipe_set_float(qint8_recipe *recipe, const char *tensor, int32_t keep_float,
                                               qint8_error *error);
 
-/* Writes model and recipe as ONNX in QDQ form (opset 17), which this library and ONNX Runtime load. A NULL recipe
+/* Writes model and recipe as ONNX (opset 17), which this library and ONNX Runtime load, in QDQ form. A NULL recipe
  * writes the float model. Status: FILE, MEMORY, UNSUPPORTED. qint8_model_save_memory allocates *bytes through the
  * host (or malloc); free it with the host's release (or free). */
 QINT8_API qint8_status qint8_model_save_file(const qint8_model *model, const qint8_recipe *recipe, const char *path,
                                              qint8_error *error);
 QINT8_API qint8_status qint8_model_save_memory(const qint8_model *model, const qint8_recipe *recipe,
                                                const qint8_host *host, void **bytes, size_t *size, qint8_error *error);
+
+/* How a quantized model is written. Both forms give the same graph and recipe when they are loaded. */
+typedef enum qint8_format {
+  QINT8_FORMAT_QDQ = 0,      /* float operators between QuantizeLinear and DequantizeLinear: what most tools read */
+  QINT8_FORMAT_QOPERATOR = 1 /* operators on integers where there are some: QLinearConv, ..., com.microsoft.QLinearAdd */
+} qint8_format;
+
+typedef struct qint8_save_options {
+  size_t struct_size;
+  int32_t format; /* a qint8_format */
+} qint8_save_options;
+#define QINT8_SAVE_OPTIONS_INIT {sizeof(qint8_save_options), QINT8_FORMAT_QDQ}
+
+/* As qint8_model_save_file and qint8_model_save_memory, with options, which may be NULL. Status: also ARGUMENT. */
+QINT8_API qint8_status qint8_model_export_file(const qint8_model *model, const qint8_recipe *recipe,
+                                               const qint8_save_options *options, const char *path,
+                                               qint8_error *error);
+QINT8_API qint8_status qint8_model_export_memory(const qint8_model *model, const qint8_recipe *recipe,
+                                                 const qint8_save_options *options, const qint8_host *host,
+                                                 void **bytes, size_t *size, qint8_error *error);
 
 /* ==== 12. Plan: model + recipe, compiled for shapes and CPU ========================================================= */
 

@@ -6,11 +6,11 @@
 #include "tool.h"
 
 typedef struct job {
-  const char *model_path, *out_path, *config_name, *calibration, *observer_name, *activations, *report;
+  const char *model_path, *out_path, *config_name, *calibration, *observer_name, *activations, *format_name, *report;
   long samples, batch, threads;
   double mean, std;
   qint8_config config;
-  int32_t observer, activation_dtype;
+  int32_t observer, activation_dtype, format;
   qint8_model *model;
   qint8_recipe *file_recipe, *recipe;
   qint8_ranges *ranges;
@@ -47,6 +47,11 @@ static int parse_names(job *j) {
     fail("--activations %s is unknown: u8 or s8", j->activations);
     return EXIT_USAGE;
   }
+  if (strcmp(j->format_name, "qdq") && strcmp(j->format_name, "qoperator")) {
+    fail("--format %s is unknown: qdq or qoperator", j->format_name);
+    return EXIT_USAGE;
+  }
+  j->format = !strcmp(j->format_name, "qdq") ? QINT8_FORMAT_QDQ : QINT8_FORMAT_QOPERATOR;
   j->activation_dtype = !strcmp(j->activations, "s8") ? QINT8_DTYPE_S8 : QINT8_DTYPE_U8;
   return 0;
 }
@@ -123,7 +128,9 @@ static int decide_and_write(job *j, const qint8_host *host) {
   qint8_status s = qint8_recipe_create(j->model, j->ranges, &options, host, &j->recipe, &error);
   if (s != QINT8_OK)
     return fail_error("recipe", s, &error);
-  s = qint8_model_save_file(j->model, j->config == QINT8_CONFIG_FP32 ? NULL : j->recipe, j->out_path, &error);
+  qint8_save_options save = QINT8_SAVE_OPTIONS_INIT;
+  save.format = j->format;
+  s = qint8_model_export_file(j->model, j->config == QINT8_CONFIG_FP32 ? NULL : j->recipe, &save, j->out_path, &error);
   return s == QINT8_OK ? 0 : fail_error(j->out_path, s, &error);
 }
 
@@ -173,6 +180,7 @@ static int write_report(const job *j) {
   json_text(&out, "config", j->config_name);
   json_text(&out, "observer", j->observer_name);
   json_text(&out, "activations", j->activations);
+  json_text(&out, "format", j->format_name);
   json_integer(&out, "calibration_samples", (long long)j->used);
   json_integer(&out, "model_bytes", file_size(j->model_path));
   json_integer(&out, "output_bytes", file_size(j->out_path));
@@ -208,7 +216,7 @@ static int quantize(job *j, const qint8_host *host) {
 
 int command_quantize(int argc, char **argv) {
   job j = {.samples = 256, .batch = 16, .threads = 1, .mean = NAN, .std = NAN, .observer_name = "histogram",
-           .activations = "u8"};
+           .activations = "u8", .format_name = "qdq"};
   const char *words[1];
   const option options[] = {
       {"-o", "OUT.onnx", "the model to write", OPTION_TEXT, &j.out_path},
@@ -217,6 +225,7 @@ int command_quantize(int argc, char **argv) {
       {"--calibration-n", "N", "how many of them (256; 0: all)", OPTION_INT, &j.samples},
       {"--observer", "KIND", "minmax, moving_average, histogram (default)", OPTION_TEXT, &j.observer_name},
       {"--activations", "TYPE", "u8 (default) or s8", OPTION_TEXT, &j.activations},
+      {"--format", "FORM", "qdq (default) or qoperator: QLinearConv and its like", OPTION_TEXT, &j.format_name},
       {"--report-out", "R.json", "ranges, parameters, sizes and seconds", OPTION_TEXT, &j.report},
       {"--batch", "N", "samples per calibration batch (16); does not change the result", OPTION_INT, &j.batch},
       {"--mean", "X", "mean of uint8 images; default: the archive's own", OPTION_FLOAT, &j.mean},
@@ -224,7 +233,7 @@ int command_quantize(int argc, char **argv) {
       {"--threads", "N", "threads (1)", OPTION_INT, &j.threads}};
   const command_line line = {
       "qint8 quantize MODEL -o OUT.onnx --config CONFIG --calibration FILE.npz:KEY",
-      "Writes an int8 model as ONNX in QDQ form. CONFIG is one of\n"
+      "Writes an int8 model as ONNX, in QDQ or QOperator form. CONFIG is one of\n"
       "  fp32_baseline            the float model, folded and fused\n"
       "  dynamic_int8             int8 weights; activations get one scale per sample while running; no calibration\n"
       "  static_int8_per_tensor   everything int8, one scale per weight\n"

@@ -145,25 +145,48 @@ qint8_status qint8_model_node(const qint8_model *model, size_t index, qint8_node
   return QINT8_OK;
 }
 
-qint8_status qint8_model_save_memory(const qint8_model *model, const qint8_recipe *recipe, const qint8_host *host,
-                                     void **bytes, size_t *size, qint8_error *error) {
+/* QDQ without options. */
+static q8_status read_format(const qint8_save_options *options, int32_t *format, qint8_error *error) {
+  *format = QINT8_FORMAT_QDQ;
+  if (!options)
+    return QINT8_OK;
+  if (options->struct_size < sizeof(qint8_save_options))
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "options", "struct_size %zu is too small", options->struct_size);
+  if (options->format != QINT8_FORMAT_QDQ && options->format != QINT8_FORMAT_QOPERATOR)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "options", "format %d is unknown", (int)options->format);
+  *format = options->format;
+  return QINT8_OK;
+}
+
+qint8_status qint8_model_export_memory(const qint8_model *model, const qint8_recipe *recipe,
+                                       const qint8_save_options *options, const qint8_host *host, void **bytes,
+                                       size_t *size, qint8_error *error) {
   Q8_REQUIRE(error, bytes);
   Q8_REQUIRE(error, size);
   *bytes = NULL;
   *size = 0;
   Q8_REQUIRE(error, model);
   q8_host inner;
+  int32_t format;
   Q8_TRY(q8_host_init(&inner, host, error));
-  return q8_onnx_export(model->graph, recipe ? recipe->recipe : NULL, &inner, bytes, size, error);
+  Q8_TRY(read_format(options, &format, error));
+  return q8_onnx_export(model->graph, recipe ? recipe->recipe : NULL, format, &inner, bytes, size, error);
 }
 
-qint8_status qint8_model_save_file(const qint8_model *model, const qint8_recipe *recipe, const char *path,
-                                   qint8_error *error) {
+qint8_status qint8_model_save_memory(const qint8_model *model, const qint8_recipe *recipe, const qint8_host *host,
+                                     void **bytes, size_t *size, qint8_error *error) {
+  return qint8_model_export_memory(model, recipe, NULL, host, bytes, size, error);
+}
+
+qint8_status qint8_model_export_file(const qint8_model *model, const qint8_recipe *recipe,
+                                     const qint8_save_options *options, const char *path, qint8_error *error) {
   Q8_REQUIRE(error, model);
   Q8_REQUIRE(error, path);
   void *bytes;
   size_t size;
-  Q8_TRY(q8_onnx_export(model->graph, recipe ? recipe->recipe : NULL, &model->host, &bytes, &size, error));
+  int32_t format;
+  Q8_TRY(read_format(options, &format, error));
+  Q8_TRY(q8_onnx_export(model->graph, recipe ? recipe->recipe : NULL, format, &model->host, &bytes, &size, error));
   q8_status status = QINT8_OK;
   FILE *file = fopen(path, "wb");
   if (!file)
@@ -175,4 +198,9 @@ qint8_status qint8_model_save_file(const qint8_model *model, const qint8_recipe 
   }
   q8_free(&model->host, bytes);
   return status;
+}
+
+qint8_status qint8_model_save_file(const qint8_model *model, const qint8_recipe *recipe, const char *path,
+                                   qint8_error *error) {
+  return qint8_model_export_file(model, recipe, NULL, path, error);
 }

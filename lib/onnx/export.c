@@ -5,6 +5,7 @@
 
 #include "onnx/exporter.h"
 #include "onnx/modes.h"
+#include "onnx/qoperator.h"
 
 #define IR_VERSION 8
 #define OPSET 17
@@ -62,15 +63,21 @@ static q8_status write_float_nodes(q8_exporter *exporter, qint8_error *error) {
   return QINT8_OK;
 }
 
+static void write_opset(q8_writer *w, const char *domain, uint64_t version) {
+  size_t mark = q8_write_begin(w, Q8_MODEL_OPSET);
+  q8_write_string(w, Q8_OPSET_DOMAIN, domain);
+  q8_write_varint(w, Q8_OPSET_VERSION, version);
+  q8_write_end(w, mark);
+}
+
 static q8_status write_model(q8_exporter *exporter, qint8_error *error) {
   q8_writer *w = &exporter->writer;
   q8_write_varint(w, Q8_MODEL_IR_VERSION, IR_VERSION);
   q8_write_string(w, Q8_MODEL_PRODUCER, "libqint8");
   q8_write_string(w, Q8_MODEL_PRODUCER_VERSION, QINT8_VERSION_STRING);
-  size_t mark = q8_write_begin(w, Q8_MODEL_OPSET);
-  q8_write_string(w, Q8_OPSET_DOMAIN, "");
-  q8_write_varint(w, Q8_OPSET_VERSION, OPSET);
-  q8_write_end(w, mark);
+  write_opset(w, "", OPSET);
+  if (exporter->format == QINT8_FORMAT_QOPERATOR)
+    write_opset(w, Q8_MICROSOFT, 1);
   Q8_TRY(write_graph(exporter, error));
   const char *config = qint8_config_name((qint8_config)(exporter->recipe ? exporter->recipe->config : 0));
   if (config)
@@ -85,18 +92,19 @@ static q8_status start(q8_exporter *exporter, qint8_error *error) {
   exporter->names = q8_names_create(&exporter->host);
   exporter->tensors = q8_pool_alloc(&exporter->pool, graph->tensor_count + 1, sizeof *exporter->tensors);
   exporter->modes = q8_pool_alloc(&exporter->pool, graph->node_count + 1, 1);
-  if (!exporter->names || !exporter->tensors || !exporter->modes)
+  exporter->on_integers = q8_pool_alloc(&exporter->pool, graph->node_count + 1, 1);
+  if (!exporter->names || !exporter->tensors || !exporter->modes || !exporter->on_integers)
     return q8_fail_memory(error, "model", graph->tensor_count * sizeof *exporter->tensors);
   return q8_export_decide(exporter, error);
 }
 
-q8_status q8_onnx_export(const q8_graph *graph, const q8_recipe *recipe, const q8_host *host, void **bytes,
-                         size_t *size, qint8_error *error) {
+q8_status q8_onnx_export(const q8_graph *graph, const q8_recipe *recipe, int32_t format, const q8_host *host,
+                         void **bytes, size_t *size, qint8_error *error) {
   *bytes = NULL;
   *size = 0;
   if (recipe && (recipe->tensor_count != graph->tensor_count || recipe->node_count != graph->node_count))
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "recipe", "the recipe was made for another model");
-  q8_exporter exporter = {.host = *host, .graph = graph, .recipe = recipe};
+  q8_exporter exporter = {.host = *host, .graph = graph, .recipe = recipe, .format = format};
   q8_status status = start(&exporter, error);
   if (status == QINT8_OK)
     status = write_model(&exporter, error);

@@ -99,6 +99,12 @@ static void write_attribute(q8_exporter *exporter, const q8_attribute *entry, co
   }
 }
 
+void q8_export_attributes(q8_exporter *exporter, const q8_node *node) {
+  for (const q8_attribute *a = node->op->attributes; a && a->name; a++)
+    if (!a->internal)
+      write_attribute(exporter, a, node->params);
+}
+
 /* ---- The activation that a rewrite merged into a node ---- */
 /* Other internal attributes only repeat what inputs say: an operator for which they mean more has an `expand`. */
 
@@ -137,17 +143,18 @@ static q8_status write_standard(q8_exporter *exporter, const q8_node *node, qint
   }
   q8_write_string(w, Q8_NODE_NAME, node->name);
   q8_write_string(w, Q8_NODE_OP, node->op->name);
-  for (const q8_attribute *a = node->op->attributes; a && a->name; a++)
-    if (!a->internal)
-      write_attribute(exporter, a, node->params);
+  q8_export_attributes(exporter, node);
   q8_write_end(w, mark);
   return clamped ? write_clamp(exporter, low, high, first, result, error) : QINT8_OK;
 }
 
 q8_status q8_export_graph_node(q8_exporter *exporter, size_t index, qint8_error *error) {
   const q8_node *node = &exporter->graph->nodes[index];
-  Q8_TRY(q8_export_inputs(exporter, index, error));
-  if (node->op->expand)
+  if (!exporter->on_integers[index])
+    Q8_TRY(q8_export_inputs(exporter, index, error));
+  if (exporter->on_integers[index])
+    Q8_TRY(q8_export_on_integers(exporter, index, error));
+  else if (node->op->expand)
     Q8_TRY(node->op->expand(exporter, exporter->graph, node, error));
   else if (*node->op->domain)
     return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "%s has no standard form", node->op->name);

@@ -5,6 +5,7 @@
 
 #include "onnx/exporter.h"
 #include "onnx/modes.h"
+#include "onnx/qoperator.h"
 
 static int is_quantized(const q8_exporter *exporter, q8_id tensor) {
   return exporter->recipe && q8_is_quantized(&exporter->recipe->tensors[tensor]);
@@ -50,6 +51,24 @@ static void want_constant(q8_exporter *exporter, const q8_node *node, q8_mode mo
   } else {
     out->wants_pair = 1;
   }
+}
+
+/* Constants of such a node are written as they are met. */
+static void want_integers(q8_exporter *exporter, const q8_node *node) {
+  int32_t data = q8_qoperator_of(node->op->name) ? node->input_count : 1;
+  for (int32_t i = 0; i < node->input_count; i++) {
+    q8_id id = node->inputs[i];
+    if (id == Q8_NONE)
+      continue;
+    q8_out_tensor *out = &exporter->tensors[id];
+    if (!q8_graph_is_constant(exporter->graph, id) && i < data)
+      out->wants_integers = 1;
+    else if (i >= data)
+      out->wants_raw = 1;
+  }
+  for (int32_t i = 0; i < node->output_count; i++)
+    if (node->outputs[i] != Q8_NONE)
+      exporter->tensors[node->outputs[i]].integers_made = 1;
 }
 
 static void want_inputs(q8_exporter *exporter, const q8_node *node, q8_mode mode) {
@@ -123,8 +142,14 @@ q8_status q8_export_decide(q8_exporter *exporter, qint8_error *error) {
     for (int32_t j = 0; j < graph->nodes[i].output_count; j++)
       if (exporter->modes[i] == Q8_MODE_STATIC && is_quantized(exporter, graph->nodes[i].outputs[j]))
         exporter->tensors[graph->nodes[i].outputs[j]].stored_int8 = 1;
-  for (size_t i = 0; i < graph->node_count; i++)
-    want_inputs(exporter, &graph->nodes[i], (q8_mode)exporter->modes[i]);
+  for (size_t i = 0; i < graph->node_count; i++) {
+    exporter->on_integers[i] = exporter->format == QINT8_FORMAT_QOPERATOR && exporter->modes[i] == Q8_MODE_STATIC &&
+                               q8_export_fits_integers(exporter, &graph->nodes[i]);
+    if (exporter->on_integers[i])
+      want_integers(exporter, &graph->nodes[i]);
+    else
+      want_inputs(exporter, &graph->nodes[i], (q8_mode)exporter->modes[i]);
+  }
   for (size_t i = 0; i < graph->output_count; i++) {
     q8_out_tensor *out = &exporter->tensors[graph->outputs[i]];
     out->wants_pair |= out->stored_int8;

@@ -3,6 +3,7 @@
  * Names: an activation t is written under its own name. If it is quantized, t -> QuantizeLinear -> DequantizeLinear ->
  * t_dequantized, once. An output of the graph that int8 nodes write is the end of such a chain instead: t_float -> ...
  * -> t. A quantized constant w is w_quantized -> DequantizeLinear -> w. Import maps all of these back to t and w.
+ * In QOperator form (qoperator_out.c) nodes read and write t_quantized where they can.
  */
 #ifndef Q8_ONNX_EXPORTER_H
 #define Q8_ONNX_EXPORTER_H
@@ -20,6 +21,8 @@ typedef struct q8_out_tensor {
   uint8_t stored_int8;     /* every reader sees the rounded value: its producer is STATIC, or the recipe says so */
   uint8_t wants_raw;       /* constants: some node reads it as it is */
   uint8_t wants_pair, wants_dynamic;
+  uint8_t wants_integers, integers_made; /* QOperator form: some node reads integers; its producer writes them */
+  const char *integers, *scale, *zero;   /* once the pair's first half has names */
   uint8_t raw_written, pair_written, bias_named; /* constants */
 } q8_out_tensor;
 
@@ -32,6 +35,8 @@ struct q8_exporter {
   struct q8_names *names;  /* taken tensor names */
   q8_out_tensor *tensors;  /* [tensor_count] */
   uint8_t *modes;          /* [node_count] q8_mode, as the planner will take them */
+  int32_t format;          /* qint8_format */
+  uint8_t *on_integers;    /* [node_count] written by qoperator_out.c */
   const char **inputs;     /* names that the current node reads; NULL where left out */
 };
 
@@ -54,10 +59,20 @@ void q8_export_value(q8_exporter *exporter, uint32_t number, const q8_tensor *te
 q8_status q8_export_inputs(q8_exporter *exporter, size_t node, qint8_error *error);
 /* A constant as it is, under its own name; once. */
 void q8_export_raw_constant(q8_exporter *exporter, q8_id tensor);
+/* Names of integers, scale and zero point of an activation or a constant, which is written with them; once. */
+q8_status q8_export_name_integers(q8_exporter *exporter, q8_id tensor, qint8_error *error);
+/* The bias of a STATIC node as s32, with scales beside it if `pair`; then DequantizeLinear writes `name`. */
+q8_status q8_export_bias(q8_exporter *exporter, const q8_node *node, int pair, const char **name, qint8_error *error);
 /* The pairs behind an activation, once it has a value. */
 q8_status q8_export_pairs(q8_exporter *exporter, q8_id tensor, qint8_error *error);
 
+/* qoperator_out.c */
+/* Whether the node has a QOperator form that says the same. */
+int q8_export_fits_integers(const q8_exporter *exporter, const q8_node *node);
+q8_status q8_export_on_integers(q8_exporter *exporter, size_t node, qint8_error *error);
+
 /* export_node.c */
+void q8_export_attributes(q8_exporter *exporter, const q8_node *node);
 q8_status q8_export_graph_node(q8_exporter *exporter, size_t node, qint8_error *error);
 /* A node with up to three inputs, one output per name and an INT attribute `axis` if it is not -1. */
 void q8_export_quant_node(q8_exporter *exporter, const char *op_type, const char *const *inputs, int32_t input_count,

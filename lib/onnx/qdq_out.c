@@ -56,18 +56,26 @@ static void *round_constant(q8_exporter *exporter, const q8_tensor *tensor, cons
   return out;
 }
 
-/* name_quantized -> DequantizeLinear -> output */
-static q8_status write_constant(q8_exporter *exporter, const q8_tensor *tensor, const q8_tensor_quant *quant,
-                                const char *output, qint8_error *error) {
-  const char *params[2], *integers = derive(exporter, output, "_quantized");
+/* base_quantized */
+static q8_status write_integers(q8_exporter *exporter, const q8_tensor *tensor, const q8_tensor_quant *quant,
+                                const char *base, const char **integers, qint8_error *error) {
   void *data = round_constant(exporter, tensor, quant);
-  if (!integers || !data) {
+  *integers = derive(exporter, base, "_quantized");
+  if (!*integers || !data) {
     q8_free(&exporter->host, data);
     return q8_fail_memory(error, tensor->name, q8_shape_count(&tensor->shape, NULL));
   }
-  q8_export_tensor_proto(exporter, Q8_GRAPH_INITIALIZER, integers,
+  q8_export_tensor_proto(exporter, Q8_GRAPH_INITIALIZER, *integers,
                          &(q8_out_data){quant->dtype, tensor->shape.rank, tensor->shape.dim, data});
   q8_free(&exporter->host, data);
+  return QINT8_OK;
+}
+
+/* name_quantized -> DequantizeLinear -> output */
+static q8_status write_constant(q8_exporter *exporter, const q8_tensor *tensor, const q8_tensor_quant *quant,
+                                const char *output, qint8_error *error) {
+  const char *params[2], *integers;
+  Q8_TRY(write_integers(exporter, tensor, quant, output, &integers, error));
   Q8_TRY(write_params(exporter, output, quant, params, error));
   const char *inputs[3] = {integers, params[0], params[1]};
   q8_export_quant_node(exporter, "DequantizeLinear", inputs, params[1] ? 3 : 2, &output, 1,
@@ -76,7 +84,7 @@ static q8_status write_constant(q8_exporter *exporter, const q8_tensor *tensor, 
 }
 
 /* A bias has the scale of its node's accumulators: another node that shares it gets its own. */
-static q8_status write_bias(q8_exporter *exporter, const q8_node *node, const char **name, qint8_error *error) {
+q8_status q8_export_bias(q8_exporter *exporter, const q8_node *node, int pair, const char **name, qint8_error *error) {
   const q8_tensor *bias = &exporter->graph->tensors[node->inputs[2]];
   const q8_tensor_quant *w = &exporter->recipe->tensors[node->inputs[1]];
   q8_out_tensor *out = &exporter->tensors[node->inputs[2]];
@@ -90,7 +98,25 @@ static q8_status write_bias(q8_exporter *exporter, const q8_node *node, const ch
   out->bias_named = 1;
   for (size_t c = 0; c < count; c++)
     quant.scale[c] = exporter->recipe->tensors[node->inputs[0]].scale[0] * w->scale[c];
-  return write_constant(exporter, bias, &quant, *name, error);
+  return pair ? write_constant(exporter, bias, &quant, *name, error)
+              : write_integers(exporter, bias, &quant, *name, name, error);
+}
+
+q8_status q8_export_name_integers(q8_exporter *exporter, q8_id id, qint8_error *error) {
+  q8_out_tensor *out = &exporter->tensors[id];
+  const q8_tensor *tensor = &exporter->graph->tensors[id];
+  const q8_tensor_quant *quant = &exporter->recipe->tensors[id];
+  const char *params[2];
+  if (out->integers)
+    return QINT8_OK;
+  if (tensor->data)
+    Q8_TRY(write_integers(exporter, tensor, quant, tensor->name, &out->integers, error));
+  else if (!(out->integers = derive(exporter, tensor->name, "_quantized")))
+    return q8_fail_memory(error, tensor->name, strlen(tensor->name));
+  Q8_TRY(write_params(exporter, tensor->name, quant, params, error));
+  out->scale = params[0];
+  out->zero = params[1];
+  return QINT8_OK;
 }
 
 void q8_export_raw_constant(q8_exporter *exporter, q8_id id) {
@@ -108,7 +134,7 @@ static q8_status constant_input(q8_exporter *exporter, const q8_node *node, q8_m
   q8_out_tensor *out = &exporter->tensors[id];
   int32_t weights = q8_weight_inputs(node->op);
   if (weights == 1 && i == 2 && mode == Q8_MODE_STATIC && q8_export_bias_is_int32(exporter, node))
-    return write_bias(exporter, node, name, error);
+    return q8_export_bias(exporter, node, 1, name, error);
   int rounded = out->wants_pair && mode != Q8_MODE_FLOAT && (!weights || (i >= 1 && i <= weights)) &&
                 q8_is_quantized(&exporter->recipe->tensors[id]);
   if (!rounded) {
@@ -162,16 +188,14 @@ static q8_status write_dynamic(q8_exporter *exporter, q8_id id, qint8_error *err
 
 q8_status q8_export_pairs(q8_exporter *exporter, q8_id id, qint8_error *error) {
   const q8_out_tensor *out = &exporter->tensors[id];
-  const char *name = exporter->graph->tensors[id].name;
-  if (out->wants_pair) {
-    const char *params[2], *integers = derive(exporter, name, "_quantized");
-    if (!integers)
-      return q8_fail_memory(error, name, strlen(name));
-    Q8_TRY(write_params(exporter, name, &exporter->recipe->tensors[id], params, error));
-    const char *quantize[3] = {out->raw, params[0], params[1]};
-    const char *dequantize[3] = {integers, params[0], params[1]};
-    q8_export_quant_node(exporter, "QuantizeLinear", quantize, 3, &integers, 1, -1);
-    q8_export_quant_node(exporter, "DequantizeLinear", dequantize, 3, &out->dequantized, 1, -1);
+  if (out->wants_pair || out->wants_integers) {
+    Q8_TRY(q8_export_name_integers(exporter, id, error));
+    const char *quantize[3] = {out->raw, out->scale, out->zero};
+    const char *dequantize[3] = {out->integers, out->scale, out->zero};
+    if (!out->integers_made)
+      q8_export_quant_node(exporter, "QuantizeLinear", quantize, 3, &out->integers, 1, -1);
+    if (out->wants_pair)
+      q8_export_quant_node(exporter, "DequantizeLinear", dequantize, 3, &out->dequantized, 1, -1);
   }
   return out->wants_dynamic ? write_dynamic(exporter, id, error) : QINT8_OK;
 }

@@ -4,18 +4,18 @@
 #include <string.h>
 
 const q8_qoperator q8_qoperators[] = {
-    {"QLinearConv", "", "Conv", 2, 0, 6, 8},
-    {"QLinearMatMul", "", "MatMul", 2, 0, 6, -1},
-    {"QGemm", Q8_MICROSOFT, "Gemm", 2, 0, 7, 6},
-    {"QLinearAdd", Q8_MICROSOFT, "Add", 2, 0, 6, -1},
-    {"QLinearMul", Q8_MICROSOFT, "Mul", 2, 0, 6, -1},
-    {"QLinearSigmoid", Q8_MICROSOFT, "Sigmoid", 1, 0, 3, -1},
-    {"QLinearLeakyRelu", Q8_MICROSOFT, "LeakyRelu", 1, 0, 3, -1},
-    {"QLinearSoftmax", Q8_MICROSOFT, "Softmax", 1, 0, 3, -1},
-    {"QLinearGlobalAveragePool", Q8_MICROSOFT, "GlobalAveragePool", 1, 0, 3, -1},
-    {"QLinearAveragePool", Q8_MICROSOFT, "AveragePool", 1, 0, 3, -1},
-    {"QLinearReduceMean", Q8_MICROSOFT, "ReduceMean", 1, 0, 3, -1},
-    {"QLinearConcat", Q8_MICROSOFT, "Concat", 0, 2, 0, -1},
+    {"QLinearConv", "", "Conv", 2, 0, 6, 8, 0},
+    {"QLinearMatMul", "", "MatMul", 2, 0, 6, -1, 0},
+    {"QGemm", Q8_MICROSOFT, "Gemm", 2, 0, 7, 6, 0},
+    {"QLinearAdd", Q8_MICROSOFT, "Add", 2, 0, 6, -1, 0},
+    {"QLinearMul", Q8_MICROSOFT, "Mul", 2, 0, 6, -1, 0},
+    {"QLinearSigmoid", Q8_MICROSOFT, "Sigmoid", 1, 0, 3, -1, 0},
+    {"QLinearLeakyRelu", Q8_MICROSOFT, "LeakyRelu", 1, 0, 3, -1, 0},
+    {"QLinearSoftmax", Q8_MICROSOFT, "Softmax", 1, 0, 3, -1, 1},
+    {"QLinearGlobalAveragePool", Q8_MICROSOFT, "GlobalAveragePool", 1, 0, 3, -1, 0},
+    {"QLinearAveragePool", Q8_MICROSOFT, "AveragePool", 1, 0, 3, -1, 0},
+    {"QLinearReduceMean", Q8_MICROSOFT, "ReduceMean", 1, 0, 3, -1, 1},
+    {"QLinearConcat", Q8_MICROSOFT, "Concat", 0, 2, 0, -1, 0},
     {.name = NULL},
 };
 
@@ -24,6 +24,13 @@ const q8_qoperator *q8_qoperator_find(const char *name, const char *domain) {
     domain = "";
   for (const q8_qoperator *q = q8_qoperators; q->name; q++)
     if (!strcmp(q->name, name) && !strcmp(q->domain, domain))
+      return q;
+  return NULL;
+}
+
+const q8_qoperator *q8_qoperator_of(const char *op) {
+  for (const q8_qoperator *q = q8_qoperators; q->name; q++)
+    if (!q->read_only && !strcmp(q->op, op))
       return q;
   return NULL;
 }

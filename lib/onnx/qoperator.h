@@ -19,12 +19,14 @@ typedef struct q8_qoperator {
   int8_t first;     /* place of the first triple; the others follow it */
   int8_t y;         /* place of the output's scale */
   int8_t bias;      /* s32 with the scale of the accumulators, -1: none */
+  int8_t read_only; /* ONNX Runtime has no such kernel */
 } q8_qoperator;
 
 /* Ended by a NULL name. */
 extern const q8_qoperator q8_qoperators[];
-/* By QOperator name, or NULL. */
+/* By QOperator name, or NULL; by the name of the standard operator, of those that are written, or NULL. */
 const q8_qoperator *q8_qoperator_find(const char *name, const char *domain);
+const q8_qoperator *q8_qoperator_of(const char *op);
 
 /* Whether a node of the file is read by qoperator_in.c: one of the table, or MatMulInteger, ConvInteger, ... */
 int q8_qoperator_is(const char *op_type, const char *domain);

@@ -90,7 +90,10 @@ static q8_status dequantize(lowering *l, const char *name, const q8_id *triple, 
                             qint8_error *error) {
   q8_reader bytes;
   Q8_TRY(axis_bytes(l, axis, &bytes, error));
-  Q8_TRY(fresh_float(l, triple[0], out, error));
+  if (q8_graph_is_constant(l->importer->graph, triple[0]))
+    Q8_TRY(fresh_float(l, triple[0], out, error));
+  else /* stands for the value that was quantized, which gets the good name */
+    Q8_TRY(q8_import_fresh(l->importer, name, out, error));
   return add_node(l, Q8_RAW_DEQUANTIZE, "DequantizeLinear", name, triple, 3, out, 1, bytes, error);
 }
 

@@ -189,6 +189,8 @@ works "quantize on images" quantize $net -o "$int8" --config static_int8_per_cha
 cp "$tmp/report.json" "$tmp/out"
 [ "$(value calibration_samples)" = 32 ] && [ "$(value config)" = static_int8_per_channel ] && [ "$(value output_bytes)" = "$(wc -c < "$int8" | tr -d ' ')" ] &&
   ok "the report" || fail "the report: $(head -n 12 "$tmp/report.json" | tr '\n' ' ')"
+works "quantize to QOperator form" quantize $net -o "$tmp/qoperator.onnx" --config static_int8_per_channel --calibration $demo:calib --calibration-n 32 --format qoperator
+refuses 2 "quantize, unknown format" "--format onnx" quantize $mlp -o "$tmp/q.onnx" --config dynamic_int8 --format onnx
 works "quantize again, other batch and threads" quantize $net -o "$tmp/again.onnx" --config static_int8_per_channel --calibration $demo:calib --calibration-n 32 --batch 5 --threads 2
 same "the same file" "$int8" "$tmp/again.onnx"
 refuses 1 "quantize what is quantized" "$int8 is quantized already" quantize "$int8" -o "$tmp/q.onnx" --config dynamic_int8
@@ -199,6 +201,8 @@ between "top1" "$(value top1)" 0.8 1
 hash=$(value output_hash)
 works "evaluate in other batches, on threads" evaluate "$int8" --data $demo:test --labels $demo:test_labels --n 100 --batch 7 --threads 2 --json
 [ -n "$hash" ] && [ "$(value output_hash)" = "$hash" ] && ok "the same outputs" || fail "outputs depend on batch or threads"
+works "evaluate QOperator form" evaluate "$tmp/qoperator.onnx" --data $demo:test --labels $demo:test_labels --n 100 --json
+[ -n "$hash" ] && [ "$(value output_hash)" = "$hash" ] && ok "the same outputs in QOperator form" || fail "QOperator form gives other outputs"
 works "evaluate with all" evaluate "$int8" --data $demo:test --labels $demo:test_labels --reference $net --n 20 --json
 has_keys "keys with all" "1:samples 1:metrics 2:top1 2:macro_f1 2:rel_err 2:plcc_ref 2:top1_agreement 2:sqnr_db 1:model_bytes 1:ms_per_sample 1:output_hash"
 works "evaluate with targets" evaluate "$tmp/static_int8_per_channel.onnx" --data "$tmp/x.npy" --targets "$tmp/y.npy" --json

@@ -105,7 +105,7 @@ static void check_round_trip(const loaded *m, const q8_host *host) {
   qint8_error error = QINT8_ERROR_INIT;
   void *bytes, *again;
   size_t size, again_size;
-  CHECK_EQ(q8_onnx_export(m->graph, m->recipe, host, &bytes, &size, &error), QINT8_OK);
+  CHECK_EQ(q8_onnx_export(m->graph, m->recipe, QINT8_FORMAT_QDQ, host, &bytes, &size, &error), QINT8_OK);
   loaded back = load(bytes, size, host);
   CHECK_EQ(back.graph->node_count, m->graph->node_count);
   CHECK_EQ(back.recipe->config, m->recipe->config);
@@ -131,7 +131,7 @@ static void check_round_trip(const loaded *m, const q8_host *host) {
       CHECK_MSG(!memcmp(back.graph->tensors[id].data, t->data, 4 * q8_shape_count(&t->shape, NULL)), "%s: other values",
                 t->name);
   }
-  CHECK_EQ(q8_onnx_export(back.graph, back.recipe, host, &again, &again_size, &error), QINT8_OK);
+  CHECK_EQ(q8_onnx_export(back.graph, back.recipe, QINT8_FORMAT_QDQ, host, &again, &again_size, &error), QINT8_OK);
   CHECK(again_size == size && !memcmp(again, bytes, size));
   q8_free(host, again);
   q8_free(host, bytes);
@@ -148,7 +148,7 @@ static void static_gemm_round_trip(void) {
   qint8_error error = QINT8_ERROR_INIT;
   void *bytes;
   size_t size;
-  CHECK_EQ(q8_onnx_export(m.graph, m.recipe, &b.host, &bytes, &size, &error), QINT8_OK);
+  CHECK_EQ(q8_onnx_export(m.graph, m.recipe, QINT8_FORMAT_QDQ, &b.host, &bytes, &size, &error), QINT8_OK);
   loaded back = load(bytes, size, &b.host);
   CHECK(!back.recipe || back.recipe->modes[0] == Q8_MODE_FLOAT);
   unload(&back);

@@ -1,5 +1,6 @@
 /* Models of the QOperator dialect: the same graph and recipe as their QDQ form, or a refusal that names the node. */
 #include "builder.h"
+#include "onnx/export.h"
 #include "onnx/import.h"
 #include "ops/op.h"
 #include "test.h"
@@ -12,12 +13,16 @@ typedef struct loaded {
   qint8_error error;
 } loaded;
 
-static loaded load(const builder *b) {
+static loaded load_bytes(const void *bytes, size_t size, const q8_host *host) {
   loaded m = {.error = QINT8_ERROR_INIT};
-  m.status = q8_onnx_import(b->w.bytes, b->w.size, &b->host, &m.graph, &m.quant, &m.error);
+  m.status = q8_onnx_import(bytes, size, host, &m.graph, &m.quant, &m.error);
   if (m.status == QINT8_OK && m.quant)
-    m.status = q8_onnx_recipe(m.quant, m.graph, &b->host, &m.recipe, &m.error);
+    m.status = q8_onnx_recipe(m.quant, m.graph, host, &m.recipe, &m.error);
   return m;
+}
+
+static loaded load(const builder *b) {
+  return load_bytes(b->w.bytes, b->w.size, &b->host);
 }
 
 static void unload(loaded *m) {
@@ -54,6 +59,51 @@ static void check_quant(const loaded *m, q8_id id, float scale, int32_t zero) {
   CHECK(q->dtype == QINT8_DTYPE_U8 && q->count == 1 && q->scale[0] == scale && q->zero_point[0] == zero);
 }
 
+/* How often the word stands in the bytes, not as a part of a longer one. */
+static int count_word(const void *bytes, size_t size, const char *word) {
+  const char *at = bytes, *end = at + size;
+  size_t length = strlen(word);
+  int count = 0;
+  for (; at + length + 1 < end; at++)
+    count += !memcmp(at, word, length) && at[-1] == (char)length;
+  return count;
+}
+
+/* Written in QOperator form and read again: the same operators and recipe, and then the same bytes. */
+static void check_written(const loaded *m, const q8_host *host, const char *const *words, const int *counts) {
+  qint8_error error = QINT8_ERROR_INIT;
+  void *bytes, *again;
+  size_t size, again_size;
+  CHECK_EQ(q8_onnx_export(m->graph, m->recipe, QINT8_FORMAT_QOPERATOR, host, &bytes, &size, &error), QINT8_OK);
+  for (; *words; words++, counts++)
+    CHECK_MSG(count_word(bytes, size, *words) == *counts, "%s: %d times, expected %d", *words,
+              count_word(bytes, size, *words), *counts);
+  loaded back = load_bytes(bytes, size, host);
+  CHECK_MSG(back.status == QINT8_OK && back.recipe, "%s: %s", back.error.where, back.error.message);
+  for (size_t i = 0; back.recipe && i < m->graph->node_count; i++) {
+    const q8_node *a = &m->graph->nodes[i], *b = &back.graph->nodes[i];
+    CHECK(!strcmp(a->op->name, b->op->name) && back.recipe->modes[i] == m->recipe->modes[i]);
+    for (int32_t j = 0; j < a->input_count; j++) {
+      const q8_tensor_quant *x = &m->recipe->tensors[a->inputs[j]], *y = &back.recipe->tensors[b->inputs[j]];
+      CHECK(x->dtype == y->dtype && x->count == y->count && x->axis == y->axis);
+      for (int32_t c = 0; c < x->count && c < y->count; c++)
+        CHECK(x->scale[c] == y->scale[c] && x->zero_point[c] == y->zero_point[c]);
+      const q8_tensor *t = &m->graph->tensors[a->inputs[j]];
+      if (t->data)
+        CHECK(!memcmp(t->data, back.graph->tensors[b->inputs[j]].data, 4 * q8_shape_count(&t->shape, NULL)));
+    }
+  }
+  if (back.recipe) {
+    CHECK_EQ(q8_onnx_export(back.graph, back.recipe, QINT8_FORMAT_QOPERATOR, host, &again, &again_size, &error), QINT8_OK);
+    CHECK(again_size == size && !memcmp(again, bytes, size));
+    q8_free(host, again);
+  }
+  q8_free(host, bytes);
+  unload(&back);
+}
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define COUNTS(...) ((const int[]){__VA_ARGS__})
+
 /* ONNX Runtime writes Gemm so; transB tells where the output channels are. */
 static void build_gemm(builder *b) {
   build_start(b, DIMS(-1, 3), DIMS(-1, 2));
@@ -89,6 +139,7 @@ static void gemm(void) {
       CHECK(wf[i] == (float)w[i] * sw[i / 3]);
     CHECK(bf[0] == 1000 * (sx * sw[0]) && bf[1] == -7 * (sx * sw[1]));
     CHECK(!strcmp(m.graph->tensors[node->inputs[1]].name, "w"));
+    check_written(&m, &b.host, WORDS("QGemm", "QuantizeLinear", "DequantizeLinear"), COUNTS(1, 1, 1));
   }
   unload(&m);
   q8_writer_free(&b.w);
@@ -124,6 +175,8 @@ static void moves(void) {
       check_quant(&m, m.graph->nodes[i].inputs[0], sx, 128);
     }
     check_quant(&m, m.graph->outputs[0], sy, 3);
+    check_written(&m, &b.host, WORDS("MaxPool", "Reshape", "QLinearAdd", "QuantizeLinear", "DequantizeLinear"),
+                  COUNTS(1, 1, 1, 1, 1));
   }
   unload(&m);
   q8_writer_free(&b.w);

@@ -20,6 +20,7 @@ const MODELS = {
 const STATIC = ['--config', 'static_int8_per_channel'];
 const CONFIGS = {
   u8: STATIC, s8: [...STATIC, '--activations', 's8'], 'u8 per tensor': ['--config', 'static_int8_per_tensor'],
+  QOperator: [...STATIC, '--format', 'qoperator'], 'QOperator s8': [...STATIC, '--activations', 's8', '--format', 'qoperator'],
   dynamic: ['--config', 'dynamic_int8'],
 };
 
