@@ -2,6 +2,7 @@
 #include "builder.h"
 #include "onnx/export.h"
 #include "onnx/import.h"
+#include "models.h"
 #include "ops/op.h"
 #include "test.h"
 
@@ -146,24 +147,28 @@ static void gemm(void) {
 }
 
 /* Integers that are moved keep their parameters, however far, and wherever the nodes stand in the file. */
-static void moves(void) {
+static void build_moves(builder *b) {
   static const int64_t shape[2] = {1, -1};
+  build_start(b, DIMS(1, 2, 4, 4), DIMS(1, 8));
+  build_constant(b, "shape", QINT8_DTYPE_S64, DIMS(2), shape, 16);
+  build_node(b, "DequantizeLinear", "d", "sum sy zy", "y");
+  build_node(b, "Reshape", "reshape", "pooled shape", "flat");
+  size_t node = build_open_node(b, "MaxPool", "pool", "xq", "pooled");
+  size_t kernel = q8_write_begin(&b->w, Q8_NODE_ATTRIBUTE);
+  q8_write_string(&b->w, Q8_ATTRIBUTE_NAME, "kernel_shape");
+  q8_write_varint(&b->w, Q8_ATTRIBUTE_TYPE, Q8_TYPE_INTS);
+  q8_write_varint(&b->w, Q8_ATTRIBUTE_INTS, 2);
+  q8_write_varint(&b->w, Q8_ATTRIBUTE_INTS, 2);
+  q8_write_end(&b->w, kernel);
+  q8_write_end(&b->w, node);
+  q8_write_end(&b->w, open_microsoft(b, "QLinearAdd", "add", "flat sx zx flat sx zx sy zy", "sum"));
+  build_node(b, "QuantizeLinear", "q", "x sx zx", "xq");
+  build_end(b);
+}
+
+static void moves(void) {
   builder b;
-  build_start(&b, DIMS(1, 2, 4, 4), DIMS(1, 8));
-  build_constant(&b, "shape", QINT8_DTYPE_S64, DIMS(2), shape, 16);
-  build_node(&b, "DequantizeLinear", "d", "sum sy zy", "y");
-  build_node(&b, "Reshape", "reshape", "pooled shape", "flat");
-  size_t node = build_open_node(&b, "MaxPool", "pool", "xq", "pooled");
-  size_t kernel = q8_write_begin(&b.w, Q8_NODE_ATTRIBUTE);
-  q8_write_string(&b.w, Q8_ATTRIBUTE_NAME, "kernel_shape");
-  q8_write_varint(&b.w, Q8_ATTRIBUTE_TYPE, Q8_TYPE_INTS);
-  q8_write_varint(&b.w, Q8_ATTRIBUTE_INTS, 2);
-  q8_write_varint(&b.w, Q8_ATTRIBUTE_INTS, 2);
-  q8_write_end(&b.w, kernel);
-  q8_write_end(&b.w, node);
-  q8_write_end(&b.w, open_microsoft(&b, "QLinearAdd", "add", "flat sx zx flat sx zx sy zy", "sum"));
-  build_node(&b, "QuantizeLinear", "q", "x sx zx", "xq");
-  build_end(&b);
+  build_moves(&b);
   loaded m = load(&b);
   CHECK_MSG(m.status == QINT8_OK && m.recipe, "%s: %s", m.error.where, m.error.message);
   if (m.recipe) {
@@ -316,6 +321,40 @@ static void damage(void) {
   q8_writer_free(&b.w);
 }
 
+/* In and out again with allocation k failing, for every k. */
+static void memory(void (*build)(builder *b)) {
+  builder b;
+  build(&b);
+  long needed = 0;
+  for (long k = 0; k <= needed; k++) {
+    counting_host counter;
+    q8_host host;
+    void *bytes = NULL;
+    size_t size;
+    counting_host_init(&counter);
+    counter.fail_at = k; /* 0: none, to know how many there are */
+    CHECK_EQ(q8_host_init(&host, &counter.host, NULL), QINT8_OK);
+    loaded m = load_bytes(b.w.bytes, b.w.size, &host);
+    q8_status status = m.status;
+    if (status == QINT8_OK)
+      status = q8_onnx_export(m.graph, m.recipe, QINT8_FORMAT_QOPERATOR, &host, &bytes, &size, &m.error);
+    CHECK_MSG(status == (k ? QINT8_ERROR_MEMORY : QINT8_OK), "allocation %ld fails: %s", k, qint8_status_name(status));
+    needed = k ? needed : counter.allocations;
+    q8_free(&host, bytes);
+    unload(&m);
+    CHECK_MSG(counter.live == 0, "allocation %ld fails: %ld are not released", k, counter.live);
+  }
+  q8_writer_free(&b.w);
+}
+static void build_dynamic_mul(builder *b) {
+  build_dynamic(b, "Mul");
+}
+static void no_memory(void) {
+  memory(build_gemm);
+  memory(build_moves);
+  memory(build_dynamic_mul);
+}
+
 int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
   RUN(gemm);
@@ -324,5 +363,6 @@ int main(int argc, char **argv) {
   RUN(refusals);
   RUN(integers_as_values);
   RUN(damage);
+  RUN(no_memory);
   return TEST_END();
 }
