@@ -27,12 +27,12 @@ static inline void build_end(builder *b) {
   q8_write_end(&b->w, b->graph);
 }
 
-/* A float value; dims end with -2, -1 is the symbol "N". */
-static inline void build_value(builder *b, uint32_t number, const char *name, const int64_t *dims) {
+/* A value of that element type; dims end with -2, -1 is the symbol "N". */
+static inline void build_typed_value(builder *b, uint32_t number, const char *name, int32_t dtype, const int64_t *dims) {
   size_t value = q8_write_begin(&b->w, number);
   q8_write_string(&b->w, Q8_INFO_NAME, name);
   size_t type = q8_write_begin(&b->w, Q8_INFO_TYPE), tensor = q8_write_begin(&b->w, Q8_VALUE_TENSOR);
-  q8_write_varint(&b->w, Q8_TENSOR_TYPE_ELEMENT, QINT8_DTYPE_F32);
+  q8_write_varint(&b->w, Q8_TENSOR_TYPE_ELEMENT, (uint64_t)dtype);
   size_t shape = q8_write_begin(&b->w, Q8_TENSOR_TYPE_SHAPE);
   for (; *dims != -2; dims++) {
     size_t dim = q8_write_begin(&b->w, Q8_SHAPE_DIM);
@@ -46,6 +46,10 @@ static inline void build_value(builder *b, uint32_t number, const char *name, co
   q8_write_end(&b->w, tensor);
   q8_write_end(&b->w, type);
   q8_write_end(&b->w, value);
+}
+/* A float value. */
+static inline void build_value(builder *b, uint32_t number, const char *name, const int64_t *dims) {
+  build_typed_value(b, number, name, QINT8_DTYPE_F32, dims);
 }
 #define DIMS(...) ((const int64_t[]){__VA_ARGS__, -2})
 #define NO_DIMS ((const int64_t[]){-2})
