@@ -120,7 +120,8 @@ q8_status q8_graph_freeze(q8_graph *graph, qint8_error *error) {
   if (status == QINT8_OK)
     status = sort_nodes(graph, needed, needed + n, sorted, &count, error);
   if (status == QINT8_OK) {
-    memcpy(graph->nodes, sorted, count * sizeof *sorted);
+    if (count)
+      memcpy(graph->nodes, sorted, count * sizeof *sorted);
     graph->node_count = count;
     status = set_producers(graph, error);
     for (size_t i = 0; i < count; i++)
