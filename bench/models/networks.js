@@ -2,12 +2,14 @@
 //
 // DIR holds NAME.onnx and NAME.int8.onnx (our QDQ export, which serves as ONNX Runtime's int8 model too). Machines drift
 // within seconds, so rounds are short and take turns: our pair (interleaved run by run inside the tool), then ONNX
-// Runtime's pair (interleaved here). Ratios are medians over rounds of ratios of medians within one round.
+// Runtime's pair (interleaved here). Ratios are medians over rounds of ratios of medians within one round; on a machine
+// with noisy neighbours the second table, of the shortest runs, says more.
 const fs = require('fs'), path = require('path'), {execFileSync} = require('child_process');
 const ort = require('onnxruntime-node');
 const [tool, dir, rounds = '7'] = process.argv.slice(2);
 const SECONDS = 0.4;
 
+const shortest = values => Math.min(...values);
 const median = values => values.slice().sort((a, b) => a - b)[values.length >> 1];
 
 async function openPeer(file) {
@@ -30,7 +32,7 @@ async function peers(a, b) {
     await a(), await b();
   while (Date.now() < end || times[0].length < 5)
     times[0].push(await a()), times[1].push(await b());
-  return times.map(median);
+  return times.map(t => ({median: median(t), shortest: shortest(t)}));
 }
 
 function ours(file, other, ...more) {
@@ -40,30 +42,47 @@ function ours(file, other, ...more) {
 
 const isConvolution = kind => kind.startsWith('conv') || kind.startsWith('dwconv');
 
-async function row(name) {
-  const int8 = path.join(dir, name + '.int8.onnx'), fp32 = path.join(dir, name + '.onnx');
-  const a = await openPeer(int8), b = await openPeer(fp32), all = [];
-  for (let i = 0; i < Number(rounds); i++) {
-    const mine = ours(int8, fp32), [ort8, ort32] = await peers(a, b);
-    all.push({q8: mine.ms_median, f32: mine.compared_with.ms_median, ort8, ort32});
-  }
-  const steps = ours(int8, fp32, '--plan').steps, time = list => list.reduce((sum, s) => sum + s.us, 0);
-  const share = 100 * time(steps.filter(s => isConvolution(s.kind))) / time(steps);
-  const of = f => median(all.map(f));
-  const cells = [of(r => r.q8).toFixed(2), of(r => r.f32).toFixed(2), of(r => r.ort8).toFixed(2),
-                 of(r => r.ort32).toFixed(2), of(r => Math.min(r.ort8, r.ort32) / r.q8).toFixed(2),
-                 of(r => r.ort8 / r.q8).toFixed(2), of(r => r.f32 / r.q8).toFixed(2),
-                 of(r => r.ort32 / r.f32).toFixed(2), share.toFixed(0) + ' %'];
-  console.log('| ' + [name, ...cells].join(' | ') + ' |');
+// One table row: int8, fp32 of ours, int8, fp32 of ONNX Runtime, then ratios.
+function cells(rounds, over) {
+  const of = f => over(rounds.map(f)), ratio = f => (over === median ? median(rounds.map(f)) : f(whole)).toFixed(2);
+  const whole = {q8: of(r => r.q8), f32: of(r => r.f32), ort8: of(r => r.ort8), ort32: of(r => r.ort32)};
+  return [...Object.values(whole).map(ms => ms.toFixed(2)), ratio(r => Math.min(r.ort8, r.ort32) / r.q8),
+          ratio(r => r.ort8 / r.q8), ratio(r => r.f32 / r.q8), ratio(r => r.ort32 / r.f32)];
 }
 
-(async () => {
+async function measure(name) {
+  const int8 = path.join(dir, name + '.int8.onnx'), fp32 = path.join(dir, name + '.onnx');
+  const a = await openPeer(int8), b = await openPeer(fp32), medians = [], minima = [];
+  for (let i = 0; i < Number(rounds); i++) {
+    const mine = ours(int8, fp32), [ort8, ort32] = await peers(a, b);
+    medians.push({q8: mine.ms_median, f32: mine.compared_with.ms_median, ort8: ort8.median, ort32: ort32.median});
+    minima.push({q8: mine.ms_min, f32: mine.compared_with.ms_min, ort8: ort8.shortest, ort32: ort32.shortest});
+  }
+  const steps = ours(int8, fp32, '--plan').steps, time = list => list.reduce((sum, s) => sum + s.us, 0);
+  const share = (100 * time(steps.filter(s => isConvolution(s.kind))) / time(steps)).toFixed(0) + ' %';
+  return {
+    name,
+    medians: [...cells(medians, median), share],
+    minima: [...cells(minima, shortest), share]
+  };
+}
+
+function table(title, rows) {
+  console.log(`\n${title}\n`);
   console.log('| model | int8 ms | fp32 ms | ORT int8 ms | ORT fp32 ms | faster ORT / int8 | ORT int8 / int8 | ' +
               'fp32 / int8 | ORT fp32 / fp32 | convolutions |');
   console.log('|---|---|---|---|---|---|---|---|---|---|');
+  for (const [name, row] of rows)
+    console.log('| ' + [name, ...row].join(' | ') + ' |');
+}
+
+(async () => {
+  const all = [];
   for (const file of fs.readdirSync(dir).sort())
-    if (file.endsWith('.int8.onnx'))
-      await row(file.slice(0, -'.int8.onnx'.length));
+    if (file.endsWith('.int8.onnx') && file.includes(process.env.ONLY || ''))
+      all.push(await measure(file.slice(0, -'.int8.onnx'.length)));
+  table('Medians', all.map(m => [m.name, m.medians]));
+  table('Shortest runs', all.map(m => [m.name, m.minima]));
 })().catch(error => {
   console.error(String(error));
   process.exit(1);
