@@ -35,8 +35,16 @@ static void produce(q8_planner *planner, q8_step *step, q8_id x, q8_id y, q8_lay
 int q8_plan_fuse_table(q8_planner *planner, q8_id x, q8_id y, const uint8_t *table, const char *what) {
   q8_layout layout;
   q8_step *step = only_producer(planner, x, &layout);
-  if (!step || !step->table_slot || *step->table_slot)
+  if (!step || !step->table_slot)
     return 0;
+  if (*step->table_slot) { /* one table after another is one table */
+    uint8_t *both = q8_plan_alloc(planner, 256, 1);
+    if (!both)
+      return 0; /* a step of its own serves as well */
+    for (int i = 0; i < 256; i++)
+      both[i] = table[(*step->table_slot)[i]];
+    table = both;
+  }
   *step->table_slot = table;
   produce(planner, step, x, y, layout, what);
   return 1;

@@ -12,6 +12,9 @@ const q8_node *q8_plan_node(const q8_planner *planner, q8_id node) {
 const q8_value *q8_plan_value(const q8_planner *planner, q8_id tensor) {
   return &planner->binding->values[tensor];
 }
+int q8_plan_is_plain(const q8_planner *planner) {
+  return planner->plain;
+}
 const q8_kernels *q8_plan_kernels(const q8_planner *planner) {
   return &planner->plan->kernels;
 }

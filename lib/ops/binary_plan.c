@@ -270,6 +270,47 @@ static int merge_sum(q8_planner *planner, const q8_node *n, q8_status *status, q
   return 0;
 }
 
+/* y = f(x) for one scalar constant: the kernel's own results for all 256 bytes. */
+static uint8_t *make_table(q8_planner *planner, const q8_node *n, q8_binary_fn *int8, float b_sign) {
+  uint8_t *table = q8_plan_alloc(planner, 256, 1), all[256], constant[256];
+  const q8_value *a = q8_plan_value(planner, n->inputs[0]);
+  q8_binary quant = {.hi = 255};
+  if (!table)
+    return NULL;
+  q8_plan_quant(planner, n->inputs[0], &quant.a_scale, &quant.a_zero);
+  q8_plan_quant(planner, n->inputs[1], &quant.b_scale, &quant.b_zero);
+  q8_plan_quant(planner, n->outputs[0], &quant.y_scale, &quant.y_zero);
+  int first = is_scalar_constant(a);
+  for (int i = 0; i < 256; i++)
+    all[i] = (uint8_t)i;
+  q8_plan_kernels(planner)->quantize(1, q8_plan_value(planner, n->inputs[first ? 0 : 1])->data,
+                                     first ? quant.a_scale : quant.b_scale, first ? quant.a_zero : quant.b_zero, 0,
+                                     constant);
+  memset(constant, constant[0], sizeof constant);
+  quant.b_scale *= b_sign;
+  int8(1, 256, first ? constant : all, 256, first ? all : constant, 256, &quant, table, 256);
+  return table;
+}
+
+/* One input is a scalar constant, the other has the result's size and is not. */
+static int is_unary(const q8_planner *planner, const q8_node *n, q8_id *x) {
+  const q8_value *a = q8_plan_value(planner, n->inputs[0]), *b = q8_plan_value(planner, n->inputs[1]);
+  size_t count = q8_plan_value(planner, n->outputs[0])->count;
+  *x = n->inputs[is_scalar_constant(a) ? 1 : 0];
+  return is_scalar_constant(a) != is_scalar_constant(b) && !(is_scalar_constant(a) ? b : a)->data &&
+         q8_plan_value(planner, *x)->count == count &&
+         q8_plan_value(planner, *x)->shape.rank == q8_plan_value(planner, n->outputs[0])->shape.rank;
+}
+
+static q8_status plan_unary(q8_planner *planner, q8_id node, q8_id x, q8_binary_fn *int8, float b_sign,
+                            qint8_error *error) {
+  const q8_node *n = q8_plan_node(planner, node);
+  const uint8_t *table = make_table(planner, n, int8, b_sign);
+  if (!table)
+    return q8_fail_memory(error, n->name, 256);
+  return q8_plan_table(planner, node, x, table, error);
+}
+
 static q8_status plan_int8(q8_planner *planner, q8_id node, q8_binary_fn *int8, float b_sign, q8_layout layout,
                            const q8_loops *loops, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
@@ -299,6 +340,9 @@ q8_status q8_plan_binary(q8_planner *planner, q8_id node, q8_binary_row *row, q8
   q8_loops loops;
   q8_status status = QINT8_OK;
   if (int8 && q8_plan_mode(planner, node) == Q8_MODE_STATIC) {
+    q8_id x;
+    if (!q8_plan_is_plain(planner) && is_unary(planner, n, &x))
+      return plan_unary(planner, node, x, int8, b_sign, error);
     if (int8 == q8_plan_kernels(planner)->add && b_sign > 0 && merge_sum(planner, n, &status, error))
       return status;
     if (int8_loops(planner, n, layout, &loops))

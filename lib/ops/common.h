@@ -52,6 +52,9 @@ int64_t q8_int_at(const q8_value *value, size_t i);
 q8_status q8_plan_step11(q8_planner *planner, q8_id node, const char *kind, q8_step_fn *run, const void *params,
                          q8_buffer in, q8_buffer out, const char *precision, qint8_error *error);
 
+/* Adds y = table[x] for output 0, merged into the step that made x if that can be. */
+q8_status q8_plan_table(q8_planner *planner, q8_id node, q8_id x, const uint8_t *table, qint8_error *error);
+
 /* Whether two activations have the same stored parameters. */
 int q8_same_quant(const q8_planner *planner, q8_id a, q8_id b);
 

@@ -26,6 +26,8 @@ typedef enum q8_layout { Q8_LINEAR = 0, Q8_CHANNELS_LAST = 1 } q8_layout;
 const q8_graph *q8_plan_graph(const q8_planner *planner);
 const q8_node *q8_plan_node(const q8_planner *planner, q8_id node);
 const q8_value *q8_plan_value(const q8_planner *planner, q8_id tensor);
+/* Nothing is to be merged: a plan to compare with. */
+int q8_plan_is_plain(const q8_planner *planner);
 const q8_kernels *q8_plan_kernels(const q8_planner *planner);
 /* The mode the node runs in. STATIC only if every quantizable activation input has parameters; the output may still
  * be float (see q8_plan_quant), which WEIGHTED ops serve by dequantizing their accumulators. */
@@ -105,8 +107,8 @@ q8_status q8_plan_eval(q8_planner *planner, q8_id node, qint8_error *error);
  * else as q8_plan_eval. */
 q8_status q8_plan_move(q8_planner *planner, q8_id node, qint8_error *error);
 
-/* Merges y = table[x] into the step that produced tensor x in int8 form: possible if that step has a free table_slot
- * and x has this one use. The buffer of x becomes y's. Returns 1 if merged, 0 if the caller must add a step. */
+/* Merges y = table[x] into the step that produced tensor x in int8 form: possible if that step has a table_slot (after
+ * the table that is already there) and x has this one use. The buffer of x becomes y's. Returns 1 if merged, 0 if the caller must add a step. */
 int q8_plan_fuse_table(q8_planner *planner, q8_id x, q8_id y, const uint8_t *table, const char *what);
 
 /* Merges y = x + other into the step that produced tensor x in int8 form, as a second stage after x was rounded and

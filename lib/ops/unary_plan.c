@@ -120,30 +120,31 @@ static uint8_t *make_table(q8_planner *planner, q8_id x, q8_id y, const unary_pa
 }
 
 /* In the layout and, where nobody else reads it, in the memory of the input. */
-static q8_status add_step(q8_planner *planner, q8_id node, q8_form_type form, const char *kind, q8_step_fn *run,
-                          const unary_params *p, qint8_error *error) {
-  const q8_node *n = q8_plan_node(planner, node);
-  q8_layout layout = q8_plan_layout(planner, n->inputs[0]);
+static q8_status add_step(q8_planner *planner, q8_id node, q8_id x, q8_form_type form, const char *kind,
+                          q8_step_fn *run, unary_params *p, qint8_error *error) {
+  q8_layout layout = q8_plan_layout(planner, x);
   q8_step step;
   q8_plan_step(planner, node, kind, run, &step);
-  Q8_TRY(q8_plan_input(planner, n->inputs[0], form, layout, &step.in[0], error));
-  Q8_TRY(q8_plan_output(planner, n->outputs[0], form, layout, &step.out[0], error));
+  Q8_TRY(q8_plan_input(planner, x, form, layout, &step.in[0], error));
+  Q8_TRY(q8_plan_output(planner, q8_plan_node(planner, node)->outputs[0], form, layout, &step.out[0], error));
   step.precision = form == Q8_FORM_INT8 ? "int8" : "fp32";
   step.params = p;
+  if (p->table)
+    step.table_slot = &p->table;
   step.in_count = step.out_count = step.in_place = 1;
   return q8_plan_add(planner, &step, error);
 }
 
-static q8_status plan_table(q8_planner *planner, q8_id node, unary_params *p, qint8_error *error) {
+q8_status q8_plan_table(q8_planner *planner, q8_id node, q8_id x, const uint8_t *table, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
-  q8_id x = n->inputs[0], y = n->outputs[0];
-  p->table = make_table(planner, x, y, p, n->op->unary);
-  p->table_rows = q8_plan_kernels(planner)->table;
-  if (!p->table)
-    return q8_fail_memory(error, n->name, 256);
-  if (q8_plan_fuse_table(planner, x, y, p->table, n->op->name))
+  if (q8_plan_fuse_table(planner, x, n->outputs[0], table, n->op->name))
     return QINT8_OK;
-  return add_step(planner, node, Q8_FORM_INT8, "table", run_table, p, error);
+  unary_params *p = q8_plan_alloc(planner, 1, sizeof *p);
+  if (!p)
+    return q8_fail_memory(error, n->name, sizeof *p);
+  *p = (unary_params){
+      .table = table, .table_rows = q8_plan_kernels(planner)->table, .count = q8_plan_value(planner, x)->count};
+  return add_step(planner, node, x, Q8_FORM_INT8, "table", run_table, p, error);
 }
 
 q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params, q8_unary_rows *rows, qint8_error *error) {
@@ -159,7 +160,9 @@ q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params, q8_
   if (params_size)
     memcpy(copy, params, params_size);
   *p = (unary_params){.params = copy, .rows = rows, .count = q8_plan_value(planner, x)->count};
-  if (q8_plan_mode(planner, node) == Q8_MODE_STATIC)
-    return plan_table(planner, node, p, error);
-  return add_step(planner, node, Q8_FORM_NATIVE, n->op->name, run_float, p, error);
+  if (q8_plan_mode(planner, node) == Q8_MODE_STATIC) {
+    const uint8_t *table = make_table(planner, x, n->outputs[0], p, n->op->unary);
+    return table ? q8_plan_table(planner, node, x, table, error) : q8_fail_memory(error, n->name, 256);
+  }
+  return add_step(planner, node, x, Q8_FORM_NATIVE, n->op->name, run_float, p, error);
 }
