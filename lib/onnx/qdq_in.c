@@ -122,6 +122,10 @@ static q8_status take_constant(qdq *q, const q8_raw_node *node, const q8_tensor 
   Q8_TRY(q8_qdq_dequantize(q->importer, node, integers, &params, &value, error));
   Q8_TRY(q8_import_define(q->importer, tensor_name(q, node->outputs[0]), &value, error));
   prefer_signed(&params);
+  if (integers->dtype == QINT8_DTYPE_S32) {
+    params.integers = integers->data;
+    params.integer_count = q8_shape_count(&integers->shape, NULL);
+  }
   return note_params(q, node->outputs[0], &params, error);
 }
 

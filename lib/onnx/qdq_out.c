@@ -39,7 +39,7 @@ static void *round_constant(q8_exporter *exporter, const q8_tensor *tensor, cons
   for (int32_t i = quant->axis + 1; quant->count > 1 && i < tensor->shape.rank; i++)
     inner *= (size_t)tensor->shape.dim[i];
   inner = inner ? inner : 1;
-  int wide = quant->dtype == QINT8_DTYPE_S32;
+  int wide = quant->dtype == QINT8_DTYPE_S32, exact = wide && quant->integers && quant->integer_count == count;
   void *out = q8_alloc(&exporter->host, count ? count : 1, wide ? 4 : 1);
   if (!out)
     return NULL;
@@ -47,7 +47,7 @@ static void *round_constant(q8_exporter *exporter, const q8_tensor *tensor, cons
   const float *x = tensor->data;
   for (size_t i = 0; i < count; i++) {
     size_t c = quant->count > 1 ? i / inner % (size_t)quant->count : 0;
-    int32_t q = q8_round(x[i], quant->scale[c], quant->zero_point[c], range);
+    int32_t q = exact ? quant->integers[i] : q8_round(x[i], quant->scale[c], quant->zero_point[c], range);
     if (wide)
       ((int32_t *)out)[i] = q;
     else
@@ -96,8 +96,16 @@ q8_status q8_export_bias(q8_exporter *exporter, const q8_node *node, int pair, c
   if (!quant.scale || !quant.zero_point || !*name)
     return q8_fail_memory(error, bias->name, count * sizeof *quant.scale);
   out->bias_named = 1;
-  for (size_t c = 0; c < count; c++)
+  const q8_tensor_quant *imported = &exporter->recipe->tensors[node->inputs[2]];
+  int same = imported->count == w->count;
+  for (size_t c = 0; c < count; c++) {
     quant.scale[c] = exporter->recipe->tensors[node->inputs[0]].scale[0] * w->scale[c];
+    same = same && imported->scale[c] == quant.scale[c];
+  }
+  if (same) {
+    quant.integers = imported->integers;
+    quant.integer_count = imported->integer_count;
+  }
   return pair ? write_constant(exporter, bias, &quant, *name, error)
               : write_integers(exporter, bias, &quant, *name, name, error);
 }

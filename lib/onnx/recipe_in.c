@@ -15,6 +15,8 @@ static q8_status assign_entries(const q8_onnx_quant *quant, const q8_graph *grap
     if (q->count > 1 && (q->axis >= tensor->shape.rank || tensor->shape.dim[q->axis] != q->count))
       continue; /* a rewrite changed the constant */
     Q8_TRY(q8_recipe_assign(recipe, id, q->dtype, q->axis, q->count, q->scale, q->zero_point, error));
+    if (q->integers)
+      Q8_TRY(q8_recipe_keep_integers(recipe, id, q->integers, q->integer_count, error));
     if (!tensor->data) {
       recipe->activation_dtype = q->dtype;
       recipe->rounds[id] = !quant->entries[i].read_raw;

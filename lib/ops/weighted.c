@@ -133,9 +133,15 @@ static void *channel_array(q8_planner *planner, size_t channels) {
 }
 
 /* bias in units of x_scale * w_scale, as the accumulators: rne(b / (sx * sw)). */
-static void quantize_bias(const q8_weighted *w, const q8_tensor_quant *quant, float x_scale, int32_t *out) {
+static void quantize_bias(const q8_weighted *w, const q8_tensor_quant *quant, const q8_tensor_quant *imported,
+                          float x_scale, int32_t *out) {
+  int has_integers = imported && imported->integers && imported->integer_count == w->g.k;
   for (size_t k = 0; k < w->g.k; k++) {
     float unit = x_scale * weight_scale(quant, k);
+    if (has_integers && weight_scale(imported, k) == unit) {
+      out[k] = imported->integers[k];
+      continue;
+    }
     double q = w->bias ? nearbyint((double)(w->bias[k] / unit)) : 0.0;
     out[k] = q == q ? clamp_int(q, -2147483648.0, 2147483647.0) : 0;
   }
@@ -153,7 +159,7 @@ static q8_status static_epilogue(q8_planner *planner, const q8_weighted *w, cons
   float *scale = channel_array(planner, w->g.k), *float_bias = channel_array(planner, w->g.k);
   if (!offset || !bias || !scale || !float_bias)
     return q8_fail_memory(error, node->name, w->g.k * 16);
-  quantize_bias(w, quant, x_scale, bias);
+  quantize_bias(w, quant, q8_plan_recipe(planner, w->bias_tensor), x_scale, bias);
   if (!p->wide.weights)
     q8_conv_fold_bias(&p->conv, whole_bias ? bias : NULL, p->zero_point, offset);
   else if (whole_bias)

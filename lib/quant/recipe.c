@@ -57,6 +57,8 @@ static q8_status copy_into(const q8_recipe *from, q8_recipe *to, qint8_error *er
     if (q8_is_quantized(quant))
       Q8_TRY(q8_recipe_assign(to, (int32_t)i, quant->dtype, quant->axis, quant->count, quant->scale,
                               quant->zero_point, error));
+    if (quant->integers)
+      Q8_TRY(q8_recipe_keep_integers(to, (int32_t)i, quant->integers, quant->integer_count, error));
   }
   return QINT8_OK;
 }
@@ -88,6 +90,18 @@ q8_status q8_recipe_assign(q8_recipe *recipe, int32_t tensor, int32_t dtype, int
   quant->dtype = dtype;
   quant->axis = axis;
   quant->count = count;
+  quant->integers = NULL;
+  return QINT8_OK;
+}
+
+q8_status q8_recipe_keep_integers(q8_recipe *recipe, int32_t tensor, const int32_t *integers, size_t count,
+                                  qint8_error *error) {
+  int32_t *copy = q8_pool_alloc(&recipe->pool, count + 1, sizeof *copy);
+  if (!copy)
+    return q8_fail_memory(error, recipe->tensor_name[tensor], count * sizeof *copy);
+  memcpy(copy, integers, count * sizeof *copy);
+  recipe->tensors[tensor].integers = copy;
+  recipe->tensors[tensor].integer_count = count;
   return QINT8_OK;
 }
 

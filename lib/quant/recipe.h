@@ -16,6 +16,9 @@ typedef struct q8_tensor_quant {
   int32_t count; /* scales: 1, or the size of the axis */
   float *scale;
   int32_t *zero_point;
+  /* An imported s32 constant to the bit, where float would round it; NULL: rne(value / scale) serves. */
+  const int32_t *integers;
+  size_t integer_count;
 } q8_tensor_quant;
 
 typedef struct q8_recipe {
@@ -40,6 +43,9 @@ q8_status q8_recipe_copy(const q8_recipe *recipe, q8_recipe **out, qint8_error *
 /* Sets a tensor's parameters (copied). count 1 and axis -1 for per tensor. */
 q8_status q8_recipe_assign(q8_recipe *recipe, int32_t tensor, int32_t dtype, int32_t axis, int32_t count,
                            const float *scale, const int32_t *zero_point, qint8_error *error);
+/* Keeps the integers of a constant (copied). */
+q8_status q8_recipe_keep_integers(q8_recipe *recipe, int32_t tensor, const int32_t *integers, size_t count,
+                                  qint8_error *error);
 /* The tensor's number, or -1. */
 int32_t q8_recipe_find(const q8_recipe *recipe, const char *name);
 

@@ -35,7 +35,7 @@ static void unload(loaded *m) {
 static const float sx = 0.25f, sy = 0.5f, sw[2] = {0.5f, 0.125f};
 static const uint8_t zx = 128, zy = 3;
 static const int8_t w[6] = {1, -2, 3, -128, 127, 0}, zw[2] = {0, 0};
-static const int32_t bias[2] = {1000, -7};
+static const int32_t bias[2] = {123456789, -7}; /* more bits than float holds */
 
 static void build_start(builder *b, const int64_t *in, const int64_t *out) {
   build_begin(b, 13);
@@ -89,6 +89,7 @@ static void check_written(const loaded *m, const q8_host *host, const char *cons
       CHECK(x->dtype == y->dtype && x->count == y->count && x->axis == y->axis);
       for (int32_t c = 0; c < x->count && c < y->count; c++)
         CHECK(x->scale[c] == y->scale[c] && x->zero_point[c] == y->zero_point[c]);
+      CHECK(!x->integers || !memcmp(x->integers, y->integers, x->integer_count * sizeof *x->integers));
       const q8_tensor *t = &m->graph->tensors[a->inputs[j]];
       if (t->data)
         CHECK(!memcmp(t->data, back.graph->tensors[b->inputs[j]].data, 4 * q8_shape_count(&t->shape, NULL)));
@@ -138,7 +139,8 @@ static void gemm(void) {
     const float *wf = m.graph->tensors[node->inputs[1]].data, *bf = m.graph->tensors[node->inputs[2]].data;
     for (int i = 0; i < 6; i++)
       CHECK(wf[i] == (float)w[i] * sw[i / 3]);
-    CHECK(bf[0] == 1000 * (sx * sw[0]) && bf[1] == -7 * (sx * sw[1]));
+    CHECK(bf[0] == 123456789.0f * (sx * sw[0]) && bf[1] == -7 * (sx * sw[1]));
+    CHECK(bq->integer_count == 2 && bq->integers[0] == bias[0] && bq->integers[1] == bias[1]);
     CHECK(!strcmp(m.graph->tensors[node->inputs[1]].name, "w"));
     check_written(&m, &b.host, WORDS("QGemm", "QuantizeLinear", "DequantizeLinear"), COUNTS(1, 1, 1));
   }

@@ -82,7 +82,7 @@ function result(r, type, x, w, products) {
   return params(r, type, x.scale * mean * 5400 * Math.sqrt(products) * r.float(0.5, 4) / 40);
 }
 function bias(m, r, w, x, count, products) {
-  const limit = Math.ceil(5400 * Math.sqrt(products)), dims = w.axis === null ? [] : [count];
+  const limit = Math.ceil(5400 * Math.sqrt(products)) * (r.chance(0.2) ? 1000 : 1), dims = w.axis === null ? [] : [count];
   const integers = m.constant('s32', [count], r.ints(count, -limit, limit));
   const scale = m.constant('f32', dims, w.scale.map((s) => Math.fround(Math.fround(x.scale) * Math.fround(s))));
   return { integers, dequantized: () => m.node('DequantizeLinear', [integers, scale], w.axis === null ? {} : { axis: 0 }) };
