@@ -31,8 +31,8 @@ void q8_strides(const q8_shape *shape, int64_t *stride);
 /* The strides with which `shape`, broadcast to `out`, is read: 0 where it repeats. [out->rank] */
 void q8_broadcast_strides(const q8_shape *shape, const q8_shape *out, int64_t *stride);
 
-/* A shape as [outer][inner]: the dimensions of `mask` (a bit each) are inner, the others outer, both in order. Strides
- * are those of the dense tensor. */
+/* A shape as [outer][inner]: the dimensions of `mask` (a bit each) are inner, the others outer, both in order,
+ * neighbours joined. Strides are those of the dense tensor. */
 typedef struct q8_axes_split {
   int32_t kept, reduced; /* how many are outer, inner */
   size_t outer, inner;

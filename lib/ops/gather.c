@@ -62,7 +62,7 @@ const q8_op q8_op_gather = {.name = "Gather",
                             .max_outputs = 1,
                             .attributes = attributes,
                             .params_size = sizeof(gather_params),
-                            .quant = Q8_QUANT_FLOAT,
-                            .int8_obstacle = "no int8 form: selects values of float tensors",
+                            .quant = Q8_QUANT_SAME,
                             .infer = infer,
-                            .eval = eval};
+                            .eval = eval,
+                            .plan = q8_plan_move};

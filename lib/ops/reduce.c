@@ -72,6 +72,7 @@ typedef struct reduction {
   double start;
   double (*step)(double sum, double x);
   double (*finish)(double sum, size_t count); /* NULL: the sum itself */
+  double (*row)(double sum, size_t n, const float *x); /* or NULL: `step` for n contiguous float32 values */
   int64_t whole_start;
   int from_first; /* `whole` starts with the first value instead */
   int64_t (*whole)(int64_t sum, int64_t x, int is_unsigned);
@@ -125,6 +126,13 @@ static double fold_floats(const reduce_rows *r, int64_t base, double sum, double
   return sum;
 }
 
+static double fold_rows(const reduce_rows *r, int64_t base, const reduction *op) {
+  double sum = op->start;
+  for (size_t i = 0; i < r->v->inner; i += r->row)
+    sum = op->row(sum, r->row, (const float *)(const void *)row_at(r, base, i));
+  return sum;
+}
+
 static int64_t fold_integers(const reduce_rows *r, int64_t base, const reduction *op) {
   int64_t sum = op->whole_start;
   int is_unsigned = q8_wide_dtype(r->x->dtype) == QINT8_DTYPE_U64;
@@ -164,7 +172,9 @@ static q8_status eval(const q8_op_io *io, const reduction *op) {
     }
     double shift = op->shifted ? fold_floats(&r, base, -INFINITY, larger, 0) : 0;
     shift = isfinite(shift) ? shift : 0;
-    double sum = fold_floats(&r, base, op->start, op->step, shift);
+    double sum = op->row && x->dtype == QINT8_DTYPE_F32 && r.step == 1
+                     ? fold_rows(&r, base, op)
+                     : fold_floats(&r, base, op->start, op->step, shift);
     sum = (op->finish ? op->finish(sum, v.inner) : sum) + shift;
     q8_cast(QINT8_DTYPE_F64, &sum, 1, y->dtype, to, 1);
   }
@@ -186,6 +196,27 @@ static double smaller(double sum, double x) {
 static double add_square(double sum, double x) {
   return sum + x * x;
 }
+/* Partial results side by side, which compilers vectorize. */
+#define LANES 8
+#define ROW(name, step)                                                                                             \
+  static double name(double sum, size_t n, const float *x) {                                                       \
+    double lane[LANES];                                                                                            \
+    size_t i = LANES;                                                                                              \
+    for (size_t j = 0; n >= LANES && j < LANES; j++)                                                               \
+      lane[j] = x[j];                                                                                              \
+    for (; i + LANES <= n; i += LANES)                                                                             \
+      for (size_t j = 0; j < LANES; j++)                                                                           \
+        lane[j] = step(lane[j], x[i + j]);                                                                         \
+    for (size_t j = 0; n >= LANES && j < LANES; j++)                                                               \
+      sum = step(sum, lane[j]);                                                                                    \
+    for (i = n >= LANES ? i : 0; i < n; i++)                                                                       \
+      sum = step(sum, x[i]);                                                                                       \
+    return sum;                                                                                                    \
+  }
+ROW(add_row, add)
+ROW(larger_row, larger)
+ROW(smaller_row, smaller)
+
 static double add_magnitude(double sum, double x) {
   return sum + fabs(x);
 }
@@ -250,10 +281,12 @@ static int64_t whole_add_magnitude(int64_t sum, int64_t x, int is_unsigned) {
                             .infer = id##_infer,                                                                   \
                             .eval = id##_eval};
 
-REDUCE(reduce_mean, "ReduceMean", axes_to_attribute, .step = add, .finish = mean_of)
-REDUCE(reduce_sum, "ReduceSum", axes_to_input, .step = add, .whole = whole_add)
-REDUCE(reduce_max, "ReduceMax", axes_to_attribute, .start = -INFINITY, .step = larger, .whole = whole_larger, .from_first = 1)
-REDUCE(reduce_min, "ReduceMin", axes_to_attribute, .start = INFINITY, .step = smaller, .whole = whole_smaller, .from_first = 1)
+REDUCE(reduce_mean, "ReduceMean", axes_to_attribute, .step = add, .row = add_row, .finish = mean_of)
+REDUCE(reduce_sum, "ReduceSum", axes_to_input, .step = add, .row = add_row, .whole = whole_add)
+REDUCE(reduce_max, "ReduceMax", axes_to_attribute, .start = -INFINITY, .step = larger, .row = larger_row,
+       .whole = whole_larger, .from_first = 1)
+REDUCE(reduce_min, "ReduceMin", axes_to_attribute, .start = INFINITY, .step = smaller, .row = smaller_row,
+       .whole = whole_smaller, .from_first = 1)
 REDUCE(reduce_prod, "ReduceProd", axes_to_attribute, .start = 1, .step = multiply, .whole_start = 1, .whole = whole_multiply)
 REDUCE(reduce_sum_square, "ReduceSumSquare", axes_to_attribute, .step = add_square, .whole = whole_add_square)
 REDUCE(reduce_l1, "ReduceL1", axes_to_attribute, .step = add_magnitude, .whole = whole_add_magnitude)

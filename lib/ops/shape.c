@@ -89,20 +89,28 @@ void q8_broadcast_strides(const q8_shape *shape, const q8_shape *out, int64_t *s
   }
 }
 
+/* Adds a dimension, to the last one if both run through as one. */
+static void add_dim(int64_t *dim, int64_t *stride, int32_t *count, int joins, int64_t n, int64_t step) {
+  if (joins && *count) {
+    dim[*count - 1] *= n;
+    stride[*count - 1] = step;
+    return;
+  }
+  dim[*count] = n;
+  stride[(*count)++] = step;
+}
+
 q8_axes_split q8_split_axes(const q8_shape *shape, uint32_t mask) {
   q8_axes_split v = {.outer = 1, .inner = 1};
   int64_t stride[Q8_MAX_RANK];
   q8_strides(shape, stride);
   for (int32_t i = 0; i < shape->rank; i++) {
-    if (mask >> i & 1) {
-      v.dim[v.reduced] = shape->dim[i];
-      v.stride[v.reduced++] = stride[i];
-      v.inner *= (size_t)shape->dim[i];
-    } else {
-      v.kept_dim[v.kept] = shape->dim[i];
-      v.kept_stride[v.kept++] = stride[i];
-      v.outer *= (size_t)shape->dim[i];
-    }
+    int inner = mask >> i & 1, joins = i > 0 && (int)(mask >> (i - 1) & 1) == inner;
+    if (inner)
+      add_dim(v.dim, v.stride, &v.reduced, joins, shape->dim[i], stride[i]);
+    else
+      add_dim(v.kept_dim, v.kept_stride, &v.kept, joins, shape->dim[i], stride[i]);
+    *(inner ? &v.inner : &v.outer) *= (size_t)shape->dim[i];
   }
   return v;
 }

@@ -75,8 +75,8 @@ const q8_op q8_op_split = {.name = "Split",
                            .max_outputs = -1,
                            .attributes = attributes,
                            .params_size = sizeof(split_params),
-                           .quant = Q8_QUANT_FLOAT,
-                           .int8_obstacle = "no int8 form: selects values of float tensors",
+                           .quant = Q8_QUANT_SAME,
                            .upgrade = upgrade,
                            .infer = infer,
-                           .eval = eval};
+                           .eval = eval,
+                           .plan = q8_plan_move};

@@ -43,15 +43,30 @@ static q8_id constant(net *n, const char *name, q8_shape shape, float scale, int
   return tensor(n, name, &shape, data, scale, zero);
 }
 
+/* A 1-D constant of int64: indices, axes. */
+static q8_id integers(net *n, const char *name, const int64_t *values, int64_t count) {
+  q8_shape shape = SHAPE(count);
+  int64_t *data = q8_pool_alloc(&n->graph->pool, (size_t)count, sizeof *data);
+  q8_id id;
+  memcpy(data, values, (size_t)count * sizeof *data);
+  CHECK_EQ(q8_graph_add_tensor(n->graph, name, QINT8_DTYPE_S64, &shape, data, &id, NULL), QINT8_OK);
+  return id;
+}
+#define INTEGERS(n, name, ...)                                                                               \
+  integers(n, name, (const int64_t[]){__VA_ARGS__}, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+
 static q8_id node(net *n, const char *name, const char *out, float scale, int32_t zero, int count, const q8_id *inputs) {
   const q8_op *op = q8_op_find(name, "");
   void *params = calloc(1, op->params_size + 1);
   q8_op_defaults(op, params);
   const q8_attribute *kernel = q8_op_attribute(op, "kernel_shape"), *axis = q8_op_attribute(op, "axis");
+  const q8_attribute *block = q8_op_attribute(op, "blocksize");
   if (kernel) /* "one": a window of one position */
     *(q8_ints *)(void *)((char *)params + kernel->offset) = (q8_ints){2, {*out == '1' ? 1 : 3, *out == '1' ? 1 : 2}};
   if (axis)
     *(int64_t *)(void *)((char *)params + axis->offset) = 1;
+  if (block)
+    *(int64_t *)(void *)((char *)params + block->offset) = 2;
   q8_id y = tensor(n, out, NULL, NULL, scale, zero);
   CHECK_EQ(q8_graph_add_node(n->graph, out, op, params, op->params_size, inputs, count, &y, 1, NULL), QINT8_OK);
   free(params);
@@ -68,7 +83,8 @@ static void make_recipe(net *n, q8_id y) {
   CHECK_EQ(q8_graph_freeze(n->graph, NULL), QINT8_OK);
   CHECK_EQ(q8_recipe_new(&host, g->tensor_count, g->node_count, &n->recipe, NULL), QINT8_OK);
   for (size_t i = 0; i < g->tensor_count; i++)
-    CHECK_EQ(q8_recipe_assign(n->recipe, (int32_t)i, QINT8_DTYPE_U8, -1, 1, &n->params[i].scale,
+    if (g->tensors[i].dtype == QINT8_DTYPE_F32)
+      CHECK_EQ(q8_recipe_assign(n->recipe, (int32_t)i, QINT8_DTYPE_U8, -1, 1, &n->params[i].scale,
                               &n->params[i].zero_point, NULL), QINT8_OK);
   memset(n->recipe->modes, Q8_MODE_STATIC, g->node_count);
 }
@@ -88,11 +104,13 @@ static float *reference(const net *n, const float *x, size_t *count) {
     const q8_tensor *t = &g->tensors[i];
     size_t size = q8_shape_count(&t->shape, NULL);
     if (t->data || i == 0)
-      values[i] = (q8_value){t->dtype, t->shape, size, rounded(n, (q8_id)i, i ? t->data : x, size)};
+      values[i] = (q8_value){t->dtype, t->shape, size,
+                             t->dtype == QINT8_DTYPE_S64 ? memcpy(malloc(size * 8), t->data, size * 8)
+                                                         : (void *)rounded(n, (q8_id)i, i ? t->data : x, size)};
   }
   for (size_t i = 0; i < g->node_count; i++) {
     const q8_node *node_i = &g->nodes[i];
-    const q8_value *in[4];
+    const q8_value *in[5];
     q8_value out = {0};
     for (int j = 0; j < node_i->input_count; j++)
       in[j] = &values[node_i->inputs[j]];
@@ -215,6 +233,17 @@ static void moving_operators(void) {
   }
 }
 
+static void selecting_operators(void) {
+  for (int last = 0; last < 2; last++) {
+    net n = net_new();
+    q8_id a = start(&n, SHAPE(2, 19, 4, 6), last), at = INTEGERS(&n, "at", 3, -1, 0, 7), from = INTEGERS(&n, "from", 1, 4);
+    q8_id to = INTEGERS(&n, "to", 3, 1), axes = INTEGERS(&n, "axes", 2, -1), steps = INTEGERS(&n, "steps", 1, -1);
+    q8_id g = NODE(&n, "Gather", "g", 0.025f, 120, a, at);
+    q8_id s = NODE(&n, "Slice", "s", 0.025f, 120, g, from, to, axes, steps);
+    check(&n, NODE(&n, "DepthToSpace", "y", 0.025f, 120, NODE(&n, "Split", "t", 0.025f, 120, s)), 1);
+  }
+}
+
 int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
   CHECK_EQ(q8_host_init(&host, NULL, NULL), QINT8_OK);
@@ -224,5 +253,6 @@ int main(int argc, char **argv) {
   RUN(pools);
   RUN(tables);
   RUN(moving_operators);
+  RUN(selecting_operators);
   return TEST_END();
 }
