@@ -135,8 +135,19 @@ typedef struct transpose_step {
   q8_conv_nd c;
   size_t pixel;         /* bytes of a pixel of y */
   size_t phase_count, phase_bytes; /* bytes of the largest phase's result */
+  int joined;           /* the kernel is as large as the stride: one product gives all phases of a pixel */
   phase *phases;
 } transpose_step;
+
+/* No two inputs meet in y, and nothing is cut off. */
+static int can_join(const q8_conv_nd *c) {
+  for (int d = 1; d < Q8_CONV_DIMS; d++) {
+    const q8_extent *e = &c->e[d];
+    if (e->kernel != e->stride || e->dilation != 1 || e->pad_begin || e->out != e->in * e->stride)
+      return 0;
+  }
+  return c->groups == 1 && q8_conv_taps(c) > 1;
+}
 
 static void scatter(const transpose_step *p, const phase *f, const uint8_t *from, uint8_t *y) {
   size_t width = (size_t)p->c.e[2].out, step = (size_t)p->c.e[2].stride;
@@ -149,17 +160,29 @@ static void scatter(const transpose_step *p, const phase *f, const uint8_t *from
     }
 }
 
+/* Each pixel of the product holds a block of y, row by row. */
+static void scatter_blocks(const transpose_step *p, const uint8_t *from, uint8_t *y) {
+  const q8_extent *h = &p->c.e[1], *w = &p->c.e[2];
+  size_t piece = (size_t)w->stride * p->pixel, line = (size_t)w->in * piece;
+  for (size_t i = 0; i < p->c.n * (size_t)h->in; i++, y += (size_t)h->stride * line)
+    for (size_t j = 0; j < (size_t)w->in; j++)
+      for (size_t r = 0; r < (size_t)h->stride; r++, from += piece)
+        memcpy(y + r * line + j * piece, from, piece);
+}
+
 static void run_transpose(const q8_step_run *r) {
   const transpose_step *p = r->params;
   uint8_t *scratch = r->scratch;
   for (size_t i = 0; i < p->phase_count; i++) {
-    void *whole = p->phase_count > 1 ? scratch : r->out[0];
+    void *whole = p->phase_bytes ? scratch : r->out[0];
     q8_step_run part = *r;
     part.params = p->phases[i].step.params;
     part.out = &whole;
     part.scratch = scratch + p->phase_bytes;
     p->phases[i].step.run(&part);
-    if (p->phase_count > 1)
+    if (p->joined)
+      scatter_blocks(p, whole, r->out[0]);
+    else if (p->phase_bytes)
       scatter(p, &p->phases[i], whole, r->out[0]);
   }
 }
@@ -179,52 +202,77 @@ static void take_weights(const q8_conv_nd *c, const phase *f, const float *w, fl
       }
 }
 
-static q8_status prepare_phase(q8_planner *planner, q8_id id, const q8_conv_nd *c, phase *f, q8_form_type *in,
-                               q8_form_type *out, qint8_error *error) {
+/* w [c][k][kernel] as [kernel][k][c]: every tap is an output of its own. */
+static void take_all_weights(const q8_conv_nd *c, const float *w, float *out) {
+  size_t taps = q8_conv_taps(c);
+  for (size_t t = 0; t < taps; t++)
+    for (size_t k = 0; k < c->k; k++)
+      for (size_t m = 0; m < c->c; m++)
+        *out++ = w[(m * c->k + k) * taps + t];
+}
+
+/* `copies`: how many outputs of each channel the product has. */
+static q8_status prepare_product(q8_planner *planner, q8_id id, const q8_conv_nd *c, size_t copies, float *weights,
+                                 float *bias, phase *f, q8_form_type *in, q8_form_type *out, qint8_error *error) {
   const q8_node *node = q8_plan_node(planner, id);
-  const q8_host *host = &q8_plan_pool(planner)->host;
   int has_bias = node->input_count > 2 && node->inputs[2] != Q8_NONE;
   q8_weighted w = {.kind = "convtranspose",
                    .layout = Q8_CHANNELS_LAST,
-                   .bias = has_bias ? q8_plan_value(planner, node->inputs[2])->data : NULL,
+                   .weights = weights,
+                   .bias = has_bias ? bias : NULL,
                    .bias_tensor = has_bias ? node->inputs[2] : Q8_NONE};
-  w.g = (q8_conv_geometry){.n = c->n, .h = (size_t)c->e[1].in, .w = (size_t)c->e[2].in, .c = c->c, .k = c->k,
+  for (size_t i = 0; has_bias && i < c->k * copies; i++)
+    bias[i] = ((const float *)q8_plan_value(planner, node->inputs[2])->data)[i % c->k];
+  if (copies > 1)
+    take_all_weights(c, q8_plan_value(planner, node->inputs[1])->data, weights);
+  else
+    take_weights(c, f, q8_plan_value(planner, node->inputs[1])->data, weights);
+  w.g = (q8_conv_geometry){.n = c->n, .h = (size_t)c->e[1].in, .w = (size_t)c->e[2].in, .c = c->c, .k = c->k * copies,
                            .groups = c->groups, .r = (size_t)f->h.taps, .s = (size_t)f->w.taps, .stride_h = 1,
                            .stride_w = 1, .dilation_h = (size_t)f->h.dilation, .dilation_w = (size_t)f->w.dilation,
                            .pad_top = (size_t)f->h.pad, .pad_left = (size_t)f->w.pad, .p = (size_t)f->h.outs,
                            .q = (size_t)f->w.outs};
-  float *weights = q8_alloc(host, c->k * (size_t)(f->h.taps * f->w.taps), c->c / c->groups * sizeof *weights);
-  if (!weights)
-    return q8_fail_memory(error, node->name, c->k * c->c * sizeof *weights);
-  take_weights(c, f, q8_plan_value(planner, node->inputs[1])->data, weights);
-  w.weights = weights;
-  q8_status status = q8_weighted_prepare(planner, id, &w, &f->step, in, out, error);
+  return q8_weighted_prepare(planner, id, &w, &f->step, in, out, error);
+}
+
+static q8_status prepare_phase(q8_planner *planner, q8_id id, const q8_conv_nd *c, size_t copies, phase *f,
+                               q8_form_type *in, q8_form_type *out, qint8_error *error) {
+  const q8_host *host = &q8_plan_pool(planner)->host;
+  size_t outputs = c->k * copies;
+  float *weights = q8_alloc(host, outputs * (size_t)(f->h.taps * f->w.taps), c->c / c->groups * sizeof *weights);
+  float *bias = q8_alloc(host, outputs, sizeof *bias);
+  q8_status status = weights && bias
+                         ? prepare_product(planner, id, c, copies, weights, bias, f, in, out, error)
+                         : q8_fail_memory(error, q8_plan_node(planner, id)->name, outputs * c->c * sizeof *weights);
   q8_free(host, weights);
+  q8_free(host, bias);
   return status;
 }
 
 static q8_status prepare_all(q8_planner *planner, q8_id id, transpose_step *p, q8_step *step, q8_form_type *in,
                              q8_form_type *out, qint8_error *error) {
   const q8_extent *h = &p->c.e[1], *w = &p->c.e[2];
-  size_t scratch = 0, room = (size_t)(h->stride < h->out ? h->stride : h->out) *
-                             (size_t)(w->stride < w->out ? w->stride : w->out), largest = 0;
-  p->phases = q8_plan_alloc(planner, room, sizeof *p->phases);
+  p->joined = can_join(&p->c);
+  size_t copies = p->joined ? q8_conv_taps(&p->c) : 1, scratch = 0, largest = 0;
+  int64_t rows = p->joined ? 1 : h->stride < h->out ? h->stride : h->out;
+  int64_t columns = p->joined ? 1 : w->stride < w->out ? w->stride : w->out;
+  p->phases = q8_plan_alloc(planner, (size_t)(rows * columns), sizeof *p->phases);
   if (!p->phases)
-    return q8_fail_memory(error, q8_plan_node(planner, id)->name, room * sizeof *p->phases);
-  for (int64_t i = 0; i < h->stride && i < h->out; i++)
-    for (int64_t j = 0; j < w->stride && j < w->out; j++) {
+    return q8_fail_memory(error, q8_plan_node(planner, id)->name, (size_t)(rows * columns) * sizeof *p->phases);
+  for (int64_t i = 0; i < rows; i++)
+    for (int64_t j = 0; j < columns; j++) {
       phase *f = &p->phases[p->phase_count++];
       f->h = find_phase(h, i);
       f->w = find_phase(w, j);
-      Q8_TRY(prepare_phase(planner, id, &p->c, f, in, out, error));
-      size_t pixels = p->c.n * (size_t)(f->h.outs * f->w.outs);
+      Q8_TRY(prepare_phase(planner, id, &p->c, copies, f, in, out, error));
+      size_t pixels = p->c.n * (size_t)(f->h.outs * f->w.outs) * copies;
       largest = pixels > largest ? pixels : largest;
       scratch = f->step.scratch_size > scratch ? f->step.scratch_size : scratch;
       step->macs += f->step.macs;
       step->bytes += f->step.bytes;
     }
   p->pixel = p->c.k * (*out == Q8_FORM_INT8 ? 1 : sizeof(float));
-  p->phase_bytes = p->phase_count > 1 ? q8_round_up(largest * p->pixel, Q8_ALIGN) : 0;
+  p->phase_bytes = p->joined || p->phase_count > 1 ? q8_round_up(largest * p->pixel, Q8_ALIGN) : 0;
   step->scratch_size = p->phase_bytes + scratch;
   return QINT8_OK;
 }

@@ -85,6 +85,21 @@ static void transposed_convolutions(void) {
   }
 }
 
+/* A kernel as large as the stride: one product for all phases. */
+static void transposed_convolutions_without_overlap(void) {
+  for (int round = 0; round < 30; round++) {
+    int n = test_random_int(1, 2), in = test_random_int(1, 20), out = test_random_int(1, 9);
+    int h = test_random_int(1, 6), w = test_random_int(1, 6), r = test_random_int(1, 3), s = test_random_int(1, 4);
+    op_case c = case_new("ConvTranspose", "");
+    case_ints(&c, "strides", 2, r, s);
+    random_f32(&c, DIMS(n, in, h, w));
+    random_f32(&c, DIMS(in, out, r, s));
+    if (round & 1)
+      random_f32(&c, DIMS(out));
+    case_compare(&c, 6, 1e-5, "ConvTranspose without overlap");
+  }
+}
+
 static void convolutions_of_three_dimensions(void) {
   for (int round = 0; round < 40; round++) {
     op_case c = random_conv("Conv", 3);
@@ -287,6 +302,7 @@ static void resize_errors(void) {
 int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
   RUN(transposed_convolutions);
+  RUN(transposed_convolutions_without_overlap);
   RUN(convolutions_of_three_dimensions);
   RUN(convolutions_with_computed_weights);
   RUN(transposed_convolution_by_hand);
