@@ -367,15 +367,18 @@ typedef struct qint8_recipe_options {
   size_t struct_size;
   int32_t config;           /* a qint8_config */
   int32_t activation_dtype; /* QINT8_DTYPE_U8 (default) or QINT8_DTYPE_S8 */
+  int32_t force;            /* 1: int8 also where a model of the time says that float is faster (very small nodes) */
 } qint8_recipe_options;
 #define QINT8_RECIPE_OPTIONS_INIT                                                                                    \
-  {sizeof(qint8_recipe_options), QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_DTYPE_U8}
+  {sizeof(qint8_recipe_options), QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_DTYPE_U8, 0}
 
 /* Decides a recipe. `ranges` may be NULL for FP32 and DYNAMIC. Status: ARGUMENT (static without ranges, ranges of
  * another model), DATA (a tensor with no finite value: named), MEMORY, UNSUPPORTED. */
 QINT8_API qint8_status qint8_recipe_create(const qint8_model *model, const qint8_ranges *ranges,
                                            const qint8_recipe_options *options, const qint8_host *host,
                                            qint8_recipe **out, qint8_error *error);
+/* How many multiplying nodes stay float because int8 would make them slower; `force` in the options prevents it. */
+QINT8_API size_t qint8_recipe_kept_float(const qint8_recipe *recipe);
 /* A copy of the recipe that the model's file carried. Status: STATE (a float file), MEMORY. */
 QINT8_API qint8_status qint8_model_recipe(const qint8_model *model, qint8_recipe **out, qint8_error *error);
 QINT8_API void qint8_recipe_destroy(qint8_recipe *recipe);

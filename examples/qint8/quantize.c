@@ -11,6 +11,7 @@ typedef struct job {
   double mean, std;
   qint8_config config;
   int32_t observer, activation_dtype, format;
+  int force;
   qint8_model *model;
   qint8_recipe *file_recipe, *recipe;
   qint8_ranges *ranges;
@@ -123,11 +124,15 @@ static int calibrate(job *j, const qint8_host *host) {
 static int decide_and_write(job *j, const qint8_host *host) {
   qint8_error error = QINT8_ERROR_INIT;
   qint8_recipe_options options = QINT8_RECIPE_OPTIONS_INIT;
+  options.force = j->force;
   options.config = j->config;
   options.activation_dtype = j->activation_dtype;
   qint8_status s = qint8_recipe_create(j->model, j->ranges, &options, host, &j->recipe, &error);
   if (s != QINT8_OK)
     return fail_error("recipe", s, &error);
+  if (qint8_recipe_kept_float(j->recipe))
+    warn("%zu small operators stay float: int8 would be slower (--force quantizes them)",
+         qint8_recipe_kept_float(j->recipe));
   qint8_save_options save = QINT8_SAVE_OPTIONS_INIT;
   save.format = j->format;
   s = qint8_model_export_file(j->model, j->config == QINT8_CONFIG_FP32 ? NULL : j->recipe, &save, j->out_path, &error);
@@ -230,6 +235,7 @@ int command_quantize(int argc, char **argv) {
       {"--batch", "N", "samples per calibration batch (16); does not change the result", OPTION_INT, &j.batch},
       {"--mean", "X", "mean of uint8 images; default: the archive's own", OPTION_FLOAT, &j.mean},
       {"--std", "X", "their standard deviation", OPTION_ABOVE_ZERO, &j.std},
+      {"--force", NULL, "int8 also where float is expected to be faster", OPTION_FLAG, &j.force},
       {"--threads", "N", "threads (1)", OPTION_INT, &j.threads}};
   const command_line line = {
       "qint8 quantize MODEL -o OUT.onnx --config CONFIG --calibration FILE.npz:KEY",

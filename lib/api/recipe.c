@@ -41,8 +41,12 @@ qint8_status qint8_recipe_create(const qint8_model *model, const qint8_ranges *r
   Q8_TRY(q8_host_init(&inner_host, host, error));
   q8_recipe *inner;
   Q8_TRY(q8_decide(model->graph, ranges ? q8_api_ranges(ranges) : NULL, options->config,
-                   options->activation_dtype, &inner_host, &inner, error));
+                   options->activation_dtype, options->force, &inner_host, &inner, error));
   return wrap(inner, &inner_host, out, error);
+}
+
+size_t qint8_recipe_kept_float(const qint8_recipe *recipe) {
+  return recipe ? (size_t)recipe->recipe->kept_float : 0;
 }
 
 qint8_status qint8_model_recipe(const qint8_model *model, qint8_recipe **out, qint8_error *error) {

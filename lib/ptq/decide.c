@@ -91,6 +91,8 @@ static q8_status decide_static(q8_decision *d, qint8_error *error) {
     return q8_fail_memory(error, "recipe", d->graph->tensor_count);
   find_known(d);
   choose_static_nodes(d);
+  if (!d->force)
+    Q8_TRY(q8_decide_speed(d, error));
   Q8_TRY(q8_decide_activations(d, error));
   return q8_decide_weights(d, error);
 }
@@ -102,6 +104,8 @@ static q8_status decide(q8_decision *d, qint8_error *error) {
     return QINT8_OK;
   case QINT8_CONFIG_DYNAMIC:
     choose_dynamic_nodes(d);
+    if (!d->force)
+      Q8_TRY(q8_decide_speed(d, error));
     return q8_decide_weights(d, error);
   default:
     return decide_static(d, error);
@@ -109,7 +113,7 @@ static q8_status decide(q8_decision *d, qint8_error *error) {
 }
 
 q8_status q8_decide(const q8_graph *graph, const q8_ranges *ranges, int32_t config, int32_t activation_dtype,
-                    const q8_host *host, q8_recipe **out, qint8_error *error) {
+                    int32_t force, const q8_host *host, q8_recipe **out, qint8_error *error) {
   *out = NULL;
   if (config == QINT8_CONFIG_QAT)
     return q8_fail(error, QINT8_ERROR_UNSUPPORTED, "config", "qat_int8 is not supported");
@@ -119,7 +123,7 @@ q8_status q8_decide(const q8_graph *graph, const q8_ranges *ranges, int32_t conf
     if (!q8_ranges_fit(ranges, graph))
       return q8_fail(error, QINT8_ERROR_ARGUMENT, "ranges", "the ranges belong to another model");
   }
-  q8_decision d = {.graph = graph, .ranges = ranges};
+  q8_decision d = {.graph = graph, .ranges = ranges, .force = force};
   Q8_TRY(q8_recipe_new(host, graph->tensor_count, graph->node_count, &d.recipe, error));
   d.recipe->config = config;
   d.recipe->activation_dtype = activation_dtype;

@@ -12,8 +12,9 @@
 #include "quant/recipe.h"
 
 /* `ranges` may be NULL for FP32 and DYNAMIC. ARGUMENT (static without ranges, ranges of another graph), DATA (a tensor
- * without a finite value), UNSUPPORTED (QAT), MEMORY. activation_dtype is U8 or S8. */
+ * without a finite value), UNSUPPORTED (QAT), MEMORY. activation_dtype is U8 or S8. Nodes
+ * that would be slower in int8 stay float unless `force`: see cost.c. */
 q8_status q8_decide(const q8_graph *graph, const q8_ranges *ranges, int32_t config, int32_t activation_dtype,
-                    const q8_host *host, q8_recipe **out, qint8_error *error);
+                    int32_t force, const q8_host *host, q8_recipe **out, qint8_error *error);
 
 #endif

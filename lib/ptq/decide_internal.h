@@ -10,6 +10,7 @@ typedef struct q8_decision {
   const q8_ranges *ranges;
   q8_recipe *recipe;
   q8_pool scratch;
+  int force;       /* int8 also where it is slower */
   uint8_t *known;  /* [tensor_count] float values that were seen, are constant, or are those of another such tensor */
   uint8_t *wanted; /* [tensor_count] an int8 node reads it */
 } q8_decision;
@@ -18,6 +19,8 @@ static inline q8_mode q8_decided_mode(const q8_decision *d, size_t node) {
   return (q8_mode)d->recipe->modes[node];
 }
 
+/* cost.c: nodes that would be slower become float again, unless `force`; the recipe counts them. */
+q8_status q8_decide_speed(q8_decision *d, qint8_error *error);
 /* activations.c: parameters of every activation that int8 nodes read or write. */
 q8_status q8_decide_activations(q8_decision *d, qint8_error *error);
 /* weights.c: parameters of weights (s8) and, in static mode, of biases (s32). */

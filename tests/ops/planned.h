@@ -73,7 +73,7 @@ static inline q8_status case_plan(op_case *c, unsigned constants, int32_t config
   q8_plan_config options = {.mask = mask, .isa = "test", .inputs = shapes};
   q8_status status = planned_graph(c, constants, &host, &p, shapes);
   if (status == QINT8_OK && config != QINT8_CONFIG_FP32)
-    status = q8_decide(p.graph, NULL, config, QINT8_DTYPE_U8, &host, &p.recipe, &c->error);
+    status = q8_decide(p.graph, NULL, config, QINT8_DTYPE_U8, 1, &host, &p.recipe, &c->error);
   if (status == QINT8_OK)
     status = q8_plan_compile(p.graph, p.recipe, &options, &host, &p.plan, &c->error);
   if (status == QINT8_OK)

@@ -86,7 +86,7 @@ static void see(const char *name, float low, float high) {
 
 static q8_status decide(int32_t config, int32_t dtype) {
   failure = (qint8_error)QINT8_ERROR_INIT;
-  return q8_decide(graph, ranges, config, dtype, &host, &recipe, &failure);
+  return q8_decide(graph, ranges, config, dtype, 1, &host, &recipe, &failure);
 }
 
 static void end(void) {

@@ -1,0 +1,85 @@
+/* cost.c - whether int8 pays: a model of the time of a node, so that a recipe never makes a model slower.
+ *
+ * Only small nodes can lose: what int8 saves grows with the products, what it costs is quantizing the input and a few
+ * calls. The constants are nanoseconds, fitted to perceptrons of 200 and 3,000 products at batch 1 on a core with
+ * AVX512-VNNI; a slower core scales all of them. They are constants, not measurements, so that a recipe does not depend
+ * on the machine that decides it. */
+#include "exec/exec.h"
+#include "ptq/decide_internal.h"
+
+#define SAVED_PER_PRODUCT 0.158
+#define SAVED_PER_STATIC_NODE 20.0
+#define DYNAMIC_CALLS 71.0
+#define STATIC_INPUT_CALLS 40.0
+#define QUANTIZED_VALUE 0.6
+#define SMALL_MODEL 4096.0 /* products: from here on static int8 is faster, whatever the shapes */
+
+typedef struct node_size {
+  double products, inputs, outputs;
+} node_size;
+
+static node_size size_of(const q8_binding *binding, const q8_node *node) {
+  const q8_value *x = &binding->values[node->inputs[0]], *w = &binding->values[node->inputs[1]],
+                 *y = &binding->values[node->outputs[0]];
+  int32_t axis = node->op->weight_axis(node);
+  axis = axis < 0 ? axis + w->shape.rank : axis;
+  double channels = axis >= 0 && axis < w->shape.rank && w->shape.dim[axis] > 0 ? (double)w->shape.dim[axis] : 1;
+  return (node_size){(double)y->count * ((double)w->count / channels), (double)x->count, (double)y->count};
+}
+
+static int is_weighted(const q8_decision *d, size_t node) {
+  const q8_op *op = d->graph->nodes[node].op;
+  return op->quant == Q8_QUANT_WEIGHTED && op->weight_axis && d->recipe->modes[node] != Q8_MODE_FLOAT;
+}
+
+static void keep_dynamic(q8_decision *d, const q8_binding *binding) {
+  for (size_t n = 0; n < d->graph->node_count; n++) {
+    if (!is_weighted(d, n))
+      continue;
+    node_size size = size_of(binding, &d->graph->nodes[n]);
+    if (SAVED_PER_PRODUCT * size.products < DYNAMIC_CALLS + QUANTIZED_VALUE * size.inputs && size.products < SMALL_MODEL) {
+      d->recipe->modes[n] = Q8_MODE_FLOAT;
+      d->recipe->kept_float++;
+    }
+  }
+}
+
+/* All or nothing: between static nodes nothing is converted. */
+static void keep_static(q8_decision *d, const q8_binding *binding) {
+  double products = 0, gain = -STATIC_INPUT_CALLS;
+  int32_t nodes = 0;
+  for (size_t n = 0; n < d->graph->node_count; n++) {
+    if (!is_weighted(d, n))
+      continue;
+    node_size size = size_of(binding, &d->graph->nodes[n]);
+    products += size.products;
+    gain += SAVED_PER_STATIC_NODE + SAVED_PER_PRODUCT * size.products;
+    gain -= nodes++ == 0 ? QUANTIZED_VALUE * size.inputs : 0;
+  }
+  if (nodes == 0 || gain >= 0 || products >= SMALL_MODEL)
+    return;
+  d->recipe->kept_float = nodes;
+  for (size_t n = 0; n < d->graph->node_count; n++)
+    d->recipe->modes[n] = Q8_MODE_FLOAT;
+}
+
+q8_status q8_decide_speed(q8_decision *d, qint8_error *error) {
+  const q8_host *host = &d->recipe->pool.host;
+  q8_binding *binding;
+  q8_shape *shapes = q8_calloc(host, d->graph->input_count + 1, sizeof *shapes);
+  if (!shapes)
+    return q8_fail_memory(error, "recipe", d->graph->input_count * sizeof *shapes);
+  q8_plan_default_shapes(d->graph, shapes);
+  q8_status status = q8_bind(d->graph, shapes, NULL, host, &binding, error);
+  q8_free(host, shapes);
+  if (status == QINT8_ERROR_MEMORY)
+    return status;
+  if (status != QINT8_OK) /* free dimensions of 1 do not fit this model: nothing is known, nothing is kept back */
+    return QINT8_OK;
+  if (d->recipe->config == QINT8_CONFIG_DYNAMIC)
+    keep_dynamic(d, binding);
+  else
+    keep_static(d, binding);
+  q8_binding_destroy(binding);
+  return QINT8_OK;
+}
