@@ -130,9 +130,6 @@ static int decide_and_write(job *j, const qint8_host *host) {
   qint8_status s = qint8_recipe_create(j->model, j->ranges, &options, host, &j->recipe, &error);
   if (s != QINT8_OK)
     return fail_error("recipe", s, &error);
-  if (qint8_recipe_kept_float(j->recipe))
-    warn("%zu small operators stay float: int8 would be slower (--force quantizes them)",
-         qint8_recipe_kept_float(j->recipe));
   qint8_save_options save = QINT8_SAVE_OPTIONS_INIT;
   save.format = j->format;
   s = qint8_model_export_file(j->model, j->config == QINT8_CONFIG_FP32 ? NULL : j->recipe, &save, j->out_path, &error);
@@ -216,6 +213,9 @@ static int quantize(job *j, const qint8_host *host) {
     return EXIT_FAILED;
   printf("%s: %s, %lld bytes (float: %lld), %zu calibration samples, %.2f s\n", j->out_path, j->config_name,
          file_size(j->out_path), file_size(j->model_path), j->used, j->seconds_total);
+  if (qint8_recipe_kept_float(j->recipe))
+    printf("%zu small operators stay float: int8 would be slower (--force quantizes them)\n",
+           qint8_recipe_kept_float(j->recipe));
   return EXIT_DONE;
 }
 
