@@ -127,7 +127,7 @@ static void write_names(q8_writer *w, uint32_t number, const char *const *names,
     q8_write_string(w, number, names[i] ? names[i] : "");
 }
 
-static q8_status write_standard(q8_exporter *exporter, const q8_node *node, qint8_error *error) {
+q8_status q8_export_standard(q8_exporter *exporter, const q8_node *node, qint8_error *error) {
   q8_writer *w = &exporter->writer;
   float low, high;
   int clamped = q8_node_clamp(node, &low, &high);
@@ -159,7 +159,7 @@ q8_status q8_export_graph_node(q8_exporter *exporter, size_t index, qint8_error 
   else if (*node->op->domain)
     return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "%s has no standard form", node->op->name);
   else
-    Q8_TRY(write_standard(exporter, node, error));
+    Q8_TRY(q8_export_standard(exporter, node, error));
   for (int32_t i = 0; i < node->output_count; i++)
     if (node->outputs[i] != Q8_NONE)
       Q8_TRY(q8_export_pairs(exporter, node->outputs[i], error));
@@ -183,6 +183,10 @@ void q8_export_quant_node(q8_exporter *exporter, const char *op_type, const char
 
 /* ---- Hooks for `expand` ---- */
 
+q8_pool *q8_export_pool(q8_exporter *exporter) {
+  return &exporter->pool;
+}
+
 const char *q8_export_input(q8_exporter *exporter, const q8_node *node, int32_t i) {
   return i < node->input_count ? exporter->inputs[i] : NULL;
 }
@@ -200,13 +204,19 @@ const char *q8_export_fresh(q8_exporter *exporter, const char *base) {
   return name && q8_names_put(&exporter->host, exporter->names, name, 0) ? name : NULL;
 }
 
-const char *q8_export_scalar(q8_exporter *exporter, const char *base, float value) {
+const char *q8_export_constant(q8_exporter *exporter, const char *base, int32_t dtype, const q8_shape *shape,
+                               const void *data) {
   char text[512];
   snprintf(text, sizeof text, "%.450s_constant", base);
   const char *name = q8_export_fresh(exporter, text);
   if (name)
-    q8_export_tensor_proto(exporter, Q8_GRAPH_INITIALIZER, name, &(q8_out_data){QINT8_DTYPE_F32, 0, NULL, &value});
+    q8_export_tensor_proto(exporter, Q8_GRAPH_INITIALIZER, name, &(q8_out_data){dtype, shape->rank, shape->dim, data});
   return name;
+}
+
+const char *q8_export_scalar(q8_exporter *exporter, const char *base, float value) {
+  const q8_shape scalar = {.rank = 0};
+  return q8_export_constant(exporter, base, QINT8_DTYPE_F32, &scalar, &value);
 }
 
 q8_status q8_export_node(q8_exporter *exporter, const char *op_type, const char *const *inputs, int32_t input_count,
@@ -223,9 +233,12 @@ q8_status q8_export_node(q8_exporter *exporter, const char *op_type, const char 
   q8_write_string(w, Q8_NODE_NAME, name);
   q8_write_string(w, Q8_NODE_OP, op_type);
   for (int32_t i = 0; i < attribute_count; i++) {
-    if (attributes[i].type == Q8_ATTR_INT)
+    if (attributes[i].type == Q8_ATTR_INT) {
       write_int(w, attributes[i].name, attributes[i].i);
-    else
+    } else if (attributes[i].type == Q8_ATTR_STRING) {
+      const q8_attribute entry = {.name = attributes[i].name, .type = Q8_ATTR_STRING};
+      write_text(w, &entry, attributes[i].s);
+    } else
       write_float(w, attributes[i].name, attributes[i].f);
   }
   q8_write_end(w, mark);

@@ -225,6 +225,51 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
+/* ---- In opset 17, which lacks the attributes of opset 18 and 19 ---- */
+
+/* Scales of all dimensions, from those of `axes`. */
+static q8_status write_all_scales(q8_exporter *exporter, const q8_graph *graph, const q8_node *node,
+                                  qint8_error *error) {
+  const q8_resize_params *p = node->params;
+  q8_id scales = node->input_count > 2 ? node->inputs[2] : Q8_NONE;
+  int32_t rank = graph->tensors[node->inputs[0]].shape.rank;
+  float all[Q8_MAX_RANK];
+  if (node->input_count > 3 || !q8_graph_is_constant(graph, scales) || rank < 0 ||
+      graph->tensors[scales].shape.dim[0] != p->axes.count || !strcmp(p->coordinates, "tf_crop_and_resize"))
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name,
+                   "Resize of some axes has a form in opset 17 only with constant scales and known rank");
+  for (int32_t i = 0; i < rank; i++)
+    all[i] = 1;
+  for (int32_t i = 0; i < p->axes.count; i++)
+    if (q8_axis(p->axes.v[i], rank) >= 0)
+      all[q8_axis(p->axes.v[i], rank)] = ((const float *)graph->tensors[scales].data)[i];
+  const q8_shape shape = {.rank = 1, .dim = {rank}};
+  const char *inputs[3] = {q8_export_input(exporter, node, 0), NULL,
+                           q8_export_constant(exporter, node->name, QINT8_DTYPE_F32, &shape, all)};
+  const q8_export_attribute list[] = {
+      {.name = "mode", .type = Q8_ATTR_STRING, .s = p->mode},
+      {.name = "coordinate_transformation_mode", .type = Q8_ATTR_STRING, .s = p->coordinates},
+      {.name = "nearest_mode", .type = Q8_ATTR_STRING, .s = p->nearest_mode},
+      {.name = "cubic_coeff_a", .type = Q8_ATTR_FLOAT, .f = p->cubic_a},
+      {.name = "exclude_outside", .type = Q8_ATTR_INT, .i = p->exclude_outside}};
+  if (!inputs[2])
+    return q8_fail_memory(error, node->name, sizeof all);
+  return q8_export_node(exporter, "Resize", inputs, 3, q8_export_output(exporter, node, 0), list,
+                        (int32_t)(sizeof list / sizeof list[0]), error);
+}
+
+static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_node *node, qint8_error *error) {
+  const q8_resize_params *p = node->params;
+  const char *newer = p->antialias                                        ? "antialias"
+                      : strcmp(p->keep_aspect, "stretch") != 0            ? "keep_aspect_ratio_policy"
+                      : !strcmp(p->coordinates, "half_pixel_symmetric") ? "half_pixel_symmetric"
+                                                                          : NULL;
+  if (newer)
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "Resize with %s has no form in opset 17", newer);
+  return p->axes.count >= 0 ? write_all_scales(exporter, graph, node, error)
+                            : q8_export_standard(exporter, node, error);
+}
+
 /* ---- Older forms ---- */
 
 /* Until opset 10: X and scales, coordinates by division alone. */
@@ -259,7 +304,8 @@ const q8_op q8_op_resize = {.name = "Resize",
                             .upgrade = upgrade,
                             .infer = infer,
                             .eval = eval,
-                            .plan = q8_resize_plan};
+                            .plan = q8_resize_plan,
+                            .expand = expand};
 
 /* ---- Upsample ---- */
 
