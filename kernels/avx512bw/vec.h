@@ -103,6 +103,16 @@ Q8_INLINE __m512i narrow_quad(const __m512i t[4], const requant_bounds *r) {
   return _mm512_max_epu8(_mm512_packus_epi16(a, b), r->lo);
 }
 
+/* Whether no scale reaches 1. Then no product reaches 2^31, the conversion needs no clamp, and the saturating packs
+ * give what a byte-wise minimum with hi completes: three instructions less in 64 values. */
+Q8_INLINE int small_scales(int count, const __m512 *scale) {
+  int small = 1;
+  Q8_UNROLL
+  for (int v = 0; v < count; v++)
+    small &= _mm512_cmp_ps_mask(scale[v], _mm512_set1_ps(0.99f), _CMP_NLT_UQ) == 0;
+  return small;
+}
+
 /* Dword l * 4 + i goes to i * 4 + l. */
 Q8_INLINE __m512i quad_index(void) {
   return _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);

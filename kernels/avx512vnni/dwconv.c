@@ -12,6 +12,8 @@
  * and so do two or three rows left over (the missing ones are zero). One row left over makes a step per four
  * kernel columns, from quads of one row in four columns. 3 x 3 takes 3 steps, 5 x 5 takes 5 + 2.
  *
+ * Small kernels without dilation do both passes in one, with the quads in registers (dwconv_row.c).
+ *
  * Quads are shared between outputs: a plane of the scratch holds, for consecutive outputs x, the column
  * x * col_step + first; kernel column j is plane j % phase, j / phase units further on. */
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
@@ -112,12 +114,13 @@ static void run_block(size_t pixels, block *b, const uint8_t *const *cols, uint8
   const q8_dwconv_shape *p = b->shape;
   const size_t outputs = b->layout->outputs, step = p->col_step;
   const int full = p->channels - b->c.first >= 64 / pixels;
-  if (pixels == 1 && p->r == 3 && p->s == 3 && p->col_dilation == 1 && step <= 2) {
-    q8_avx512vnni_dwconv_3x3[step - 1][full](b, cols, y, p->q);
+  row_fn *const whole_row = q8_avx512vnni_dwconv_row(p, (int)pixels, full);
+  if (whole_row) {
+    whole_row(b, cols, y, p->q);
     return;
   }
   fill_fn *const fill_stretch = q8_avx512vnni_dwconv_fill[pixels / 2][full];
-  multiply_fn *const multiply_stretch = q8_avx512vnni_dwconv_multiply[pixels / 2][b->layout->steps == 3];
+  multiply_fn *const multiply_stretch = q8_avx512vnni_dwconv_multiply[pixels / 2];
   size_t last = (p->q - 1) * step + (p->s - 1) * p->col_dilation;
   for (size_t x = 0; x < p->q; x += outputs, cols += outputs * step * p->r, last -= outputs * step) {
     const size_t n = p->q - x < outputs ? p->q - x : outputs;
@@ -133,6 +136,7 @@ static void all_blocks(const q8_dwconv_shape *shape, const int8_t *w, const q8_r
   size_t pixels = 0;
   b.shape = shape, b.layout = &l, b.w = w, b.y_stride = y_stride;
   b.bounds = bounds_of(rq->zero_point, rq->lo, rq->hi);
+  b.hi = _mm512_set1_epi8((char)rq->hi);
   for (size_t c = 0; c < shape->channels; c += 64, b.w += l.steps * 256) {
     const size_t before = pixels;
     pixels = pixels_of(shape->channels - c);
@@ -143,6 +147,7 @@ static void all_blocks(const q8_dwconv_shape *shape, const int8_t *w, const q8_r
       b.bias[v] = load_quads(pixels, rq->bias + c, v);
       b.scale[v] = _mm512_castsi512_ps(load_quads(pixels, rq->scale + c, v));
     }
+    b.small = small_scales(4, b.scale);
     run_block(pixels, &b, cols, y + c);
   }
 }

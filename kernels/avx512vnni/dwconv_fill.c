@@ -2,34 +2,18 @@
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "dwconv.h"
 
-/* `pixels` and `full` (all channels exist) are constants in every caller. */
-Q8_INLINE __m512i load_pixels(int pixels, int full, const uint8_t *const *p, size_t pixel_stride, span c) {
-  if (pixels == 1)
-    return full ? _mm512_loadu_si512(p[0] + c.first) : _mm512_maskz_loadu_epi8(c.mask, p[0] + c.first);
-  if (pixels == 2) {
-    const uint8_t *a = p[0] + c.first, *b = p[pixel_stride] + c.first;
-    const __mmask32 m = (__mmask32)c.mask;
-    __m256i x = full ? _mm256_loadu_si256((const __m256i *)a) : _mm256_maskz_loadu_epi8(m, a);
-    __m256i y = full ? _mm256_loadu_si256((const __m256i *)b) : _mm256_maskz_loadu_epi8(m, b);
-    return _mm512_inserti64x4(_mm512_castsi256_si512(x), y, 1);
-  }
-  __m128i x[4];
-  Q8_UNROLL
-  for (int i = 0; i < 4; i++) {
-    const uint8_t *a = p[i * pixel_stride] + c.first;
-    x[i] = full ? _mm_loadu_si128((const __m128i *)a) : _mm_maskz_loadu_epi8((__mmask16)c.mask, a);
-  }
-  return join4(x[0], x[1], x[2], x[3]);
-}
-
 /* One register of units: the quads of `taps` rows of pointers, `tap_stride` pointers apart. */
 Q8_INLINE void fill_vector(int pixels, int full, size_t taps, const uint8_t *const *p, size_t tap_stride,
                            size_t pixel_stride, span c, uint8_t *scratch) {
   __m512i row[4], quad[4];
   Q8_UNROLL
-  for (size_t i = 0; i < 4; i++)
-    row[i] =
-        i < taps ? load_pixels(pixels, full, p + i * tap_stride, pixel_stride, c) : _mm512_setzero_si512();
+  for (size_t i = 0; i < 4; i++) {
+    const uint8_t *x[4];
+    Q8_UNROLL
+    for (int j = 0; i < taps && j < pixels; j++)
+      x[j] = p[i * tap_stride + (size_t)j * pixel_stride];
+    row[i] = i < taps ? load_pixels(pixels, full, x, c) : _mm512_setzero_si512();
+  }
   interleave4(row, quad);
   Q8_UNROLL
   for (int v = 0; v < 4; v++)

@@ -69,7 +69,7 @@ typedef struct {
   const float *scale;
   __mmask64 mask;
   int dense; /* rows of y lie one behind the other and fill registers */
-  int small; /* no scale reaches 1: no product 2^31, and the conversion needs no clamp; hi follows the packs */
+  int small; /* see small_scales */
 } epilogue;
 
 Q8_INLINE epilogue make_epilogue(int nv, const q8_requant *rq, size_t columns, size_t y_stride) {
@@ -78,10 +78,12 @@ Q8_INLINE epilogue make_epilogue(int nv, const q8_requant *rq, size_t columns, s
                 .bias = rq->bias,
                 .scale = rq->scale,
                 .mask = first64(columns),
-                .dense = columns == (size_t)nv * 16 && columns == y_stride,
-                .small = 1};
+                .dense = columns == (size_t)nv * 16 && columns == y_stride};
+  __m512 scale[4];
+  Q8_UNROLL
   for (int v = 0; v < nv; v++)
-    e.small &= _mm512_cmp_ps_mask(_mm512_loadu_ps(e.scale + 16 * v), _mm512_set1_ps(0.99f), _CMP_NLT_UQ) == 0;
+    scale[v] = _mm512_loadu_ps(e.scale + 16 * v);
+  e.small = small_scales(nv, scale);
   return e;
 }
 

@@ -97,14 +97,33 @@ static int dw_is_inside(const q8_conv_geometry *g, size_t p) {
   return top >= g->pad_top && top - g->pad_top + (g->r - 1) * g->dilation_h < g->h;
 }
 
+/* Adds `by` to every one of them, by vectors where the compiler has them: -O2 alone leaves this loop scalar. */
+static void move_addresses(uintptr_t *x, size_t count, size_t by) {
+  size_t i = 0;
+#if defined(__GNUC__)
+  enum { LANES = 16 / sizeof(uintptr_t) };
+  typedef uintptr_t lanes __attribute__((vector_size(16), may_alias));
+  const lanes step = (lanes){0} + by;
+  for (; i < count && (uintptr_t)(x + i) % sizeof(lanes); i++)
+    x[i] += by;
+  for (; i + 4 * LANES <= count; i += 4 * LANES) {
+    lanes *at = (lanes *)(void *)(x + i);
+    at[0] += step;
+    at[1] += step;
+    at[2] += step;
+    at[3] += step;
+  }
+#endif
+  for (; i < count; i++)
+    x[i] += by;
+}
+
 /* From the table of the output row before, when both are inside. */
 static void dw_move_table(const q8_image_rows *rows, const void **table) {
   const q8_conv_geometry *g = &rows->conv->g;
   size_t down = g->stride_h * g->w * g->c * rows->conv->element, first, last;
   dw_inside(rows->conv, &first, &last);
-  const uint8_t **at = (const uint8_t **)table + first * g->r, **end = (const uint8_t **)table + last * g->r;
-  for (; at < end; at++)
-    *at += down;
+  move_addresses((uintptr_t *)(void *)(table + first * g->r), (last - first) * g->r, down);
 }
 
 static void dw_task(void *argument, size_t task) {
