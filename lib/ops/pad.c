@@ -1,4 +1,4 @@
-/* pad.c - Pad with a constant, the edge value or the reflection. */
+/* pad.c - Pad with a constant, the edge value, the reflection or the other end. */
 #include <inttypes.h>
 #include <stddef.h>
 #include <string.h>
@@ -59,7 +59,7 @@ static q8_status infer(const q8_op_io *io) {
   const char *mode = ((const pad_params *)io->node->params)->mode;
   int64_t lo[Q8_MAX_RANK], hi[Q8_MAX_RANK];
   Q8_TRY(find_pads(io, lo, hi));
-  if (strcmp(mode, "constant") && strcmp(mode, "edge") && strcmp(mode, "reflect"))
+  if (strcmp(mode, "constant") && strcmp(mode, "edge") && strcmp(mode, "reflect") && strcmp(mode, "wrap"))
     return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "padding mode %s", mode);
   const q8_value *value = q8_input(io, 2);
   if (value && (value->dtype != x->dtype || value->count != 1))
@@ -68,7 +68,7 @@ static q8_status infer(const q8_op_io *io) {
   for (int32_t i = 0; i < y.rank; i++) {
     int64_t n = x->shape.dim[i], most = lo[i] > hi[i] ? lo[i] : hi[i];
     y.dim[i] += lo[i] + hi[i];
-    if ((*mode == 'e' && n == 0 && most > 0) || (*mode == 'r' && most > 0 && most >= n)) {
+    if (((*mode == 'e' || *mode == 'w') && n == 0 && most > 0) || (*mode == 'r' && most > 0 && most >= n)) {
       char text[128];
       return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "padding of %" PRId64 " for shape %s", most,
                      q8_shape_text(&x->shape, text, sizeof text));
@@ -85,6 +85,8 @@ static int64_t source(char mode, int64_t i, int64_t n) {
     return -1;
   if (mode == 'e')
     return i < 0 ? 0 : n - 1;
+  if (mode == 'w')
+    return (i % n + n) % n;
   i = i < 0 ? -i : i;
   return i < n ? i : 2 * (n - 1) - i;
 }

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/element.h"
 #include "ops/common.h"
 
 #define MAX_TENSOR ((size_t)1 << 40) /* bytes */
@@ -66,8 +67,8 @@ q8_status q8_bad_axis(const q8_op_io *io, int64_t axis, const q8_shape *shape) {
 q8_status q8_need_dtype(const q8_op_io *io, int32_t i, int32_t dtype) {
   const q8_value *value = q8_input(io, i);
   if (value && value->dtype != dtype)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "input %d has element type %d, expected %d",
-                   (int)i, (int)value->dtype, (int)dtype);
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "input %d is %s, expected %s", (int)i,
+                   q8_dtype_name(value->dtype), q8_dtype_name(dtype));
   return QINT8_OK;
 }
 

@@ -164,9 +164,9 @@ static void expand_tile_where(void) {
 }
 
 static void pads(void) {
-  const char *modes[3] = {"constant", "edge", "reflect"};
-  const float *expected[3] = {F(0, 0, 1, 2, 3, 0), F(1, 1, 1, 2, 3, 3), F(3, 2, 1, 2, 3, 2)};
-  for (int i = 0; i < 3; i++) {
+  const char *modes[4] = {"constant", "edge", "reflect", "wrap"};
+  const float *expected[4] = {F(0, 0, 1, 2, 3, 0), F(1, 1, 1, 2, 3, 3), F(3, 2, 1, 2, 3, 2), F(2, 3, 1, 2, 3, 1)};
+  for (int i = 0; i < 4; i++) {
     op_case c = case_new("Pad", "");
     case_text(&c, "mode", modes[i]);
     case_f32(&c, F(1, 2, 3), DIMS(3));

@@ -1,0 +1,63 @@
+/* window.c - HannWindow, HammingWindow, BlackmanWindow: a0 - a1 cos(t) + a2 cos(2 t), t = 2 pi i / n. */
+#include <inttypes.h>
+#include <math.h>
+#include <stddef.h>
+
+#include "base/element.h"
+#include "ops/common.h"
+
+typedef struct window_params {
+  int64_t dtype, periodic;
+} window_params;
+
+static const q8_attribute attributes[] = {
+    {"output_datatype", Q8_ATTR_INT, offsetof(window_params, dtype), QINT8_DTYPE_F32, NULL, 0, 0},
+    {"periodic", Q8_ATTR_INT, offsetof(window_params, periodic), 1, NULL, 0, 0},
+    {.name = NULL}};
+
+static q8_status infer(const q8_op_io *io) {
+  const window_params *p = io->node->params;
+  q8_ints size;
+  Q8_TRY(q8_infer_ints(io, 0, &size));
+  if (size.count != 1)
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "the size is not a scalar");
+  if (p->dtype < 0 || p->dtype > 64 || !q8_wide_dtype((int32_t)p->dtype))
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "a window of element type %" PRId64, p->dtype);
+  q8_shape y = {.rank = 1, .dim = {size.v[0]}};
+  return q8_infer_set(io, 0, (int32_t)p->dtype, &y);
+}
+
+/* The symmetric window repeats its first value at the end. */
+static q8_status eval(const q8_op_io *io, double a0, double a1, double a2) {
+  q8_value *y = &io->outputs[0];
+  double n = (double)y->count - (((const window_params *)io->node->params)->periodic ? 0 : 1);
+  for (size_t i = 0; i < y->count; i++) {
+    double t = n > 0 ? 6.28318530717958647693 * (double)i / n : 0;
+    double value = a0 - a1 * cos(t) + a2 * cos(2 * t);
+    q8_cast(QINT8_DTYPE_F64, &value, 1, y->dtype, (char *)y->data + i * qint8_dtype_size((qint8_dtype)y->dtype), 1);
+  }
+  return QINT8_OK;
+}
+
+#define WINDOW(id, onnx_name, a0, a1, a2)                                                                           \
+  static q8_status eval_##id(const q8_op_io *io) {                                                                 \
+    return eval(io, a0, a1, a2);                                                                                   \
+  }                                                                                                                \
+  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
+                            .domain = "",                                                                          \
+                            .min_opset = 17,                                                                       \
+                            .max_opset = 21,                                                                       \
+                            .min_inputs = 1,                                                                       \
+                            .max_inputs = 1,                                                                       \
+                            .min_outputs = 1,                                                                      \
+                            .max_outputs = 1,                                                                      \
+                            .attributes = attributes,                                                              \
+                            .params_size = sizeof(window_params),                                                  \
+                            .quant = Q8_QUANT_FLOAT,                                                               \
+                            .int8_obstacle = "no int8 form: makes a constant",                                     \
+                            .infer = infer,                                                                        \
+                            .eval = eval_##id};
+
+WINDOW(hann_window, "HannWindow", 0.5, 0.5, 0)
+WINDOW(hamming_window, "HammingWindow", 25.0 / 46, 1 - 25.0 / 46, 0)
+WINDOW(blackman_window, "BlackmanWindow", 0.42, 0.5, 0.08)
