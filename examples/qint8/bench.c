@@ -146,26 +146,65 @@ static double *profile(contestant *c) {
   return shortest;
 }
 
-static void print_plan(contestant *c) {
-  double *us = profile(c), total = 0, longest = 0;
+/* Multiply-accumulates per microsecond of a large int8 product: what a step with enough work could reach. 0 if it cannot
+ * be had. */
+static double product_rate(const char *isa) {
+  enum { M = 252, N = 768, K = 768, RUNS = 15 };
+  int8_t *weights = allocate(N, K);
+  uint8_t *x = allocate(M, K), *y = allocate(M, N);
+  for (int i = 0; i < N * K; i++)
+    weights[i] = (int8_t)(i % 255 - 127);
+  float scale = 1e-4f;
+  qint8_gemm_desc desc = {.struct_size = sizeof desc, .n = N, .k = K, .weights = weights, .w_scale = &scale,
+                          .w_scale_count = 1, .isa = isa};
+  desc.x = desc.y = (qint8_qparams){sizeof desc.x, QINT8_DTYPE_U8, 1.0f, 128};
+  qint8_operator *op = NULL;
+  size_t size = 0;
+  double shortest = INFINITY;
+  if (qint8_gemm_create(&desc, NULL, &op, NULL) == QINT8_OK &&
+      qint8_operator_scratch_size(op, M, 1, 1, &size, NULL) == QINT8_OK) {
+    char *memory = allocate(size + 64, 1), *scratch = memory + (64 - (uintptr_t)memory % 64) % 64;
+    for (int r = 0; r < RUNS; r++) {
+      double start = now_seconds();
+      if (qint8_operator_run(op, M, 1, 1, x, y, scratch, size, NULL) != QINT8_OK)
+        break;
+      double us = (now_seconds() - start) * 1e6;
+      shortest = us < shortest ? us : shortest;
+    }
+    free(memory);
+  }
+  qint8_operator_destroy(op);
+  free(weights);
+  free(x);
+  free(y);
+  return isfinite(shortest) ? (double)M * N * K / shortest : 0;
+}
+
+static void print_plan(contestant *c, const char *isa) {
+  double *us = profile(c), total = 0, longest = 0, peak = product_rate(isa);
   size_t steps = qint8_plan_step_count(c->e.plan);
   for (size_t i = 0; i < steps; i++) {
     total += us[i];
     longest = us[i] > longest ? us[i] : longest;
   }
-  printf("\n%4s %-12s %-8s %-22s %-20s %12s %10s %9s %6s\n", "step", "kind", "type", "kernel", "output", "MACs", "bytes",
-         "us", "share");
+  printf("\n%4s %-12s %-8s %-22s %-20s %12s %10s %9s %6s %6s\n", "step", "kind", "type", "kernel", "output", "MACs",
+         "bytes", "us", "share", "rate");
   for (size_t i = 0; i < steps; i++) {
     qint8_step_info s = QINT8_STEP_INFO_INIT;
-    char shape[64] = "";
+    char shape[64] = "", rate[16] = "";
     qint8_plan_step(c->e.plan, i, &s);
     for (int d = 0; d < s.output_rank; d++)
       snprintf(shape + strlen(shape), sizeof shape - strlen(shape), "%s%lld", d ? "x" : "", (long long)s.output_shape[d]);
-    printf("%4zu %-12s %-8s %-22s %-20s %12lld %10lld %9.2f %5.1f%% %-16.*s %s%s%s\n", i, s.kind, s.precision, s.kernel,
-           shape, (long long)s.macs, (long long)s.bytes, us[i], 100 * us[i] / total,
+    if (s.macs && peak > 0 && strcmp(s.precision, "fp32"))
+      snprintf(rate, sizeof rate, "%.0f%%", 100 * (double)s.macs / us[i] / peak);
+    printf("%4zu %-12s %-8s %-22s %-20s %12lld %10lld %9.2f %5.1f%% %6s %-16.*s %s%s%s\n", i, s.kind, s.precision,
+           s.kernel, shape, (long long)s.macs, (long long)s.bytes, us[i], 100 * us[i] / total, rate,
            longest > 0 ? (int)(16 * us[i] / longest) : 0, "################", s.name, s.note[0] ? "  " : "", s.note);
   }
   printf("%86s %20.2f us\n", "total", total);
+  if (peak > 0)
+    printf("rate: per cent of an int8 product of 252x768x768 in this run, %.0f GOPS; steps: shortest of 31 runs\n",
+           2e-3 * peak);
   free(us);
 }
 
@@ -199,7 +238,7 @@ static void print_result(job *j) {
       printf("  %s is %.2f times as fast as %s (medians, interleaved)\n", j->one.path, ratio, j->other.path);
     }
     if (j->with_plan)
-      print_plan(&j->one);
+      print_plan(&j->one, j->isa);
     return;
   }
   json out;

@@ -1,4 +1,5 @@
 /* planner.c - the questions and services of ops/plan.h. */
+#include <stdio.h>
 #include <string.h>
 
 #include "exec/plan_internal.h"
@@ -158,6 +159,20 @@ void q8_plan_step(q8_planner *planner, q8_id node, const char *kind, q8_step_fn 
   out->tensor = n->outputs[0];
 }
 
+/* Why a step of a quantized plan is float. */
+static void note_float(const q8_planner *planner, q8_step *step) {
+  if (!planner->recipe || step->note[0] || strcmp(step->precision, "fp32") || step->tensor == Q8_NONE)
+    return;
+  q8_id id = planner->graph->tensors[step->tensor].producer;
+  if (id == Q8_NONE || q8_plan_mode(planner, id) != Q8_MODE_FLOAT)
+    return;
+  const q8_op *op = planner->graph->nodes[id].op;
+  const char *why = op->quant == Q8_QUANT_FLOAT && op->int8_obstacle ? op->int8_obstacle
+                    : planner->recipe->modes[id] == Q8_MODE_FLOAT    ? "the recipe keeps it float"
+                                                                     : "an input or output has no parameters";
+  snprintf(step->note, sizeof step->note, "float: %s", why);
+}
+
 q8_status q8_plan_add(q8_planner *planner, const q8_step *step, qint8_error *error) {
   q8_plan *plan = planner->plan;
   if (!q8_grow(&planner->host, (void **)&plan->steps, &plan->step_capacity, plan->step_count + 1, sizeof *plan->steps,
@@ -165,6 +180,7 @@ q8_status q8_plan_add(q8_planner *planner, const q8_step *step, qint8_error *err
     return q8_fail_memory(error, "plan", plan->step_count * sizeof *plan->steps);
   q8_step *added = &plan->steps[plan->step_count++];
   *added = *step;
+  note_float(planner, added);
   added->name = q8_pool_string(&plan->pool, step->name, strlen(step->name));
   if (!added->name)
     return q8_fail_memory(error, step->name, strlen(step->name));
