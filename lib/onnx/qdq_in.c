@@ -222,6 +222,39 @@ static q8_status note_pairs(qdq *q, qint8_error *error) {
   return QINT8_OK;
 }
 
+/* Parameters of a node that stayed an operator, if they are known: then its float side can be int8 without loss. */
+static int kept_params(qdq *q, const q8_raw_node *node, const char *op_type, q8_tensor_quant *params) {
+  return node->kind == Q8_RAW_OP && !strcmp(node->op_type, op_type) && node->input_count > 2 &&
+         q8_qdq_params(q->importer, node, NULL, params, NULL) == QINT8_OK && params->count == 1;
+}
+
+/* Where integers enter or leave the graph: what DequantizeLinear gives, and what only QuantizeLinear reads. */
+static q8_status note_borders(qdq *q, qint8_error *error) {
+  q8_importer *importer = q->importer;
+  int32_t *uses = q8_pool_alloc(&importer->pool, q->count + 1, sizeof *uses);
+  q8_tensor_quant params;
+  if (!uses)
+    return q8_fail_memory(error, "graph", q->count * sizeof *uses);
+  for (size_t i = 0; i < importer->node_count; i++)
+    for (int32_t j = 0; j < importer->nodes[i].input_count; j++)
+      if (importer->nodes[i].inputs[j] != Q8_NONE)
+        uses[importer->nodes[i].inputs[j]]++;
+  for (size_t i = 0; i < importer->node_count; i++) {
+    const q8_raw_node *node = &importer->nodes[i];
+    if (kept_params(q, node, "DequantizeLinear", &params) && q->states[node->outputs[0]].entry < 0) {
+      q->states[node->outputs[0]].is_pair = 1;
+      Q8_TRY(note_params(q, node->outputs[0], &params, error));
+    } else if (kept_params(q, node, "QuantizeLinear", &params)) {
+      q8_id x = node->inputs[0];
+      const tensor_state *state = &q->states[x];
+      if (uses[x] == 1 && state->alias == x && state->entry < 0 && !state->is_input && !state->is_output &&
+          !q8_graph_is_constant(importer->graph, x))
+        Q8_TRY(note_params(q, x, &params, error));
+    }
+  }
+  return QINT8_OK;
+}
+
 /* Whether a reader of `id` sees the float value of x, a tensor that others read rounded. */
 static int is_raw_read(qdq *q, q8_id id, q8_id x) {
   if (q->states[x].entry < 0 || q->states[id].is_pair || q8_graph_is_constant(q->importer->graph, id))
@@ -271,6 +304,7 @@ static q8_status run(qdq *q, qint8_error *error) {
       Q8_TRY(take_dequantize(q, &importer->nodes[i], error));
   Q8_TRY(keep_outputs(q, error));
   Q8_TRY(note_pairs(q, error));
+  Q8_TRY(note_borders(q, error));
   for (size_t i = 0; i < importer->output_count; i++)
     is_raw_read(q, importer->outputs[i], importer->outputs[i]);
   for (size_t i = 0; i < importer->node_count; i++)

@@ -299,6 +299,26 @@ static void integers_as_values(void) {
   q8_writer_free(&b.w);
 }
 
+/* The product in front of integers that leave the graph runs on integers. */
+static void integers_out(void) {
+  builder b;
+  build_start(&b, DIMS(1, 3), DIMS(1, 2));
+  build_constant(&b, "wq", QINT8_DTYPE_S8, DIMS(3, 2), w, 6);
+  build_node(&b, "QuantizeLinear", "q", "x sx zx", "xq");
+  build_node(&b, "QLinearMatMul", "product", "xq sx zx wq sw zw sy zy", "y");
+  build_end(&b);
+  loaded m = load(&b);
+  CHECK_MSG(m.status == QINT8_OK && m.recipe, "%s: %s", m.error.where, m.error.message);
+  if (m.recipe) {
+    CHECK_EQ(m.graph->node_count, 2);
+    CHECK(!strcmp(m.graph->nodes[0].op->name, "MatMul") && !strcmp(m.graph->nodes[1].op->name, "QuantizeLinear"));
+    CHECK_EQ(m.recipe->modes[0], Q8_MODE_STATIC);
+    check_quant(&m, m.graph->nodes[0].outputs[0], sy, 3);
+  }
+  unload(&m);
+  q8_writer_free(&b.w);
+}
+
 /* Every truncation and many damaged bytes: a status each. Sanitizers watch. */
 static void damage(void) {
   builder b;
@@ -364,6 +384,7 @@ int main(int argc, char **argv) {
   RUN(dynamic);
   RUN(refusals);
   RUN(integers_as_values);
+  RUN(integers_out);
   RUN(damage);
   RUN(no_memory);
   return TEST_END();

@@ -90,17 +90,16 @@ function bias(m, r, w, x, count, products) {
 
 // ---- Convolutions ----
 
-function geometry(r) {
+function geometry(r, spatial = 2) {
   const groups = r.pick([1, 1, 1, 2, 4]), depthwise = r.chance(0.25), c = depthwise ? r.int(1, 20) : groups * r.int(1, 9);
-  const k = depthwise ? c : groups * r.int(1, 9), kernel = [r.int(1, 4), r.int(1, 4)];
-  const image = [r.int(kernel[0], 10), r.int(kernel[1], 10)], g = depthwise ? c : groups;
-  const dilations = [1, 1].map((_, i) => (kernel[i] * 2 - 1 <= image[i] && r.chance(0.2) ? 2 : 1));
+  const k = depthwise ? c : groups * r.int(1, 9), g = depthwise ? c : groups, kernel = r.ints(spatial, 1, 4);
+  const image = kernel.map((e) => r.int(e, 10)), dilations = kernel.map((e, i) => (e * 2 - 1 <= image[i] && r.chance(0.2) ? 2 : 1));
   return { n: r.int(1, 2), c, k, g, kernel, image, attributes: { group: g, kernel_shape: kernel, dilations,
-    strides: r.ints(2, 1, 2), pads: kernel.concat(kernel).map((e) => r.int(0, e - 1)) } };
+    strides: r.ints(spatial, 1, 2), pads: kernel.concat(kernel).map((e) => r.int(0, e - 1)) } };
 }
 function conv(kind, dialect, type) {
   return (m, r, label) => {
-    const o = geometry(r), products = o.c / o.g * size(o.kernel), x = params(r, type);
+    const o = geometry(r, r.pick([1, 2, 2, 2])), products = o.c / o.g * size(o.kernel), x = params(r, type);
     const triple = input(m, r, [o.n, o.c, ...o.image], x), w = weights(m, r, kind, [o.k, o.c / o.g, ...o.kernel], 0);
     const y = result(r, type, x, w, products), b = r.chance(0.7) ? bias(m, r, w, x, o.k, products) : null;
     if (dialect === 'QDQ') {
@@ -173,6 +172,33 @@ function accumulators(kind, op) {
     const sum = m.node(op, [integers, w.triple[0], z, w.triple[2]], isConv ? o.attributes : {});
     m.output(m.node('Cast', [sum], { to: 1 }), label, 1);
   };
+}
+// Integers in, integers out: no float at the borders.
+function borders(op, type) {
+  return (m, r, label) => {
+    const o = geometry(r), k = r.int(1, 70), n = r.int(1, 20), x = params(r, type), isConv = op === 'QLinearConv';
+    const shape = isConv ? [o.n, o.c, ...o.image] : [r.int(1, 9), k], data = r.ints(size(shape), LOW[type], HIGH[type]);
+    const integers = m.input(shape, (type === 'u8' ? Uint8Array : Int8Array).from(data), type), products = isConv ? o.c / o.g * size(o.kernel) : k;
+    const w = weights(m, r, 's8', isConv ? [o.k, o.c / o.g, ...o.kernel] : [k, n], isConv ? 0 : 1), y = result(r, type, x, w, products);
+    m.output(m.node(op, [integers, ...constants(m, x), ...w.triple, ...constants(m, y)], isConv ? o.attributes : {}), label, 1, type);
+  };
+}
+// A product of two activations.
+function product(dialect, type) {
+  return (m, r, label) => {
+    const batch = r.ints(r.int(0, 2), 1, 3), rows = r.int(1, 12), k = r.int(1, 70), n = r.int(1, 12), a = params(r, type), b = params(r, type);
+    const inputs = [input(m, r, [...batch, rows, k], a), input(m, r, [...batch, k, n], b)], y = result(r, type, a, { scale: [b.scale] }, k);
+    if (dialect === 'QDQ') quantized(m, label, m.node('MatMul', inputs.map((t) => dequantize(m, t))), y);
+    else output(m, label, m.node('QLinearMatMul', [...inputs[0], ...inputs[1], ...constants(m, y)]), y);
+  };
+}
+// Values that only move, as integers.
+function moves(m, r, label) {
+  const shape = [r.int(1, 3), r.int(2, 9), r.int(2, 6), r.int(2, 6)], q = params(r, r.pick(['u8', 's8'])), [x] = input(m, r, shape, q);
+  const list = (v) => m.constant('s64', [v.length], v.map(BigInt));
+  const turned = m.node('Transpose', [x], { perm: [0, 2, 3, 1] }), cut = m.node('Slice', [turned, list([0]), list([-1]), list([1])]);
+  const picked = m.node('Gather', [cut, m.constant('s64', [2], [0n, 1n])], { axis: 3 });
+  output(m, label, m.node('Reshape', [picked, list([0, -1])]), q);
 }
 function twoWays(m, r, label) {
   const a = params(r, 'u8'), b = params(r, 'u8', a.scale * r.float(0.5, 2)), x = m.input([r.int(1, 99)], null);
@@ -269,6 +295,16 @@ function maxPool(dialect, type) {
     else output(m, label, m.node('MaxPool', [triple[0]], a), x);
   };
 }
+function softmax(dialect, type) {
+  return (m, r, label) => {
+    const shape = r.ints(r.int(1, 3), 1, 20), x = params(r, type, r.scale(0.01, 0.2)), y = { type, scale: 1 / 256, zero: LOW[type] };
+    const triple = input(m, r, shape, x), a = { axis: shape.length - 1 };
+    if (dialect === 'QDQ') quantized(m, label, m.node('Softmax', [dequantize(m, triple)], a), y);
+    else output(m, label, m.microsoft('QLinearSoftmax', [...triple, ...constants(m, y)], { ...a, opset: 17 }), y);
+    const top = f32(255 * y.scale); // a probability of 1 is 256 steps: its uint8 wraps to 0, ours is 255
+    m.outputs[m.outputs.length - 1].explains = (j, theirs, ours) => Math.abs(theirs - ours) <= y.scale || (theirs === 0 && ours === top);
+  };
+}
 function concat(dialect, type) {
   return (m, r, label) => {
     const shape = [r.int(1, 3), r.int(1, 9), r.int(1, 6), r.int(1, 6)], y = params(r, type);
@@ -311,6 +347,7 @@ for (const type of ['u8', 's8']) {
       add(`${name('GlobalAveragePool')} ${kind}`, 1, MEANS, averagePool('GlobalAveragePool', dialect, type, ties));
     }
     add(`${name('Sigmoid')} ${type}`, 1, 'tables from another exp', unary('Sigmoid', dialect, type, undefined, 1));
+    add(`${name('Softmax')} ${type}`, 1, 'its 256 wraps to 0; exp of tables: one step', softmax(dialect, type));
     add(`${name('LeakyRelu')} ${type}`, 1, null, unary('LeakyRelu', dialect, type, (r) => ({ alpha: Float32Array.of(r.float(0.01, 0.5)) })));
     add(`${dialect === 'QDQ' ? 'QDQ MaxPool' : 'MaxPool on integers'} ${type}`, 1, null, maxPool(dialect, type));
     add(`${name('Concat')} ${type}`, 1, null, concat(dialect, type));
@@ -324,6 +361,12 @@ for (const kind of Object.keys(WEIGHTS)) {
 
 for (const kind of ['s8', 'u8 zero point'])
   for (const op of ['MatMulInteger', 'ConvInteger']) add(`${op} x ${kind}, accumulators`, 1, null, accumulators(kind, op));
+for (const type of ['u8', 's8']) {
+  for (const op of ['QLinearConv', 'QLinearMatMul']) add(`${op} ${type}, integers in and out`, 1, null, borders(op, type));
+  for (const dialect of ['QLinear', 'QDQ '])
+    add(`${dialect}MatMul of two activations ${type}`, 1, null, product(dialect.trim(), type));
+}
+add('integers moved', 1, null, moves);
 add('one tensor quantized in two ways', 1, null, twoWays);
 
 module.exports = { Random, TABLE };

@@ -6,11 +6,11 @@
 const fs = require('fs'), path = require('path');
 const { execFileSync } = require('child_process');
 const ort = require(path.join(process.env.ORT_NODE, 'node_modules', 'onnxruntime-node'));
-const { Model } = require('./onnx');
+const { Model, ARRAYS } = require('./onnx');
 const { Random, TABLE } = require('./cases');
 
 const [runModels, folder, cases = '10000', seed = '1', only = ''] = process.argv.slice(2);
-const PER_MODEL = 40;
+const PER_MODEL = 40, ORT_TYPES = { f32: 'float32', u8: 'uint8', s8: 'int8' };
 
 // One model after the other, each with up to PER_MODEL cases of one label: a refused model costs no other label.
 function generate() {
@@ -31,7 +31,7 @@ function generate() {
 async function runOrt(model) {
   const session = await ort.InferenceSession.create(model.base + '.onnx', { intraOpNumThreads: 1, graphOptimizationLevel: process.env.ORT_LEVEL || 'all', logSeverityLevel: 3 });
   const feeds = {};
-  for (const x of model.inputs) feeds[x.name] = new ort.Tensor('float32', x.data, x.shape);
+  for (const x of model.inputs) feeds[x.name] = new ort.Tensor(ORT_TYPES[x.type], x.data, x.shape);
   const results = await session.run(feeds);
   model.expected = model.outputs.map((o) => results[o.name].data);
   await session.release();
@@ -59,13 +59,15 @@ function compare(model, row) {
   const ours = fs.readFileSync(model.base + '.out');
   let at = 0;
   model.outputs.forEach((output, i) => {
-    const want = model.expected[i];
+    const want = model.expected[i], size = want.length * ARRAYS[output.type].BYTES_PER_ELEMENT;
+    const values = new ARRAYS[output.type](ours.buffer.slice(ours.byteOffset + at, ours.byteOffset + at + size));
     let differ = 0;
-    for (let j = 0; j < want.length; j++, at += 4) {
-      const got = ours.readFloatLE(at);
+    at += size;
+    for (let j = 0; j < want.length; j++) {
+      const got = values[j];
       if (Object.is(got, want[j]) || got === want[j]) continue;
       differ++;
-      row.unexplained += output.explains && !output.explains(j, want[j]) ? 1 : 0;
+      row.unexplained += output.explains && !output.explains(j, want[j], got) ? 1 : 0;
       row.worst = Math.max(row.worst, output.scale ? Math.round(Math.abs(got - want[j]) / output.scale) : Math.abs(got / want[j] - 1));
     }
     row.cases++;
@@ -73,7 +75,7 @@ function compare(model, row) {
     row.differ += differ;
     row.differing += differ > 0;
   });
-  if (at !== ours.length) throw new Error(`${model.base}: ${ours.length / 4} values, ONNX Runtime has ${at / 4}`);
+  if (at !== ours.length) throw new Error(`${model.base}: ${ours.length} bytes of outputs, ONNX Runtime has ${at}`);
 }
 
 function print(rows) {

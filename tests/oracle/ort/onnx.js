@@ -49,21 +49,20 @@ class Model {
     const dims = shape ? [message(2, ...shape.map((d) => (d === null ? message(1, bytes(2, 'N')) : message(1, int(1, d)))))] : [];
     this.parts.push(message(field, bytes(1, name), message(2, message(1, int(1, type), ...dims))));
   }
-  input(shape, data) {
+  input(shape, data, type = 'f32') {
     const name = this.name('x');
-    this.value(11, name, TYPES.f32, shape);
-    this.inputs.push({ name, shape, data });
+    this.value(11, name, TYPES[type], shape);
+    this.inputs.push({ name, shape, data, type });
     return name;
   }
   // Labels name the kind of case that the output belongs to; scale is one step of the output.
-  output(name, label, scale) {
-    this.value(12, name, TYPES.f32, null);
-    this.outputs.push({ name, label, scale });
+  output(name, label, scale, type = 'f32') {
+    this.value(12, name, TYPES[type], null);
+    this.outputs.push({ name, label, scale, type });
   }
   constant(type, shape, data) {
     const name = this.name('c');
-    const arrays = { f32: Float32Array, u8: Uint8Array, s8: Int8Array, s32: Int32Array, s64: BigInt64Array };
-    const typed = arrays[type].from(data);
+    const typed = ARRAYS[type].from(data);
     const raw = Buffer.from(typed.buffer, typed.byteOffset, typed.byteLength);
     this.parts.push(message(5, ...shape.map((d) => int(1, d)), int(2, TYPES[type]), bytes(8, name), bytes(9, raw)));
     return name;
@@ -85,4 +84,6 @@ class Model {
   }
 }
 
-module.exports = { Model };
+const ARRAYS = { f32: Float32Array, u8: Uint8Array, s8: Int8Array, s32: Int32Array, s64: BigInt64Array };
+
+module.exports = { Model, ARRAYS };

@@ -1,8 +1,8 @@
 /* run_models.c - runs models on inputs from files, for the comparison with ONNX Runtime (compare.js).
  *
  *   run_models BASE...
- * reads BASE.onnx and BASE.in (the float32 values of all inputs, one behind the other), writes BASE.out (the float32
- * values of all outputs) and prints one line per model: "BASE int8 dynamic fp32", the steps of each precision that
+ * reads BASE.onnx and BASE.in (the values of all inputs, one behind the other), writes BASE.out (the values of all
+ * outputs) and prints one line per model: "BASE int8 dynamic fp32", the steps of each precision that
  * multiply, add or pool. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,26 +23,26 @@ static int failed(const char *base, const qint8_error *error) {
   return 1;
 }
 
-static size_t count_of(const qint8_tensor *t) {
-  size_t count = 1;
+static size_t size_of(const qint8_tensor *t) {
+  size_t size = qint8_dtype_size((qint8_dtype)t->dtype);
   for (int32_t d = 0; d < t->rank; d++)
-    count *= (size_t)t->shape[d];
-  return count;
+    size *= (size_t)t->shape[d];
+  return size;
 }
 
-/* Views of all inputs or outputs of the plan, with memory; 0 if one is not float32 or there are too many. */
+/* Views of all inputs or outputs of the plan, with memory; 0 if there are too many. */
 static int open_tensors(const qint8_plan *plan, qint8_status (*info_of)(const qint8_plan *, size_t, qint8_tensor_info *),
                         tensors *t) {
   qint8_tensor_info info = QINT8_TENSOR_INFO_INIT;
   for (; info_of(plan, t->count, &info) == QINT8_OK; t->count++) {
     qint8_tensor *view = &t->views[t->count];
-    if (t->count == MAX_TENSORS - 1 || info.dtype != QINT8_DTYPE_F32)
+    if (t->count == MAX_TENSORS - 1)
       return 0;
     *view = (qint8_tensor)QINT8_TENSOR_INIT;
     view->dtype = info.dtype;
     view->rank = info.rank;
     memcpy(view->shape, info.shape, sizeof info.shape);
-    view->data = calloc(count_of(view) + 1, sizeof(float));
+    view->data = calloc(size_of(view) + 1, 1);
     t->list[t->count] = view;
   }
   return 1;
@@ -59,9 +59,8 @@ static int transfer(const char *base, const char *suffix, const char *mode, tens
   snprintf(path, sizeof path, "%s%s", base, suffix);
   FILE *file = fopen(path, mode);
   for (size_t i = 0; file && i < t->count; i++) {
-    size_t count = count_of(&t->views[i]);
-    fine &= (*mode == 'r' ? fread(t->views[i].data, sizeof(float), count, file)
-                          : fwrite(t->views[i].data, sizeof(float), count, file)) == count;
+    size_t size = size_of(&t->views[i]);
+    fine &= (*mode == 'r' ? fread(t->views[i].data, 1, size, file) : fwrite(t->views[i].data, 1, size, file)) == size;
   }
   if (!file || fclose(file) || !fine)
     return fprintf(stderr, "%s: cannot be read or written whole\n", path), 1;
@@ -102,7 +101,7 @@ static int run_model(const char *base) {
   if (status)
     failed(base, &error);
   else if (!open_tensors(plan, qint8_plan_input, &in) || !open_tensors(plan, qint8_plan_output, &out))
-    status = (fprintf(stderr, "%s: inputs and outputs must be float32\n", base), 1);
+    status = (fprintf(stderr, "%s: more than %d inputs or outputs\n", base, MAX_TENSORS - 1), 1);
   else
     status = transfer(base, ".in", "rb", &in);
   if (!status && qint8_session_run(session, in.list, in.count, out.list, out.count, &error) != QINT8_OK)
