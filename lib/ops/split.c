@@ -2,8 +2,8 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "ops/common.h"
 #include "ops/hooks.h"
+#include "ops/index.h"
 
 typedef struct split_params {
   int64_t axis, num_outputs;
@@ -31,21 +31,24 @@ static q8_status infer(const q8_op_io *io) {
   const split_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape;
   int32_t axis = q8_axis(p->axis, x->rank), outputs = io->node->output_count;
-  q8_ints sizes = {.count = -1};
+  const q8_value *sizes = q8_input(io, 1); /* more than q8_infer_ints takes */
   if (axis < 0)
     return q8_bad_axis(io, p->axis, x);
-  if (q8_input(io, 1))
-    Q8_TRY(q8_infer_ints(io, 1, &sizes));
+  if (sizes)
+    Q8_TRY(q8_need_indices(io, 1));
+  if (sizes && !sizes->data)
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
+                   "input 1 must be a constant integer tensor once shapes are known");
   int64_t size = (x->dim[axis] + outputs - 1) / outputs, rest = x->dim[axis];
   char text[128];
   for (int32_t i = 0; i < outputs; i++) {
     q8_shape y = *x;
-    y.dim[axis] = sizes.count >= 0 && i < sizes.count ? sizes.v[i] : rest < size ? rest : size;
-    rest -= y.dim[axis];
-    if (y.dim[axis] < 0 || rest < 0 || (sizes.count >= 0 && sizes.count != outputs) ||
-        (i == outputs - 1 && rest != 0))
+    y.dim[axis] = sizes && (size_t)i < sizes->count ? q8_int_at(sizes, (size_t)i) : rest < size ? rest : size;
+    if (y.dim[axis] < 0 || y.dim[axis] > rest || (sizes && sizes->count != (size_t)outputs) ||
+        (i == outputs - 1 && rest != y.dim[axis]))
       return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "shape %s cannot be split along axis %d as asked",
                      q8_shape_text(x, text, sizeof text), (int)axis);
+    rest -= y.dim[axis];
     Q8_TRY(q8_infer_set(io, i, io->inputs[0]->dtype, &y));
   }
   return QINT8_OK;

@@ -1,0 +1,152 @@
+/* grid_sample.c - GridSample of images: y[n, c, p, q] = x[n, c] at the place that grid[n, p, q] names, from -1 to 1. */
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "ops/common.h"
+
+typedef struct grid_params {
+  char mode[32], padding[32];
+  int64_t align;
+} grid_params;
+
+static const q8_attribute attributes[] = {
+    {"mode", Q8_ATTR_STRING, offsetof(grid_params, mode), 0, "linear", 0, 0},
+    {"padding_mode", Q8_ATTR_STRING, offsetof(grid_params, padding), 0, "zeros", 0, 0},
+    {"align_corners", Q8_ATTR_INT, offsetof(grid_params, align), 0, NULL, 0, 0},
+    {.name = NULL}};
+
+static int is_one_of(const char *text, const char *const *list) {
+  while (*list && strcmp(text, *list))
+    list++;
+  return *list != NULL;
+}
+
+static q8_status infer(const q8_op_io *io) {
+  static const char *const modes[] = {"linear", "bilinear", "nearest", "cubic", "bicubic", NULL};
+  static const char *const paddings[] = {"zeros", "border", "reflection", NULL};
+  const grid_params *p = io->node->params;
+  const q8_shape *x = &io->inputs[0]->shape, *grid = &io->inputs[1]->shape;
+  char a[128], b[128];
+  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
+  Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_F32));
+  if (!is_one_of(p->mode, modes) || !is_one_of(p->padding, paddings))
+    return q8_fail(io->error, QINT8_ERROR_FORMAT, io->node->name, "mode \"%s\", padding \"%s\"", p->mode, p->padding);
+  if (x->rank == 5)
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "GridSample of volumes");
+  if (x->rank != 4 || grid->rank != 4 || grid->dim[0] != x->dim[0] || grid->dim[3] != 2 || x->dim[2] < 1 ||
+      x->dim[3] < 1)
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "a grid of shape %s for shape %s",
+                   q8_shape_text(grid, b, sizeof b), q8_shape_text(x, a, sizeof a));
+  q8_shape y = {.rank = 4, .dim = {x->dim[0], x->dim[1], grid->dim[1], grid->dim[2]}};
+  return q8_infer_set(io, 0, QINT8_DTYPE_F32, &y);
+}
+
+typedef struct plane {
+  const float *x;
+  int64_t h, w;
+  char padding;
+  int align;
+} plane;
+
+/* `at` mirrored into [lo, hi]. */
+static double reflect(double at, double lo, double hi) {
+  double range = hi - lo, over = at < lo ? lo - at : at > hi ? at - hi : -1;
+  if (over < 0 || range <= 0)
+    return range <= 0 ? lo : at;
+  double turns = floor(over / range), rest = over - turns * range;
+  int from_low = (at < lo) == (fmod(turns, 2) == 0);
+  return from_low ? lo + rest : hi - rest;
+}
+
+/* The index that the padding shows at `i` of n; -1 for zero. */
+static int64_t padded(const plane *p, double i, int64_t n) {
+  if (i >= 0 && i < (double)n)
+    return (int64_t)i;
+  if (p->padding == 'z')
+    return -1;
+  double lo = p->align ? 0 : -0.5, hi = (double)n - (p->align ? 1 : 0.5);
+  double at = p->padding == 'b' ? i : reflect(i, lo, hi);
+  at = at < 0 ? 0 : at;
+  return at > (double)(n - 1) ? n - 1 : (int64_t)at;
+}
+
+static double pixel(const plane *p, double row, double column) {
+  int64_t i = padded(p, row, p->h), j = padded(p, column, p->w);
+  return i < 0 || j < 0 ? 0 : (double)p->x[i * p->w + j];
+}
+
+/* Keys' cubic with A = -0.75 at distances t + 1, t, 1 - t, 2 - t. */
+static void cubic_weights(double t, double *w) {
+  const double a = -0.75, u = 1 - t;
+  w[0] = ((a * (t + 1) - 5 * a) * (t + 1) + 8 * a) * (t + 1) - 4 * a;
+  w[1] = ((a + 2) * t - (a + 3)) * t * t + 1;
+  w[2] = ((a + 2) * u - (a + 3)) * u * u + 1;
+  w[3] = ((a * (u + 1) - 5 * a) * (u + 1) + 8 * a) * (u + 1) - 4 * a;
+}
+
+/* `taps` rows and columns around (row, column): 1, 2 or 4. */
+static float sample(const plane *p, double row, double column, int taps) {
+  double wr[4] = {1}, wc[4] = {1}, sum = 0;
+  if (taps == 1)
+    return (float)pixel(p, rint(row), rint(column));
+  double r0 = floor(row), c0 = floor(column);
+  if (taps == 2) {
+    wr[1] = row - r0;
+    wr[0] = 1 - wr[1];
+    wc[1] = column - c0;
+    wc[0] = 1 - wc[1];
+  } else {
+    cubic_weights(row - r0, wr);
+    cubic_weights(column - c0, wc);
+    r0 -= 1;
+    c0 -= 1;
+  }
+  for (int i = 0; i < taps; i++)
+    for (int j = 0; j < taps; j++)
+      sum += wr[i] * wc[j] * pixel(p, r0 + i, c0 + j);
+  return (float)sum;
+}
+
+/* From [-1, 1] to pixels, and, where the whole place is moved into the image, there. */
+static double place(const plane *p, double at, int64_t n) {
+  double i = p->align ? (at + 1) / 2 * (double)(n - 1) : ((at + 1) * (double)n - 1) / 2;
+  double lo = p->align ? 0 : -0.5, hi = (double)n - (p->align ? 1 : 0.5);
+  if (i != i || i < -1e9 || i > 1e9) /* beyond every image; NaN likewise */
+    i = -1e9;
+  if (p->padding == 'b')
+    return i < 0 ? 0 : i > (double)(n - 1) ? (double)(n - 1) : i;
+  return p->padding == 'r' ? reflect(i, lo, hi) : i;
+}
+
+static q8_status eval(const q8_op_io *io) {
+  const grid_params *p = io->node->params;
+  const q8_shape *x = &io->inputs[0]->shape, *y = &io->outputs[0].shape;
+  int taps = p->mode[0] == 'n' ? 1 : strstr(p->mode, "cubic") ? 4 : 2;
+  plane image = {.h = x->dim[2], .w = x->dim[3], .padding = p->padding[0], .align = p->align != 0};
+  size_t places = (size_t)(y->dim[2] * y->dim[3]), planes = (size_t)(x->dim[0] * x->dim[1]);
+  float *out = io->outputs[0].data;
+  for (size_t i = 0; i < planes; i++) {
+    const float *grid = (const float *)io->inputs[1]->data + i / (size_t)x->dim[1] * places * 2;
+    image.x = (const float *)io->inputs[0]->data + i * (size_t)(image.h * image.w);
+    for (size_t j = 0; j < places; j++)
+      out[i * places + j] =
+          sample(&image, place(&image, grid[2 * j + 1], image.h), place(&image, grid[2 * j], image.w), taps);
+  }
+  return QINT8_OK;
+}
+
+const q8_op q8_op_grid_sample = {.name = "GridSample",
+                                 .domain = "",
+                                 .min_opset = 16,
+                                 .max_opset = 21,
+                                 .min_inputs = 2,
+                                 .max_inputs = 2,
+                                 .min_outputs = 1,
+                                 .max_outputs = 1,
+                                 .attributes = attributes,
+                                 .params_size = sizeof(grid_params),
+                                 .quant = Q8_QUANT_FLOAT,
+                                 .int8_obstacle = "no int8 form: interpolates float tensors",
+                                 .infer = infer,
+                                 .eval = eval};
