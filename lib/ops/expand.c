@@ -43,17 +43,25 @@ static q8_status infer_tile(const q8_op_io *io) {
   return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
 }
 
+/* A row of the result repeats a row of x. */
 static q8_status eval_tile(const q8_op_io *io) {
   const q8_value *x = io->inputs[0];
   q8_value *y = &io->outputs[0];
-  size_t element = element_of(y);
+  int32_t last = y->shape.rank - 1;
+  size_t row = (last < 0 ? 1 : (size_t)x->shape.dim[last]) * element_of(y), times = 1;
+  if (y->count == 0)
+    return QINT8_OK;
+  if (last >= 0)
+    times = (size_t)(y->shape.dim[last] / x->shape.dim[last]);
   int64_t stride[Q8_MAX_RANK];
+  char *to = y->data;
   q8_strides(&x->shape, stride);
-  for (size_t i = 0; i < y->count; i++) {
-    size_t rest = i, at = 0;
-    for (int32_t d = y->shape.rank; d-- > 0; rest /= (size_t)y->shape.dim[d])
+  for (size_t r = 0; r < q8_dims(&y->shape, 0, last); r++) {
+    size_t rest = r, at = 0;
+    for (int32_t d = last; d-- > 0; rest /= (size_t)y->shape.dim[d])
       at += rest % (size_t)y->shape.dim[d] % (size_t)x->shape.dim[d] * (size_t)stride[d];
-    memcpy((char *)y->data + i * element, (const char *)x->data + at * element, element);
+    for (size_t i = 0; i < times; i++, to += row)
+      memcpy(to, (const char *)x->data + at * element_of(y), row);
   }
   return QINT8_OK;
 }
@@ -67,20 +75,37 @@ static q8_status infer_where(const q8_op_io *io) {
   return q8_infer_set(io, 0, io->inputs[1]->dtype, &y);
 }
 
+/* n results from condition, a and b, each with a step of 0 or 1 element. */
+static void where_row(size_t element, size_t n, const uint8_t *condition, const char *a, const char *b,
+                      const int64_t *step, char *y) {
+  size_t size_a = (size_t)step[1] * element, size_b = (size_t)step[2] * element;
+  for (size_t i = 0; i < n; i++, a += size_a, b += size_b, y += element) {
+    const char *from = condition[i * (size_t)step[0]] ? a : b;
+    if (element == 4)
+      memcpy(y, from, 4);
+    else
+      memcpy(y, from, element);
+  }
+}
+
 static q8_status eval_where(const q8_op_io *io) {
   q8_value *y = &io->outputs[0];
-  size_t element = element_of(y);
-  int64_t stride[3][Q8_MAX_RANK];
-  for (int k = 0; k < 3; k++)
+  int32_t last = y->shape.rank - 1;
+  size_t element = element_of(y), n = last < 0 ? 1 : (size_t)y->shape.dim[last];
+  int64_t stride[3][Q8_MAX_RANK], step[3] = {0};
+  for (int k = 0; k < 3; k++) {
     q8_broadcast_strides(&io->inputs[k]->shape, &y->shape, stride[k]);
-  for (size_t i = 0; i < y->count; i++) {
-    size_t rest = i;
+    step[k] = last < 0 ? 0 : stride[k][last];
+  }
+  for (size_t r = 0; n && r < y->count / n; r++) {
+    size_t rest = r;
     int64_t at[3] = {0};
-    for (int32_t d = y->shape.rank; d-- > 0; rest /= (size_t)y->shape.dim[d])
+    for (int32_t d = last; d-- > 0; rest /= (size_t)y->shape.dim[d])
       for (int k = 0; k < 3; k++)
         at[k] += (int64_t)(rest % (size_t)y->shape.dim[d]) * stride[k][d];
-    int from = ((const uint8_t *)io->inputs[0]->data)[at[0]] ? 1 : 2;
-    memcpy((char *)y->data + i * element, (const char *)io->inputs[from]->data + (size_t)at[from] * element, element);
+    where_row(element, n, (const uint8_t *)io->inputs[0]->data + at[0],
+              (const char *)io->inputs[1]->data + (size_t)at[1] * element,
+              (const char *)io->inputs[2]->data + (size_t)at[2] * element, step, (char *)y->data + r * n * element);
   }
   return QINT8_OK;
 }

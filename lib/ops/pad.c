@@ -91,6 +91,22 @@ static int64_t source(char mode, int64_t i, int64_t n) {
   return i < n ? i : 2 * (n - 1) - i;
 }
 
+/* A row of the result whose source row is `from` (NULL: all padding): what lies inside is copied at once. */
+static void pad_row(char mode, int64_t lo, int64_t n, int64_t count, size_t element, const char *from, const char *fill,
+                    char *to) {
+  int64_t first = lo < 0 ? 0 : lo < count ? lo : count, last = lo + n < count ? lo + n : count;
+  for (int64_t i = 0; i < count; i++) {
+    if (i == first && last > first && from) {
+      memcpy(to + (size_t)i * element, from + (size_t)(first - lo) * element, (size_t)(last - first) * element);
+      i = last;
+      if (i == count)
+        return;
+    }
+    int64_t at = from ? source(mode, i - lo, n) : -1;
+    memcpy(to + (size_t)i * element, at < 0 ? fill : from + (size_t)at * element, element);
+  }
+}
+
 static q8_status eval(const q8_op_io *io) {
   const q8_value *x = io->inputs[0], *value = q8_input(io, 2);
   q8_value *y = &io->outputs[0];
@@ -100,15 +116,22 @@ static q8_status eval(const q8_op_io *io) {
   size_t element = qint8_dtype_size((qint8_dtype)x->dtype);
   const char *fill = value ? value->data : zero;
   Q8_TRY(find_pads(io, lo, hi));
+  if (y->shape.rank == 0) {
+    memcpy(y->data, x->data, element);
+    return QINT8_OK;
+  }
   q8_strides(&x->shape, stride);
-  for (size_t i = 0; i < y->count; i++) {
-    size_t rest = i;
+  int32_t last = y->shape.rank - 1;
+  size_t n = (size_t)y->shape.dim[last], rows = n ? y->count / n : 0;
+  for (size_t r = 0; r < rows; r++) {
+    size_t rest = r;
     int64_t at = 0;
-    for (int32_t d = y->shape.rank; d-- > 0; rest /= (size_t)y->shape.dim[d]) {
+    for (int32_t d = last; d-- > 0; rest /= (size_t)y->shape.dim[d]) {
       int64_t from = source(mode, (int64_t)(rest % (size_t)y->shape.dim[d]) - lo[d], x->shape.dim[d]);
       at = from < 0 || at < 0 ? -1 : at + from * stride[d];
     }
-    memcpy((char *)y->data + i * element, at < 0 ? fill : (const char *)x->data + (size_t)at * element, element);
+    pad_row(mode, lo[last], x->shape.dim[last], (int64_t)n, element,
+            at < 0 ? NULL : (const char *)x->data + (size_t)at * element, fill, (char *)y->data + r * n * element);
   }
   return QINT8_OK;
 }

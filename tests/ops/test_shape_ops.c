@@ -221,6 +221,69 @@ static void batch_normalization(void) {
   case_expect(&c, F(10, 11, 20, 23), 1e-6f, DIMS(1, 2, 2));
 }
 
+/* Index i of a padded dimension of n, worked out step by step; -1 for the padding value. */
+static int padded_index(char mode, int i, int n) {
+  while (mode == 'r' && (i < 0 || i >= n))
+    i = i < 0 ? -i : 2 * (n - 1) - i;
+  while (mode == 'w' && (i < 0 || i >= n))
+    i += i < 0 ? n : -n;
+  if (mode == 'e')
+    return i < 0 ? 0 : i >= n ? n - 1 : i;
+  return i >= 0 && i < n ? i : -1;
+}
+
+static void random_pads(void) {
+  static const char *const modes[4] = {"constant", "edge", "reflect", "wrap"};
+  for (int k = 0; k < 400; k++) {
+    int h = test_random_int(3, 5), w = test_random_int(3, 5), pad[4];
+    for (int i = 0; i < 4; i++)
+      pad[i] = test_random_int(-1, 2); /* top, left, bottom, right */
+    float x[25], expected[81];
+    for (int i = 0; i < h * w; i++)
+      x[i] = (float)(i + 1);
+    const char *mode = modes[k % 4];
+    int rows = h + pad[0] + pad[2], columns = w + pad[1] + pad[3];
+    for (int i = 0; i < rows * columns; i++) {
+      int r = padded_index(*mode, i / columns - pad[0], h), c = padded_index(*mode, i % columns - pad[1], w);
+      expected[i] = r < 0 || c < 0 ? -7 : x[r * w + c];
+    }
+    op_case c = case_new("Pad", "");
+    case_text(&c, "mode", mode);
+    case_f32(&c, x, DIMS(h, w));
+    case_s64(&c, I(pad[0], pad[1], pad[2], pad[3]), DIMS(4));
+    case_f32(&c, F(-7), SCALAR);
+    case_expect(&c, expected, 0, DIMS(rows, columns));
+  }
+}
+
+static void tile_and_where_by_element(void) {
+  float x[6], y[36], z[3];
+  for (int i = 0; i < 6; i++)
+    x[i] = (float)i;
+  for (int i = 0; i < 36; i++)
+    y[i] = x[i / 9 % 2 * 3 + i % 9 % 3];
+  op_case c = case_new("Tile", "");
+  case_f32(&c, x, DIMS(2, 3));
+  case_s64(&c, I(2, 3), DIMS(2));
+  case_expect(&c, y, 0, DIMS(4, 9));
+  c = case_new("Tile", "");
+  case_f32(&c, x, SCALAR);
+  case_s64(&c, I(0), DIMS(0));
+  case_expect(&c, x, 0, SCALAR);
+  uint8_t condition[4];
+  for (int i = 0; i < 4; i++)
+    condition[i] = (uint8_t)test_random_int(0, 1);
+  for (int i = 0; i < 3; i++)
+    z[i] = (float)-i;
+  for (int i = 0; i < 24; i++)
+    y[i] = condition[i / 3 % 4] ? x[i / 12 * 3 + i % 3] : z[i % 3];
+  c = case_new("Where", "");
+  case_bool(&c, condition, DIMS(4, 1));
+  case_f32(&c, x, DIMS(2, 1, 3));
+  case_f32(&c, z, DIMS(3));
+  case_expect(&c, y, 0, DIMS(2, 4, 3));
+}
+
 int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
   RUN(reshape_rules);
@@ -235,5 +298,7 @@ int main(int argc, char **argv) {
   RUN(reductions);
   RUN(softmax_axes);
   RUN(batch_normalization);
+  RUN(random_pads);
+  RUN(tile_and_where_by_element);
   return TEST_END();
 }
