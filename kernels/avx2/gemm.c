@@ -8,7 +8,23 @@
 #if defined(__AVX2__) && defined(__FMA__)
 #include "vec.h"
 
-/* mr and nv (vectors of 8 columns) are constants in every caller: mr * nv accumulators, nv panel vectors, one
+Q8_INLINE void add_pair(size_t mr, size_t nv, const int16_t *const *row, size_t p, const __m256i *b, __m256i *sum) {
+  __m256i w[2];
+  Q8_UNROLL
+  for (size_t j = 0; j < nv; j++)
+    w[j] = b[j];
+  Q8_UNROLL
+  for (size_t i = 0; i < mr; i++) {
+    __m256i v = q8_avx2_broadcast_pair(row[i] + p);
+    Q8_UNROLL
+    for (size_t j = 0; j < nv; j++) {
+      sum[i * nv + j] = _mm256_add_epi32(sum[i * nv + j], _mm256_madd_epi16(v, w[j]));
+      q8_avx2_keep(&sum[i * nv + j]);
+    }
+  }
+}
+
+/* Two pairs a pass: the loop is bound by the instructions it decodes. mr and nv (vectors of 8 columns) are constants in every caller: mr * nv accumulators, nv panel vectors, one
  * broadcast and one product must fit the 16 registers. */
 Q8_INLINE void tile(size_t mr, size_t nv, size_t taps, size_t k, const void *const *a, size_t a_stride,
                     const __m256i *b, int32_t *acc) {
@@ -21,18 +37,14 @@ Q8_INLINE void tile(size_t mr, size_t nv, size_t taps, size_t k, const void *con
     Q8_UNROLL
     for (size_t i = 0; i < mr; i++)
       row[i] = a[i];
-    for (size_t p = 0; p < k; p += 2, b += nv) {
-      __m256i w[2];
-      Q8_UNROLL
-      for (size_t j = 0; j < nv; j++)
-        w[j] = b[j];
-      Q8_UNROLL
-      for (size_t i = 0; i < mr; i++) {
-        __m256i v = q8_avx2_broadcast_pair(row[i] + p);
-        Q8_UNROLL
-        for (size_t j = 0; j < nv; j++)
-          sum[i * nv + j] = _mm256_add_epi32(sum[i * nv + j], _mm256_madd_epi16(v, w[j]));
-      }
+    size_t p = 0;
+    for (; p + 4 <= k; p += 4, b += 2 * nv) {
+      add_pair(mr, nv, row, p, b, sum);
+      add_pair(mr, nv, row, p + 2, b + nv, sum);
+    }
+    if (p < k) {
+      add_pair(mr, nv, row, p, b, sum);
+      b += nv;
     }
   }
   Q8_UNROLL

@@ -32,8 +32,10 @@ Q8_INLINE void tile(int mr, int nv, size_t taps, size_t k, const void *const *a,
         memcpy(&pair, rows[i] + at, sizeof pair);
         const __m512i x = _mm512_set1_epi32(pair);
         Q8_UNROLL
-        for (int v = 0; v < nv; v++)
+        for (int v = 0; v < nv; v++) {
           acc[i][v] = _mm512_add_epi32(acc[i][v], _mm512_madd_epi16(x, w[v]));
+          __asm__("" : "+v"(acc[i][v])); /* see kernels/README.md */
+        }
       }
     }
   }

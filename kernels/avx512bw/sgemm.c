@@ -25,8 +25,10 @@ Q8_INLINE void tile(int mr, int nv, size_t taps, size_t k, const void *const *a,
       for (int i = 0; i < mr; i++) {
         __m512 x = _mm512_set1_ps(rows[i][at]);
         Q8_UNROLL
-        for (int v = 0; v < nv; v++)
+        for (int v = 0; v < nv; v++) {
           acc[i][v] = _mm512_fmadd_ps(x, w[v], acc[i][v]);
+          __asm__("" : "+v"(acc[i][v])); /* see kernels/README.md */
+        }
       }
     }
   }
@@ -43,8 +45,13 @@ Q8_INLINE void tile(int mr, int nv, size_t taps, size_t k, const void *const *a,
     tile(mr, nr / 16, taps, k, a, a_stride, b, acc);                                                         \
   }
 TILE(8, 48)
+TILE(4, 48)
+TILE(1, 48)
 TILE(12, 32)
+TILE(4, 32)
+TILE(1, 32)
 TILE(14, 16)
+TILE(1, 16)
 
 enum { PIXELS = 6 };
 
@@ -104,7 +111,9 @@ static void sbias(size_t rows, size_t n, const float *acc, size_t acc_stride, co
 
 #define ROW(mr, nr)                                                                                          \
   { "sgemm_avx512bw_" #mr "x" #nr, Q8_NEEDS_AVX512, mr, nr, sgemm_##mr##x##nr }
-const q8_sgemm_kernel q8_avx512bw_sgemm[] = {ROW(8, 48), ROW(12, 32), ROW(14, 16), {0}};
+const q8_sgemm_kernel q8_avx512bw_sgemm[] = {
+    ROW(8, 48), ROW(4, 48), ROW(1, 48), ROW(12, 32), ROW(4, 32), ROW(1, 32), ROW(14, 16), ROW(1, 16), {0},
+};
 const q8_sdwconv_kernel q8_avx512bw_sdwconv[] = {{"sdwconv_avx512bw", Q8_NEEDS_AVX512, sdwconv}, {0}};
 const q8_sbias_kernel q8_avx512bw_sbias[] = {{"sbias_avx512bw", Q8_NEEDS_AVX512, sbias}, {0}};
 #endif

@@ -115,9 +115,58 @@ Q8_INLINE void finish(int mr, int nv, int small, const __m512i *acc, const epilo
     }
 }
 
+/* `together` rows against a panel of `blocks` registers. */
+Q8_INLINE void resident_rows(int together, int blocks, const void *const *a, const __m512i *w, const epilogue *e,
+                             size_t rows, uint8_t *y, size_t y_stride) {
+  __m512i acc[8];
+  const uint8_t *row[8];
+  Q8_UNROLL
+  for (int i = 0; i < together; i++) {
+    row[i] = a[i];
+    acc[i] = _mm512_loadu_si512(e->bias);
+  }
+  Q8_UNROLL
+  for (int t = 0; t < blocks; t++)
+    Q8_UNROLL
+  for (int i = 0; i < together; i++)
+    add_products(&acc[i], broadcast4(row[i] + 4 * t), w[t]);
+  finish(together, 1, 1, acc, e, rows, y, y_stride);
+}
+
+/* A panel of one register and few k stays in registers, `blocks` of them. */
+Q8_INLINE void resident_u8(int blocks, const void *const *a, const int8_t *b, const epilogue *e, size_t rows, uint8_t *y,
+                           size_t y_stride) {
+  __m512i w[16];
+  size_t done = 0;
+  Q8_UNROLL
+  for (int t = 0; t < blocks; t++)
+    w[t] = _mm512_load_si512(b + 64 * t);
+  for (; done + 8 <= rows; done += 8, a += 8, y += 8 * y_stride)
+    resident_rows(8, blocks, a, w, e, 8, y, y_stride);
+  for (; done < rows; done += 4, a += 4, y += 4 * y_stride)
+    resident_rows(4, blocks, a, w, e, rows - done, y, y_stride);
+}
+
+Q8_INLINE int try_resident(size_t taps, size_t k, const void *const *a, const int8_t *b, const epilogue *e, size_t rows,
+                           uint8_t *y, size_t y_stride) {
+  if (taps != 1 || !e->small)
+    return 0;
+  if (k == 16)
+    resident_u8(4, a, b, e, rows, y, y_stride);
+  else if (k == 32)
+    resident_u8(8, a, b, e, rows, y, y_stride);
+  else if (k == 64)
+    resident_u8(16, a, b, e, rows, y, y_stride);
+  else
+    return 0;
+  return 1;
+}
+
 Q8_INLINE void tile_u8(int mr, int nv, size_t taps, size_t k, const void *const *a, size_t a_stride, const int8_t *b,
                        const q8_requant *rq, size_t rows, size_t columns, uint8_t *y, size_t y_stride) {
   const epilogue e = make_epilogue(nv, rq, columns, y_stride);
+  if (mr == 12 && nv == 1 && try_resident(taps, k, a, b, &e, rows, y, y_stride))
+    return;
   for (size_t done = 0; done < rows; done += (size_t)mr, a += mr, y += (size_t)mr * y_stride) {
     __m512i acc[MAX_ACC];
     Q8_UNROLL
