@@ -2,31 +2,51 @@
 
 #include "ops/fast.h"
 
-#define LANES 8 /* sums run side by side, so that compilers vectorize them */
+/* Floats are added side by side, so that compilers vectorize the loop, and a block at a time, so that long sums stay as
+ * exact as short ones. */
+#define LANES 16
+#define BLOCK 256
 
-static double sum_lanes(const double *lane) {
+static float sum_lanes(float *lane) {
+  for (size_t half = LANES / 2; half; half /= 2)
+    for (size_t j = 0; j < half; j++)
+      lane[j] += lane[j + half];
+  return lane[0];
+}
+
+static double sum_of(size_t n, const float *x) {
   double sum = 0;
-  for (int j = 0; j < LANES; j++)
-    sum += lane[j];
+  size_t i = 0;
+  while (n - i >= LANES) {
+    float lane[LANES] = {0};
+    for (size_t end = n - i < BLOCK ? n : i + BLOCK; i + LANES <= end; i += LANES)
+      for (size_t j = 0; j < LANES; j++)
+        lane[j] += x[i + j];
+    sum += (double)sum_lanes(lane);
+  }
+  for (; i < n; i++)
+    sum += (double)x[i];
+  return sum;
+}
+
+static double sum_of_squares(size_t n, const float *x, float mean) {
+  double sum = 0;
+  size_t i = 0;
+  while (n - i >= LANES) {
+    float lane[LANES] = {0};
+    for (size_t end = n - i < BLOCK ? n : i + BLOCK; i + LANES <= end; i += LANES)
+      for (size_t j = 0; j < LANES; j++)
+        lane[j] += (x[i + j] - mean) * (x[i + j] - mean);
+    sum += (double)sum_lanes(lane);
+  }
+  for (; i < n; i++)
+    sum += (double)((x[i] - mean) * (x[i] - mean));
   return sum;
 }
 
 void q8_moments(size_t n, const float *x, double *mean, double *variance) {
-  double lane[LANES] = {0}, square[LANES] = {0};
-  size_t whole = n / LANES * LANES;
-  for (size_t i = 0; i < whole; i += LANES)
-    for (size_t j = 0; j < LANES; j++)
-      lane[j] += (double)x[i + j];
-  for (size_t i = whole; i < n; i++)
-    lane[0] += (double)x[i];
-  double m = sum_lanes(lane) / (double)n;
-  for (size_t i = 0; i < whole; i += LANES)
-    for (size_t j = 0; j < LANES; j++)
-      square[j] += (x[i + j] - m) * (x[i + j] - m);
-  for (size_t i = whole; i < n; i++)
-    square[0] += (x[i] - m) * (x[i] - m);
-  *mean = m;
-  *variance = sum_lanes(square) / (double)n;
+  *mean = sum_of(n, x) / (double)n;
+  *variance = sum_of_squares(n, x, (float)*mean) / (double)n;
 }
 
 void q8_scale_shift(size_t n, const float *x, float factor, float shift, float *y) {

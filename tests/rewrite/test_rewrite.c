@@ -243,6 +243,35 @@ static void recognises_gelu(void) {
   }
 }
 
+/* An integer list attribute of one value, of the last node. */
+static void set_axis(q8_graph *g, int64_t axis) {
+  const q8_node *n = &g->nodes[g->node_count - 1];
+  *(q8_ints *)(void *)((char *)(uintptr_t)n->params + q8_op_attribute(n->op, "axes")->offset) = (q8_ints){1, {axis}};
+}
+
+static q8_id mean(q8_graph *g, const char *out, q8_id x, int64_t axis) {
+  q8_id y = NODE(g, "ReduceMean", out, x);
+  set_axis(g, axis);
+  return y;
+}
+
+/* `axis`: -1, or 1, the same for two dimensions; 0 is another mean. */
+static q8_graph *spelled_layer_norm(int squares, int64_t axis) {
+  q8_graph *g = new_graph();
+  q8_id x = input(g, SHAPE(4, 16)), d = NODE(g, "Sub", "d", x, mean(g, "mean", x, axis));
+  q8_id square = squares ? NODE(g, "Mul", "square", d, d) : NODE(g, "Pow", "square", d, number(g, 2));
+  q8_id root = NODE(g, "Sqrt", "root", NODE(g, "Add", "sum", mean(g, "variance", square, axis), number(g, 1e-4f)));
+  q8_id scaled = NODE(g, "Mul", "scaled", NODE(g, "Div", "ratio", d, root), random_constant(g, SHAPE(16), -1, 1));
+  finish(g, x, NODE(g, "Add", "y", random_constant(g, SHAPE(16), -1, 1), scaled));
+  return g;
+}
+
+static void recognises_layer_norm(void) {
+  expect(spelled_layer_norm(0, -1), "LayerNormalization");
+  expect(spelled_layer_norm(1, 1), "LayerNormalization");
+  expect(spelled_layer_norm(0, 0), "ReduceMean Sub Pow ReduceMean Add Sqrt Div Mul Add");
+}
+
 /* ---- After Conv and Gemm ---- */
 
 static q8_id conv(q8_graph *g, q8_id x, int bias) {
@@ -355,6 +384,7 @@ int main(int argc, char **argv) {
   RUN(recognises_hard_swish);
   RUN(recognises_silu);
   RUN(recognises_gelu);
+  RUN(recognises_layer_norm);
   RUN(leaves_look_alikes);
   RUN(folds_batch_norm_into_conv);
   RUN(folds_constants_per_channel_into_conv);
