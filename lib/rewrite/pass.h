@@ -18,6 +18,7 @@ q8_pass_fn q8_pass_select;      /* select.c */
 q8_pass_fn q8_pass_clip_bounds; /* clip.c: constant bounds into the parameters */
 q8_pass_fn q8_pass_hard_sigmoid, q8_pass_hard_swish, q8_pass_silu, q8_pass_gelu; /* activation.c */
 q8_pass_fn q8_pass_layer_norm;  /* layer_norm.c */
+q8_pass_fn q8_pass_mean;        /* mean.c */
 q8_pass_fn q8_pass_affine;      /* affine.c: BatchNormalization, Mul, Add, ... after Conv or Gemm */
 q8_pass_fn q8_pass_clamp;       /* clamp.c: Relu or Clip after Conv or Gemm */
 

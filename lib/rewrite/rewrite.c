@@ -10,7 +10,8 @@
 /* Activations are recognised before affine operators are folded: the Add of x + 3 belongs to HardSigmoid. */
 static q8_pass_fn *const passes[] = {
     q8_pass_constants, q8_pass_select, q8_pass_identity, q8_pass_clip_bounds, q8_pass_hard_sigmoid, q8_pass_hard_swish,
-    q8_pass_silu,      q8_pass_gelu,   q8_pass_layer_norm, q8_pass_affine,      q8_pass_clamp,
+    q8_pass_silu,      q8_pass_gelu,   q8_pass_layer_norm, q8_pass_mean,        q8_pass_affine,
+    q8_pass_clamp,
 };
 
 #define MAX_ROUNDS 64 /* every change removes a node: rounds end by themselves, this is a fuse */

@@ -375,6 +375,38 @@ static void hard_swish_after_conv(void) {
   expect(g, "Conv HardSigmoid");
 }
 
+static q8_id mean_over(q8_graph *g, const char *out, q8_id x, int64_t keep, int count, int64_t first) {
+  q8_id y = NODE(g, "ReduceMean", out, x);
+  const q8_node *n = &g->nodes[g->node_count - 1];
+  char *params = (char *)(uintptr_t)n->params;
+  q8_ints axes = {.count = count};
+  for (int i = 0; i < count; i++)
+    axes.v[i] = first + i;
+  memcpy(params + q8_op_attribute(n->op, "axes")->offset, &axes, sizeof axes);
+  memcpy(params + q8_op_attribute(n->op, "keepdims")->offset, &keep, sizeof keep);
+  return y;
+}
+
+static void recognises_global_means(void) {
+  q8_graph *g = new_graph();
+  q8_id x = input(g, SHAPE(2, 3, 5, 5));
+  finish(g, x, mean_over(g, "y", NODE(g, "Relu", "r", conv(g, x, 1)), 1, 2, 2));
+  expect(g, "Conv GlobalAveragePool");
+  g = new_graph();
+  x = input(g, SHAPE(2, 3, 5, 5));
+  q8_id c = conv(g, x, 1);
+  finish(g, x, mean_over(g, "y", NODE(g, "Add", "a", c, NODE(g, "Sigmoid", "s", c)), 0, 2, -2));
+  expect(g, "Conv Sigmoid Add GlobalAveragePool Flatten");
+  g = new_graph(); /* over channels, and over one axis only: no pooling */
+  x = input(g, SHAPE(2, 3, 5, 5));
+  finish(g, x, mean_over(g, "y", conv(g, x, 1), 1, 2, 1));
+  expect(g, "Conv ReduceMean");
+  g = new_graph();
+  x = input(g, SHAPE(2, 3, 5, 5));
+  finish(g, x, mean_over(g, "y", conv(g, x, 1), 1, 1, -1));
+  expect(g, "Conv ReduceMean");
+}
+
 int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
   CHECK_EQ(q8_host_init(&host, NULL, NULL), QINT8_OK);
@@ -385,6 +417,7 @@ int main(int argc, char **argv) {
   RUN(recognises_silu);
   RUN(recognises_gelu);
   RUN(recognises_layer_norm);
+  RUN(recognises_global_means);
   RUN(leaves_look_alikes);
   RUN(folds_batch_norm_into_conv);
   RUN(folds_constants_per_channel_into_conv);
