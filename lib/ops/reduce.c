@@ -72,7 +72,9 @@ typedef struct reduction {
   double start;
   double (*step)(double sum, double x);
   double (*finish)(double sum, size_t count); /* NULL: the sum itself */
-  double (*row)(double sum, size_t n, const float *x); /* or NULL: `step` for n contiguous float32 values */
+  /* Or NULL. `step` for n contiguous float32 values; for `width` results at once, whose values lie `stride` apart. */
+  double (*row)(double sum, size_t n, const float *x);
+  void (*columns)(double *sum, size_t width, size_t n, const float *x, size_t stride);
   int64_t whole_start;
   int from_first; /* `whole` starts with the first value instead */
   int64_t (*whole)(int64_t sum, int64_t x, int is_unsigned);
@@ -133,6 +135,23 @@ static double fold_rows(const reduce_rows *r, int64_t base, const reduction *op)
   return sum;
 }
 
+#define WIDTH 64
+
+/* All results where the last dimension is kept and one other is reduced: neighbours side by side. */
+static void reduce_columns(const q8_value *x, const q8_axes_split *v, const reduction *op, float *y) {
+  size_t n = v->inner, inner = (size_t)v->stride[0], outer = v->outer / inner;
+  for (size_t o = 0; o < outer; o++)
+    for (size_t at = 0; at < inner; at += WIDTH) {
+      double sum[WIDTH];
+      size_t width = inner - at < WIDTH ? inner - at : WIDTH;
+      for (size_t i = 0; i < width; i++)
+        sum[i] = op->start;
+      op->columns(sum, width, n, (const float *)x->data + o * n * inner + at, inner);
+      for (size_t i = 0; i < width; i++)
+        y[o * inner + at + i] = (float)(op->finish ? op->finish(sum[i], n) : sum[i]);
+    }
+}
+
 static int64_t fold_integers(const reduce_rows *r, int64_t base, const reduction *op) {
   int64_t sum = op->whole_start;
   int is_unsigned = q8_wide_dtype(r->x->dtype) == QINT8_DTYPE_U64;
@@ -157,6 +176,10 @@ static q8_status eval(const q8_op_io *io, const reduction *op) {
   size_t size = qint8_dtype_size((qint8_dtype)y->dtype);
   int whole = op->whole && !q8_is_float(x->dtype);
   reduce_rows r = {.x = x, .v = &v, .row = 1, .step = 1};
+  if (op->columns && x->dtype == QINT8_DTYPE_F32 && v.reduced == 1 && v.stride[0] > 1 && x->count) {
+    reduce_columns(x, &v, op, y->data);
+    return QINT8_OK;
+  }
   if (v.reduced) {
     r.row = (size_t)v.dim[v.reduced - 1];
     r.step = v.stride[v.reduced - 1];
@@ -212,6 +235,11 @@ static double add_square(double sum, double x) {
     for (i = n >= LANES ? i : 0; i < n; i++)                                                                       \
       sum = step(sum, x[i]);                                                                                       \
     return sum;                                                                                                    \
+  }                                                                                                                \
+  static void name##s(double *sum, size_t width, size_t n, const float *x, size_t stride) {                         \
+    for (size_t j = 0; j < n; j++, x += stride)                                                                    \
+      for (size_t i = 0; i < width; i++)                                                                           \
+        sum[i] = step(sum[i], x[i]);                                                                               \
   }
 ROW(add_row, add)
 ROW(larger_row, larger)
@@ -281,12 +309,12 @@ static int64_t whole_add_magnitude(int64_t sum, int64_t x, int is_unsigned) {
                             .infer = id##_infer,                                                                   \
                             .eval = id##_eval};
 
-REDUCE(reduce_mean, "ReduceMean", axes_to_attribute, .step = add, .row = add_row, .finish = mean_of)
-REDUCE(reduce_sum, "ReduceSum", axes_to_input, .step = add, .row = add_row, .whole = whole_add)
+REDUCE(reduce_mean, "ReduceMean", axes_to_attribute, .step = add, .row = add_row, .columns = add_rows, .finish = mean_of)
+REDUCE(reduce_sum, "ReduceSum", axes_to_input, .step = add, .row = add_row, .columns = add_rows, .whole = whole_add)
 REDUCE(reduce_max, "ReduceMax", axes_to_attribute, .start = -INFINITY, .step = larger, .row = larger_row,
-       .whole = whole_larger, .from_first = 1)
+       .columns = larger_rows, .whole = whole_larger, .from_first = 1)
 REDUCE(reduce_min, "ReduceMin", axes_to_attribute, .start = INFINITY, .step = smaller, .row = smaller_row,
-       .whole = whole_smaller, .from_first = 1)
+       .columns = smaller_rows, .whole = whole_smaller, .from_first = 1)
 REDUCE(reduce_prod, "ReduceProd", axes_to_attribute, .start = 1, .step = multiply, .whole_start = 1, .whole = whole_multiply)
 REDUCE(reduce_sum_square, "ReduceSumSquare", axes_to_attribute, .step = add_square, .whole = whole_add_square)
 REDUCE(reduce_l1, "ReduceL1", axes_to_attribute, .step = add_magnitude, .whole = whole_add_magnitude)

@@ -90,6 +90,41 @@ static void reductions(void) {
   expect(&c, QINT8_DTYPE_F32, D(1000), 1);
 }
 
+/* Rows, columns and neither: every set of axes of [3, 4, 70] against sums in plain order. */
+static void reductions_over_any_axes(void) {
+  enum { N = 3 * 4 * 70 };
+  static const int dims[3] = {3, 4, 70};
+  float x[N];
+  for (int i = 0; i < N; i++)
+    x[i] = test_random_float(-2, 2);
+  for (int mask = 1; mask < 8; mask++)
+    for (int kind = 0; kind < 3; kind++) {
+      double result[N];
+      float expected[N];
+      int shape[3], kept = 1;
+      for (int i = 0; i < N; i++)
+        result[i] = kind == 2 ? -INFINITY : 0;
+      for (int d = 0; d < 3; d++)
+        kept *= shape[d] = mask >> d & 1 ? 1 : dims[d];
+      for (int i = 0; i < N; i++) {
+        int index[3] = {i / 280, i / 70 % 4, i % 70}, at = 0;
+        for (int d = 0; d < 3; d++)
+          at = at * shape[d] + (shape[d] == 1 ? 0 : index[d]);
+        result[at] = kind == 2 ? fmax(result[at], (double)x[i]) : result[at] + (kind ? fabs((double)x[i]) : (double)x[i]);
+      }
+      for (int i = 0; i < kept; i++)
+        expected[i] = (float)(kind == 0 ? result[i] / (N / kept) : result[i]);
+      op_case c = case_new(kind == 0 ? "ReduceMean" : kind == 1 ? "ReduceL1" : "ReduceMax", "");
+      q8_ints *axes = case_field(&c, "axes");
+      axes->count = 0;
+      for (int d = 0; d < 3; d++)
+        if (mask >> d & 1)
+          axes->v[axes->count++] = d - 3;
+      case_f32(&c, x, 3, dims);
+      case_expect(&c, expected, 1e-6f, 3, shape);
+    }
+}
+
 static void reductions_of_nothing(void) {
   op_case c = begin("ReduceSum", QINT8_DTYPE_F32, 1, D(0), NULL, 0);
   expect(&c, QINT8_DTYPE_F32, D(0), 1);
@@ -161,6 +196,7 @@ int main(int argc, char **argv) {
   RUN(arithmetic_in_every_type);
   RUN(integers_wrap_and_do_not_trap);
   RUN(reductions);
+  RUN(reductions_over_any_axes);
   RUN(reductions_of_nothing);
   RUN(clip_in_every_type);
   RUN(mixed_types_are_named);
