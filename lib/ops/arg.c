@@ -34,12 +34,30 @@ static q8_status infer(const q8_op_io *io) {
   return QINT8_OK;
 }
 
+/* One plane of float32 [n][inner]: the place so far of each column is compared row by row. */
+static void arg_plane(const float *x, size_t n, size_t inner, int sign, int last, int64_t *y) {
+  for (size_t i = 0; i < inner; i++)
+    y[i] = 0;
+  for (size_t j = 1; j < n; j++)
+    for (size_t i = 0; i < inner; i++) {
+      float a = x[j * inner + i], b = x[(size_t)y[i] * inner + i];
+      int larger = a > b || (a != a && b == b), smaller = a < b || (b != b && a == a);
+      if ((sign > 0 ? larger : smaller) || (last && !larger && !smaller))
+        y[i] = (int64_t)j;
+    }
+}
+
 static q8_status eval(const q8_op_io *io, int sign) {
   const arg_params *p = io->node->params;
   const q8_value *x = io->inputs[0];
   int32_t axis = q8_axis(p->axis, x->shape.rank);
   size_t n = (size_t)x->shape.dim[axis], inner = q8_dims(&x->shape, axis + 1, x->shape.rank);
   int64_t *y = io->outputs[0].data;
+  if (x->dtype == QINT8_DTYPE_F32) {
+    for (size_t o = 0; inner && o < io->outputs[0].count / inner; o++)
+      arg_plane((const float *)x->data + o * n * inner, n, inner, sign, p->last != 0, y + o * inner);
+    return QINT8_OK;
+  }
   for (size_t i = 0; i < io->outputs[0].count; i++) {
     size_t first = i / inner * n * inner + i % inner, best = 0;
     for (size_t j = 1; j < n; j++) {

@@ -67,8 +67,9 @@ q8_status q8_bad_axis(const q8_op_io *io, int64_t axis, const q8_shape *shape) {
 q8_status q8_need_dtype(const q8_op_io *io, int32_t i, int32_t dtype) {
   const q8_value *value = q8_input(io, i);
   if (value && value->dtype != dtype)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "input %d is %s, expected %s", (int)i,
-                   q8_dtype_name(value->dtype), q8_dtype_name(dtype));
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "input %d is %s, expected %s%s", (int)i,
+                   q8_dtype_name(value->dtype), q8_dtype_name(dtype),
+                   dtype == QINT8_DTYPE_F32 && q8_is_float(value->dtype) ? "; export the model in float32" : "");
   return QINT8_OK;
 }
 
