@@ -79,6 +79,11 @@ static int load_inputs(run_state *s, const text_list *given) {
   return 0;
 }
 
+/* A shape, axes, indices: what operators may need to know before the run. */
+static int says_how(const qint8_tensor *t) {
+  return (t->dtype == QINT8_DTYPE_S64 || t->dtype == QINT8_DTYPE_S32) && t->rank <= 1;
+}
+
 static int compile(run_state *s, const char *isa, const qint8_host *host) {
   qint8_error error = QINT8_ERROR_INIT;
   qint8_plan_options options = QINT8_PLAN_OPTIONS_INIT;
@@ -86,6 +91,14 @@ static int compile(run_state *s, const char *isa, const qint8_host *host) {
   options.input_shapes = s->ins;
   options.input_shape_count = s->in_count;
   qint8_status status = qint8_plan_create(s->model, s->recipe, &options, host, &s->plan, &error);
+  const qint8_tensor *values[MAX_TENSORS];
+  for (size_t i = 0; i < s->in_count; i++)
+    values[i] = says_how(&s->in_views[i]) ? &s->in_views[i] : NULL;
+  if (status == QINT8_ERROR_SHAPE) { /* perhaps for want of their values */
+    options.input_values = values;
+    options.input_value_count = s->in_count;
+    status = qint8_plan_create(s->model, s->recipe, &options, host, &s->plan, &error);
+  }
   if (status == QINT8_OK)
     status = qint8_session_create(s->plan, NULL, 0, host, &s->session, &error);
   if (status != QINT8_OK)
