@@ -55,6 +55,8 @@ static int has_quant(const q8_planner *planner, q8_id tensor) {
 static int static_is_possible(const q8_planner *planner, const q8_node *node) {
   if (node->op->quant == Q8_QUANT_FLOAT || node->op->quant == Q8_QUANT_RECURRENT || node->input_count < 1)
     return 0;
+  if (node->op->two_activations && !q8_plan_value(planner, node->inputs[1])->data)
+    return has_quant(planner, node->inputs[0]) && has_quant(planner, node->inputs[1]);
   if (node->op->quant == Q8_QUANT_WEIGHTED)
     return node->input_count >= 2 && has_quant(planner, node->inputs[0]) &&
            q8_plan_value(planner, node->inputs[1])->data && q8_plan_recipe(planner, node->inputs[1]);

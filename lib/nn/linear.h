@@ -62,6 +62,10 @@ q8_status q8_linear_pack_float(const q8_kernels *kernels, const q8_linear_desc *
 q8_status q8_linear_layout_float(const q8_kernels *kernels, const q8_linear_desc *desc, q8_pool *pool,
                                  q8_linear *out, qint8_error *error);
 void q8_linear_fill_float(const q8_linear *linear, const q8_linear_desc *desc, void *weights);
+/* The same halves in int8, for any weights from -128 on. column_sum: [groups * n], of the weights. */
+q8_status q8_linear_layout(const q8_kernels *kernels, const q8_linear_desc *desc, q8_pool *pool, q8_linear *out,
+                           qint8_error *error);
+void q8_linear_fill(const q8_linear *linear, const q8_linear_desc *desc, void *weights, int32_t *column_sum);
 
 /* A subnormal weight adds less than 2^-126 |x|, and costs hundreds of cycles each time it is read: it becomes
  * 0. */
@@ -114,6 +118,7 @@ typedef struct q8_linear_run {
   void *y;
   void *scratch;     /* q8_linear_scratch bytes, 64-byte aligned */
   int rows_are_wide; /* a_bytes 2: the rows are int16 already, value - a_shift */
+  const int32_t *row_offset; /* [m], optional: added to all accumulators of a row, modulo 2^32 */
   /* The input, if its rows may not be read beyond its end; x_size 0 if 64 bytes more are readable. */
   const uint8_t *x;
   size_t x_size;

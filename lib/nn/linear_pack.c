@@ -153,6 +153,34 @@ q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_
   return QINT8_OK;
 }
 
+q8_status q8_linear_layout(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool, q8_linear *out,
+                           qint8_error *error) {
+  const q8_gemm_kernel *wide = kernels->gemm_full;
+  *out = (q8_linear){.groups = d->groups,
+                     .taps = d->taps,
+                     .k = d->k,
+                     .k_padded = q8_round_up(d->k, wide->kr),
+                     .n = d->n,
+                     .a_bytes = wide->a_bytes,
+                     .a_shift = wide->a_shift};
+  Q8_TRY(lay_out_panels(out, wide, NULL, wide->b_bytes, pool, error));
+  out->kernel_name = ((const q8_gemm_kernel *)out->panels[0].kernel)->name;
+  choose_rows(out, d->row_bytes);
+  return QINT8_OK;
+}
+
+void q8_linear_fill(const q8_linear *l, const q8_linear_desc *d, void *weights, int32_t *column_sum) {
+  q8_linear filled = *l;
+  filled.weights = weights;
+  memset(weights, 0, d->groups * l->group_size); /* what pack_column leaves out */
+  scan_weights(d, column_sum);
+  for (size_t g = 0; g < d->groups; g++)
+    for (size_t i = 0; i < l->panel_count; i++) {
+      const q8_gemm_kernel *kernel = l->panels[i].kernel;
+      pack_panel(&filled, d, g, &l->panels[i], kernel->kr, kernel->b_bytes);
+    }
+}
+
 q8_status q8_linear_layout_float(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool,
                                  q8_linear *out, qint8_error *error) {
   *out = (q8_linear){

@@ -195,6 +195,11 @@ static void run_panel_u8(const q8_linear_run *run, size_t group, const q8_panel 
   }
 }
 
+static void add_to_row(size_t n, uint32_t offset, int32_t *acc) {
+  for (size_t j = 0; j < n; j++)
+    acc[j] = (int32_t)((uint32_t)acc[j] + offset);
+}
+
 /* Tiles of one panel lie one behind the other in `acc`, as one matrix nr wide, for one call of the epilogue.
  */
 static void run_panel(const q8_linear_run *run, size_t group, const q8_panel *panel, size_t row, size_t rows,
@@ -202,7 +207,8 @@ static void run_panel(const q8_linear_run *run, size_t group, const q8_panel *pa
   const q8_linear *l = run->linear;
   const void *b = l->weights + group * l->group_size + panel->offset;
   size_t batch = panel->tiles * (size_t)panel->mr;
-  if (run->epilogue->kind == Q8_EPILOGUE_REQUANT && ((const q8_gemm_kernel *)panel->kernel)->run_u8) {
+  if (run->epilogue->kind == Q8_EPILOGUE_REQUANT && !run->row_offset &&
+      ((const q8_gemm_kernel *)panel->kernel)->run_u8) {
     run_panel_u8(run, group, panel, row, rows, table, stride, b);
     return;
   }
@@ -210,6 +216,8 @@ static void run_panel(const q8_linear_run *run, size_t group, const q8_panel *pa
     size_t count = rows - i < batch ? rows - i : batch;
     for (size_t done = 0; done < count;)
       done += run_tile(l, panel, count - done, table + i + done, stride, b, acc + done * panel->nr);
+    for (size_t r = 0; run->row_offset && r < count; r++)
+      add_to_row(panel->nr, (uint32_t)run->row_offset[row + i + r], acc + r * panel->nr);
     finish_rows(run, group, panel, row + i, count, acc);
   }
 }

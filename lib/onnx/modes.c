@@ -44,6 +44,10 @@ q8_mode q8_onnx_infer_mode(const q8_graph *graph, const q8_recipe *recipe, const
                            const q8_node *node) {
   if (node->op->quant == Q8_QUANT_FLOAT || node->input_count < 1 || node->inputs[0] == Q8_NONE)
     return Q8_MODE_FLOAT;
+  if (node->op->two_activations && !q8_graph_is_constant(graph, node->inputs[1]))
+    return is_activation_quant(recipe, node->inputs[0]) && is_activation_quant(recipe, node->inputs[1])
+               ? Q8_MODE_STATIC
+               : Q8_MODE_FLOAT;
   if (q8_weight_inputs(node->op)) {
     if (!q8_onnx_weight_is_int8(graph, recipe, node))
       return Q8_MODE_FLOAT;

@@ -201,6 +201,8 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
   size_t rows = s.k ? inputs[0]->count / s.k : 0;
   if (!rows || !s.n || !s.k || !s.m || !q8_plan_value(planner, node->outputs[0])->count)
     return q8_plan_eval(planner, id, error);
+  if (!inputs[1]->data && q8_plan_mode(planner, id) == Q8_MODE_STATIC && s.k <= Q8_MATMUL_INT8_K)
+    return q8_plan_matmul_int8(planner, id, &s, error);
   if (!inputs[1]->data || inputs[1]->shape.rank != 2)
     return plan_product(planner, id, &s, error);
   q8_weighted w = {.kind = "matmul",
@@ -236,6 +238,7 @@ const q8_op q8_op_matmul = {.name = "MatMul",
                             .max_outputs = 1,
                             .quant = Q8_QUANT_WEIGHTED,
                             .weight_axis = weight_axis,
+                            .two_activations = 1,
                             .infer = infer,
                             .eval = eval,
                             .plan = plan};

@@ -105,6 +105,8 @@ typedef struct q8_op {
   int32_t shape_only;        /* the result depends on the inputs' shapes alone (Shape, Size): folded once bound */
   /* WEIGHTED and RECURRENT: the weights' output-channel axis (Conv: 0, Gemm: by transB), negative from the end. */
   int32_t (*weight_axis)(const q8_node *node);
+  /* WEIGHTED: whether the weights may also be an activation, with parameters of its own (MatMul). */
+  int32_t two_activations;
   /* Why such a node had better stay float in a dynamic recipe, or NULL. Optional. */
   const char *(*dynamic_obstacle)(const q8_node *node);
   /* For a one-input function y = f(x) of each element: f, so that it can be a 256-entry table, and so that the
