@@ -157,11 +157,16 @@ typedef void q8_transpose_fn(size_t rows, size_t cols, const void *x, size_t x_s
 
 /* As q8_gemm_fn in fp32 with kr = 1: panel [taps][k][nr]. acc is overwritten. */
 typedef void q8_sgemm_fn(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b, float *acc);
+/* As q8_gemm_u8_fn: y = clamp(acc + bias, lo, hi), bias from the panel's first column. */
+typedef void q8_sgemm_y_fn(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b,
+                           const float *bias, float lo, float hi, size_t rows, size_t columns, float *y,
+                           size_t y_stride);
 typedef struct q8_sgemm_kernel {
   const char *name;
   q8_cpu_mask needs;
   uint8_t mr, nr;
   q8_sgemm_fn *run;
+  q8_sgemm_y_fn *run_y; /* NULL: the driver calls the sbias family on the accumulators */
 } q8_sgemm_kernel;
 
 /* As q8_dwconv_fn in fp32: weights [r][s][channels] unpacked, y = clamp(sum + bias, lo, hi). bias is never NULL. */

@@ -119,9 +119,9 @@ static void sbias(size_t rows, size_t n, const float *acc, size_t acc_stride, co
 }
 
 const q8_sgemm_kernel q8_avx2_sgemm[] = {
-    {"sgemm_avx2_6x16", Q8_CPU_AVX2, 6, 16, sgemm_6x16},
-    {"sgemm_avx2_1x16", Q8_CPU_AVX2, 1, 16, sgemm_1x16},
-    {"sgemm_avx2_8x8", Q8_CPU_AVX2, 8, 8, sgemm_8x8},
+    {"sgemm_avx2_6x16", Q8_CPU_AVX2, 6, 16, sgemm_6x16, NULL},
+    {"sgemm_avx2_1x16", Q8_CPU_AVX2, 1, 16, sgemm_1x16, NULL},
+    {"sgemm_avx2_8x8", Q8_CPU_AVX2, 8, 8, sgemm_8x8, NULL},
     {0},
 };
 const q8_sdwconv_kernel q8_avx2_sdwconv[] = {{"sdwconv_avx2", Q8_CPU_AVX2, sdwconv}, {0}};

@@ -2,17 +2,13 @@
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "vec.h"
 
-/* mr and nv are constants in every caller. */
-Q8_INLINE void tile(int mr, int nv, size_t taps, size_t k, const void *const *a, size_t a_stride,
-                    const float *b, float *c) {
-  __m512 acc[14][3];
-  Q8_UNROLL
-  for (int i = 0; i < mr; i++)
-    Q8_UNROLL
-  for (int v = 0; v < nv; v++)
-    acc[i][v] = _mm512_setzero_ps();
+enum { MAX_MR = 14, MAX_ACC = 24 };
+
+/* Adds the products to acc[mr][nv]; mr and nv are constants in every caller. */
+Q8_INLINE void multiply(int mr, int nv, size_t taps, size_t k, const void *const *a, size_t a_stride,
+                        const float *b, __m512 *acc) {
   for (size_t t = 0; t < taps; t++, a += a_stride) {
-    const float *rows[14];
+    const float *rows[MAX_MR];
     Q8_UNROLL
     for (int i = 0; i < mr; i++)
       rows[i] = a[i];
@@ -23,26 +19,61 @@ Q8_INLINE void tile(int mr, int nv, size_t taps, size_t k, const void *const *a,
         w[v] = _mm512_loadu_ps(b + v * 16);
       Q8_UNROLL
       for (int i = 0; i < mr; i++) {
-        __m512 x = _mm512_set1_ps(rows[i][at]);
+        const __m512 x = _mm512_set1_ps(rows[i][at]);
         Q8_UNROLL
         for (int v = 0; v < nv; v++) {
-          acc[i][v] = _mm512_fmadd_ps(x, w[v], acc[i][v]);
-          __asm__("" : "+v"(acc[i][v])); /* see kernels/README.md */
+          acc[i * nv + v] = _mm512_fmadd_ps(x, w[v], acc[i * nv + v]);
+          __asm__("" : "+v"(acc[i * nv + v])); /* see kernels/README.md */
         }
       }
     }
   }
-  Q8_UNROLL
-  for (int i = 0; i < mr; i++)
-    Q8_UNROLL
-  for (int v = 0; v < nv; v++)
-    _mm512_storeu_ps(c + (i * nv + v) * 16, acc[i][v]);
 }
 
+Q8_INLINE void tile(int mr, int nv, size_t taps, size_t k, const void *const *a, size_t a_stride,
+                    const float *b, float *c) {
+  __m512 acc[MAX_ACC];
+  Q8_UNROLL
+  for (int i = 0; i < mr * nv; i++)
+    acc[i] = _mm512_setzero_ps();
+  multiply(mr, nv, taps, k, a, a_stride, b, acc);
+  Q8_UNROLL
+  for (int i = 0; i < mr * nv; i++)
+    _mm512_storeu_ps(c + i * 16, acc[i]);
+}
+
+Q8_INLINE void tile_y(int mr, int nv, size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b,
+                      const float *bias, float lo, float hi, size_t rows, size_t columns, float *y, size_t y_stride) {
+  const __m512 low = _mm512_set1_ps(lo), high = _mm512_set1_ps(hi);
+  for (size_t done = 0; done < rows; done += (size_t)mr, a += mr) {
+    __m512 acc[MAX_ACC];
+    Q8_UNROLL
+    for (int i = 0; i < mr * nv; i++)
+      acc[i] = _mm512_setzero_ps();
+    multiply(mr, nv, taps, k, a, a_stride, b, acc);
+    Q8_UNROLL
+    for (int i = 0; i < mr; i++, y += y_stride) {
+      if (done + (size_t)i >= rows)
+        return;
+      Q8_UNROLL
+      for (int v = 0; v < nv; v++) {
+        const __m512 sum = _mm512_add_ps(acc[i * nv + v], _mm512_loadu_ps(bias + 16 * v));
+        _mm512_mask_storeu_ps(y + 16 * v, lanes16(columns, (size_t)(16 * v)), clamp_ps(sum, low, high));
+      }
+    }
+  }
+}
+
+/* The widest is 8x48: 6x64 reads a third more of B for each product, which large panels pay for in L2 traffic. */
 #define TILE(mr, nr)                                                                                         \
   static void sgemm_##mr##x##nr(size_t taps, size_t k, const void *const *a, size_t a_stride,                \
                                 const float *b, float *acc) {                                                \
     tile(mr, nr / 16, taps, k, a, a_stride, b, acc);                                                         \
+  }                                                                                                          \
+  static void sgemm_y_##mr##x##nr(size_t taps, size_t k, const void *const *a, size_t a_stride,              \
+                                  const float *b, const float *bias, float lo, float hi, size_t rows,        \
+                                  size_t columns, float *y, size_t y_stride) {                               \
+    tile_y(mr, nr / 16, taps, k, a, a_stride, b, bias, lo, hi, rows, columns, y, y_stride);                  \
   }
 TILE(8, 48)
 TILE(4, 48)
@@ -110,7 +141,7 @@ static void sbias(size_t rows, size_t n, const float *acc, size_t acc_stride, co
 }
 
 #define ROW(mr, nr)                                                                                          \
-  { "sgemm_avx512bw_" #mr "x" #nr, Q8_NEEDS_AVX512, mr, nr, sgemm_##mr##x##nr }
+  { "sgemm_avx512bw_" #mr "x" #nr, Q8_NEEDS_AVX512, mr, nr, sgemm_##mr##x##nr, sgemm_y_##mr##x##nr }
 const q8_sgemm_kernel q8_avx512bw_sgemm[] = {
     ROW(8, 48), ROW(4, 48), ROW(1, 48), ROW(12, 32), ROW(4, 32), ROW(1, 32), ROW(14, 16), ROW(1, 16), {0},
 };

@@ -41,7 +41,7 @@ static void sgemm_6x8(size_t taps, size_t k, const void *const *a, size_t a_stri
   }
 }
 
-const q8_sgemm_kernel q8_neon_sgemm[] = {{"sgemm_neon_6x8", Q8_CPU_NEON, MR, NR, sgemm_6x8}, {0}};
+const q8_sgemm_kernel q8_neon_sgemm[] = {{"sgemm_neon_6x8", Q8_CPU_NEON, MR, NR, sgemm_6x8, NULL}, {0}};
 
 /* One output pixel, channels c..c+3 of every tap. */
 Q8_INLINE float32x4_t taps4(const q8_dwconv_shape *s, const float *w, float32x4_t sum,

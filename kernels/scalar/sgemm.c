@@ -56,8 +56,8 @@ static void sbias(size_t rows, size_t n, const float *acc, size_t acc_stride, co
 }
 
 const q8_sgemm_kernel q8_scalar_sgemm[] = {
-    {"sgemm_scalar_4x16", 0, 4, 16, sgemm_4x16},
-    {"sgemm_scalar_4x8", 0, 4, 8, sgemm_4x8},
+    {"sgemm_scalar_4x16", 0, 4, 16, sgemm_4x16, NULL},
+    {"sgemm_scalar_4x8", 0, 4, 8, sgemm_4x8, NULL},
     {0},
 };
 const q8_sdwconv_kernel q8_scalar_sdwconv[] = {{"sdwconv_scalar", 0, sdwconv}, {0}};

@@ -84,13 +84,15 @@ static size_t common_multiple(size_t a, size_t b) {
   return a / x * b;
 }
 
-/* A block's input fills about a quarter of L2, beside the panels; its pointers stay in L1. */
+/* A block's input fills a quarter of L2, beside the panels, or half of it where the panels do not fit there and are read
+ * anew for every block; its pointers stay in L1. */
 static void choose_rows(q8_linear *l, size_t row_bytes) {
   l->row_step = 1;
   for (size_t i = 0; i < l->panel_count; i++)
     l->row_step = common_multiple(l->row_step, l->panels[i].mr);
   size_t bytes = row_bytes ? row_bytes : l->taps * l->k_padded * l->a_bytes;
-  size_t rows = bytes ? q8_cpu_l2_size() / 4 / bytes : MAX_BLOCK_ROWS;
+  size_t share = q8_cpu_l2_size() / (l->group_size > q8_cpu_l2_size() / 2 ? 2 : 4);
+  size_t rows = bytes ? share / bytes : MAX_BLOCK_ROWS;
   size_t table = q8_cpu_l1_size() / 2 / sizeof(void *) / (l->taps ? l->taps : 1);
   rows = rows < table ? rows : table;
   rows = rows < MAX_BLOCK_ROWS ? rows : MAX_BLOCK_ROWS;

@@ -195,6 +195,23 @@ static void run_panel_u8(const q8_linear_run *run, size_t group, const q8_panel 
   }
 }
 
+static void run_panel_y(const q8_linear_run *run, size_t group, const q8_panel *panel, size_t row, size_t rows,
+                        const void *const *table, size_t stride, const float *b) {
+  const q8_linear *l = run->linear;
+  const q8_epilogue *e = run->epilogue;
+  const q8_sgemm_kernel *kernel = panel->kernel;
+  const size_t columns = l->n - panel->column < panel->nr ? l->n - panel->column : panel->nr;
+  const size_t column = group * l->n + panel->column, whole = rows / kernel->mr * kernel->mr;
+  float *y = (float *)run->y + row * run->y_stride + column;
+  kernel->run_y(l->taps, l->k_padded, table, stride, b, e->bias + column, e->lo, e->hi, whole, columns, y,
+                run->y_stride);
+  if (whole < rows) {
+    kernel = q8_sgemm_for_rows(kernel, rows - whole);
+    kernel->run_y(l->taps, l->k_padded, table + whole, stride, b, e->bias + column, e->lo, e->hi, rows - whole,
+                  columns, y + whole * run->y_stride, run->y_stride);
+  }
+}
+
 static void add_to_row(size_t n, uint32_t offset, int32_t *acc) {
   for (size_t j = 0; j < n; j++)
     acc[j] = (int32_t)((uint32_t)acc[j] + offset);
@@ -210,6 +227,10 @@ static void run_panel(const q8_linear_run *run, size_t group, const q8_panel *pa
   if (run->epilogue->kind == Q8_EPILOGUE_REQUANT && !run->row_offset &&
       ((const q8_gemm_kernel *)panel->kernel)->run_u8) {
     run_panel_u8(run, group, panel, row, rows, table, stride, b);
+    return;
+  }
+  if (run->epilogue->kind == Q8_EPILOGUE_FLOAT && ((const q8_sgemm_kernel *)panel->kernel)->run_y) {
+    run_panel_y(run, group, panel, row, rows, table, stride, b);
     return;
   }
   for (size_t i = 0; i < rows; i += batch) {

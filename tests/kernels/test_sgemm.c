@@ -65,12 +65,47 @@ static void sgemm_tile(const void *record) {
   sgemm_case(g, 1, 513);
 }
 
+/* Tiles with bias and clamp: the same as the accumulators of `run`, one addition and the clamp later. */
+static void sgemm_y_case(const q8_sgemm_kernel *g, size_t taps, size_t k, size_t count, size_t columns) {
+  static _Alignas(64) float acc[64 * 64];
+  size_t a_stride = (count + g->mr - 1) / g->mr * g->mr, y_stride = columns + test_random() % 3;
+  walk_case("y: taps %zu k %zu rows %zu columns %zu", taps, k, count, columns);
+  const void **a = walk_place(&pointers, taps * a_stride * sizeof *a, sizeof *a, 0), *place[ROW_COUNT];
+  for (size_t r = 0; r < ROW_COUNT; r++)
+    place[r] = random_floats(&rows[r], k, (int)(r & 1));
+  for (size_t i = 0; i < taps * a_stride; i++)
+    a[i] = place[test_random() % ROW_COUNT];
+  const float *b = random_floats(&panel, taps * k * g->nr, 0), *bias = random_floats(&bias_buffer, 64, 0);
+  float lo = test_random() & 1 ? -INFINITY : -3.0f, hi = test_random() & 1 ? INFINITY : 3.0f;
+  walk_output out = walk_output_new(((count - 1) * y_stride + columns) * sizeof(float), sizeof(float));
+  for (size_t i = 0; i < count; i++) {
+    if (i % g->mr == 0)
+      g->run(taps, k, a + i, a_stride, b, acc);
+    for (size_t j = 0; j < columns; j++) {
+      float v = ref_clampf(acc[i % g->mr * g->nr + j] + bias[j], lo, hi);
+      memcpy(out.want + (i * y_stride + j) * sizeof v, &v, sizeof v);
+    }
+  }
+  g->run_y(taps, k, a, a_stride, b, bias, lo, hi, count, columns, (float *)(void *)out.got, y_stride);
+  walk_output_check(&out);
+}
+
+static void sgemm_record(const void *record) {
+  const q8_sgemm_kernel *g = record;
+  sgemm_tile(g);
+  for (size_t columns = 1; g->run_y && columns <= g->nr; columns++)
+    sgemm_y_case(g, 1 + columns % 2, 1 + test_random() % 9, 1 + test_random() % (2 * g->mr + 1), columns);
+  for (size_t count = 1; g->run_y && count <= 2 * (size_t)g->mr + 1; count++)
+    sgemm_y_case(g, 1, 5, count, g->nr);
+}
+
 static void sgemm(void) {
   walk_buffer_init(&pointers, MAX_SIZE);
   for (size_t i = 0; i < ROW_COUNT; i++)
     walk_buffer_init(&rows[i], MAX_K * sizeof(float));
   walk_buffer_init(&panel, MAX_PANEL * sizeof(float));
-  WALK(q8_sgemm_kernel, sgemm, sgemm_tile);
+  walk_buffer_init(&bias_buffer, MAX_SIZE);
+  WALK(q8_sgemm_kernel, sgemm, sgemm_record);
 }
 
 static void sdwconv_case(const q8_sdwconv_kernel *kernel, const q8_dwconv_shape *s) {
