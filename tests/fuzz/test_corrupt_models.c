@@ -150,17 +150,21 @@ static uint8_t *read_file(const char *path, size_t *size) {
   return bytes;
 }
 
-/* The model as this library writes it, int8 weights and pairs included. */
-static void corrupt_exported(const char *name, const uint8_t *bytes, size_t size, qint8_config config) {
+/* The model as this library writes it, int8 weights and pairs or integer operators included. */
+static void corrupt_exported(const char *name, const uint8_t *bytes, size_t size, qint8_config config,
+                             qint8_format format) {
   char label[300];
-  snprintf(label, sizeof label, "%s as %s", name, qint8_config_name(config));
+  snprintf(label, sizeof label, "%s as %s%s", name, qint8_config_name(config),
+           format == QINT8_FORMAT_QOPERATOR ? " in QOperator form" : "");
+  qint8_save_options options = QINT8_SAVE_OPTIONS_INIT;
+  options.format = format;
   qint8_model *model = NULL;
   qint8_error error = QINT8_ERROR_INIT;
   CHECK_EQ(qint8_model_load_memory(bytes, size, NULL, &model, &error), QINT8_OK);
   qint8_recipe *recipe = model ? test_recipe(model, config, NULL) : NULL;
   void *out = NULL;
   size_t out_size = 0;
-  if (recipe && qint8_model_save_memory(model, recipe, NULL, &out, &out_size, &error) == QINT8_OK)
+  if (recipe && qint8_model_export_memory(model, recipe, &options, NULL, &out, &out_size, &error) == QINT8_OK)
     corrupt(label, out, out_size);
   else
     CHECK_MSG(0, "%s: %s: %s", label, error.where, error.message);
@@ -183,8 +187,9 @@ static void corrupt_folder(const char *folder) {
     if (bytes) {
       corrupt(entry->d_name, bytes, size);
       if (size < 100000) {
-        corrupt_exported(entry->d_name, bytes, size, QINT8_CONFIG_STATIC_PER_CHANNEL);
-        corrupt_exported(entry->d_name, bytes, size, QINT8_CONFIG_DYNAMIC);
+        corrupt_exported(entry->d_name, bytes, size, QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_FORMAT_QDQ);
+        corrupt_exported(entry->d_name, bytes, size, QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_FORMAT_QOPERATOR);
+        corrupt_exported(entry->d_name, bytes, size, QINT8_CONFIG_DYNAMIC, QINT8_FORMAT_QDQ);
       }
     }
     free(bytes);
