@@ -13,6 +13,8 @@ static q8_status load(qint8_model *model, const void *bytes, size_t size, qint8_
   q8_status status = q8_onnx_import(bytes, size, &model->host, &model->graph, &quant, error);
   if (status == QINT8_OK)
     status = q8_rewrite_in_place(model->graph, error);
+  if (status == QINT8_OK && !quant)
+    status = q8_rewrite_pads(model->graph, error);
   if (status == QINT8_OK && quant)
     status = q8_onnx_recipe(quant, model->graph, &model->host, &model->recipe, error);
   q8_onnx_quant_destroy(quant);
