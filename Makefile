@@ -18,7 +18,7 @@ endif
 AR ?= ar
 CFLAGS ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
-STD := -std=c11 -ffp-contract=off -fno-math-errno -fno-trapping-math -fvisibility=hidden -fPIC -D_POSIX_C_SOURCE=200809L
+STD := -std=c11 -ffp-contract=off -fno-math-errno -fno-trapping-math -fvisibility=hidden -fno-asynchronous-unwind-tables -fPIC -D_POSIX_C_SOURCE=200809L
 LDLIBS := -lm
 ifdef WERROR
 WARNINGS += -Werror

@@ -119,7 +119,7 @@ static void run_block(size_t pixels, block *b, const uint8_t *const *cols, uint8
     whole_row(b, cols, y, p->q);
     return;
   }
-  fill_fn *const fill_stretch = q8_avx512vnni_dwconv_fill[pixels / 2][full];
+  fill_fn *const fill_stretch = q8_avx512vnni_dwconv_fill[pixels / 2];
   multiply_fn *const multiply_stretch = q8_avx512vnni_dwconv_multiply[pixels / 2];
   size_t last = (p->q - 1) * step + (p->s - 1) * p->col_dilation;
   for (size_t x = 0; x < p->q; x += outputs, cols += outputs * step * p->r, last -= outputs * step) {

@@ -52,9 +52,9 @@ typedef void multiply_fn(const block *b, uint8_t *y, size_t n);
 /* The n outputs of a row in one pass. */
 typedef void row_fn(const block *b, const uint8_t *const *cols, uint8_t *y, size_t n);
 
-/* By pixels / 2 of a register (1, 2 or 4), and whether all channels of the block exist. They stay out of line: inlined
- * into one body, their loops run out of registers. */
-extern fill_fn *const q8_avx512vnni_dwconv_fill[3][2];
+/* By pixels / 2 of a register (1, 2 or 4). They stay out of line: inlined into one body, their loops run out of
+ * registers. */
+extern fill_fn *const q8_avx512vnni_dwconv_fill[3];
 extern multiply_fn *const q8_avx512vnni_dwconv_multiply[3];
 /* In one pass (dwconv_row.c), or NULL: by pixels of a register, and whether all channels of the block exist. */
 row_fn *q8_avx512vnni_dwconv_row(const q8_dwconv_shape *shape, int pixels, int full);

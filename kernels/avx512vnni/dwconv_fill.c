@@ -3,7 +3,7 @@
 #include "dwconv.h"
 
 /* One register of units: the quads of `taps` rows of pointers, `tap_stride` pointers apart. */
-Q8_INLINE void fill_vector(int pixels, int full, size_t taps, const uint8_t *const *p, size_t tap_stride,
+Q8_INLINE void fill_vector(int pixels, size_t taps, const uint8_t *const *p, size_t tap_stride,
                            size_t pixel_stride, span c, uint8_t *scratch) {
   __m512i row[4], quad[4];
   Q8_UNROLL
@@ -12,7 +12,7 @@ Q8_INLINE void fill_vector(int pixels, int full, size_t taps, const uint8_t *con
     Q8_UNROLL
     for (int j = 0; i < taps && j < pixels; j++)
       x[j] = p[i * tap_stride + (size_t)j * pixel_stride];
-    row[i] = i < taps ? load_pixels(pixels, full, x, c) : _mm512_setzero_si512();
+    row[i] = i < taps ? load_pixels(pixels, 0, x, c) : _mm512_setzero_si512();
   }
   interleave4(row, quad);
   Q8_UNROLL
@@ -27,7 +27,7 @@ typedef struct {
 
 /* The register of unit u where some of its columns lie past `last`, the end of the row. Those belong to no
  * tap or to no output: column `last` stands in. */
-Q8_INLINE void fill_edge(int pixels, int full, const q8_dwconv_shape *shape, const uint8_t *const *cols,
+Q8_INLINE void fill_edge(int pixels, const q8_dwconv_shape *shape, const uint8_t *const *cols,
                          size_t last, const quad_source *q, size_t u, span c, uint8_t *scratch) {
   const uint8_t *edge[4][4];
   for (size_t i = 0; i < 4; i++)
@@ -36,25 +36,25 @@ Q8_INLINE void fill_edge(int pixels, int full, const q8_dwconv_shape *shape, con
       size_t row = q->row + (i < q->taps ? i * q->down : 0);
       edge[i][x] = cols[(column < last ? column : last) * shape->r + row];
     }
-  fill_vector(pixels, full, 4, edge[0], 4, 1, c, scratch);
+  fill_vector(pixels, 4, edge[0], 4, 1, c, scratch);
 }
 
 /* `units` units of one plane; `taps`, q->taps, is a constant in every caller. */
-Q8_INLINE void fill_plane(int pixels, int full, size_t taps, const q8_dwconv_shape *shape,
+Q8_INLINE void fill_plane(int pixels, size_t taps, const q8_dwconv_shape *shape,
                           const uint8_t *const *cols, size_t last, const quad_source *q, size_t units, span c,
                           uint8_t *scratch) {
   const size_t pixel_stride = shape->col_step * shape->r, tap_stride = q->down + q->across * shape->r;
   const uint8_t *const *p = cols + q->column * shape->r + q->row;
   size_t u = 0, furthest = q->column + (size_t)(pixels - 1) * shape->col_step + (taps - 1) * q->across;
   for (; u < units && furthest <= last; u += pixels, p += pixels * pixel_stride, scratch += 64) {
-    fill_vector(pixels, full, taps, p, tap_stride, pixel_stride, c, scratch);
+    fill_vector(pixels, taps, p, tap_stride, pixel_stride, c, scratch);
     furthest += pixels * shape->col_step;
   }
   for (; u < units; u += pixels, scratch += 64)
-    fill_edge(pixels, full, shape, cols, last, q, u, c, scratch);
+    fill_edge(pixels, shape, cols, last, q, u, c, scratch);
 }
 
-Q8_INLINE void fill(int pixels, int full, block *b, const uint8_t *const *cols, size_t last, size_t outputs) {
+Q8_INLINE void fill(int pixels, block *b, const uint8_t *const *cols, size_t last, size_t outputs) {
   const q8_dwconv_shape *p = b->shape;
   const layout *l = b->layout;
   const size_t plane_bytes = (size_t)l->units * (64 / pixels), d = p->col_dilation;
@@ -65,30 +65,26 @@ Q8_INLINE void fill(int pixels, int full, block *b, const uint8_t *const *cols, 
       const quad_source q = {row, plane * d, p->r - row < 4 ? p->r - row : 4, 1, 0};
       const size_t units = outputs + l->reach - (plane >= l->full_planes);
       if (q.taps == 4)
-        fill_plane(pixels, full, 4, p, cols, last, &q, units, b->c, scratch);
+        fill_plane(pixels, 4, p, cols, last, &q, units, b->c, scratch);
       else if (q.taps == 3)
-        fill_plane(pixels, full, 3, p, cols, last, &q, units, b->c, scratch);
+        fill_plane(pixels, 3, p, cols, last, &q, units, b->c, scratch);
       else
-        fill_plane(pixels, full, 2, p, cols, last, &q, units, b->c, scratch);
+        fill_plane(pixels, 2, p, cols, last, &q, units, b->c, scratch);
     }
   if (down < p->r)
     for (size_t plane = 0; plane < l->across_phase; plane++, scratch += plane_bytes) {
       const quad_source q = {down, 4 * plane * d, 4, 0, d};
       const size_t units = outputs + (l->across_phase == 1 ? l->reach : 0);
-      fill_plane(pixels, full, 4, p, cols, last, &q, units, b->c, scratch);
+      fill_plane(pixels, 4, p, cols, last, &q, units, b->c, scratch);
     }
 }
 
-#define FILL(pixels, full)                                                                                   \
-  static void fill_##pixels##_##full(block *b, const uint8_t *const *cols, size_t last, size_t outputs) {    \
-    fill(pixels, full, b, cols, last, outputs);                                                              \
+#define FILL(pixels)                                                                                         \
+  static void fill_##pixels(block *b, const uint8_t *const *cols, size_t last, size_t outputs) {             \
+    fill(pixels, b, cols, last, outputs);                                                                    \
   }
-FILL(1, 0)
-FILL(1, 1)
-FILL(2, 0)
-FILL(2, 1)
-FILL(4, 0)
-FILL(4, 1)
-fill_fn *const q8_avx512vnni_dwconv_fill[3][2] = {
-    {fill_1_0, fill_1_1}, {fill_2_0, fill_2_1}, {fill_4_0, fill_4_1}};
+FILL(1)
+FILL(2)
+FILL(4)
+fill_fn *const q8_avx512vnni_dwconv_fill[3] = {fill_1, fill_2, fill_4};
 #endif

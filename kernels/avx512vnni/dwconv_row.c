@@ -218,7 +218,12 @@ Q8_INLINE void row5x5(int pixels, int full, const block *b, const uint8_t *const
       {name##_1_0, name##_1_1}, {name##_2_0, name##_2_1}, {name##_4_0, name##_4_1}};
 ROWS(row3x3_1)
 ROWS(row3x3_2)
-ROWS(row5x5)
+/* Few channels are rare here: always masked. */
+ROW(row5x5, 1, 0)
+ROW(row5x5, 1, 1)
+ROW(row5x5, 2, 0)
+ROW(row5x5, 4, 0)
+static row_fn *const all_row5x5[3][2] = {{row5x5_1_0, row5x5_1_1}, {row5x5_2_0, row5x5_2_0}, {row5x5_4_0, row5x5_4_0}};
 
 row_fn *q8_avx512vnni_dwconv_row(const q8_dwconv_shape *shape, int pixels, int full) {
   if (shape->col_dilation != 1 || shape->r != shape->s)

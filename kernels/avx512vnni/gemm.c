@@ -87,32 +87,44 @@ Q8_INLINE epilogue make_epilogue(int nv, const q8_requant *rq, size_t columns, s
   return e;
 }
 
-/* Up to four accumulators as bytes, in the order of acc; of fewer, the rest is anything. */
-Q8_INLINE __m512i requant64(int nv, int count, int small, const __m512i *acc, const epilogue *e) {
+/* Up to four accumulators as bytes, in the order of acc; of fewer, the rest is anything. Needs small scales. */
+Q8_INLINE __m512i requant64(int nv, int count, const __m512i *acc, const epilogue *e) {
   __m512i t[4];
   Q8_UNROLL
   for (int v = 0; v < 4; v++) {
     const int at = v < count ? v : 0;
     const __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[at]), _mm512_loadu_ps(e->scale + at % nv * 16));
-    t[v] = small ? _mm512_cvtps_epi32(x) : round_below(x, &e->bounds);
+    t[v] = _mm512_cvtps_epi32(x);
   }
-  const __m512i z = narrow_plain(t, &e->bounds);
-  return small ? _mm512_min_epu8(z, e->hi) : z;
+  return _mm512_min_epu8(narrow_plain(t, &e->bounds), e->hi);
 }
 
-Q8_INLINE void finish(int mr, int nv, int small, const __m512i *acc, const epilogue *e, size_t rows, uint8_t *y,
+Q8_INLINE void finish(int mr, int nv, const __m512i *acc, const epilogue *e, size_t rows, uint8_t *y,
                       size_t y_stride) {
   const int parts = nv > 2 ? 1 : 4 / nv;
   Q8_UNROLL
   for (int i = 0; i < mr; i += parts, y += (size_t)parts * y_stride)
     if ((size_t)i < rows) {
       const int left = (mr - i) * nv, count = left < parts * nv ? left : parts * nv;
-      const __m512i z = requant64(nv, count, small, acc + i * nv, e);
+      const __m512i z = requant64(nv, count, acc + i * nv, e);
       if (parts > 1 && e->dense && (size_t)(i + parts) <= rows)
         _mm512_storeu_si512(y, z);
       else
         store_parts(parts, z, e->mask, y, y_stride, rows - (size_t)i);
     }
+}
+
+/* Scales from 1 up are rare: the requant family does them, which adds the bias itself. */
+Q8_INLINE void finish_large(int mr, int nv, const __m512i *acc, const q8_requant *rq, size_t rows, size_t columns,
+                            uint8_t *y, size_t y_stride) {
+  _Alignas(64) int32_t sums[MAX_ACC * 16];
+  q8_requant without_table = *rq;
+  without_table.table = NULL;
+  Q8_UNROLL
+  for (int i = 0; i < mr * nv; i++)
+    _mm512_store_si512(sums + 16 * i, _mm512_sub_epi32(acc[i], _mm512_loadu_si512(rq->bias + i % nv * 16)));
+  q8_avx512bw_requant->run(rows < (size_t)mr ? rows : (size_t)mr, columns, sums, (size_t)nv * 16, &without_table, y,
+                           y_stride);
 }
 
 /* `together` rows against a panel of `blocks` registers. */
@@ -130,13 +142,13 @@ Q8_INLINE void resident_rows(int together, int blocks, const void *const *a, con
     Q8_UNROLL
   for (int i = 0; i < together; i++)
     add_products(&acc[i], broadcast4(row[i] + 4 * t), w[t]);
-  finish(together, 1, 1, acc, e, rows, y, y_stride);
+  finish(together, 1, acc, e, rows, y, y_stride);
 }
 
 /* A panel of one register and few k stays in registers, `blocks` of them. */
 Q8_INLINE void resident_u8(int blocks, const void *const *a, const int8_t *b, const epilogue *e, size_t rows, uint8_t *y,
                            size_t y_stride) {
-  __m512i w[16];
+  __m512i w[8];
   size_t done = 0;
   Q8_UNROLL
   for (int t = 0; t < blocks; t++)
@@ -155,8 +167,6 @@ Q8_INLINE int try_resident(size_t taps, size_t k, const void *const *a, const in
     resident_u8(4, a, b, e, rows, y, y_stride);
   else if (k == 32)
     resident_u8(8, a, b, e, rows, y, y_stride);
-  else if (k == 64)
-    resident_u8(16, a, b, e, rows, y, y_stride);
   else
     return 0;
   return 1;
@@ -174,9 +184,9 @@ Q8_INLINE void tile_u8(int mr, int nv, size_t taps, size_t k, const void *const 
       acc[i] = _mm512_loadu_si512(e.bias + i % nv * 16);
     multiply(mr, nv, taps, k, a, a_stride, b, acc);
     if (e.small)
-      finish(mr, nv, 1, acc, &e, rows - done, y, y_stride);
+      finish(mr, nv, acc, &e, rows - done, y, y_stride);
     else
-      finish(mr, nv, 0, acc, &e, rows - done, y, y_stride);
+      finish_large(mr, nv, acc, rq, rows - done, columns, y, y_stride);
   }
 }
 

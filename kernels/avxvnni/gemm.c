@@ -29,8 +29,10 @@ Q8_INLINE void gemm_tile(int mr, int nv, size_t taps, size_t k, const void *cons
         memcpy(&four, rows[i] + at, sizeof four);
         const __m256i x = _mm256_set1_epi32(four);
         Q8_UNROLL
-        for (int v = 0; v < nv; v++)
+        for (int v = 0; v < nv; v++) {
           acc[i][v] = q8_dpbusd(acc[i][v], x, w[v]);
+          __asm__("" : "+x"(acc[i][v])); /* see kernels/README.md */
+        }
       }
     }
   }
