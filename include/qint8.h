@@ -391,6 +391,15 @@ QINT8_API qint8_status qint8_recipe_tensor(const qint8_recipe *recipe, const cha
 /* Overrides a tensor's per-tensor parameters. Status: ARGUMENT, MEMORY. */
 QINT8_API qint8_status qint8_recipe_set_tensor(qint8_recipe *recipe, const char *tensor, const qint8_qparams *qparams,
                                                qint8_error *error);
+/* Corrects the biases of static int8 nodes, so that the mean of each output channel over the samples is that of the float
+ * model (bias correction: Nagel et al. 2019, section 4.2): rounding no longer shifts a channel. `inputs` holds
+ * batch_count batches, input i of the model for batch b at [b * (number of inputs) + i], float32 and finite; a few dozen
+ * samples serve, the calibration's are right. Costs an int8 run of all batches for every node, up to that node. Calling
+ * it again starts from the model's biases. `host` gives memory, threads and progress.
+ * Status: ARGUMENT, SHAPE, DATA (a NaN or Inf in an input), CANCELLED, MEMORY: the recipe stays usable. */
+QINT8_API qint8_status qint8_recipe_correct_biases(const qint8_model *model, qint8_recipe *recipe,
+                                                   const qint8_tensor *const *inputs, size_t batch_count,
+                                                   const qint8_host *host, qint8_error *error);
 /* Keeps the node whose first output is `tensor` in float (non-zero) or lets it be int8 again (0).
  * Status: ARGUMENT (no such node). */
 QINT8_API qint8_status qint8_recipe_set_float(qint8_recipe *recipe, const char *tensor, int32_t keep_float,

@@ -11,7 +11,8 @@ typedef struct job {
   double mean, std;
   qint8_config config;
   int32_t observer, activation_dtype, format;
-  int force;
+  int force, no_correction;
+  dataset data; /* what was calibrated on */
   qint8_model *model;
   qint8_recipe *file_recipe, *recipe;
   qint8_ranges *ranges;
@@ -96,19 +97,18 @@ static void warn_about_ranges(const qint8_ranges *ranges) {
 }
 
 static int calibrate(job *j, const qint8_host *host) {
-  dataset data;
   qint8_error error = QINT8_ERROR_INIT;
   qint8_calibrator *calibrator = NULL;
   qint8_calibrator_options options = QINT8_CALIBRATOR_OPTIONS_INIT;
   options.observer = j->observer;
   double start = now_seconds();
-  int status = dataset_load(j->calibration, j->model, j->mean, j->std, j->samples, &data);
+  int status = dataset_load(j->calibration, j->model, j->mean, j->std, j->samples, &j->data);
   if (!status) {
-    if (j->samples > 0 && data.count < (size_t)j->samples)
-      warn("%s holds %zu samples, %ld were asked for", j->calibration, data.count, j->samples);
-    j->used = data.count;
+    if (j->samples > 0 && j->data.count < (size_t)j->samples)
+      warn("%s holds %zu samples, %ld were asked for", j->calibration, j->data.count, j->samples);
+    j->used = j->data.count;
     qint8_status s = qint8_calibrator_create(j->model, &options, host, &calibrator, &error);
-    status = s == QINT8_OK ? feed_all(calibrator, &data, batch_for(j->model, j->batch))
+    status = s == QINT8_OK ? feed_all(calibrator, &j->data, batch_for(j->model, j->batch))
                            : fail_error("calibration", s, &error);
     if (!status && (s = qint8_calibrator_ranges(calibrator, &j->ranges, &error)) != QINT8_OK)
       status = fail_error("calibration", s, &error);
@@ -116,9 +116,51 @@ static int calibrate(job *j, const qint8_host *host) {
   if (!status)
     warn_about_ranges(j->ranges);
   qint8_calibrator_destroy(calibrator);
-  dataset_free(&data);
   j->seconds_calibrate = now_seconds() - start;
   return status;
+}
+
+/* Samples that biases are corrected on: the first ones, as many whole batches as CORRECTION_VALUES values hold, at least
+ * one batch. */
+#define CORRECTION_VALUES ((size_t)1 << 22)
+
+static int32_t show_progress(void *user, const char *what, size_t done, size_t total) {
+  (void)user;
+  progress(what, done, total);
+  return 0;
+}
+
+static int correct_biases(job *j, const qint8_host *quiet) {
+  qint8_host host = *quiet;
+  host.progress = show_progress;
+  qint8_error error = QINT8_ERROR_INIT;
+  size_t batch = (size_t)batch_for(j->model, j->batch), most = CORRECTION_VALUES / j->data.sample / batch;
+  size_t batches = j->data.count / batch;
+  batches = batches > most ? most : batches;
+  if (batches == 0) {
+    batch = j->data.count;
+    batches = 1;
+  }
+  qint8_tensor *views = calloc(batches, sizeof *views);
+  const qint8_tensor **inputs = calloc(batches, sizeof *inputs);
+  if (!views || !inputs) {
+    free(views);
+    free(inputs);
+    return fail("bias correction: out of memory");
+  }
+  for (size_t b = 0; b < batches; b++) {
+    views[b] = (qint8_tensor)QINT8_TENSOR_INIT;
+    views[b].dtype = QINT8_DTYPE_F32;
+    views[b].rank = j->data.rank;
+    memcpy(views[b].shape, j->data.shape, sizeof views[b].shape);
+    views[b].shape[0] = (int64_t)batch;
+    views[b].data = j->data.values + b * batch * j->data.sample;
+    inputs[b] = &views[b];
+  }
+  qint8_status s = qint8_recipe_correct_biases(j->model, j->recipe, inputs, batches, &host, &error);
+  free(views);
+  free(inputs);
+  return s == QINT8_OK ? 0 : fail_error("bias correction", s, &error);
 }
 
 static int decide_and_write(job *j, const qint8_host *host) {
@@ -130,6 +172,8 @@ static int decide_and_write(job *j, const qint8_host *host) {
   qint8_status s = qint8_recipe_create(j->model, j->ranges, &options, host, &j->recipe, &error);
   if (s != QINT8_OK)
     return fail_error("recipe", s, &error);
+  if (is_static(j) && !j->no_correction && correct_biases(j, host))
+    return EXIT_FAILED;
   qint8_save_options save = QINT8_SAVE_OPTIONS_INIT;
   save.format = j->format;
   s = qint8_model_export_file(j->model, j->config == QINT8_CONFIG_FP32 ? NULL : j->recipe, &save, j->out_path, &error);
@@ -188,6 +232,7 @@ static int write_report(const job *j) {
   json_integer(&out, "output_bytes", file_size(j->out_path));
   json_number(&out, "seconds_calibrate", j->seconds_calibrate);
   json_number(&out, "seconds_total", j->seconds_total);
+  json_integer(&out, "corrected_biases", is_static(j) && !j->no_correction);
   report_tensors(j, &out);
   json_close(&out, '}');
   json_end(&out);
@@ -235,6 +280,7 @@ int command_quantize(int argc, char **argv) {
       {"--batch", "N", "samples per calibration batch (16); does not change the result", OPTION_INT, &j.batch},
       {"--mean", "X", "mean of uint8 images; default: the archive's own", OPTION_FLOAT, &j.mean},
       {"--std", "X", "their standard deviation", OPTION_ABOVE_ZERO, &j.std},
+      {"--no-bias-correction", NULL, "leave biases as they are", OPTION_FLAG, &j.no_correction},
       {"--force", NULL, "int8 also where float is expected to be faster", OPTION_FLAG, &j.force},
       {"--threads", "N", "threads (1)", OPTION_INT, &j.threads}};
   const command_line line = {
@@ -263,6 +309,7 @@ int command_quantize(int argc, char **argv) {
   thread_pool *pool;
   host_open(&host, j.threads, &pool);
   status = quantize(&j, &host);
+  dataset_free(&j.data);
   qint8_ranges_destroy(j.ranges);
   qint8_recipe_destroy(j.recipe);
   qint8_recipe_destroy(j.file_recipe);

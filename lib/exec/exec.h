@@ -61,6 +61,18 @@ typedef void (*q8_watch_fn)(void *user, q8_id tensor, const char *name, const q8
                             size_t count);
 q8_status q8_session_watch(q8_session *session, q8_watch_fn watch, void *user, int any_order, qint8_error *error);
 
+/* Runs until `count` of the wanted tensors exist in the given form, and shows them as a watcher would see them. For
+ * plain plans (see q8_plan_config): in others a merged tensor never exists. */
+typedef struct q8_peek {
+  const uint8_t *wanted; /* [tensor_count] */
+  size_t count;          /* how many to wait for */
+  q8_form_type form;
+  q8_watch_fn show;
+  void *user;
+} q8_peek;
+q8_status q8_session_peek(q8_session *session, const void *const *inputs, void *const *outputs, const q8_peek *peek,
+                          qint8_error *error);
+
 /* Times every step of later runs. */
 q8_status q8_session_time_steps(q8_session *session, int enable, qint8_error *error);
 double q8_session_step_us(const q8_session *session, size_t index);

@@ -157,10 +157,12 @@ static q8_status run_step(q8_session *session, size_t index, qint8_error *error)
   step->run(&run);
   if (session->microseconds)
     session->microseconds[index] = now_us() - start;
-  if (session->watch && step->tensor != Q8_NONE && status == QINT8_OK)
-    for (int32_t j = 0; j < step->out_count; j++)
-      show(session, q8_step_outputs(step)[j]);
   return status;
+}
+
+static void show_results(q8_session *session, const q8_step *step) {
+  for (int32_t j = 0; step->tensor != Q8_NONE && j < step->out_count; j++)
+    show(session, q8_step_outputs(step)[j]);
 }
 
 q8_status q8_session_execute(q8_session *session, const void *const *inputs, void *const *outputs,
@@ -173,9 +175,51 @@ q8_status q8_session_execute(q8_session *session, const void *const *inputs, voi
       if (plan->buffers[i].root == (q8_buffer)i && plan->buffers[i].place == PLACE_INPUT)
         show(session, (q8_buffer)i);
   q8_status status = QINT8_OK;
-  for (size_t i = 0; i < plan->step_count && status == QINT8_OK; i++)
+  for (size_t i = 0; i < plan->step_count && status == QINT8_OK; i++) {
     status = run_step(session, i, error);
+    if (session->watch && status == QINT8_OK)
+      show_results(session, &plan->steps[i]);
+  }
   q8_fpenv_leave(old);
+  return status;
+}
+
+/* Shows the wanted tensors that lie in the memory of `root`, views of it included; how many there were. */
+static size_t show_wanted(q8_session *session, q8_buffer root, const q8_peek *peek) {
+  const q8_plan *plan = session->plan;
+  size_t shown = 0;
+  for (size_t i = 0; i < plan->buffer_count; i++) {
+    const plan_buffer *b = &plan->buffers[i];
+    if (b->root != root || b->tensor == Q8_NONE || !peek->wanted[b->tensor] || b->form != (uint8_t)peek->form)
+      continue;
+    show(session, (q8_buffer)i);
+    shown++;
+  }
+  return shown;
+}
+
+static q8_status run_and_peek(q8_session *session, const q8_peek *peek, qint8_error *error) {
+  const q8_plan *plan = session->plan;
+  size_t shown = 0;
+  for (size_t i = 0; i < plan->buffer_count; i++)
+    if (plan->buffers[i].root == (q8_buffer)i && plan->buffers[i].place == PLACE_INPUT)
+      shown += show_wanted(session, (q8_buffer)i, peek);
+  for (size_t i = 0; i < plan->step_count && shown < peek->count; i++) {
+    Q8_TRY(run_step(session, i, error));
+    for (int32_t j = 0; j < plan->steps[i].out_count; j++)
+      shown += show_wanted(session, plan->buffers[q8_step_outputs(&plan->steps[i])[j]].root, peek);
+  }
+  return QINT8_OK;
+}
+
+q8_status q8_session_peek(q8_session *session, const void *const *inputs, void *const *outputs, const q8_peek *peek,
+                          qint8_error *error) {
+  Q8_TRY(q8_session_watch(session, peek->show, peek->user, 0, error));
+  q8_fpenv old = q8_fpenv_enter();
+  bind_user_memory(session, inputs, outputs);
+  q8_status status = run_and_peek(session, peek, error);
+  q8_fpenv_leave(old);
+  session->watch = NULL;
   return status;
 }
 

@@ -86,8 +86,12 @@ static int whole_way(counting_host *counter, const void *bytes, size_t size) {
     status = qint8_calibrator_feed(calibrator, inputs, 1, &error);
   if (status == QINT8_OK)
     status = qint8_calibrator_ranges(calibrator, &ranges, &error);
+  qint8_recipe_options options = QINT8_RECIPE_OPTIONS_INIT;
+  options.force = 1;
   if (status == QINT8_OK)
-    status = qint8_recipe_create(model, ranges, NULL, &counter->host, &recipe, &error);
+    status = qint8_recipe_create(model, ranges, &options, &counter->host, &recipe, &error);
+  if (status == QINT8_OK)
+    status = qint8_recipe_correct_biases(model, recipe, inputs, 1, &counter->host, &error);
   if (status == QINT8_OK)
     status = qint8_model_save_memory(model, recipe, &counter->host, &saved, &saved_size, &error);
   if (status == QINT8_OK)

@@ -1,0 +1,29 @@
+/* bias.h - bias correction (Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, 2019,
+ * section 4.2, the empirical form).
+ *
+ * Rounding errors of weights and activations have a mean: a background that covers half of every image is rounded the
+ * same way each time. A weighted node is linear in its input, so that the mean over samples of its result is its result
+ * on the mean of its inputs. Going through the nodes in execution order, each bias takes the difference between
+ *   the float node on the mean of its float inputs, and
+ *   the int8 node (its rounded weights) on the mean of its int8 inputs, earlier biases corrected,
+ * averaged over the positions of each output channel.
+ */
+#ifndef Q8_PTQ_BIAS_H
+#define Q8_PTQ_BIAS_H
+
+#include "exec/exec.h"
+
+/* Samples: shapes and data of batch b, input i of the graph at [b * input_count + i]. */
+typedef struct q8_batches {
+  size_t count;
+  const q8_shape *shapes;
+  const void *const *data;
+} q8_batches;
+
+/* Corrects the s32 biases of the recipe's static nodes (recipe integers, see q8_recipe_keep_integers). Costs one int8
+ * run of all batches for each of them, up to its input. The same on every ISA but for the rounding of float runs.
+ * MEMORY, DATA (an input that is not finite), and what compiling and running may say. */
+q8_status q8_correct_biases(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
+                            const char *isa, const q8_host *host, qint8_error *error);
+
+#endif

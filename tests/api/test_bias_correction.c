@@ -1,0 +1,157 @@
+/* Bias correction: what it promises, on the demo model and images with a large constant background. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "models.h"
+#include "test.h"
+
+#define BATCHES 4
+#define SAMPLES 16 /* per batch */
+#define PIXELS 784
+#define CLASSES 10
+
+static float images[BATCHES][SAMPLES * PIXELS];
+static qint8_tensor views[BATCHES];
+static const qint8_tensor *inputs[BATCHES];
+static qint8_error failure = QINT8_ERROR_INIT;
+
+/* A bright, noisy rectangle on a background that is the same everywhere. */
+static void draw(float *image) {
+  int top = test_random_int(2, 10), left = test_random_int(2, 10), size = test_random_int(8, 16);
+  float level = test_random_float(0.2f, 2.0f);
+  for (int i = 0; i < PIXELS; i++) {
+    int y = i / 28 - top, x = i % 28 - left, inside = y >= 0 && y < size && x >= 0 && x < size;
+    image[i] = inside ? level + test_random_float(-0.3f, 0.3f) : -0.81f;
+  }
+}
+
+static void draw_all(void) {
+  for (int b = 0; b < BATCHES; b++) {
+    for (int i = 0; i < SAMPLES; i++)
+      draw(images[b] + i * PIXELS);
+    views[b] = (qint8_tensor){sizeof views[b], QINT8_DTYPE_F32, 4, {SAMPLES, 1, 28, 28}, images[b]};
+    inputs[b] = &views[b];
+  }
+}
+
+static qint8_recipe *make_recipe(const qint8_model *model) {
+  qint8_calibrator *calibrator = NULL;
+  qint8_ranges *ranges = NULL;
+  qint8_recipe *recipe = NULL;
+  CHECK(qint8_calibrator_create(model, NULL, NULL, &calibrator, &failure) == QINT8_OK);
+  for (int b = 0; b < BATCHES; b++)
+    CHECK(qint8_calibrator_feed(calibrator, &inputs[b], 1, &failure) == QINT8_OK);
+  CHECK(qint8_calibrator_ranges(calibrator, &ranges, &failure) == QINT8_OK);
+  CHECK(qint8_recipe_create(model, ranges, NULL, NULL, &recipe, &failure) == QINT8_OK);
+  qint8_ranges_destroy(ranges);
+  qint8_calibrator_destroy(calibrator);
+  return recipe;
+}
+
+/* All outputs, in the order of the samples. */
+static void run_model(const qint8_model *model, const qint8_recipe *recipe, const char *isa, float *out) {
+  qint8_plan *plan = test_plan(model, recipe, isa, SAMPLES, NULL);
+  qint8_session *session = NULL;
+  CHECK(plan && qint8_session_create(plan, NULL, 0, NULL, &session, &failure) == QINT8_OK);
+  for (int b = 0; session && b < BATCHES; b++) {
+    qint8_tensor y = {sizeof y, QINT8_DTYPE_F32, 2, {SAMPLES, CLASSES}, out + b * SAMPLES * CLASSES};
+    const qint8_tensor *outputs[] = {&y};
+    CHECK(qint8_session_run(session, &inputs[b], 1, outputs, 1, &failure) == QINT8_OK);
+  }
+  qint8_session_destroy(session);
+  qint8_plan_destroy(plan);
+}
+
+/* The norm over classes of the mean difference. */
+static double mean_shift(const float *a, const float *b) {
+  double sum = 0;
+  for (int k = 0; k < CLASSES; k++) {
+    double shift = 0;
+    for (int i = 0; i < BATCHES * SAMPLES; i++)
+      shift += (double)a[i * CLASSES + k] - (double)b[i * CLASSES + k];
+    sum += shift * shift;
+  }
+  return sqrt(sum) / (BATCHES * SAMPLES);
+}
+
+static float exact[BATCHES * SAMPLES * CLASSES], before[BATCHES * SAMPLES * CLASSES],
+    after[BATCHES * SAMPLES * CLASSES], again[BATCHES * SAMPLES * CLASSES];
+
+static void means_of_the_result_come_back(void) {
+  draw_all();
+  qint8_model *model = test_load("demo", NULL);
+  qint8_recipe *recipe = make_recipe(model);
+  run_model(model, NULL, NULL, exact);
+  run_model(model, recipe, NULL, before);
+  CHECK(qint8_recipe_correct_biases(model, recipe, inputs, BATCHES, NULL, &failure) == QINT8_OK);
+  run_model(model, recipe, NULL, after);
+  double was = mean_shift(before, exact), is = mean_shift(after, exact);
+  printf("     mean shift of the logits %.4f, corrected %.4f\n", was, is);
+  CHECK(is < 0.5 * was);
+
+  CHECK(qint8_recipe_correct_biases(model, recipe, inputs, BATCHES, NULL, &failure) == QINT8_OK);
+  run_model(model, recipe, "scalar", again);
+  CHECK_MSG(!memcmp(after, again, sizeof after), "correcting twice, or another ISA, gives other bytes");
+  qint8_recipe_destroy(recipe);
+  qint8_model_destroy(model);
+}
+
+static void corrected_biases_are_saved(void) {
+  draw_all();
+  qint8_model *model = test_load("demo", NULL), *loaded = NULL;
+  qint8_recipe *recipe = make_recipe(model), *from_file = NULL;
+  void *file = NULL;
+  size_t size;
+  CHECK(qint8_recipe_correct_biases(model, recipe, inputs, BATCHES, NULL, &failure) == QINT8_OK);
+  CHECK(qint8_model_save_memory(model, recipe, NULL, &file, &size, &failure) == QINT8_OK);
+  CHECK(qint8_model_load_memory(file, size, NULL, &loaded, &failure) == QINT8_OK);
+  CHECK(qint8_model_recipe(loaded, &from_file, &failure) == QINT8_OK);
+  run_model(model, recipe, NULL, after);
+  run_model(loaded, from_file, NULL, again);
+  CHECK(!memcmp(after, again, sizeof after));
+  free(file);
+  qint8_recipe_destroy(from_file);
+  qint8_recipe_destroy(recipe);
+  qint8_model_destroy(loaded);
+  qint8_model_destroy(model);
+}
+
+static int32_t stop_at_third(void *user, const char *what, size_t done, size_t total) {
+  (void)user;
+  CHECK(!strcmp(what, "correct biases") && done <= total);
+  return done == 3;
+}
+
+static void bad_calls(void) {
+  draw_all();
+  qint8_model *model = test_load("demo", NULL), *other = test_load("tiny", NULL);
+  qint8_recipe *recipe = make_recipe(model);
+  CHECK(qint8_recipe_correct_biases(model, recipe, inputs, 0, NULL, &failure) == QINT8_ERROR_ARGUMENT);
+  CHECK(qint8_recipe_correct_biases(NULL, recipe, inputs, 1, NULL, &failure) == QINT8_ERROR_ARGUMENT);
+  CHECK(qint8_recipe_correct_biases(model, NULL, inputs, 1, NULL, &failure) == QINT8_ERROR_ARGUMENT);
+  CHECK(qint8_recipe_correct_biases(model, recipe, NULL, 1, NULL, &failure) == QINT8_ERROR_ARGUMENT);
+  CHECK(qint8_recipe_correct_biases(other, recipe, inputs, 1, NULL, &failure) == QINT8_ERROR_ARGUMENT);
+  views[1].shape[2] = 27;
+  CHECK(qint8_recipe_correct_biases(model, recipe, inputs, BATCHES, NULL, &failure) != QINT8_OK && failure.message[0]);
+  views[1].shape[2] = 28;
+  images[2][5] = NAN;
+  CHECK(qint8_recipe_correct_biases(model, recipe, inputs, BATCHES, NULL, &failure) == QINT8_ERROR_DATA);
+  CHECK_MSG(strstr(failure.message, "element 5 is NaN"), "%s: %s", failure.where, failure.message);
+  images[2][5] = 0;
+  qint8_host host = QINT8_HOST_INIT;
+  host.progress = stop_at_third;
+  CHECK(qint8_recipe_correct_biases(model, recipe, inputs, BATCHES, &host, &failure) == QINT8_ERROR_CANCELLED);
+  run_model(model, recipe, NULL, after); /* still usable */
+  qint8_recipe_destroy(recipe);
+  qint8_model_destroy(other);
+  qint8_model_destroy(model);
+}
+
+int main(int argc, char **argv) {
+  TEST_BEGIN(argc, argv);
+  RUN(means_of_the_result_come_back);
+  RUN(corrected_biases_are_saved);
+  RUN(bad_calls);
+  return TEST_END();
+}
