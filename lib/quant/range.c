@@ -3,16 +3,16 @@
  * Measure: every occupied bin is quantized at its middle with the parameters of the range, and the error is taken
  * after f. So the measure sees where a frequent value (a background, a saturated activation) falls on the grid: the
  * error of such a value is the same everywhere and does not average out in the sums that follow. Neither does the
- * error of clipped values, which all move the same way; it counts CLIP_WEIGHT times. Measured on the MobileNet-like
- * models, a weight of 1 to 64 gives up to 3 times the output error of 1,000 and above: what is gained by clipping is
- * mostly where f is flat.
+ * error of clipped values, which all move the same way; it counts CLIP_WEIGHT times. Weights from 3 to 100,000 were
+ * compared on the calibration samples 256 to 1,023 of the Fashion-MNIST models, which had no part in the ranges: below
+ * 300 the output error is up to 2.4 times larger, from 300 on it moves by 10 per cent, 3,000 being the best.
  */
 #include <math.h>
 
 #include "quant/observer.h"
 #include "quant/qparams.h"
 
-#define CLIP_WEIGHT 1000.0
+#define CLIP_WEIGHT 3000.0
 #define CANDIDATES 120 /* per end: from the whole end down to 1/16 of it, in steps of 1/128 */
 
 typedef struct points {
