@@ -86,10 +86,10 @@ static void cubic_weights(double t, double *w) {
 }
 
 /* `taps` rows and columns around (row, column): 1, 2 or 4. */
-static float sample(const plane *p, double row, double column, int taps) {
+static float interpolate(const plane *p, double row, double column, int taps) {
   double wr[4] = {1}, wc[4] = {1}, sum = 0;
   if (taps == 1)
-    return (float)pixel(p, rint(row), rint(column));
+    return (float)pixel(p, row, column);
   double r0 = floor(row), c0 = floor(column);
   if (taps == 2) {
     wr[1] = row - r0;
@@ -108,15 +108,35 @@ static float sample(const plane *p, double row, double column, int taps) {
   return (float)sum;
 }
 
-/* From [-1, 1] to pixels, and, where the whole place is moved into the image, there. */
+/* From [-1, 1] to pixels. */
 static double place(const plane *p, double at, int64_t n) {
   double i = p->align ? (at + 1) / 2 * (double)(n - 1) : ((at + 1) * (double)n - 1) / 2;
-  double lo = p->align ? 0 : -0.5, hi = (double)n - (p->align ? 1 : 0.5);
-  if (i != i || i < -1e9 || i > 1e9) /* beyond every image; NaN likewise */
-    i = -1e9;
+  return i >= -1e9 && i <= 1e9 ? i : -1e9; /* beyond every image; NaN likewise */
+}
+
+static int is_outside(const plane *p, double i, int64_t n) {
+  return p->align ? i < 0 || i > (double)(n - 1) : i < -0.5 || i > (double)n - 0.5;
+}
+
+/* A coordinate of a place outside the image, moved to its border or mirrored. */
+static double moved(const plane *p, double i, int64_t n) {
   if (p->padding == 'b')
     return i < 0 ? 0 : i > (double)(n - 1) ? (double)(n - 1) : i;
-  return p->padding == 'r' ? reflect(i, lo, hi) : i;
+  return p->padding == 'r' ? reflect(i, p->align ? 0 : -0.5, (double)n - (p->align ? 1 : 0.5)) : i;
+}
+
+static float sample(const plane *p, const float *grid, int taps) {
+  double row = place(p, grid[1], p->h), column = place(p, grid[0], p->w);
+  if (taps == 1) {
+    row = rint(row);
+    column = rint(column);
+  }
+  int by_pixel = taps == 4 && p->padding == 'b'; /* each of the 16 is clamped for itself */
+  if (!by_pixel && (is_outside(p, row, p->h) || is_outside(p, column, p->w))) {
+    row = moved(p, row, p->h);
+    column = moved(p, column, p->w);
+  }
+  return interpolate(p, row, column, taps);
 }
 
 static q8_status eval(const q8_op_io *io) {
@@ -130,8 +150,7 @@ static q8_status eval(const q8_op_io *io) {
     const float *grid = (const float *)io->inputs[1]->data + i / (size_t)x->dim[1] * places * 2;
     image.x = (const float *)io->inputs[0]->data + i * (size_t)(image.h * image.w);
     for (size_t j = 0; j < places; j++)
-      out[i * places + j] =
-          sample(&image, place(&image, grid[2 * j + 1], image.h), place(&image, grid[2 * j], image.w), taps);
+      out[i * places + j] = sample(&image, grid + 2 * j, taps);
   }
   return QINT8_OK;
 }

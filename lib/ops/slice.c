@@ -39,16 +39,20 @@ static int64_t clamp(int64_t x, int64_t lo, int64_t hi) {
   return x < lo ? lo : x > hi ? hi : x;
 }
 
-/* Elements of [start, end) by `step` in a dimension of n, numpy rules; *first is where they begin. */
+/* Elements of [start, end) by `step` in a dimension of n; *first is where they begin. As in numpy, but that a start before
+ * the first element counts as the first one for negative steps too. */
 static int64_t range_of(int64_t n, int64_t start, int64_t end, int64_t step, int64_t *first) {
   start = start < 0 ? (start < -n ? -1 : start + n) : start;
   end = end < 0 ? (end < -n ? -1 : end + n) : end;
+  *first = 0;
+  if (n == 0)
+    return 0;
   if (step > 0) {
     *first = clamp(start, 0, n);
     int64_t stop = clamp(end, 0, n);
     return stop > *first ? (stop - *first - 1) / step + 1 : 0;
   }
-  *first = clamp(start, -1, n - 1);
+  *first = clamp(start, 0, n - 1);
   int64_t stop = clamp(end, -1, n - 1);
   return *first > stop ? (*first - stop - 1) / -step + 1 : 0;
 }

@@ -107,6 +107,20 @@ static void slices(void) {
   case_s64(&c, I(4), DIMS(1));
   case_s64(&c, I(2), DIMS(1));
   case_expect(&c, x, 0, DIMS(0));
+  c = case_new("Slice", ""); /* backwards from before the first element: that one */
+  case_f32(&c, x, DIMS(5));
+  case_s64(&c, I(-8), DIMS(1));
+  case_s64(&c, I(-8), DIMS(1));
+  case_s64(&c, I(0), DIMS(1));
+  case_s64(&c, I(-3), DIMS(1));
+  case_expect(&c, F(0), 0, DIMS(1));
+  c = case_new("Slice", "");
+  case_f32(&c, x, DIMS(0));
+  case_s64(&c, I(-1), DIMS(1));
+  case_s64(&c, I(-9), DIMS(1));
+  case_s64(&c, I(0), DIMS(1));
+  case_s64(&c, I(-1), DIMS(1));
+  case_expect(&c, x, 0, DIMS(0));
 }
 
 static void gathers(void) {
