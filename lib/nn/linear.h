@@ -139,6 +139,12 @@ static inline void q8_fill_addresses(const uint8_t *from, size_t step, size_t co
     *out = from;
 }
 
+/* The same for one row of a small int8 product with a REQUANT or a static DEQUANT epilogue, at once and on one thread;
+ * 64 bytes are readable behind x. */
+int q8_linear_is_row(const q8_linear *linear, size_t m);
+void q8_linear_row(const q8_linear *linear, const q8_kernels *kernels, const void *x, const q8_epilogue *epilogue,
+                   void *y);
+
 /* y = x - shift as int16. */
 void q8_widen(size_t n, const uint8_t *x, int32_t shift, int16_t *y);
 

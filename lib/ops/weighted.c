@@ -32,6 +32,15 @@ static void run_static(const q8_step_run *r) {
   q8_conv_run(&p->conv, p->kernels, r->in[0], &p->zero_point, 0, &epilogue, r->out[0], r->scratch, r->host);
 }
 
+/* One row of a small product. */
+static void run_row(const q8_step_run *r) {
+  const weighted_step *p = r->params;
+  q8_epilogue epilogue = p->epilogue;
+  epilogue.residual = p->sum;
+  epilogue.other = p->sum ? r->in[1] : NULL;
+  q8_linear_row(&p->conv.linear, p->kernels, r->in[0], &epilogue, r->out[0]);
+}
+
 typedef struct dynamic_job {
   const weighted_step *p;
   const float *x;
@@ -269,6 +278,9 @@ q8_status q8_weighted_prepare(q8_planner *planner, q8_id id, const q8_weighted *
   static q8_step_fn *const runs[] = {run_float, run_static, run_dynamic};
   q8_step step;
   q8_plan_step(planner, id, p->conv.way == Q8_CONV_DEPTHWISE ? "dwconv" : w->kind, runs[mode], &step);
+  if (mode == Q8_MODE_STATIC && !p->wide.weights && p->conv.way == Q8_CONV_MATRIX &&
+      q8_linear_is_row(&p->conv.linear, w->g.n * w->g.h * w->g.w))
+    step.run = run_row;
   step.precision = precisions[mode];
   step.kernel = p->conv.kernel_name;
   step.params = p;
