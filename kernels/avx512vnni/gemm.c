@@ -10,13 +10,6 @@ Q8_INLINE __m512i broadcast4(const uint8_t *p) {
   return _mm512_set1_epi32(x);
 }
 
-/* One or two rows wait for the panel: read 8 KB ahead, it streams from memory half as fast again. */
-Q8_INLINE void prefetch(int vectors, const int8_t *b) {
-  Q8_UNROLL
-  for (int v = 0; v < vectors; v++)
-    _mm_prefetch((const char *)b + 8192 + 64 * v, _MM_HINT_T0);
-}
-
 /* Adds the products to acc[mr][nv]; mr and nv are constants in every caller. `steps` is how many blocks of k one pass of
  * the loop takes: narrow tiles have more rows than there are registers for addresses, which several steps share. */
 Q8_INLINE void multiply(int mr, int nv, size_t taps, size_t k, const void *const *a, size_t a_stride,
@@ -30,8 +23,6 @@ Q8_INLINE void multiply(int mr, int nv, size_t taps, size_t k, const void *const
       rows[i] = a[i];
     for (; steps > 1 && at + steps * KR <= k; at += steps * KR, b += steps * nv * 64) {
       __m512i w[4];
-      if (mr <= 2)
-        prefetch(steps * nv, b);
       Q8_UNROLL
       for (int v = 0; v < steps * nv; v++)
         w[v] = _mm512_load_si512(b + v * 64);
@@ -43,8 +34,6 @@ Q8_INLINE void multiply(int mr, int nv, size_t taps, size_t k, const void *const
     }
     for (; at < k; at += KR, b += nv * 64) {
       __m512i w[4];
-      if (mr <= 2)
-        prefetch(nv, b);
       Q8_UNROLL
       for (int v = 0; v < nv; v++)
         w[v] = _mm512_load_si512(b + v * 64);
