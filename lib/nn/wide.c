@@ -25,7 +25,8 @@ static void accumulate(const job *j, size_t n, size_t p, size_t q, size_t group,
   memset(acc, 0, COLUMNS * sizeof *acc);
   for (size_t i = 0; i < g->r; i++)
     for (size_t k = 0; k < g->s; k++) {
-      size_t y = p * g->stride_h + i * g->dilation_h - g->pad_top, z = q * g->stride_w + k * g->dilation_w - g->pad_left;
+      size_t y = p * g->stride_h + i * g->dilation_h - g->pad_top;
+      size_t z = q * g->stride_w + k * g->dilation_w - g->pad_left;
       if (y >= g->h || z >= g->w) /* positions before the image wrap to huge values */
         continue;
       const uint8_t *x = j->x + ((n * g->h + y) * g->w + z) * g->c + group * channels;

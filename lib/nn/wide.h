@@ -1,4 +1,4 @@
-/* wide.h - convolution with int16 weights: exact where imported weights have a zero point and so nine bits. Plain loops:
+/* wide.h - convolution with int16 weights: exact where imported weights have a zero point, so nine bits. Plain loops:
  * such models are rare, and run several times slower than with symmetric weights. */
 #ifndef Q8_NN_WIDE_H
 #define Q8_NN_WIDE_H

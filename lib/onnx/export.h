@@ -1,4 +1,4 @@
-/* export.h - a graph and a recipe as an ONNX file in QDQ or QOperator form (opset 17), which ONNX Runtime loads as well. */
+/* export.h - a graph and a recipe as an ONNX file in QDQ or QOperator form (opset 17), which ONNX Runtime loads too. */
 #ifndef Q8_ONNX_EXPORT_H
 #define Q8_ONNX_EXPORT_H
 

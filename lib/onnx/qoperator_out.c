@@ -1,4 +1,4 @@
-/* qoperator_out.c - nodes of QOperator form: where a node and its neighbours are int8, integers go from one to the other.
+/* qoperator_out.c - nodes of QOperator form: where a node and its neighbours are int8, integers go between them.
  *
  * The recipe that import reads from such a file is the one it reads from the QDQ form. */
 #include <math.h>

@@ -96,7 +96,9 @@ static void check_written(const loaded *m, const q8_host *host, const char *cons
     }
   }
   if (back.recipe) {
-    CHECK_EQ(q8_onnx_export(back.graph, back.recipe, QINT8_FORMAT_QOPERATOR, host, &again, &again_size, &error), QINT8_OK);
+    q8_status status =
+        q8_onnx_export(back.graph, back.recipe, QINT8_FORMAT_QOPERATOR, host, &again, &again_size, &error);
+    CHECK_EQ(status, QINT8_OK);
     CHECK(again_size == size && !memcmp(again, bytes, size));
     q8_free(host, again);
   }

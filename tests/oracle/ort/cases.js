@@ -206,6 +206,19 @@ function twoWays(m, r, label) {
   for (const q of [a, b]) quantized(m, label, x, q);
 }
 
+// ONNX Runtime's own fusions of the dynamic pattern.
+function fusedProduct(op, kind) {
+  return (m, r, label) => {
+    const k = r.int(1, 70), n = r.int(1, 20), x = m.input([1, k], anyRange(r, k)), w = weights(m, r, kind, [k, n], 1);
+    const b = r.chance(0.6) ? m.constant('f32', [n], anyRange(r, n)) : '';
+    if (op === 'DynamicQuantizeMatMul') m.output(m.microsoft(op, [x, ...w.triple, b]), label, 0);
+    else {
+      const [q, s, z] = m.node('DynamicQuantizeLinear', [x], {}, 3);
+      m.output(m.microsoft(op, [q, w.triple[0], s, w.triple[1], z, w.triple[2], b]), label, 0);
+    }
+  };
+}
+
 // ---- Elementwise, pooling, tables ----
 
 // Where ONNX Runtime's result is not QuantizeLinear of the float result, its own formula, in f32: each difference between
@@ -359,6 +372,7 @@ for (const kind of Object.keys(WEIGHTS)) {
   add(`dynamic ConvInteger x ${kind}`, 1, null, integerProduct(kind, 'ConvInteger'));
 }
 
+for (const op of ['DynamicQuantizeMatMul', 'MatMulIntegerToFloat']) add(`${op} x s8`, 1, null, fusedProduct(op, 's8'));
 for (const kind of ['s8', 'u8 zero point'])
   for (const op of ['MatMulInteger', 'ConvInteger']) add(`${op} x ${kind}, accumulators`, 1, null, accumulators(kind, op));
 for (const type of ['u8', 's8']) {

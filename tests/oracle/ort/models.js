@@ -98,7 +98,7 @@ async function main() {
         const r = await compare(name, source, config, options, calibration, data, x);
         good = r.top1 >= (config === 'dynamic' ? 0.98 : 0.995) && (config === 'dynamic' || why !== '' || r.differ === 0);
         text = `${String(r.values).padStart(9)}${String(r.differ).padStart(11)}${r.top1.toFixed(4).padStart(17)}  ${r.rel.toExponential(2)}`;
-        if (config === 'dynamic') text += '  one scale per tensor there, per row here';
+        if (config === 'dynamic') text += '  it multiplies in float, with one scale per tensor';
         else if (r.differ) text += `  ${why}`;
       } catch (error) {
         text = `  refused: ${(error.stderr || error.message).toString().trim().slice(0, 200)}`;
