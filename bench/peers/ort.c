@@ -144,6 +144,8 @@ static void close_layer(void *handle) {
 
 static const char *start(void) {
   char answer[400];
+  if (peers_isa)
+    return "cannot be limited to an ISA";
   if (!getenv("ORT"))
     return "ORT names no folder with node_modules (npm install --ignore-scripts onnxruntime-node)";
   if (!mkdtemp(folder) || !spawn() || !fgets(answer, sizeof answer, from_node))

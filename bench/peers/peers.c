@@ -5,7 +5,8 @@
  * Every row is measured `runs` times over; in each run all libraries take samples by turns, and the best sample of each
  * counts. Printed: microseconds, GOP/s, per cent of the peak of the same run, the median over the runs of the ratio
  * to the fastest peer, and the ratio's extremes. Results are compared first: a peer may differ by one step where it
- * rounds otherwise; what differs by more is marked, for it does not do the same work. */
+ * rounds otherwise; what differs by more is marked, for it does not do the same work (oneDNN saturates without VNNI).
+ * --isa limits this library and oneDNN; the others cannot be limited and are left out. */
 #include <math.h>
 #include <unistd.h>
 

@@ -13,6 +13,8 @@ typedef struct layer {
 } layer;
 
 static const char *start(void) {
+  if (peers_isa)
+    return "cannot be limited to an ISA";
   return xnn_initialize(NULL) == xnn_status_success ? NULL : "XNNPACK does not support this CPU";
 }
 
