@@ -277,6 +277,13 @@ static q8_status prepare_all(q8_planner *planner, q8_id id, transpose_step *p, q
   return QINT8_OK;
 }
 
+#define MAX_PHASES 4096 /* of no use beyond: mostly bias */
+
+static int is_served(const q8_conv_nd *c) {
+  const q8_extent *h = &c->e[1], *w = &c->e[2];
+  return c->dims <= 2 && (h->stride < h->out ? h->stride : h->out) * (w->stride < w->out ? w->stride : w->out) <= MAX_PHASES;
+}
+
 static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
   const q8_node *node = q8_plan_node(planner, id);
   const q8_value *inputs[3] = {NULL};
@@ -288,8 +295,8 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
     return q8_fail_memory(error, node->name, sizeof *p);
   Q8_TRY(find_conv(&io, &p->c));
   const q8_value *bias = q8_input(&io, 2);
-  if (!inputs[1]->data || (bias && !bias->data) || p->c.dims > 2 || q8_plan_value(planner, node->outputs[0])->count == 0 ||
-      inputs[0]->count == 0)
+  if (!inputs[1]->data || (bias && !bias->data) || !is_served(&p->c) ||
+      q8_plan_value(planner, node->outputs[0])->count == 0 || inputs[0]->count == 0)
     return q8_plan_eval(planner, id, error);
   q8_step step;
   q8_form_type in, out;
