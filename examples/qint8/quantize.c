@@ -120,8 +120,8 @@ static int calibrate(job *j, const qint8_host *host) {
   return status;
 }
 
-/* Samples that biases are corrected on: the first ones, as many whole batches as CORRECTION_VALUES values hold, at least
- * one batch. */
+/* Samples that biases are corrected on: the first ones, as many as CORRECTION_VALUES values hold, whatever the batch. Of a
+ * model with a fixed batch, whole batches, at least one. */
 #define CORRECTION_VALUES ((size_t)1 << 22)
 
 static int32_t show_progress(void *user, const char *what, size_t done, size_t total) {
@@ -134,13 +134,15 @@ static int correct_biases(job *j, const qint8_host *quiet) {
   qint8_host host = *quiet;
   host.progress = show_progress;
   qint8_error error = QINT8_ERROR_INIT;
-  size_t batch = (size_t)batch_for(j->model, j->batch), most = CORRECTION_VALUES / j->data.sample / batch;
-  size_t batches = j->data.count / batch;
-  batches = batches > most ? most : batches;
-  if (batches == 0) {
-    batch = j->data.count;
-    batches = 1;
-  }
+  size_t batch = (size_t)batch_for(j->model, j->batch), samples = j->data.count;
+  size_t most = j->data.sample ? CORRECTION_VALUES / j->data.sample : samples;
+  int fixed = batch_for(j->model, 1) == batch_for(j->model, 2);
+  samples = samples > most ? most : samples;
+  if (fixed)
+    samples -= samples % batch;
+  if (samples == 0)
+    samples = fixed && j->data.count >= batch ? batch : 1;
+  size_t batches = (samples + batch - 1) / batch;
   qint8_tensor *views = calloc(batches, sizeof *views);
   const qint8_tensor **inputs = calloc(batches, sizeof *inputs);
   if (!views || !inputs) {
@@ -153,7 +155,7 @@ static int correct_biases(job *j, const qint8_host *quiet) {
     views[b].dtype = QINT8_DTYPE_F32;
     views[b].rank = j->data.rank;
     memcpy(views[b].shape, j->data.shape, sizeof views[b].shape);
-    views[b].shape[0] = (int64_t)batch;
+    views[b].shape[0] = (int64_t)(samples - b * batch < batch ? samples - b * batch : batch);
     views[b].data = j->data.values + b * batch * j->data.sample;
     inputs[b] = &views[b];
   }
