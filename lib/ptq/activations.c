@@ -111,15 +111,32 @@ static int has_input(const q8_decision *d, groups *g, q8_id root) {
   return 0;
 }
 
-static q8_status choose_params(const q8_decision *d, const q8_observer *sum, const q8_node *through, int clip,
+/* Products by a matrix give each channel one value per sample: too few to have seen its largest. */
+static int sees_few_values(const q8_decision *d, groups *g, q8_id root) {
+  for (size_t t = 0; t < d->graph->tensor_count; t++) {
+    q8_id producer = d->graph->tensors[t].producer;
+    if (!g->quantized[t] || find(g->parent, (q8_id)t) != root)
+      continue;
+    if (producer == Q8_NONE || d->graph->nodes[producer].op->quant != Q8_QUANT_WEIGHTED ||
+        d->graph->tensors[d->graph->nodes[producer].inputs[1]].shape.rank != 2)
+      return 0;
+  }
+  return 1;
+}
+
+typedef enum extent { WHOLE, SEARCHED, WITH_HEADROOM } extent;
+
+static q8_status choose_params(const q8_decision *d, const q8_observer *sum, const q8_node *through, extent reach,
                                qint8_qparams *out, qint8_error *error) {
   qint8_range range = QINT8_RANGE_INIT;
   if (sum && q8_observer_finite(sum, 0) > 0)
     Q8_TRY(q8_observer_range_through(sum, 0, through ? through->op->unary : NULL, through ? through->params : NULL,
                                      &range, error));
-  if (!clip) {
+  if (reach == WHOLE) {
     range.low = range.min;
     range.high = range.max;
+  } else if (reach == WITH_HEADROOM && sum) {
+    q8_observer_add_headroom(sum, 0, &range);
   }
   *out = q8_qparams_affine(range.low, range.high, d->recipe->activation_dtype);
   return QINT8_OK;
@@ -132,7 +149,11 @@ static q8_status decide_group(q8_decision *d, groups *g, const q8_observer_confi
   qint8_qparams params;
   q8_status status = merge_group(d, g, config, root, &sum, &through, error);
   if (status == QINT8_OK)
-    status = choose_params(d, sum, through, !has_input(d, g, root), &params, error);
+    status = choose_params(d, sum, through,
+                           has_input(d, g, root)         ? WHOLE
+                           : sees_few_values(d, g, root) ? WITH_HEADROOM
+                                                         : SEARCHED,
+                           &params, error);
   q8_observer_free(sum);
   for (size_t t = 0; status == QINT8_OK && t < d->graph->tensor_count; t++)
     if (g->quantized[t] && find(g->parent, (q8_id)t) == root)

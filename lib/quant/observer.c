@@ -249,3 +249,15 @@ q8_status q8_observer_range_through(const q8_observer *observer, size_t channel,
   }
   return QINT8_OK;
 }
+
+void q8_observer_add_headroom(const q8_observer *observer, size_t channel, qint8_range *range) {
+  const cell *c = &observer->cell[channel];
+  float below, above;
+  if (!c->histogram || c->count == 0)
+    return;
+  q8_range_headroom(c->histogram, c->count, &below, &above);
+  if (range->low <= c->min)
+    range->low -= below;
+  if (range->high >= c->max)
+    range->high += above;
+}

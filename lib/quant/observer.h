@@ -42,6 +42,13 @@ q8_status q8_observer_range(const q8_observer *observer, size_t channel, qint8_r
 q8_status q8_observer_range_through(const q8_observer *observer, size_t channel, q8_unary_fn *f, const void *params,
                                     qint8_range *out, qint8_error *error);
 
+/* Widens a range that reaches to an end of what was seen: 8 times as many values would reach further. Only a histogram
+ * knows how thin the tails are; ranges of other observers stay. */
+void q8_observer_add_headroom(const q8_observer *observer, size_t channel, qint8_range *range);
+/* How far beyond the smallest and the largest of `count` values 8 times as many are expected to reach, both >= 0.
+ * For normal tails the largest of n values grows as sqrt(2 ln n), by ln 8 / (2 ln n) of itself; half of that is taken,
+ * and no more than the distance to the TAIL-th value from the end, which is nothing where values saturate. */
+void q8_range_headroom(const q8_histogram *h, int64_t count, float *below, float *above);
 /* The range [*low, *high] with the least mean square error, by the measure described in range.c, inside the smallest and
  * the largest value. The histogram is not empty. */
 q8_status q8_range_search(const q8_histogram *h, q8_unary_fn *f, const void *params, const q8_host *host, float *low,

@@ -13,6 +13,7 @@
 #include "quant/qparams.h"
 
 #define CLIP_WEIGHT 3000.0
+#define TAIL 16 /* values */
 #define CANDIDATES 120 /* per end: from the whole end down to 1/16 of it, in steps of 1/128 */
 
 typedef struct points {
@@ -97,4 +98,27 @@ q8_status q8_range_error(const q8_histogram *h, q8_unary_fn *f, const void *para
   *out = error_of(p, f, params, low, high);
   q8_free(host, p);
   return QINT8_OK;
+}
+
+/* The middle of the bin where `rank` values lie at or beyond it, from one end. */
+static double value_from_end(const q8_histogram *h, int from_top, int64_t rank) {
+  int32_t first = q8_histogram_bin(h, h->min), last = q8_histogram_bin(h, h->max);
+  int32_t bin = from_top ? last : first, step = from_top ? -1 : 1;
+  for (; bin >= first && bin <= last; bin += step) {
+    rank -= h->count[q8_histogram_slot(bin)];
+    if (rank <= 0)
+      break;
+  }
+  return ldexp((double)bin + 0.5, h->exponent);
+}
+
+static float headroom(double end, double tail, double share) {
+  double gap = fabs(end - tail), extra = fabs(end) * share;
+  return end * (end - tail) <= 0 ? 0 : (float)(gap < extra ? gap : extra); /* an end at or across zero has none */
+}
+
+void q8_range_headroom(const q8_histogram *h, int64_t count, float *below, float *above) {
+  double share = 0.5 * log(8.0) / (2 * log((double)count + 10));
+  *below = h->min < 0 ? headroom((double)h->min, value_from_end(h, 0, TAIL), share) : 0;
+  *above = h->max > 0 ? headroom((double)h->max, value_from_end(h, 1, TAIL), share) : 0;
 }

@@ -303,6 +303,44 @@ static void flat_parts_are_clipped(void) {
   q8_observer_free(o);
 }
 
+/* Tails get room, saturated ends and ends at zero do not. */
+static void headroom_follows_the_tails(void) {
+  for (int i = 0; i < COUNT; i++) {
+    float sum = 0; /* of 12 uniform values: normal but for its far tails */
+    for (int j = 0; j < 12; j++)
+      sum += test_random_float(-0.5f, 0.5f);
+    values[i] = sum;
+  }
+  q8_observer *normal = make(QINT8_OBSERVER_HISTOGRAM_MSE, 0), *clamped = make(QINT8_OBSERVER_HISTOGRAM_MSE, 0);
+  q8_observer_observe(normal, values, 1, 1, COUNT);
+  for (int i = 0; i < COUNT; i++)
+    values[i] = values[i] < 0 ? 0 : values[i] > 1 ? 1 : values[i];
+  q8_observer_observe(clamped, values, 1, 1, COUNT);
+
+  qint8_range range = QINT8_RANGE_INIT;
+  CHECK(q8_observer_range(normal, 0, &range, NULL) == QINT8_OK);
+  range.low = range.min;
+  range.high = range.max;
+  q8_observer_add_headroom(normal, 0, &range);
+  CHECK_MSG(range.high > range.max * 1.005f && range.high < range.max * 1.10f, "%g of %g", (double)range.high,
+            (double)range.max);
+  CHECK_MSG(range.low < range.min * 1.005f && range.low > range.min * 1.10f, "%g of %g", (double)range.low,
+            (double)range.min);
+  range.low = range.min / 2;
+  range.high = range.max / 2;
+  q8_observer_add_headroom(normal, 0, &range); /* clipped on purpose: stays */
+  CHECK(range.low == range.min / 2 && range.high == range.max / 2);
+
+  CHECK(q8_observer_range(clamped, 0, &range, NULL) == QINT8_OK);
+  range.low = range.min;
+  range.high = range.max;
+  q8_observer_add_headroom(clamped, 0, &range);
+  CHECK_MSG(range.low == 0, "low %g", (double)range.low);
+  CHECK_MSG(range.high < 1.001f, "high %g", (double)range.high);
+  q8_observer_free(normal);
+  q8_observer_free(clamped);
+}
+
 int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
   q8_kernels_select(q8_cpu_detect(), &kernels);
@@ -317,5 +355,6 @@ int main(int argc, char **argv) {
   RUN(range_beats_min_max);
   RUN(own_measure_never_worse);
   RUN(flat_parts_are_clipped);
+  RUN(headroom_follows_the_tails);
   return TEST_END();
 }
