@@ -166,7 +166,9 @@ QINT8_API qint8_status qint8_qparams_from_range(float min, float max, qint8_dtyp
 typedef enum qint8_observer_kind {
   QINT8_OBSERVER_MINMAX = 0,         /* smallest and largest value seen */
   QINT8_OBSERVER_MOVING_AVERAGE = 1, /* of each batch's minimum and maximum; the one that depends on batch order */
-  QINT8_OBSERVER_HISTOGRAM_MSE = 2   /* 2,048 bins; the range with the least mean square quantization error */
+  QINT8_OBSERVER_HISTOGRAM_MSE = 2,  /* 2,048 bins; the range with the least mean square quantization error */
+  QINT8_OBSERVER_PERCENTILE = 3,     /* the same bins; the range that holds `percentile` per cent of the values */
+  QINT8_OBSERVER_ENTROPY = 4         /* the same bins; the range with the least Kullback-Leibler divergence */
 } qint8_observer_kind;
 
 typedef struct qint8_observer_options {
@@ -174,8 +176,9 @@ typedef struct qint8_observer_options {
   int32_t kind;         /* a qint8_observer_kind */
   int64_t channels;     /* 0: one range for the tensor; else one per channel */
   float moving_average; /* weight of the newest batch, in (0, 1]; PyTorch's averaging_constant */
+  float percentile;     /* of values inside the range, in (0, 100]; half of the others lie beyond each end */
 } qint8_observer_options;
-#define QINT8_OBSERVER_OPTIONS_INIT {sizeof(qint8_observer_options), QINT8_OBSERVER_HISTOGRAM_MSE, 0, 0.01f}
+#define QINT8_OBSERVER_OPTIONS_INIT {sizeof(qint8_observer_options), QINT8_OBSERVER_HISTOGRAM_MSE, 0, 0.01f, 99.99f}
 
 typedef struct qint8_observer qint8_observer;
 
@@ -328,8 +331,9 @@ typedef struct qint8_calibrator_options {
   size_t struct_size;
   int32_t observer;     /* a qint8_observer_kind, for activations */
   float moving_average; /* as in qint8_observer_options */
+  float percentile;     /* likewise */
 } qint8_calibrator_options;
-#define QINT8_CALIBRATOR_OPTIONS_INIT {sizeof(qint8_calibrator_options), QINT8_OBSERVER_HISTOGRAM_MSE, 0.01f}
+#define QINT8_CALIBRATOR_OPTIONS_INIT {sizeof(qint8_calibrator_options), QINT8_OBSERVER_HISTOGRAM_MSE, 0.01f, 99.99f}
 
 /* `model` must outlive the calibrator. options may be NULL. Status: ARGUMENT, MEMORY. */
 QINT8_API qint8_status qint8_calibrator_create(const qint8_model *model, const qint8_calibrator_options *options,

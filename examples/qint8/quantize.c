@@ -21,7 +21,7 @@ typedef struct job {
 } job;
 
 static int parse_names(job *j) {
-  static const char *const observers[] = {"minmax", "moving_average", "histogram"};
+  static const char *const observers[] = {"minmax", "moving_average", "histogram", "percentile", "entropy"};
   int found = 0;
   for (int c = 0; qint8_config_name((qint8_config)c); c++)
     if (!strcmp(j->config_name, qint8_config_name((qint8_config)c))) {
@@ -42,7 +42,7 @@ static int parse_names(job *j) {
     if (!strcmp(j->observer_name, observers[i]))
       j->observer = i;
   if (j->observer < 0) {
-    fail("--observer %s is unknown: minmax, moving_average, histogram", j->observer_name);
+    fail("--observer %s is unknown: minmax, moving_average, histogram, percentile, entropy", j->observer_name);
     return EXIT_USAGE;
   }
   if (strcmp(j->activations, "u8") && strcmp(j->activations, "s8")) {
@@ -275,7 +275,7 @@ int command_quantize(int argc, char **argv) {
       {"--config", "CONFIG", "see above", OPTION_TEXT, &j.config_name},
       {"--calibration", "FILE.npz:KEY", "representative inputs, from the training split", OPTION_TEXT, &j.calibration},
       {"--calibration-n", "N", "how many of them (256; 0: all)", OPTION_INT, &j.samples},
-      {"--observer", "KIND", "minmax, moving_average, histogram (default)", OPTION_TEXT, &j.observer_name},
+      {"--observer", "KIND", "minmax, moving_average, histogram (default), percentile (99.99), entropy", OPTION_TEXT, &j.observer_name},
       {"--activations", "TYPE", "u8 (default) or s8", OPTION_TEXT, &j.activations},
       {"--format", "FORM", "qdq (default) or qoperator: QLinearConv and its like", OPTION_TEXT, &j.format_name},
       {"--report-out", "R.json", "ranges, parameters, sizes and seconds", OPTION_TEXT, &j.report},

@@ -34,6 +34,8 @@ const q8_plan *q8_api_plan(const qint8_plan *plan);
                      #pointer, (pointer)->struct_size, sizeof *(pointer));                                   \
   } while (0)
 
+/* Inside (0, 100]. */
+q8_status q8_check_percentile(float percentile, qint8_error *error);
 /* scale finite and > 0, zero point inside u8, s8 or (s32 allowed if `allow_s32`) s32. */
 q8_status q8_check_qparams(const qint8_qparams *qparams, int allow_s32, qint8_error *error);
 /* dtype and shape against what is expected; `where` names the tensor; data must not be NULL unless it is empty. */

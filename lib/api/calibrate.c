@@ -21,7 +21,9 @@ const q8_ranges *q8_api_ranges(const qint8_ranges *ranges) {
 }
 
 static q8_status open_calibrator(qint8_calibrator *c, const qint8_calibrator_options *options, qint8_error *error) {
-  q8_calibrator_config config = {.observer = options->observer, .moving_average = options->moving_average};
+  q8_calibrator_config config = {.observer = options->observer,
+                                 .moving_average = options->moving_average,
+                                 .percentile = options->percentile};
   Q8_TRY(q8_choose_isa(NULL, &config.mask, &config.isa, error));
   c->shapes = q8_calloc(&c->host, c->graph->input_count + 1, sizeof *c->shapes);
   c->data = q8_calloc(&c->host, c->graph->input_count + 1, sizeof *c->data);
@@ -39,11 +41,12 @@ qint8_status qint8_calibrator_create(const qint8_model *model, const qint8_calib
   if (!options)
     options = &preset;
   Q8_REQUIRE_SIZE(error, options);
-  if (options->observer < QINT8_OBSERVER_MINMAX || options->observer > QINT8_OBSERVER_HISTOGRAM_MSE)
+  if (options->observer < QINT8_OBSERVER_MINMAX || options->observer > QINT8_OBSERVER_ENTROPY)
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "observer", "%d is not a qint8_observer_kind", (int)options->observer);
   if (!(options->moving_average > 0.0f && options->moving_average <= 1.0f))
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "moving_average", "%g is outside (0, 1]",
                    (double)options->moving_average);
+  Q8_TRY(q8_check_percentile(options->percentile, error));
   q8_host inner;
   Q8_TRY(q8_host_init(&inner, host, error));
   qint8_calibrator *calibrator = q8_calloc(&inner, 1, sizeof *calibrator);

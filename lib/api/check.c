@@ -5,6 +5,12 @@
 #include "api/api.h"
 #include "base/cpu.h"
 
+q8_status q8_check_percentile(float percentile, qint8_error *error) {
+  if (!(percentile > 0.0f && percentile <= 100.0f))
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "percentile", "%g is outside (0, 100]", (double)percentile);
+  return QINT8_OK;
+}
+
 q8_status q8_check_qparams(const qint8_qparams *qparams, int allow_s32, qint8_error *error) {
   Q8_REQUIRE(error, qparams);
   Q8_REQUIRE_SIZE(error, qparams);

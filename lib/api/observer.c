@@ -13,7 +13,7 @@ struct qint8_observer {
 
 static q8_status check_options(const qint8_observer_options *options, qint8_error *error) {
   Q8_REQUIRE_SIZE(error, options);
-  if (options->kind < QINT8_OBSERVER_MINMAX || options->kind > QINT8_OBSERVER_HISTOGRAM_MSE)
+  if (options->kind < QINT8_OBSERVER_MINMAX || options->kind > QINT8_OBSERVER_ENTROPY)
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "kind", "%d is not a qint8_observer_kind", (int)options->kind);
   if (options->channels < 0 || options->channels > MAX_CHANNELS)
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "channels", "%lld is outside 0 to %lld", (long long)options->channels,
@@ -21,7 +21,7 @@ static q8_status check_options(const qint8_observer_options *options, qint8_erro
   if (!(options->moving_average > 0.0f && options->moving_average <= 1.0f))
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "moving_average", "%g is outside (0, 1]",
                    (double)options->moving_average);
-  return QINT8_OK;
+  return q8_check_percentile(options->percentile, error);
 }
 
 qint8_status qint8_observer_create(const qint8_observer_options *options, const qint8_host *host, qint8_observer **out,
@@ -43,6 +43,7 @@ qint8_status qint8_observer_create(const qint8_observer_options *options, const 
   q8_observer_config config = {.kind = options->kind,
                                .channels = (size_t)options->channels,
                                .moving_average = options->moving_average,
+                               .percentile = options->percentile,
                                .minmax = kernels.minmax};
   q8_status status = q8_observer_new(&config, &observer->host, &observer->observer, error);
   if (status != QINT8_OK) {
@@ -84,8 +85,8 @@ qint8_status qint8_observer_merge(qint8_observer *observer, const qint8_observer
   const q8_observer_config *b = q8_observer_config_of(other->observer);
   if (a->kind == QINT8_OBSERVER_MOVING_AVERAGE)
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "observer", "moving averages depend on order and cannot be merged");
-  if (a->kind != b->kind || a->channels != b->channels || observer == other)
-    return q8_fail(error, QINT8_ERROR_ARGUMENT, "other", "another kind or number of channels, or the same observer");
+  if (a->kind != b->kind || a->channels != b->channels || a->percentile != b->percentile || observer == other)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "other", "other options, or the same observer");
   q8_observer_merge(observer->observer, other->observer);
   return QINT8_OK;
 }

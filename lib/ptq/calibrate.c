@@ -30,7 +30,8 @@ q8_status q8_calibrator_new(const q8_graph *graph, const q8_calibrator_config *c
   q8_kernels kernels;
   q8_kernels_select(config->mask, &kernels);
   q8_observer_config observer = {
-      .kind = config->observer, .moving_average = config->moving_average, .minmax = kernels.minmax};
+      .kind = config->observer, .moving_average = config->moving_average, .percentile = config->percentile,
+      .minmax = kernels.minmax};
   q8_status status = c->shapes && c->outputs ? q8_ranges_new(graph, &observer, host, &c->ranges, error)
                                              : q8_fail_memory(error, "calibrator", sizeof(*c->shapes));
   if (status != QINT8_OK) {

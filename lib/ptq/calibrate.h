@@ -9,7 +9,7 @@ typedef struct q8_calibrator q8_calibrator;
 
 typedef struct q8_calibrator_config {
   int32_t observer;     /* qint8_observer_kind */
-  float moving_average; /* as in q8_observer_config */
+  float moving_average, percentile; /* as in q8_observer_config */
   q8_cpu_mask mask;     /* as in q8_plan_config */
   const char *isa;
 } q8_calibrator_config;

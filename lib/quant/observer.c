@@ -33,7 +33,7 @@ q8_status q8_observer_new(const q8_observer_config *config, const q8_host *host,
   o->config = *config;
   o->host = *host;
   o->cells = config->channels ? config->channels : 1;
-  int with_histogram = config->kind == QINT8_OBSERVER_HISTOGRAM_MSE;
+  int with_histogram = config->kind >= QINT8_OBSERVER_HISTOGRAM_MSE;
   o->cell = q8_calloc(host, o->cells, sizeof(cell));
   o->histograms = with_histogram ? q8_alloc(host, o->cells, sizeof(q8_histogram)) : NULL;
   if (!o->cell || (with_histogram && !o->histograms)) {
@@ -241,11 +241,21 @@ q8_status q8_observer_range_through(const q8_observer *observer, size_t channel,
   out->count = c->count;
   out->nan_count = c->nan_count;
   out->inf_count = c->inf_count;
-  if (observer->config.kind == QINT8_OBSERVER_MOVING_AVERAGE) {
+  switch (observer->config.kind) {
+  case QINT8_OBSERVER_MOVING_AVERAGE:
     out->low = c->average_min;
     out->high = c->average_max;
-  } else if (c->histogram) {
+    break;
+  case QINT8_OBSERVER_HISTOGRAM_MSE:
     return q8_range_search(c->histogram, f, params, &observer->host, &out->low, &out->high, error);
+  case QINT8_OBSERVER_PERCENTILE:
+    q8_range_percentile(c->histogram, c->count, observer->config.percentile, &out->low, &out->high);
+    break;
+  case QINT8_OBSERVER_ENTROPY:
+    q8_range_entropy(c->histogram, &out->low, &out->high);
+    break;
+  default:
+    break;
   }
   return QINT8_OK;
 }
@@ -253,7 +263,7 @@ q8_status q8_observer_range_through(const q8_observer *observer, size_t channel,
 void q8_observer_add_headroom(const q8_observer *observer, size_t channel, qint8_range *range) {
   const cell *c = &observer->cell[channel];
   float below, above;
-  if (!c->histogram || c->count == 0)
+  if (observer->config.kind != QINT8_OBSERVER_HISTOGRAM_MSE || c->count == 0)
     return;
   q8_range_headroom(c->histogram, c->count, &below, &above);
   if (range->low <= c->min)

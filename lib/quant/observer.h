@@ -10,6 +10,7 @@ typedef struct q8_observer_config {
   int32_t kind;         /* qint8_observer_kind */
   size_t channels;      /* 0: one range for the tensor */
   float moving_average; /* in (0, 1] */
+  float percentile;     /* in (0, 100] */
   q8_minmax_fn *minmax; /* of the caller's kernels */
 } q8_observer_config;
 
@@ -38,12 +39,12 @@ typedef float q8_unary_fn(const void *params, float x);
 
 /* The range of a channel. DATA if it saw nothing finite, MEMORY for the workspace of the search. */
 q8_status q8_observer_range(const q8_observer *observer, size_t channel, qint8_range *out, qint8_error *error);
-/* The same, with the least E[(f(x) - f(quantized x))^2] if the observer has a histogram; f may be NULL. */
+/* The same; HISTOGRAM_MSE finds the least E[(f(x) - f(quantized x))^2]. f may be NULL. */
 q8_status q8_observer_range_through(const q8_observer *observer, size_t channel, q8_unary_fn *f, const void *params,
                                     qint8_range *out, qint8_error *error);
 
 /* Widens a range that reaches to an end of what was seen: 8 times as many values would reach further. Only a histogram
- * knows how thin the tails are; ranges of other observers stay. */
+ * knows how thin the tails are; ranges of observers other than HISTOGRAM_MSE stay as they are defined. */
 void q8_observer_add_headroom(const q8_observer *observer, size_t channel, qint8_range *range);
 /* How far beyond the smallest and the largest of `count` values 8 times as many are expected to reach, both >= 0.
  * For normal tails the largest of n values grows as sqrt(2 ln n), by ln 8 / (2 ln n) of itself; half of that is taken,
@@ -53,6 +54,10 @@ void q8_range_headroom(const q8_histogram *h, int64_t count, float *below, float
  * the largest value. The histogram is not empty. */
 q8_status q8_range_search(const q8_histogram *h, q8_unary_fn *f, const void *params, const q8_host *host, float *low,
                           float *high, qint8_error *error);
+/* The range that leaves out (100 - percentile) % of `count` values, zeros included, half of them at each end. */
+void q8_range_percentile(const q8_histogram *h, int64_t count, float percentile, float *low, float *high);
+/* The range of least divergence: see range_entropy.c. The histogram is not empty, here and above. */
+void q8_range_entropy(const q8_histogram *h, float *low, float *high);
 /* The summed square error of such a range, by the same measure. */
 q8_status q8_range_error(const q8_histogram *h, q8_unary_fn *f, const void *params, const q8_host *host, float low,
                          float high, double *out, qint8_error *error);

@@ -33,6 +33,7 @@ static q8_host host(void) {
 
 static q8_observer *make(int32_t kind, size_t channels) {
   q8_observer_config config = {.kind = kind, .channels = channels, .moving_average = 0.1f, .minmax = kernels.minmax};
+  config.percentile = 99.0f;
   q8_host h = host();
   q8_observer *o = NULL;
   CHECK(q8_observer_new(&config, &h, &o, NULL) == QINT8_OK);
@@ -75,7 +76,7 @@ static void observe_in_pieces(q8_observer *o, const float *x, size_t n) {
 
 static void splits_do_not_matter(void) {
   for (int round = 0; round < 40; round++) {
-    int32_t kind = round % 4 == 0 ? QINT8_OBSERVER_MINMAX : QINT8_OBSERVER_HISTOGRAM_MSE;
+    int32_t kind = round % 4 == 0 ? QINT8_OBSERVER_MINMAX : QINT8_OBSERVER_HISTOGRAM_MSE + round % 3;
     q8_observer *whole = make(kind, 0), *split = make(kind, 0);
     fill(values, COUNT);
     q8_observer_observe(whole, values, 1, 1, COUNT);
@@ -290,6 +291,84 @@ static void own_measure_never_worse(void) {
   }
 }
 
+static int ascending(const void *a, const void *b) {
+  float x = *(const float *)a, y = *(const float *)b;
+  return (x > y) - (x < y);
+}
+
+/* The bounds lie within a bin of the values of those ranks. */
+static void percentile_cuts_both_tails(void) {
+  for (int round = 0; round < 20; round++) {
+    float slope = ldexpf(1.0f, round - 10);
+    for (int i = 0; i < COUNT; i++)
+      values[i] = i % 3 == 0 && round % 2 ? 0 : (bell() + (float)(round % 5) - 2) * slope;
+    q8_observer *o = make(QINT8_OBSERVER_PERCENTILE, 0); /* 99 % */
+    q8_observer_observe(o, values, 1, 1, COUNT);
+    qint8_range range = range_of(o, 0);
+    qsort(values, COUNT, sizeof *values, ascending);
+    float low = values[COUNT / 200], high = values[COUNT - 1 - COUNT / 200], bin = (range.max - range.min) / 500;
+    CHECK_MSG(fabsf(range.low - low) <= bin, "low %g, value of that rank %g", (double)range.low, (double)low);
+    CHECK_MSG(fabsf(range.high - high) <= bin, "high %g, value of that rank %g", (double)range.high, (double)high);
+    CHECK(range.low >= range.min && range.high <= range.max && range.low < range.high);
+    q8_observer_free(o);
+  }
+}
+
+static void all_of_the_values_is_the_whole_range(void) {
+  static q8_histogram h;
+  float low, high;
+  q8_histogram_clear(&h);
+  for (int i = 0; i < COUNT; i++)
+    values[i] = bell();
+  q8_histogram_widen(&h, -8, 8);
+  q8_histogram_count(&h, values, COUNT);
+  for (int i = 0; i < 2; i++) /* a value in each end bin */
+    q8_histogram_count(&h, &(float){i ? 8.0f : -8.0f}, 1);
+  q8_range_percentile(&h, COUNT + 2, 100, &low, &high);
+  CHECK(low == -8 && high == 8);
+}
+
+/* Rare outliers are left out, an even distribution is not; what the zeros are does not matter. */
+static void entropy_leaves_out_what_tells_little(void) {
+  for (int zeros = 0; zeros < 2; zeros++) {
+    q8_observer *tailed = make(QINT8_OBSERVER_ENTROPY, 0), *even = make(QINT8_OBSERVER_ENTROPY, 0);
+    for (int i = 0; i < COUNT; i++)
+      values[i] = zeros && i % 2 ? 0 : i == 100 ? 40.0f : bell();
+    q8_observer_observe(tailed, values, 1, 1, COUNT);
+    for (int i = 0; i < COUNT; i++)
+      values[i] = test_random_float(0, 3);
+    q8_observer_observe(even, values, 1, 1, COUNT);
+    qint8_range range = range_of(tailed, 0);
+    CHECK_MSG(range.high >= 2.5f && range.high <= 10 && range.low == range.min, "[%g, %g]", (double)range.low,
+              (double)range.high);
+    range = range_of(even, 0);
+    CHECK_MSG(range.high > 2.9f, "high %g", (double)range.high);
+    q8_observer_free(tailed);
+    q8_observer_free(even);
+  }
+}
+
+/* Values of one sign far from zero, and constants, keep their range. */
+static void narrow_distributions_keep_their_range(void) {
+  for (int32_t kind = QINT8_OBSERVER_PERCENTILE; kind <= QINT8_OBSERVER_ENTROPY; kind++)
+    for (int sign = -1; sign <= 1; sign += 2) {
+      q8_observer *far = make(kind, 0), *constant = make(kind, 0);
+      for (int i = 0; i < COUNT; i++)
+        values[i] = (float)sign * (1000 + bell());
+      q8_observer_observe(far, values, 1, 1, COUNT);
+      qint8_range range = range_of(far, 0);
+      CHECK(range.low >= range.min && range.high <= range.max && range.low < range.high);
+      CHECK(range.high - range.low > 0.5f * (range.max - range.min));
+      for (int i = 0; i < 100; i++)
+        values[i] = (float)sign * 7;
+      q8_observer_observe(constant, values, 1, 1, 100);
+      range = range_of(constant, 0);
+      CHECK(range.low == (float)sign * 7 && range.high == (float)sign * 7);
+      q8_observer_free(far);
+      q8_observer_free(constant);
+    }
+}
+
 /* Where f is flat, x may be clipped for nothing: hard swish is 0 below -3. */
 static void flat_parts_are_clipped(void) {
   for (int i = 0; i < COUNT; i++)
@@ -354,6 +433,10 @@ int main(int argc, char **argv) {
   RUN(moving_average_follows_batches);
   RUN(range_beats_min_max);
   RUN(own_measure_never_worse);
+  RUN(percentile_cuts_both_tails);
+  RUN(all_of_the_values_is_the_whole_range);
+  RUN(entropy_leaves_out_what_tells_little);
+  RUN(narrow_distributions_keep_their_range);
   RUN(flat_parts_are_clipped);
   RUN(headroom_follows_the_tails);
   return TEST_END();
