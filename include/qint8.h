@@ -512,6 +512,15 @@ typedef void (*qint8_watch_fn)(void *user, const char *tensor, const qint8_tenso
 QINT8_API qint8_status qint8_session_watch(qint8_session *session, qint8_watch_fn watch, void *user,
                                            qint8_error *error);
 
+/* Calls `replace` during runs, after each step that produced a tensor of the graph and after its watcher, with the
+ * values as float32 in the model's layout (valid during the call only). It may write other values to values->data and
+ * return non-zero: the following steps then see those, quantized where the tensor is int8. So a layer can be run on the
+ * exact inputs of another run, and the error it adds be told from what it inherits. NULL stops it. Status: ARGUMENT,
+ * MEMORY. */
+typedef int32_t (*qint8_replace_fn)(void *user, const char *tensor, const qint8_tensor *values);
+QINT8_API qint8_status qint8_session_replace(qint8_session *session, qint8_replace_fn replace, void *user,
+                                             qint8_error *error);
+
 /* Measures every step of later runs (non-zero) or none (0), and the microseconds of step `index` in the last run. */
 QINT8_API qint8_status qint8_session_profile(qint8_session *session, int32_t enable, qint8_error *error);
 QINT8_API double qint8_session_step_microseconds(const qint8_session *session, size_t index);

@@ -9,6 +9,8 @@ struct qint8_session {
   void **outputs;
   qint8_watch_fn watch;
   void *watch_user;
+  qint8_replace_fn replace;
+  void *replace_user;
 };
 
 static q8_status open_session(qint8_session *session, const qint8_plan *plan, void *arena, size_t arena_size,
@@ -84,17 +86,30 @@ qint8_status qint8_session_run(qint8_session *session, const qint8_tensor *const
   return q8_session_execute(session->session, session->inputs, session->outputs, error);
 }
 
-static void pass_on(void *user, q8_id tensor, const char *name, const q8_shape *shape, const float *values,
-                    size_t count) {
-  const qint8_session *session = user;
-  (void)tensor;
-  (void)count;
+static qint8_tensor view_of(const q8_shape *shape, const float *values) {
   qint8_tensor view = QINT8_TENSOR_INIT;
   view.dtype = QINT8_DTYPE_F32;
   view.rank = shape->rank;
   memcpy(view.shape, shape->dim, sizeof view.shape);
   view.data = (void *)(uintptr_t)values;
+  return view;
+}
+
+static void pass_on(void *user, q8_id tensor, const char *name, const q8_shape *shape, const float *values,
+                    size_t count) {
+  const qint8_session *session = user;
+  (void)tensor;
+  (void)count;
+  qint8_tensor view = view_of(shape, values);
   session->watch(session->watch_user, name, &view);
+}
+
+static int offer(void *user, q8_id tensor, const char *name, const q8_shape *shape, float *values, size_t count) {
+  const qint8_session *session = user;
+  (void)tensor;
+  (void)count;
+  qint8_tensor view = view_of(shape, values);
+  return session->replace(session->replace_user, name, &view) != 0;
 }
 
 qint8_status qint8_session_watch(qint8_session *session, qint8_watch_fn watch, void *user, qint8_error *error) {
@@ -102,6 +117,13 @@ qint8_status qint8_session_watch(qint8_session *session, qint8_watch_fn watch, v
   session->watch = watch;
   session->watch_user = user;
   return q8_session_watch(session->session, watch ? pass_on : NULL, session, 0, error);
+}
+
+qint8_status qint8_session_replace(qint8_session *session, qint8_replace_fn replace, void *user, qint8_error *error) {
+  Q8_REQUIRE(error, session);
+  session->replace = replace;
+  session->replace_user = user;
+  return q8_session_replace(session->session, replace ? offer : NULL, session, error);
 }
 
 qint8_status qint8_session_profile(qint8_session *session, int32_t enable, qint8_error *error) {

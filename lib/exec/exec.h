@@ -60,6 +60,15 @@ q8_status q8_session_execute(q8_session *session, const void *const *inputs, voi
 typedef void (*q8_watch_fn)(void *user, q8_id tensor, const char *name, const q8_shape *shape, const float *values,
                             size_t count);
 q8_status q8_session_watch(q8_session *session, q8_watch_fn watch, void *user, int any_order, qint8_error *error);
+/* While a watcher is called: Q8_CHANNELS_LAST if the values are [N][spatial...][C] (only with `any_order`), else
+ * Q8_LINEAR. */
+q8_layout q8_session_watch_layout(const q8_session *session);
+
+/* After each step that leaves a graph tensor (after its watcher), with its values as f32 in the ONNX layout; non-zero if
+ * the callback changed them: then the following steps see the changed ones, quantized where the tensor is int8. */
+typedef int (*q8_replace_fn)(void *user, q8_id tensor, const char *name, const q8_shape *shape, float *values,
+                             size_t count);
+q8_status q8_session_replace(q8_session *session, q8_replace_fn replace, void *user, qint8_error *error);
 
 /* Runs until `count` of the wanted tensors exist in the given form, and shows them as a watcher would see them. For
  * plain plans (see q8_plan_config): in others a merged tensor never exists. */

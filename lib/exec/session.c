@@ -20,6 +20,9 @@ struct q8_session {
   q8_watch_fn watch;
   void *watch_user;
   int watch_any_order;
+  q8_layout watch_layout; /* of the values being shown */
+  q8_replace_fn replace;
+  void *replace_user;
   float *watch_values, *watch_ordered; /* [max_watch_count] each */
   double *microseconds;                /* [step_count] when timing */
 };
@@ -99,28 +102,63 @@ static double now_us(void) {
   return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
 }
 
-/* Shows what `buffer` holds as f32: dequantized and, unless any order will do, in the ONNX layout. */
-static void show(q8_session *session, q8_buffer buffer) {
+/* What `buffer` holds as f32: dequantized and, unless any order will do, in the ONNX layout. NULL for integers that are
+ * no quantized values: shape arithmetic. */
+static const float *read_values(q8_session *session, q8_buffer buffer, int any_order) {
   const q8_plan *plan = session->plan;
   const plan_buffer *b = &plan->buffers[buffer];
   const q8_shape *shape = &plan->tensor_shapes[b->tensor];
   size_t count = q8_shape_count(shape, NULL);
   const float *values = session->address[buffer];
+  session->watch_layout = Q8_LINEAR;
   if (b->form == Q8_FORM_INT8) {
     plan->kernels.dequantize(count, session->address[buffer], plan->tensor_scale[b->tensor],
                              plan->tensor_zero[b->tensor], 0, session->watch_values);
     values = session->watch_values;
   } else if (b->size != count * sizeof(float)) {
-    return; /* integers: shape arithmetic */
+    return NULL;
   }
-  if (b->layout == Q8_CHANNELS_LAST && !session->watch_any_order && !q8_layouts_agree(shape)) {
+  if (b->layout != Q8_CHANNELS_LAST || q8_layouts_agree(shape))
+    return values;
+  if (any_order) {
+    session->watch_layout = Q8_CHANNELS_LAST;
+    return values;
+  }
+  size_t channels = (size_t)shape->dim[1], image = count / (size_t)shape->dim[0], positions = image / channels;
+  for (int64_t n = 0; n < shape->dim[0]; n++)
+    plan->kernels.transpose32(positions, channels, values + (size_t)n * image, channels,
+                              session->watch_ordered + (size_t)n * image, positions);
+  return session->watch_ordered;
+}
+
+static void show(q8_session *session, q8_buffer buffer) {
+  const q8_plan *plan = session->plan;
+  q8_id tensor = plan->buffers[buffer].tensor;
+  const q8_shape *shape = &plan->tensor_shapes[tensor];
+  const float *values = read_values(session, buffer, session->watch_any_order);
+  if (values)
+    session->watch(session->watch_user, tensor, plan->tensor_names[tensor], shape, values, q8_shape_count(shape, NULL));
+}
+
+/* Lets the caller put other values in the place of what `buffer` holds. */
+static void offer(q8_session *session, q8_buffer buffer) {
+  const q8_plan *plan = session->plan;
+  const plan_buffer *b = &plan->buffers[buffer];
+  const q8_shape *shape = &plan->tensor_shapes[b->tensor];
+  size_t count = q8_shape_count(shape, NULL);
+  float *values = (float *)(uintptr_t)read_values(session, buffer, 0), *to = values;
+  if (!values || !session->replace(session->replace_user, b->tensor, plan->tensor_names[b->tensor], shape, values, count))
+    return;
+  if (values == session->watch_ordered) {
     size_t channels = (size_t)shape->dim[1], image = count / (size_t)shape->dim[0], positions = image / channels;
+    to = b->form == Q8_FORM_INT8 ? session->watch_values : session->address[buffer];
     for (int64_t n = 0; n < shape->dim[0]; n++)
-      plan->kernels.transpose32(positions, channels, values + (size_t)n * image, channels,
-                                session->watch_ordered + (size_t)n * image, positions);
-    values = session->watch_ordered;
+      plan->kernels.transpose32(channels, positions, values + (size_t)n * image, positions, to + (size_t)n * image,
+                                channels);
   }
-  session->watch(session->watch_user, b->tensor, plan->tensor_names[b->tensor], shape, values, count);
+  if (b->form == Q8_FORM_INT8)
+    plan->kernels.quantize(count, to, plan->tensor_scale[b->tensor], plan->tensor_zero[b->tensor], 0,
+                           session->address[buffer]);
 }
 
 static void bind_user_memory(q8_session *session, const void *const *inputs, void *const *outputs) {
@@ -161,8 +199,12 @@ static q8_status run_step(q8_session *session, size_t index, qint8_error *error)
 }
 
 static void show_results(q8_session *session, const q8_step *step) {
-  for (int32_t j = 0; step->tensor != Q8_NONE && j < step->out_count; j++)
-    show(session, q8_step_outputs(step)[j]);
+  for (int32_t j = 0; step->tensor != Q8_NONE && j < step->out_count; j++) {
+    if (session->watch)
+      show(session, q8_step_outputs(step)[j]);
+    if (session->replace)
+      offer(session, q8_step_outputs(step)[j]);
+  }
 }
 
 q8_status q8_session_execute(q8_session *session, const void *const *inputs, void *const *outputs,
@@ -177,7 +219,7 @@ q8_status q8_session_execute(q8_session *session, const void *const *inputs, voi
   q8_status status = QINT8_OK;
   for (size_t i = 0; i < plan->step_count && status == QINT8_OK; i++) {
     status = run_step(session, i, error);
-    if (session->watch && status == QINT8_OK)
+    if ((session->watch || session->replace) && status == QINT8_OK)
       show_results(session, &plan->steps[i]);
   }
   q8_fpenv_leave(old);
@@ -223,20 +265,39 @@ q8_status q8_session_peek(q8_session *session, const void *const *inputs, void *
   return status;
 }
 
-q8_status q8_session_watch(q8_session *session, q8_watch_fn watch, void *user, int any_order, qint8_error *error) {
+static q8_status need_watch_memory(q8_session *session, qint8_error *error) {
   size_t count = session->plan->max_watch_count;
-  session->watch = NULL;
-  if (!watch)
-    return QINT8_OK;
   if (!session->watch_values) {
     session->watch_values = q8_alloc(&session->host, count + 1, sizeof(float));
     session->watch_ordered = q8_alloc(&session->host, count + 1, sizeof(float));
   }
   if (!session->watch_values || !session->watch_ordered)
     return q8_fail_memory(error, "session", count * sizeof(float));
+  return QINT8_OK;
+}
+
+q8_status q8_session_watch(q8_session *session, q8_watch_fn watch, void *user, int any_order, qint8_error *error) {
+  session->watch = NULL;
+  if (!watch)
+    return QINT8_OK;
+  Q8_TRY(need_watch_memory(session, error));
   session->watch = watch;
   session->watch_user = user;
   session->watch_any_order = any_order;
+  return QINT8_OK;
+}
+
+q8_layout q8_session_watch_layout(const q8_session *session) {
+  return session->watch_layout;
+}
+
+q8_status q8_session_replace(q8_session *session, q8_replace_fn replace, void *user, qint8_error *error) {
+  session->replace = NULL;
+  if (!replace)
+    return QINT8_OK;
+  Q8_TRY(need_watch_memory(session, error));
+  session->replace = replace;
+  session->replace_user = user;
   return QINT8_OK;
 }
 
