@@ -6,14 +6,14 @@
 #include "tool.h"
 
 typedef struct job {
-  const char *model_path, *data_spec, *labels_spec, *targets_spec, *reference_path, *isa, *save_path;
+  const char *model_path, *data_spec, *reference_path, *isa, *save_path;
+  truth_options truth_options;
   long batch, samples, threads;
   double mean, std;
   int as_json;
   outputs y, reference;
   dataset data;
-  float *labels, *targets;
-  size_t target_count;
+  truth truth;
   long long model_bytes;
 } job;
 
@@ -29,24 +29,10 @@ static int run_model(const job *j, const char *path, const char *what, const qin
   return status;
 }
 
-static int load_floats(const char *spec, size_t samples, float **values, size_t *count) {
-  array a;
-  if (array_load(spec, &a))
-    return EXIT_FAILED;
-  if (a.rank < 1 || (size_t)a.shape[0] < samples) {
-    array_free(&a);
-    return fail("%s: %lld entries for %zu samples", spec, a.rank ? (long long)a.shape[0] : 1LL, samples);
-  }
-  *values = array_floats(&a);
-  *count = a.count / (size_t)a.shape[0] * samples;
-  array_free(&a);
-  return 0;
-}
-
 static int load_data(job *j, const qint8_host *host) {
   qint8_model *model;
   qint8_recipe *recipe;
-  size_t label_count, size;
+  size_t size;
   if (model_open(j->model_path, host, &model, &recipe))
     return EXIT_FAILED;
   int status = dataset_load(j->data_spec, model, j->mean, j->std, j->samples, &j->data);
@@ -55,58 +41,20 @@ static int load_data(job *j, const qint8_host *host) {
   uint8_t *bytes = read_whole_file(j->model_path, &size);
   j->model_bytes = bytes ? (long long)size : -1;
   free(bytes);
-  if (!status && j->labels_spec)
-    status = load_floats(j->labels_spec, j->data.count, &j->labels, &label_count);
-  if (!status && j->targets_spec)
-    status = load_floats(j->targets_spec, j->data.count, &j->targets, &j->target_count);
-  return status;
-}
-
-static int check_sizes(const job *j) {
-  if (j->targets && j->target_count != j->y.count * j->y.width)
-    return fail("%s: %zu values, the outputs have %zu", j->targets_spec, j->target_count, j->y.count * j->y.width);
-  if (j->reference.values && j->reference.width != j->y.width)
-    return fail("%s: %zu outputs per sample, the model has %zu", j->reference_path, j->reference.width, j->y.width);
-  return 0;
-}
-
-typedef struct metric {
-  const char *name;
-  double value;
-} metric;
-
-static int collect(const job *j, metric *m) {
-  size_t values = j->y.count * j->y.width;
-  int n = 0;
-  if (j->labels) {
-    m[n++] = (metric){"top1", metric_top1(&j->y, j->labels)};
-    m[n++] = (metric){"macro_f1", metric_macro_f1(&j->y, j->labels)};
-  }
-  if (j->targets) {
-    m[n++] = (metric){"plcc", metric_plcc(j->y.values, j->targets, values)};
-    m[n++] = (metric){"mse", metric_mse(j->y.values, j->targets, values)};
-  }
-  if (j->reference.values) {
-    double rel_err = metric_rel_err(j->y.values, j->reference.values, values);
-    m[n++] = (metric){"rel_err", rel_err};
-    m[n++] = (metric){"plcc_ref", metric_plcc(j->y.values, j->reference.values, values)};
-    m[n++] = (metric){"top1_agreement", metric_top1_agreement(&j->y, &j->reference)};
-    m[n++] = (metric){"sqnr_db", sqnr_of(rel_err)};
-  }
-  return n;
+  return status ? status : truth_load(&j->truth_options, 0, j->data.count, &j->truth);
 }
 
 static void print_result(const job *j) {
-  metric m[16];
-  int n = collect(j, m);
+  const metric *m;
   double ms = j->y.seconds * 1e3 / (double)j->y.count;
   char hash[20];
   snprintf(hash, sizeof hash, "%016llx",
            (unsigned long long)hash_bytes(j->y.values, j->y.count * j->y.width * sizeof(float)));
   if (!j->as_json) {
     printf("%zu samples, %lld bytes, %.4f ms per sample\n", j->y.count, j->model_bytes, ms);
-    for (int i = 0; i < n; i++)
-      printf("%-16s %.6g\n", m[i].name, m[i].value);
+    for (int i = 0; (m = metric_at(i)); i++)
+      if (metric_applies(m, &j->truth))
+        printf("%-18s %.6g\n", m->name, metric_value(m, &j->y, &j->truth));
     return;
   }
   json out;
@@ -114,8 +62,9 @@ static void print_result(const job *j) {
   json_open(&out, NULL, '{');
   json_integer(&out, "samples", (long long)j->y.count);
   json_open(&out, "metrics", '{');
-  for (int i = 0; i < n; i++)
-    json_number(&out, m[i].name, m[i].value);
+  for (int i = 0; (m = metric_at(i)); i++)
+    if (metric_applies(m, &j->truth))
+      json_number(&out, m->name, metric_value(m, &j->y, &j->truth));
   json_close(&out, '}');
   json_integer(&out, "model_bytes", j->model_bytes);
   json_number(&out, "ms_per_sample", ms);
@@ -131,11 +80,16 @@ static int save_outputs(const job *j) {
 }
 
 static int evaluate(job *j, const qint8_host *host) {
-  if (load_data(j, host) || run_model(j, j->model_path, "evaluate", host, &j->y))
-    return EXIT_FAILED;
-  if (j->reference_path && run_model(j, j->reference_path, "reference", host, &j->reference))
-    return EXIT_FAILED;
-  if (check_sizes(j) || (j->save_path && save_outputs(j)))
+  int status = load_data(j, host);
+  if (status || run_model(j, j->model_path, "evaluate", host, &j->y))
+    return status ? status : EXIT_FAILED;
+  if (j->reference_path) {
+    if (run_model(j, j->reference_path, "reference", host, &j->reference))
+      return EXIT_FAILED;
+    j->truth.reference = &j->reference;
+    j->truth.reference_path = j->reference_path;
+  }
+  if (truth_check(&j->truth, &j->y) || (j->save_path && save_outputs(j)))
     return EXIT_FAILED;
   print_result(j);
   return EXIT_DONE;
@@ -146,8 +100,7 @@ int command_evaluate(int argc, char **argv) {
   const char *words[1];
   const option options[] = {
       {"--data", "FILE.npz:KEY", "inputs", OPTION_TEXT, &j.data_spec},
-      {"--labels", "FILE.npz:KEY", "classes: gives top1 and macro_f1", OPTION_TEXT, &j.labels_spec},
-      {"--targets", "FILE.npz:KEY", "values: gives plcc and mse", OPTION_TEXT, &j.targets_spec},
+      TRUTH_OPTIONS(j.truth_options),
       {"--reference", "FP32.onnx", "gives rel_err, plcc_ref, top1_agreement, sqnr_db", OPTION_TEXT, &j.reference_path},
       {"--n", "N", "the first N samples (0: all)", OPTION_INT, &j.samples},
       {"--batch", "N", "samples per run (1); int8 results do not depend on it", OPTION_INT, &j.batch},
@@ -162,6 +115,9 @@ int command_evaluate(int argc, char **argv) {
       "Runs the model on every sample and prints metrics. rel_err is ||q - f|| / ||f|| over all samples of the\n"
       "first output. ms_per_sample counts the runs alone. output_hash is FNV-1a over the output bytes: equal on\n"
       "every CPU for an int8 model.\n\n"
+      "Lines of text are read greedily: the best class of each column, repeats merged, class 0 is no character;\n"
+      "spaces do not count. character_accuracy is 1 - edit distance / length over all lines. pck@K is the share\n"
+      "of joints nearer to their target than K % of that sample's torso, mpjpe_mm the mean distance.\n\n"
       "example: qint8 evaluate net8.onnx --data test.npz:x --labels test.npz:y --reference net.onnx --json",
       options, COUNT(options), 1, 1};
   int stop = parse_options(&line, argc, argv, words);
@@ -178,8 +134,7 @@ int command_evaluate(int argc, char **argv) {
   int status = evaluate(&j, &host);
   free(j.y.values);
   free(j.reference.values);
-  free(j.labels);
-  free(j.targets);
+  truth_free(&j.truth);
   dataset_free(&j.data);
   host_close(pool);
   return status;

@@ -10,7 +10,7 @@ static const struct {
   int32_t dtype;
   size_t size; /* in the file */
 } types[] = {
-    {"<f4", QINT8_DTYPE_F32, 4}, {"<f8", QINT8_DTYPE_F64, 8}, {"|u1", QINT8_DTYPE_U8, 1}, {"|i1", QINT8_DTYPE_S8, 1},
+    {"<f4", QINT8_DTYPE_F32, 4}, {"<f8", QINT8_DTYPE_F64, 8}, {"|u1", QINT8_DTYPE_U8, 1},   {"|i1", QINT8_DTYPE_S8, 1},
     {"<i4", QINT8_DTYPE_S32, 4}, {"<i8", QINT8_DTYPE_S64, 8}, {"|b1", QINT8_DTYPE_BOOL, 1},
 };
 
@@ -70,6 +70,17 @@ static int copy_values(const uint8_t *from, int32_t dtype, array *out) {
   return 0;
 }
 
+/* "'<U27'": text of 27 code points of 4 bytes each, padded with 0. Becomes a last dimension of int32. */
+static int text_width(const char *descr, array *out) {
+  long width = strncmp(descr, "'<U", 3) ? 0 : strtol(descr + 3, NULL, 10);
+  if (width < 1 || width > 1 << 20 || out->rank == QINT8_MAX_RANK || out->count > (SIZE_MAX >> 8) / (size_t)width)
+    return 0;
+  out->shape[out->rank++] = width;
+  out->count *= (size_t)width;
+  out->text = (int32_t)width;
+  return 1;
+}
+
 int npy_parse(const uint8_t *bytes, size_t size, const char *where, array *out) {
   *out = (array){0};
   if (size < 10 || memcmp(bytes, "\x93NUMPY", 6))
@@ -83,17 +94,19 @@ int npy_parse(const uint8_t *bytes, size_t size, const char *where, array *out) 
   memcpy(header, bytes + head, length);
   const char *descr = header_value(header, "'descr'"), *order = header_value(header, "'fortran_order'");
   const char *shape = header_value(header, "'shape'");
-  int32_t dtype = 0;
-  size_t element = 0;
+  int known = 0;
+  int32_t dtype = QINT8_DTYPE_S32; /* of text, which the table does not know */
+  size_t element = 4;
   for (int i = 0; descr && i < COUNT(types); i++)
     if (!strncmp(descr + 1, types[i].descr, 3)) {
       dtype = types[i].dtype;
       element = types[i].size;
+      known = 1;
     }
   int status = 0;
   if (!descr || !order || !shape || !parse_shape(shape, out))
     status = fail("%s: a malformed header", where);
-  else if (!dtype)
+  else if (!known && !text_width(descr, out))
     status = fail("%s: element type %.8s is not f4, f8, u1, i1, i4, i8 or b1 (little endian)", where, descr);
   else if (!strncmp(order, "True", 4) && out->rank > 1)
     status = fail("%s: Fortran order; save numpy.ascontiguousarray(x) instead", where);
@@ -113,7 +126,8 @@ uint8_t *npy_format(const array *a, size_t *size) {
   for (int i = 0; i < a->rank; i++)
     snprintf(shape + strlen(shape), sizeof shape - strlen(shape), "%lld,%s", (long long)a->shape[i],
              i + 1 < a->rank ? " " : "");
-  int length = snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", descr, shape);
+  int length =
+      snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", descr, shape);
   size_t total = (size_t)(10 + length + 1 + 63) / 64 * 64, bytes = a->count * qint8_dtype_size((qint8_dtype)a->dtype);
   uint8_t *out = allocate(total + bytes, 1);
   memset(out, ' ', total);

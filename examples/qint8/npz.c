@@ -119,7 +119,7 @@ int npz_try(const char *path, const char *key, array *out) {
   return load(path, key, out, 1) ? 1 : 0;
 }
 
-int array_load(const char *spec, array *out) {
+int array_load_text(const char *spec, array *out) {
   *out = (array){0};
   const char *colon = strrchr(spec, ':');
   if (colon && colon[1]) {
@@ -136,6 +136,16 @@ int array_load(const char *spec, array *out) {
   int status = npy_parse(bytes, size, spec, out);
   free(bytes);
   return status;
+}
+
+int array_load(const char *spec, array *out) {
+  if (array_load_text(spec, out))
+    return EXIT_FAILED;
+  if (!out->text)
+    return 0;
+  int32_t width = out->text;
+  array_free(out);
+  return fail("%s: element type <U%d is text, which serves as labels only", spec, width);
 }
 
 static uint32_t crc32_of(const uint8_t *bytes, size_t size) {

@@ -43,8 +43,8 @@ typedef struct option {
   void *target; /* int, const char *, long, double, text_list */
 } option;
 typedef struct command_line {
-  const char *usage;    /* "qint8 run MODEL --input NAME=FILE.npy ... --output FILE.npz" */
-  const char *teaches;  /* paragraphs for --help, an example at the end */
+  const char *usage;   /* "qint8 run MODEL --input NAME=FILE.npy ... --output FILE.npz" */
+  const char *teaches; /* paragraphs for --help, an example at the end */
   const option *options;
   int option_count;
   int min_words, max_words; /* positional arguments */
@@ -61,6 +61,7 @@ typedef struct array {
   int32_t rank;
   int64_t shape[QINT8_MAX_RANK];
   size_t count;
+  int32_t text; /* not 0: text of so many characters: the last dimension, code points (S32) padded with 0 */
   void *data;
 } array;
 void array_free(array *a);
@@ -69,8 +70,9 @@ int npy_parse(const uint8_t *bytes, size_t size, const char *where, array *out);
 /* Header and values of an array as .npy bytes (malloc). */
 uint8_t *npy_format(const array *a, size_t *size);
 int npy_save(const char *path, const array *a);
-/* "FILE.npy" or "FILE.npz:KEY". */
+/* "FILE.npy" or "FILE.npz:KEY"; array_load refuses text. */
 int array_load(const char *spec, array *out);
+int array_load_text(const char *spec, array *out);
 /* Array `key` of an .npz if it is there: 0 found, 1 absent or unreadable (silent). */
 int npz_try(const char *path, const char *key, array *out);
 int npz_save(const char *path, const char *const *keys, const array *arrays, int count);
@@ -88,7 +90,8 @@ typedef struct dataset {
   int64_t shape[QINT8_MAX_RANK]; /* of the whole: shape[0] == count */
 } dataset;
 /* mean and std: NAN where not given. At most `limit` samples (0: all). */
-int dataset_load(const char *spec, const qint8_model *model, double mean, double std, long limit, dataset *out);
+int dataset_load(const char *spec, const qint8_model *model, double mean, double std, long limit,
+                 dataset *out);
 void dataset_free(dataset *d);
 
 /* ---- engine.c ---- */
@@ -126,17 +129,69 @@ int run_dataset(const char *path, const qint8_model *model, const qint8_recipe *
 /* The batch to use: `wanted`, or what the model's first dimension fixes. */
 int64_t batch_for(const qint8_model *model, long wanted);
 
-/* ---- metrics.c ---- */
+/* ---- truth.c: what outputs are compared with ---- */
 
-double metric_top1(const outputs *y, const float *labels);
-double metric_macro_f1(const outputs *y, const float *labels);
-double metric_plcc(const float *a, const float *b, size_t count);
-double metric_mse(const float *a, const float *b, size_t count);
-double metric_rel_err(const float *got, const float *want, size_t count);
-double metric_cosine(const float *a, const float *b, size_t count);
-double sqnr_of(double rel_err); /* in dB; 999 for an exact result */
-double metric_top1_agreement(const outputs *a, const outputs *b);
+/* Options as given; NULL where not. The sizes of an image that outputs of keypoints are fractions of, and the
+ * joints that a torso lies between, have defaults. */
+typedef struct truth_options {
+  const char *labels, *targets, *keys, *extent, *torso;
+} truth_options;
+#define TRUTH_OPTIONS(t)                                                                                     \
+  {"--labels", "FILE.npz:KEY", "classes: top1, macro_f1; lines of text: line_match, character_accuracy",     \
+   OPTION_TEXT, &(t).labels},                                                                                \
+      {"--keys", "FILE", "a character per line: class i is line i, 0 is blank, the last a space",            \
+       OPTION_TEXT, &(t).keys},                                                                              \
+      {"--targets", "FILE.npz:KEY", "values: plcc, mse; joints [N,J,2]: also pck@20, pck@50, mpjpe_mm",      \
+       OPTION_TEXT, &(t).targets},                                                                           \
+      {"--extent", "X,Y", "metres that 0 to 1 in x and y are, for mpjpe_mm and pck (4,2.4)", OPTION_TEXT,    \
+       &(t).extent},                                                                                         \
+  {                                                                                                          \
+    "--torso", "A,B", "joints from which to which a torso is measured, for pck (2,12)", OPTION_TEXT,         \
+        &(t).torso                                                                                           \
+  }
+
+typedef struct truth {
+  truth_options from;
+  float *labels, *targets;     /* [count][label_width], [count][target_width]; NULL where not given */
+  size_t label_width;          /* above 1: lines of classes (code points with keys), padded with 0 */
+  size_t target_width, joints; /* joints: of targets [N, joints, 2], else 0 */
+  int32_t *keys;               /* code point of class 1 + i */
+  size_t key_count, torso[2];
+  double extent[2];         /* metres */
+  const outputs *reference; /* of another model on the same samples, set by the caller; not owned */
+  const char *reference_path;
+} truth;
+/* Entries first to first + count - 1 of each file. 0, EXIT_FAILED or EXIT_USAGE. */
+int truth_load(const truth_options *options, size_t first, size_t count, truth *out);
+/* Do these outputs have the sizes that their metrics need? */
+int truth_check(const truth *t, const outputs *y);
+void truth_free(truth *t);
+
+/* ---- metrics.c: a table of figures of merit ---- */
+
+typedef struct metric {
+  const char *name; /* as in JSON and budgets */
+  int better;       /* 1: higher is better, -1: lower is */
+  int needs;        /* private to metrics.c */
+  double (*value)(const outputs *y, const truth *t, double parameter);
+  double parameter;
+} metric;
+/* Row i of the table, NULL behind the last. */
+const metric *metric_at(int i);
+const metric *metric_find(const char *name);
+/* Has the truth what this metric needs? If so, its value is valid for outputs that truth_check accepts. */
+int metric_applies(const metric *m, const truth *t);
+double metric_value(const metric *m, const outputs *y, const truth *t);
+
+double sqnr_of(double rel_err);                      /* in dB; 999 for an exact result */
 uint64_t hash_bytes(const void *bytes, size_t size); /* FNV-1a */
+
+/* Rows of the table that have files of their own: ctc.c, pose.c. */
+double ctc_line_match(const outputs *y, const truth *t, double unused);
+double ctc_character_accuracy(const outputs *y, const truth *t, double unused);
+double pose_pck(const outputs *y, const truth *t, double percent);
+double pose_mpjpe_mm(const outputs *y, const truth *t, double unused);
+size_t arg_max(const float *x, size_t n); /* the first of equals */
 
 /* ---- json.c: written as it comes, one object or array inside the other ---- */
 
@@ -145,7 +200,8 @@ typedef struct json {
   int depth, first, inline_depth;
 } json;
 void json_begin(json *j, FILE *file);
-void json_open(json *j, const char *key, char bracket); /* '{' or '[' ; key NULL inside arrays and at the top */
+void json_open(json *j, const char *key,
+               char bracket); /* '{' or '[' ; key NULL inside arrays and at the top */
 void json_close(json *j, char bracket);
 void json_text(json *j, const char *key, const char *value);
 void json_number(json *j, const char *key, double value);

@@ -37,7 +37,7 @@ refuses() {
   else ok "$name"; fi
 }
 # Keys of the JSON on stdin in order, with their depth: "1:samples 1:metrics 2:top1 ...".
-keys() { sed -n 's/^\( *\)"\([A-Za-z0-9_]*\)":.*/\1 \2/p' | awk '{ printf "%s%d:%s", sep, (index($0, $1) - 2) / 2, $1; sep = " " }'; }
+keys() { sed -n 's/^\( *\)"\([A-Za-z0-9_@]*\)":.*/\1 \2/p' | awk '{ printf "%s%d:%s", sep, (index($0, $1) - 2) / 2, $1; sep = " " }'; }
 # has_keys NAME KEYS: the JSON in $tmp/out has exactly these, and its brackets balance.
 has_keys() {
   got=$(keys < "$tmp/out")
@@ -78,7 +78,7 @@ printf "$row$half$two$one$row$zero$zero$one" | npy '<f4' '3, 6' > "$tmp/x.npy"
 printf "$zero$one$nan$two$one$half" | npy '<f4' '1, 6' > "$tmp/nan.npy"
 printf "$row" | npy '<f4' '6,' > "$tmp/flat.npy"
 printf "$row" | npy '<f4' '1, 3, 2' > "$tmp/rank.npy"
-printf "$row" | npy '<U6' '1, 6' > "$tmp/text.npy"
+printf "$row" | npy '<U6' '1,' > "$tmp/text.npy"
 printf "$row" | npy '>f4' '1, 6' > "$tmp/big.npy"
 printf '\001\002\003\004\005\006' | npy '|u1' '1, 6' > "$tmp/bytes.npy"
 printf "$row" | npy '<f4' '2, 6' > "$tmp/short.npy"
@@ -207,6 +207,25 @@ works "evaluate with all" evaluate "$int8" --data $demo:test --labels $demo:test
 has_keys "keys with all" "1:samples 1:metrics 2:top1 2:macro_f1 2:rel_err 2:plcc_ref 2:top1_agreement 2:sqnr_db 1:model_bytes 1:ms_per_sample 1:output_hash"
 works "evaluate with targets" evaluate "$tmp/static_int8_per_channel.onnx" --data "$tmp/x.npy" --targets "$tmp/y.npy" --json
 has_keys "keys with targets" "1:samples 1:metrics 2:plcc 2:mse 1:model_bytes 1:ms_per_sample 1:output_hash"
+printf '\010\010\072\053\012\020\012\001x\022\001y\042\010Identity\022\001g\132\011\012\001x\022\004\012\002\010\001\142\011\012\001y\022\004\012\002\010\001\102\004\012\000\020\015' > "$tmp/identity.onnx"
+printf "$zero$zero$one$one" | npy '<f4' '1, 2, 2' > "$tmp/joints.npy"
+printf "$zero$zero$one$zero" | npy '<f4' '1, 2, 2' > "$tmp/torso.npy"
+works "evaluate joints" evaluate "$tmp/identity.onnx" --data "$tmp/joints.npy" --targets "$tmp/torso.npy" --torso 0,1 --extent 1,1.5 --json
+has_keys "keys with joints" "1:samples 1:metrics 2:plcc 2:mse 2:pck@20 2:pck@50 2:mpjpe_mm 1:model_bytes 1:ms_per_sample 1:output_hash"
+between "half of the joints are near" "$(value pck@50)" 0.5 0.5
+between "one of two is 1.5 m away" "$(value mpjpe_mm)" 750 750
+refuses 1 "joints that are not there" "not joints [N,J,2] with joints 2 and 9" evaluate "$tmp/identity.onnx" --data "$tmp/joints.npy" --targets "$tmp/torso.npy" --torso 2,9
+refuses 2 "an extent of one number" "--extent: not two numbers" evaluate "$tmp/identity.onnx" --data "$tmp/joints.npy" --targets "$tmp/torso.npy" --extent 4
+printf "$zero$one$zero$zero$one$zero$one$zero$zero$zero$zero$two" | npy '<f4' '1, 4, 3' > "$tmp/columns.npy" # a a - b
+printf '\141\000\000\000\040\000\000\000\142\000\000\000\144\000\000\000' | npy '<U4' '1,' > "$tmp/line.npy" # a bd
+printf 'a\nb\n' > "$tmp/keys.txt"
+works "evaluate text lines" evaluate "$tmp/identity.onnx" --data "$tmp/columns.npy" --labels "$tmp/line.npy" --keys "$tmp/keys.txt" --json
+has_keys "keys with text lines" "1:samples 1:metrics 2:line_match 2:character_accuracy 1:model_bytes 1:ms_per_sample 1:output_hash"
+between "one character of three is missing" "$(value character_accuracy)" 0.6666 0.6667
+between "the line does not match" "$(value line_match)" 0 0
+refuses 1 "text without keys" "--keys FILE names the character" evaluate "$tmp/identity.onnx" --data "$tmp/columns.npy" --labels "$tmp/line.npy"
+printf 'ab\n' > "$tmp/keys.txt"
+refuses 1 "a key of two characters" "keys.txt: line 1 is not one character" evaluate "$tmp/identity.onnx" --data "$tmp/columns.npy" --labels "$tmp/line.npy" --keys "$tmp/keys.txt"
 works "compare" compare $net "$int8" --data $demo:test --n 10
 cp "$tmp/out" "$tmp/compared"
 works "compare in batches of one" compare $net "$int8" --data $demo:test --n 10 --batch 1
