@@ -17,6 +17,10 @@ struct qint8_recipe {
   q8_recipe *recipe;
 };
 
+/* The model's graph for those who read weights as floats: the graph itself, or, of a quantized file, a copy with all
+ * constants as `data` that the caller destroys (*copy, else NULL). Tensors and nodes have the same numbers. */
+q8_status q8_api_float_graph(const qint8_model *model, const q8_graph **graph, q8_graph **copy, qint8_error *error);
+
 const struct q8_ranges *q8_api_ranges(const qint8_ranges *ranges);
 const q8_plan *q8_api_plan(const qint8_plan *plan);
 

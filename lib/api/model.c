@@ -86,6 +86,24 @@ void qint8_model_destroy(qint8_model *model) {
   q8_free(&host, model);
 }
 
+q8_status q8_api_float_graph(const qint8_model *model, const q8_graph **graph, q8_graph **copy, qint8_error *error) {
+  *graph = model->graph;
+  *copy = NULL;
+  int any = 0;
+  for (size_t i = 0; i < model->graph->tensor_count; i++)
+    any |= model->graph->tensors[i].integers != NULL;
+  if (!any)
+    return QINT8_OK;
+  Q8_TRY(q8_graph_clone(model->graph, copy, error));
+  *graph = *copy;
+  q8_status status = q8_graph_freeze(*copy, error);
+  if (status != QINT8_OK) {
+    q8_graph_destroy(*copy);
+    *copy = NULL;
+  }
+  return status;
+}
+
 int64_t qint8_model_opset(const qint8_model *model) {
   return model ? model->graph->opset : 0;
 }
@@ -104,7 +122,7 @@ static qint8_status describe(const q8_tensor *tensor, qint8_tensor_info *out) {
                              .name = tensor->name,
                              .dtype = tensor->dtype,
                              .rank = tensor->shape.rank,
-                             .is_constant = tensor->data != NULL};
+                             .is_constant = tensor->data || tensor->integers};
   memcpy(out->shape, tensor->shape.dim, sizeof out->shape);
   memcpy(out->dim_name, tensor->dim_name, sizeof out->dim_name);
   return QINT8_OK;

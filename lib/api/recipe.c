@@ -42,9 +42,13 @@ qint8_status qint8_recipe_create(const qint8_model *model, const qint8_ranges *r
   q8_host inner_host;
   Q8_TRY(q8_host_init(&inner_host, host, error));
   q8_recipe *inner;
-  Q8_TRY(q8_decide(model->graph, ranges ? q8_api_ranges(ranges) : NULL, options->config,
-                   options->activation_dtype, options->force, &inner_host, &inner, error));
-  return wrap(inner, &inner_host, out, error);
+  const q8_graph *graph;
+  q8_graph *copy;
+  Q8_TRY(q8_api_float_graph(model, &graph, &copy, error));
+  q8_status status = q8_decide(graph, ranges ? q8_api_ranges(ranges) : NULL, options->config,
+                               options->activation_dtype, options->force, &inner_host, &inner, error);
+  q8_graph_destroy(copy);
+  return status == QINT8_OK ? wrap(inner, &inner_host, out, error) : status;
 }
 
 size_t qint8_recipe_kept_float(const qint8_recipe *recipe) {
@@ -154,12 +158,15 @@ qint8_status qint8_recipe_correct_biases(const qint8_model *model, qint8_recipe 
   if (recipe->recipe->tensor_count != graph->tensor_count || recipe->recipe->node_count != graph->node_count)
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "recipe", "it belongs to another model");
   q8_host inner;
+  q8_graph *copy;
   Q8_TRY(q8_host_init(&inner, host, error));
+  Q8_TRY(q8_api_float_graph(model, &graph, &copy, error));
   q8_shape *shapes = q8_calloc(&inner, batch_count, (graph->input_count + 1) * sizeof *shapes);
   const void **data = q8_calloc(&inner, batch_count, (graph->input_count + 1) * sizeof *data);
   q8_status status = shapes && data
                          ? correct_biases(graph, recipe->recipe, inputs, batch_count, shapes, data, &inner, error)
                          : q8_fail_memory(error, "bias correction", batch_count * sizeof *shapes);
+  q8_graph_destroy(copy);
   q8_free(&inner, shapes);
   q8_free(&inner, data);
   return status;

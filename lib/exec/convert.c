@@ -194,7 +194,10 @@ static q8_status constant_buffer(q8_planner *planner, q8_id tensor, q8_buffer *o
   void *copy = q8_plan_alloc(planner, size + Q8_SLACK, 1);
   if (!copy)
     return q8_fail_memory(error, planner->graph->tensors[tensor].name, size);
-  memcpy(copy, value->data, size);
+  if (value->data)
+    memcpy(copy, value->data, size);
+  else
+    q8_int8_to_float(&planner->graph->tensors[tensor], copy);
   Q8_TRY(q8_buffer_new(planner, size, tensor, Q8_FORM_NATIVE, Q8_LINEAR, out, error));
   plan_buffer *buffer = &planner->plan->buffers[*out];
   buffer->place = PLACE_CONSTANT;
@@ -320,7 +323,7 @@ q8_status q8_convert(q8_planner *planner, q8_id tensor, q8_form_type form, q8_la
     Q8_TRY(change_layout(planner, tensor, from, other_form, layout, &middle, error));
     return change_type(planner, tensor, middle, form, layout, out, error);
   }
-  if (!q8_plan_value(planner, tensor)->data)
+  if (!q8_plan_is_constant(planner, tensor))
     return q8_fail(error, QINT8_ERROR_INTERNAL, planner->graph->tensors[tensor].name, "used before it is computed");
   Q8_TRY(constant_buffer(planner, tensor, &from, error));
   return q8_convert(planner, tensor, form, layout, out, error);

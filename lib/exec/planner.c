@@ -13,6 +13,26 @@ const q8_node *q8_plan_node(const q8_planner *planner, q8_id node) {
 const q8_value *q8_plan_value(const q8_planner *planner, q8_id tensor) {
   return &planner->binding->values[tensor];
 }
+int q8_plan_is_constant(const q8_planner *planner, q8_id tensor) {
+  return q8_plan_value(planner, tensor)->data || planner->graph->tensors[tensor].integers;
+}
+q8_status q8_plan_floats(q8_planner *planner, q8_id tensor, const float **out, qint8_error *error) {
+  Q8_TRY(q8_bind_floats(planner->graph, planner->binding, tensor, error));
+  *out = q8_plan_value(planner, tensor)->data;
+  return QINT8_OK;
+}
+const int8_t *q8_plan_integers(const q8_planner *planner, q8_id tensor) {
+  const q8_int8_values *kept = planner->graph->tensors[tensor].integers;
+  const q8_tensor_quant *quant = q8_plan_recipe(planner, tensor);
+  if (!kept || q8_plan_value(planner, tensor)->data || !quant || quant->integers || quant->dtype != QINT8_DTYPE_S8 || quant->count != kept->count ||
+      (quant->count > 1 && quant->axis != kept->axis) ||
+      memcmp(quant->scale, kept->scale, (size_t)kept->count * sizeof *kept->scale))
+    return NULL;
+  for (int32_t i = 0; i < quant->count; i++)
+    if (quant->zero_point[i] != 0)
+      return NULL;
+  return kept->values;
+}
 int q8_plan_is_plain(const q8_planner *planner) {
   return planner->plain;
 }
@@ -55,11 +75,11 @@ static int has_quant(const q8_planner *planner, q8_id tensor) {
 static int static_is_possible(const q8_planner *planner, const q8_node *node) {
   if (node->op->quant == Q8_QUANT_FLOAT || node->op->quant == Q8_QUANT_RECURRENT || node->input_count < 1)
     return 0;
-  if (node->op->two_activations && !q8_plan_value(planner, node->inputs[1])->data)
+  if (node->op->two_activations && !q8_plan_is_constant(planner, node->inputs[1]))
     return has_quant(planner, node->inputs[0]) && has_quant(planner, node->inputs[1]);
   if (node->op->quant == Q8_QUANT_WEIGHTED)
     return node->input_count >= 2 && has_quant(planner, node->inputs[0]) &&
-           q8_plan_value(planner, node->inputs[1])->data && q8_plan_recipe(planner, node->inputs[1]);
+           q8_plan_is_constant(planner, node->inputs[1]) && q8_plan_recipe(planner, node->inputs[1]);
   for (int32_t i = 0; i < node->input_count; i++)
     if (node->inputs[i] != Q8_NONE && q8_plan_value(planner, node->inputs[i])->dtype == QINT8_DTYPE_F32 &&
         !has_quant(planner, node->inputs[i]) && !q8_is_parameter(node->op, i))
@@ -79,7 +99,7 @@ q8_mode q8_plan_mode(const q8_planner *planner, q8_id id) {
     return static_is_possible(planner, node) ? Q8_MODE_STATIC : Q8_MODE_FLOAT;
   case Q8_MODE_DYNAMIC:
     for (int32_t i = 1; i <= q8_weight_inputs(node->op); i++)
-      if (!q8_plan_value(planner, node->inputs[i])->data || !q8_plan_recipe(planner, node->inputs[i]))
+      if (!q8_plan_is_constant(planner, node->inputs[i]) || !q8_plan_recipe(planner, node->inputs[i]))
         return Q8_MODE_FLOAT;
     return q8_weight_inputs(node->op) ? Q8_MODE_DYNAMIC : Q8_MODE_FLOAT;
   default:

@@ -14,7 +14,7 @@ static q8_status set_producers(q8_graph *graph, qint8_error *error) {
       if (node->outputs[j] == Q8_NONE)
         continue;
       q8_tensor *tensor = &graph->tensors[node->outputs[j]];
-      if (tensor->producer != Q8_NONE || tensor->data)
+      if (tensor->producer != Q8_NONE || q8_graph_is_constant(graph, node->outputs[j]))
         return q8_fail(error, QINT8_ERROR_FORMAT, tensor->name, "node %s produces a tensor that already has a value",
                        node->name);
       tensor->producer = (q8_id)i;
@@ -54,7 +54,7 @@ static int is_graph_input(const q8_graph *graph, q8_id tensor) {
 
 static q8_status check_available(const q8_graph *graph, q8_id tensor, const char *user, qint8_error *error) {
   const q8_tensor *t = &graph->tensors[tensor];
-  if (t->producer == Q8_NONE && !t->data && !is_graph_input(graph, tensor))
+  if (t->producer == Q8_NONE && !q8_graph_is_constant(graph, tensor) && !is_graph_input(graph, tensor))
     return q8_fail(error, QINT8_ERROR_FORMAT, t->name, "%s needs this tensor, but no node, constant or input gives it",
                    user);
   return QINT8_OK;

@@ -118,6 +118,33 @@ q8_status q8_graph_set_outputs(q8_graph *graph, const q8_id *ids, size_t count, 
   return set_ids(graph, ids, count, &graph->outputs, &graph->output_count, error);
 }
 
+void q8_int8_to_float(const q8_tensor *tensor, float *out) {
+  const q8_int8_values *from = tensor->integers;
+  size_t count = q8_shape_count(&tensor->shape, NULL), inner = 1;
+  for (int32_t i = from->axis + 1; from->count > 1 && i < tensor->shape.rank; i++)
+    inner *= (size_t)tensor->shape.dim[i];
+  inner = inner ? inner : 1;
+  for (size_t i = 0, c = 0; i < count; i += inner, c = c + 1 < (size_t)from->count ? c + 1 : 0) {
+    const size_t end = count - i < inner ? count - i : inner;
+    for (size_t j = 0; j < end; j++)
+      out[i + j] = (float)from->values[i + j] * from->scale[c];
+  }
+}
+
+q8_status q8_graph_expand(q8_graph *graph, q8_id id, qint8_error *error) {
+  q8_tensor *tensor = &graph->tensors[id];
+  if (!tensor->integers)
+    return QINT8_OK;
+  size_t count = q8_shape_count(&tensor->shape, NULL);
+  float *values = q8_pool_reserve(&graph->pool, count ? count : 1, sizeof *values);
+  if (!values)
+    return q8_fail_memory(error, tensor->name, count * sizeof *values);
+  q8_int8_to_float(tensor, values);
+  tensor->data = values;
+  tensor->integers = NULL;
+  return QINT8_OK;
+}
+
 q8_status q8_graph_clone(const q8_graph *graph, q8_graph **out, qint8_error *error) {
   q8_graph *copy;
   Q8_TRY(q8_graph_create(&graph->pool.host, &copy, error));
@@ -127,11 +154,13 @@ q8_status q8_graph_clone(const q8_graph *graph, q8_graph **out, qint8_error *err
   for (size_t i = 0; i < graph->tensor_count && status == QINT8_OK; i++) {
     const q8_tensor *from = &graph->tensors[i];
     void *data = NULL;
-    if (from->data) {
+    if (from->data || from->integers) {
       size_t size = q8_shape_count(&from->shape, NULL) * qint8_dtype_size((qint8_dtype)from->dtype);
       data = q8_pool_alloc(&copy->pool, size ? size : 1, 1);
       if (!data)
         status = q8_fail_memory(error, from->name, size);
+      else if (from->integers)
+        q8_int8_to_float(from, data);
       else
         memcpy(data, from->data, size);
     }

@@ -24,12 +24,20 @@ const char *q8_shape_text(const q8_shape *shape, char *text, size_t size);
 typedef int32_t q8_id; /* a tensor or node number; Q8_NONE where an optional input is left out */
 #define Q8_NONE (-1)
 
+/* Weights as a quantized file holds them: value = integer * scale, one scale or one for each index along `axis`. */
+typedef struct q8_int8_values {
+  const int8_t *values;
+  const float *scale; /* [count] */
+  int32_t count, axis;
+} q8_int8_values;
+
 typedef struct q8_tensor {
   const char *name;
   int32_t dtype;                     /* qint8_dtype, NONE if not declared */
   q8_shape shape;                    /* as declared in the file; rank -1 if not */
   const char *dim_name[Q8_MAX_RANK]; /* symbols of dimensions that are -1, or NULL */
   const void *data;                  /* dense row-major values of a constant, else NULL */
+  const q8_int8_values *integers;       /* a float constant that is kept as integers: then data is NULL */
   q8_id producer;                    /* node, or Q8_NONE for inputs and constants */
   int32_t uses;                      /* as node input or graph output; counted by q8_graph_freeze */
 } q8_tensor;
@@ -82,7 +90,7 @@ q8_status q8_graph_set_outputs(q8_graph *graph, const q8_id *ids, size_t count, 
  * uses, sets producers and use counts. Stable: keeps file order where that is valid. May be called again after edits. */
 q8_status q8_graph_freeze(q8_graph *graph, qint8_error *error);
 
-/* A deep copy with the same tensor and node numbers, open to edits until frozen again. */
+/* A deep copy with the same tensor and node numbers, all constants as `data`, open to edits until frozen again. */
 q8_status q8_graph_clone(const q8_graph *graph, q8_graph **out, qint8_error *error);
 
 /* ---- Reading ---- */
@@ -91,8 +99,12 @@ q8_status q8_graph_clone(const q8_graph *graph, q8_graph **out, qint8_error *err
 q8_id q8_graph_only_user(const q8_graph *graph, q8_id tensor);
 int q8_graph_is_output(const q8_graph *graph, q8_id tensor);
 static inline int q8_graph_is_constant(const q8_graph *graph, q8_id tensor) {
-  return tensor >= 0 && graph->tensors[tensor].data != NULL;
+  return tensor >= 0 && (graph->tensors[tensor].data || graph->tensors[tensor].integers);
 }
+/* The floats that a constant's `integers` stand for; `out` has room for all its elements. */
+void q8_int8_to_float(const q8_tensor *tensor, float *out);
+/* From now on the constant is held as `data`, if it was held as integers. */
+q8_status q8_graph_expand(q8_graph *graph, q8_id tensor, qint8_error *error);
 /* The value of a constant with one element as float; 0 if it is not one (`out` unchanged). Reads f32, f64, s32, s64. */
 int q8_graph_scalar(const q8_graph *graph, q8_id tensor, float *out);
 

@@ -33,7 +33,7 @@ q8_status q8_import_define(q8_importer *importer, const char *name, const q8_raw
   q8_id id;
   Q8_TRY(q8_import_reference(importer, name, &id, error));
   q8_tensor *tensor = &importer->graph->tensors[id];
-  if (tensor->data)
+  if (q8_graph_is_constant(importer->graph, id))
     return q8_fail(error, QINT8_ERROR_FORMAT, name, "two constants have this name");
   tensor->dtype = value->dtype;
   tensor->shape = value->shape;

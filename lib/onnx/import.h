@@ -9,7 +9,8 @@
 typedef struct q8_onnx_quant q8_onnx_quant;
 
 /* The graph is frozen, in canonical form (ops/op.h). `quant` may be NULL; it receives NULL for a float file.
- * Weights that the file holds as integers become float constants (q - zero_point) * scale.
+ * Weights that the file holds as integers are float constants, (q - zero_point) * scale: kept as q8_int8_values where only
+ * operators of Q8_QUANT_WEIGHTED read them as weights and all zero points are 0.
  * Status: FORMAT, UNSUPPORTED, LIMIT, SHAPE, MEMORY. */
 q8_status q8_onnx_import(const void *bytes, size_t size, const q8_host *host, q8_graph **graph, q8_onnx_quant **quant,
                          qint8_error *error);

@@ -2,7 +2,8 @@
  *
  *   x -> Q -> DQ -> d     readers of d read x; x gets the parameters
  *   ... x -> Q -> DQ -> d, d an output of the graph: x is renamed to d, so that the output keeps its name
- *   integers -> DQ -> w   w becomes the float constant (q - zero_point) * scale, with the parameters
+ *   integers -> DQ -> w   w becomes the float constant (q - zero_point) * scale, with the parameters; weights stay
+ *                         integers in memory until somebody wants their floats
  *   x -> DynamicQuantizeLinear -> DQ -> d    readers of d read x; x is noted as dynamic
  *
  * Nodes that do not fit have become operators of the graph before: see qdq_keep.c.
@@ -115,10 +116,41 @@ static void prefer_signed(q8_tensor_quant *params) {
   memset(params->zero_point, 0, (size_t)params->count * sizeof *params->zero_point);
 }
 
-static q8_status take_constant(qdq *q, const q8_raw_node *node, const q8_tensor *integers, qint8_error *error) {
+/* w = integers * scale without a copy: what most of a model is. 0 if they are not of that kind. */
+static int can_keep(const q8_tensor *integers, const q8_tensor_quant *params) {
+  for (int32_t i = 0; i < params->count; i++)
+    if (params->zero_point[i] != 0)
+      return 0;
+  return integers->dtype == QINT8_DTYPE_S8;
+}
+
+static q8_status keep_integers(qdq *q, q8_id w, const q8_tensor *integers, const q8_tensor_quant *params,
+                               qint8_error *error) {
+  q8_graph *graph = q->importer->graph;
+  q8_tensor *tensor = &graph->tensors[w];
+  q8_int8_values *kept = q8_pool_alloc(&graph->pool, 1, sizeof *kept);
+  float *scale = q8_pool_alloc(&graph->pool, (size_t)params->count, sizeof *scale);
+  if (!kept || !scale)
+    return q8_fail_memory(error, tensor->name, (size_t)params->count * sizeof *scale);
+  memcpy(scale, params->scale, (size_t)params->count * sizeof *scale);
+  *kept = (q8_int8_values){integers->data, scale, params->count, params->axis};
+  tensor->dtype = QINT8_DTYPE_F32;
+  tensor->shape = integers->shape;
+  memset(tensor->dim_name, 0, sizeof tensor->dim_name);
+  tensor->integers = kept;
+  return QINT8_OK;
+}
+
+/* `lasting`: the integers lie in the graph's memory. */
+static q8_status take_constant(qdq *q, const q8_raw_node *node, const q8_tensor *integers, int lasting,
+                               qint8_error *error) {
   q8_tensor_quant params;
   q8_raw_tensor value;
   Q8_TRY(q8_qdq_params(q->importer, node, integers, &params, error));
+  if (lasting && can_keep(integers, &params)) {
+    Q8_TRY(keep_integers(q, node->outputs[0], integers, &params, error));
+    return note_params(q, node->outputs[0], &params, error);
+  }
   Q8_TRY(q8_qdq_dequantize(q->importer, node, integers, &params, &value, error));
   Q8_TRY(q8_import_define(q->importer, tensor_name(q, node->outputs[0]), &value, error));
   prefer_signed(&params);
@@ -136,7 +168,7 @@ static q8_status take_fake_constant(qdq *q, const q8_raw_node *quantize, const q
   q8_tensor integers;
   Q8_TRY(q8_qdq_params(q->importer, quantize, x, &params, error));
   Q8_TRY(q8_qdq_quantize(q->importer, quantize, x, &params, &integers, error));
-  return take_constant(q, node, &integers, error);
+  return take_constant(q, node, &integers, 0, error);
 }
 
 
@@ -149,7 +181,7 @@ static q8_status take_dequantize(qdq *q, const q8_raw_node *node, qint8_error *e
     return two_writers(q, node->outputs[0], error);
   d->is_written = 1;
   if (q8_graph_is_constant(importer->graph, x))
-    return take_constant(q, node, &importer->graph->tensors[x], error);
+    return take_constant(q, node, &importer->graph->tensors[x], 1, error);
   const q8_raw_node *source = &importer->nodes[q->states[x].source];
   if (source->kind == Q8_RAW_QUANTIZE && q8_graph_is_constant(importer->graph, source->inputs[0]))
     return take_fake_constant(q, source, node, error);
@@ -289,6 +321,20 @@ static q8_status rename_node(qdq *q, q8_raw_node *node, int is_added, qint8_erro
   return QINT8_OK;
 }
 
+/* Only weights stay integers. */
+static q8_status expand_others(qdq *q, qint8_error *error) {
+  q8_importer *importer = q->importer;
+  for (size_t i = 0; i < importer->node_count; i++) {
+    const q8_raw_node *node = &importer->nodes[i];
+    for (int32_t j = 0; node->kind == Q8_RAW_OP && j < node->input_count; j++)
+      if (node->inputs[j] != Q8_NONE && (j != 1 || node->op->quant != Q8_QUANT_WEIGHTED))
+        Q8_TRY(q8_graph_expand(importer->graph, node->inputs[j], error));
+  }
+  for (size_t i = 0; i < importer->output_count; i++)
+    Q8_TRY(q8_graph_expand(importer->graph, importer->outputs[i], error));
+  return QINT8_OK;
+}
+
 static q8_status run(qdq *q, qint8_error *error) {
   q8_importer *importer = q->importer;
   for (size_t i = 0; i < q->count; i++)
@@ -310,7 +356,7 @@ static q8_status run(qdq *q, qint8_error *error) {
   for (size_t i = 0; i < importer->node_count; i++)
     if (importer->nodes[i].kind == Q8_RAW_OP)
       Q8_TRY(rename_node(q, &importer->nodes[i], i >= nodes, error));
-  return QINT8_OK;
+  return expand_others(q, error);
 }
 
 q8_status q8_import_qdq(q8_importer *importer, qint8_error *error) {

@@ -33,18 +33,34 @@ static q8_status write_params(q8_exporter *exporter, const char *base, const q8_
   return QINT8_OK;
 }
 
+/* The constant's floats; NULL without memory. *temporary is what to free afterwards. */
+static const void *constant_values(q8_exporter *exporter, const q8_tensor *tensor, float **temporary) {
+  *temporary = NULL;
+  if (!tensor->integers)
+    return tensor->data;
+  *temporary = q8_alloc(&exporter->host, q8_shape_count(&tensor->shape, NULL), sizeof(float));
+  if (*temporary)
+    q8_int8_to_float(tensor, *temporary);
+  return *temporary;
+}
+
 /* The integers of a float constant, in temporary memory of the host. */
 static void *round_constant(q8_exporter *exporter, const q8_tensor *tensor, const q8_tensor_quant *quant) {
   size_t count = q8_shape_count(&tensor->shape, NULL), inner = 1;
   for (int32_t i = quant->axis + 1; quant->count > 1 && i < tensor->shape.rank; i++)
     inner *= (size_t)tensor->shape.dim[i];
   inner = inner ? inner : 1;
-  int wide = quant->dtype == QINT8_DTYPE_S32, exact = wide && quant->integers && quant->integer_count == count;
+  int wide = quant->dtype == QINT8_DTYPE_S32, exact = quant->integers && quant->integer_count == count;
   void *out = q8_alloc(&exporter->host, count ? count : 1, wide ? 4 : 1);
   if (!out)
     return NULL;
   q8_round_range range = q8_round_range_of(quant->dtype);
-  const float *x = tensor->data;
+  float *floats;
+  const float *x = constant_values(exporter, tensor, &floats);
+  if (!x) {
+    q8_free(&exporter->host, out);
+    return NULL;
+  }
   for (size_t i = 0; i < count; i++) {
     size_t c = quant->count > 1 ? i / inner % (size_t)quant->count : 0;
     int32_t q = exact ? quant->integers[i] : q8_round(x[i], quant->scale[c], quant->zero_point[c], range);
@@ -53,6 +69,7 @@ static void *round_constant(q8_exporter *exporter, const q8_tensor *tensor, cons
     else
       ((uint8_t *)out)[i] = (uint8_t)q;
   }
+  q8_free(&exporter->host, floats);
   return out;
 }
 
@@ -117,7 +134,7 @@ q8_status q8_export_name_integers(q8_exporter *exporter, q8_id id, qint8_error *
   const char *params[2];
   if (out->integers)
     return QINT8_OK;
-  if (tensor->data)
+  if (q8_graph_is_constant(exporter->graph, id))
     Q8_TRY(write_integers(exporter, tensor, quant, tensor->name, &out->integers, error));
   else if (!(out->integers = derive(exporter, tensor->name, "_quantized")))
     return q8_fail_memory(error, tensor->name, strlen(tensor->name));
@@ -130,10 +147,17 @@ q8_status q8_export_name_integers(q8_exporter *exporter, q8_id id, qint8_error *
 void q8_export_raw_constant(q8_exporter *exporter, q8_id id) {
   q8_out_tensor *out = &exporter->tensors[id];
   const q8_tensor *tensor = &exporter->graph->tensors[id];
-  if (!out->raw_written)
-    q8_export_tensor_proto(exporter, Q8_GRAPH_INITIALIZER, out->raw,
-                           &(q8_out_data){tensor->dtype, tensor->shape.rank, tensor->shape.dim, tensor->data});
+  if (out->raw_written)
+    return;
   out->raw_written = 1;
+  float *floats;
+  const void *values = constant_values(exporter, tensor, &floats);
+  if (!values)
+    exporter->writer.failed = 1;
+  else
+    q8_export_tensor_proto(exporter, Q8_GRAPH_INITIALIZER, out->raw,
+                           &(q8_out_data){tensor->dtype, tensor->shape.rank, tensor->shape.dim, values});
+  q8_free(&exporter->host, floats);
 }
 
 static q8_status constant_input(q8_exporter *exporter, const q8_node *node, q8_mode mode, int32_t i,

@@ -17,7 +17,7 @@ static q8_status assign_entries(const q8_onnx_quant *quant, const q8_graph *grap
     Q8_TRY(q8_recipe_assign(recipe, id, q->dtype, q->axis, q->count, q->scale, q->zero_point, error));
     if (q->integers)
       Q8_TRY(q8_recipe_keep_integers(recipe, id, q->integers, q->integer_count, error));
-    if (!tensor->data) {
+    if (!q8_graph_is_constant(graph, id)) {
       recipe->activation_dtype = q->dtype;
       recipe->rounds[id] = !quant->entries[i].read_raw;
     }

@@ -4,11 +4,19 @@
 #define MAX_IO 64 /* inputs whose values fit on the stack; more go to the pool */
 #define MAX_CONSTANT ((size_t)1 << 30) /* bytes of one folded result */
 
-static int all_constant(const q8_value *const *inputs, int32_t count) {
-  for (int32_t i = 0; i < count; i++)
-    if (inputs[i] && !inputs[i]->data)
+/* Weights that are kept as integers count as constant too: `expand` gives them data. */
+static int all_constant(const q8_graph *graph, const q8_node *node, const q8_value *const *inputs) {
+  for (int32_t i = 0; i < node->input_count; i++)
+    if (inputs[i] && !inputs[i]->data && !graph->tensors[node->inputs[i]].integers)
       return 0;
   return 1;
+}
+
+static q8_status expand(const q8_graph *graph, const q8_node *node, q8_binding *binding, qint8_error *error) {
+  for (int32_t i = 0; i < node->input_count; i++)
+    if (node->inputs[i] != Q8_NONE)
+      Q8_TRY(q8_bind_floats(graph, binding, node->inputs[i], error));
+  return QINT8_OK;
 }
 
 static q8_status fold(q8_binding *binding, const q8_op_io *io, qint8_error *error) {
@@ -49,11 +57,26 @@ static q8_status bind_node(const q8_graph *graph, const q8_node *node, q8_bindin
       return q8_fail(error, QINT8_ERROR_SHAPE, node->name, "the shape of %s is not known",
                      graph->tensors[node->inputs[i]].name);
   Q8_TRY(node->op->infer(&io));
-  if (all_constant(inputs, node->input_count) || node->op->shape_only)
+  int constant = all_constant(graph, node, inputs);
+  if (constant)
+    Q8_TRY(expand(graph, node, binding, error));
+  if (constant || node->op->shape_only)
     Q8_TRY(fold(binding, &io, error));
   for (int32_t i = 0; i < node->output_count; i++)
     if (node->outputs[i] != Q8_NONE)
       binding->values[node->outputs[i]] = outputs[i];
+  return QINT8_OK;
+}
+
+q8_status q8_bind_floats(const q8_graph *graph, q8_binding *binding, q8_id tensor, qint8_error *error) {
+  q8_value *value = &binding->values[tensor];
+  if (value->data || !graph->tensors[tensor].integers)
+    return QINT8_OK;
+  float *floats = q8_pool_reserve(&binding->pool, value->count ? value->count : 1, sizeof *floats);
+  if (!floats)
+    return q8_fail_memory(error, graph->tensors[tensor].name, value->count * sizeof *floats);
+  q8_int8_to_float(&graph->tensors[tensor], floats);
+  value->data = floats;
   return QINT8_OK;
 }
 
@@ -116,7 +139,7 @@ static q8_status bind_all(const q8_graph *graph, const q8_shape *shapes, const v
     return q8_fail_memory(error, "binding", graph->tensor_count * sizeof(q8_value));
   for (size_t i = 0; i < graph->tensor_count; i++) {
     const q8_tensor *t = &graph->tensors[i];
-    if (t->data)
+    if (q8_graph_is_constant(graph, (q8_id)i))
       binding->values[i] = (q8_value){.dtype = t->dtype,
                                       .shape = t->shape,
                                       .count = q8_shape_count(&t->shape, NULL),

@@ -60,13 +60,20 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-/* [k][c][r][s] to [k][r][s][c]. */
+/* [k][c][r][s] to [k][r][s][c], of floats or int8. */
 static void channels_last(const q8_conv_geometry *g, const float *w, float *out) {
   size_t channels = g->c / g->groups, taps = g->r * g->s;
   for (size_t k = 0; k < g->k; k++)
-    for (size_t c = 0; c < channels; c++)
-      for (size_t t = 0; t < taps; t++)
-        out[(k * taps + t) * channels + c] = w[(k * channels + c) * taps + t];
+    for (size_t t = 0; t < taps; t++)
+      for (size_t c = 0; c < channels; c++)
+        *out++ = w[(k * channels + c) * taps + t];
+}
+static void channels_last_int8(const q8_conv_geometry *g, const int8_t *w, int8_t *out) {
+  size_t channels = g->c / g->groups, taps = g->r * g->s;
+  for (size_t k = 0; k < g->k; k++)
+    for (size_t t = 0; t < taps; t++)
+      for (size_t c = 0; c < channels; c++)
+        *out++ = w[(k * channels + c) * taps + t];
 }
 
 /* 1-D has height 1. */
@@ -101,23 +108,30 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
   const q8_value *bias = q8_input(&io, 2);
   if (q8_plan_value(planner, node->outputs[0])->count == 0)
     return q8_plan_eval(planner, id, error);
-  if (!inputs[1]->data || (bias && !bias->data) || c.dims > 2)
+  if (!q8_plan_is_constant(planner, node->inputs[1]) || (bias && !bias->data) || c.dims > 2)
     return q8_plan_conv_nd(planner, id, &c, error);
   q8_weighted w = {.kind = "conv", .g = geometry_of(&c), .layout = Q8_CHANNELS_LAST, .bias_tensor = Q8_NONE};
   if (bias) {
     w.bias = bias->data;
     w.bias_tensor = node->inputs[2];
   }
-  if (w.g.r * w.g.s == 1 || w.g.c == w.g.groups) { /* one tap or one channel: the order is the same */
-    w.weights = inputs[1]->data;
+  w.integers = q8_weighted_integers(planner, id, &w);
+  if (!w.integers)
+    Q8_TRY(q8_plan_floats(planner, node->inputs[1], &w.weights, error));
+  if (w.g.r * w.g.s == 1 || w.g.c == w.g.groups) /* one tap or one channel: the order is the same */
     return q8_plan_weighted(planner, id, &w, error);
-  }
   const q8_host *host = &q8_plan_pool(planner)->host;
-  float *weights = q8_alloc(host, inputs[1]->count, sizeof *weights);
+  size_t element = w.integers ? 1 : sizeof(float);
+  void *weights = q8_alloc(host, inputs[1]->count, element);
   if (!weights)
-    return q8_fail_memory(error, node->name, inputs[1]->count * sizeof *weights);
-  channels_last(&w.g, inputs[1]->data, weights);
-  w.weights = weights;
+    return q8_fail_memory(error, node->name, inputs[1]->count * element);
+  if (w.integers) {
+    channels_last_int8(&w.g, w.integers, weights);
+    w.integers = weights;
+  } else {
+    channels_last(&w.g, w.weights, weights);
+    w.weights = weights;
+  }
   q8_status status = q8_plan_weighted(planner, id, &w, error);
   q8_free(host, weights);
   return status;

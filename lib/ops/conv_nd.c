@@ -87,7 +87,8 @@ static void run_conv(const q8_step_run *r) {
 
 q8_status q8_plan_conv_nd(q8_planner *planner, q8_id id, const q8_conv_nd *c, qint8_error *error) {
   const q8_node *node = q8_plan_node(planner, id);
-  const float *w = q8_plan_value(planner, node->inputs[1])->data;
+  const float *w;
+  Q8_TRY(q8_plan_floats(planner, node->inputs[1], &w, error));
   int bias_given = node->input_count > 2 && node->inputs[2] != Q8_NONE;
   const float *bias = bias_given ? q8_plan_value(planner, node->inputs[2])->data : NULL;
   conv_step *p = q8_plan_alloc(planner, 1, sizeof *p);

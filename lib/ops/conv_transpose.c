@@ -295,7 +295,9 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
     return q8_fail_memory(error, node->name, sizeof *p);
   Q8_TRY(find_conv(&io, &p->c));
   const q8_value *bias = q8_input(&io, 2);
-  if (!inputs[1]->data || (bias && !bias->data) || !is_served(&p->c) ||
+  const float *weights;
+  Q8_TRY(q8_plan_floats(planner, node->inputs[1], &weights, error));
+  if (!weights || (bias && !bias->data) || !is_served(&p->c) ||
       q8_plan_value(planner, node->outputs[0])->count == 0 || inputs[0]->count == 0)
     return q8_plan_eval(planner, id, error);
   q8_step step;

@@ -90,7 +90,7 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
   int bias_is_a_row = !c || (c->data && s.c_m == 0 && s.c_n == 1) || (c->data && c->count == 1 && s.n == 1);
   if (!s.m || !s.n || !s.k)
     return q8_plan_eval(planner, id, error);
-  if (!inputs[1]->data || p->trans_a || p->alpha != 1 || (c && p->beta != 1) || !bias_is_a_row)
+  if (!q8_plan_is_constant(planner, node->inputs[1]) || p->trans_a || p->alpha != 1 || (c && p->beta != 1) || !bias_is_a_row)
     return q8_plan_gemm_general(planner, id, &s, error);
   q8_weighted w = {.kind = "gemm",
                    .g = {.n = s.m, .h = 1, .w = 1, .c = s.k, .k = s.n, .groups = 1, .r = 1, .s = 1, .stride_h = 1,
@@ -98,17 +98,7 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
                    .layout = Q8_LINEAR,
                    .bias = c ? c->data : NULL,
                    .bias_tensor = c ? node->inputs[2] : Q8_NONE};
-  const q8_host *host = &q8_plan_pool(planner)->host;
-  float *weights = q8_alloc(host, s.n * s.k, sizeof *weights);
-  if (!weights)
-    return q8_fail_memory(error, node->name, s.n * s.k * sizeof *weights);
-  for (size_t n = 0; n < s.n; n++)
-    for (size_t k = 0; k < s.k; k++)
-      weights[n * s.k + k] = ((const float *)inputs[1]->data)[n * s.b_n + k * s.b_k];
-  w.weights = weights;
-  q8_status status = q8_plan_weighted(planner, id, &w, error);
-  q8_free(host, weights);
-  return status;
+  return q8_plan_weighted_matrix(planner, id, &w, s.b_n, s.b_k, error);
 }
 
 /* C broadcasts to the result whether or not an old file says so. */

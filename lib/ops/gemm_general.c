@@ -67,7 +67,8 @@ static void run_gemm(const q8_step_run *r) {
 q8_status q8_plan_gemm_general(q8_planner *planner, q8_id id, const q8_gemm_shape *s, qint8_error *error) {
   const q8_node *node = q8_plan_node(planner, id);
   const q8_gemm_params *attributes = node->params;
-  const float *b = q8_plan_value(planner, node->inputs[1])->data;
+  const float *b;
+  Q8_TRY(q8_plan_floats(planner, node->inputs[1], &b, error));
   gemm_step *p = q8_plan_alloc(planner, 1, sizeof *p);
   float *zeros = q8_plan_alloc(planner, s->n + 64, sizeof *zeros);
   if (!p || !zeros)

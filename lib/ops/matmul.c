@@ -201,26 +201,17 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
   size_t rows = s.k ? inputs[0]->count / s.k : 0;
   if (!rows || !s.n || !s.k || !s.m || !q8_plan_value(planner, node->outputs[0])->count)
     return q8_plan_eval(planner, id, error);
-  if (!inputs[1]->data && q8_plan_mode(planner, id) == Q8_MODE_STATIC && s.k <= Q8_MATMUL_INT8_K)
+  int constant = q8_plan_is_constant(planner, node->inputs[1]);
+  if (!constant && q8_plan_mode(planner, id) == Q8_MODE_STATIC && s.k <= Q8_MATMUL_INT8_K)
     return q8_plan_matmul_int8(planner, id, &s, error);
-  if (!inputs[1]->data || inputs[1]->shape.rank != 2)
+  if (!constant || inputs[1]->shape.rank != 2)
     return plan_product(planner, id, &s, error);
   q8_weighted w = {.kind = "matmul",
                    .g = {.n = rows, .h = 1, .w = 1, .c = s.k, .k = s.n, .groups = 1, .r = 1, .s = 1, .stride_h = 1,
                          .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .p = 1, .q = 1},
                    .layout = Q8_LINEAR,
                    .bias_tensor = Q8_NONE};
-  const q8_host *host = &q8_plan_pool(planner)->host;
-  float *weights = q8_alloc(host, s.n * s.k, sizeof *weights);
-  if (!weights)
-    return q8_fail_memory(error, node->name, s.n * s.k * sizeof *weights);
-  for (size_t n = 0; n < s.n; n++)
-    for (size_t k = 0; k < s.k; k++)
-      weights[n * s.k + k] = ((const float *)inputs[1]->data)[k * s.n + n];
-  w.weights = weights;
-  q8_status status = q8_plan_weighted(planner, id, &w, error);
-  q8_free(host, weights);
-  return status;
+  return q8_plan_weighted_matrix(planner, id, &w, 1, s.n, error);
 }
 
 static int32_t weight_axis(const q8_node *node) {

@@ -65,7 +65,7 @@ typedef struct q8_value {
   int32_t dtype;
   q8_shape shape; /* fully known, rank >= 0 */
   size_t count;   /* elements */
-  void *data;     /* while planning: non-NULL only for constants */
+  void *data;     /* while planning: non-NULL only for constants, and for weights kept as integers once asked for */
 } q8_value;
 
 /* ---- Quantization rule ---- */
@@ -173,6 +173,8 @@ typedef struct q8_binding {
  * that is to be a constant, or NULL; not copied. */
 q8_status q8_bind(const q8_graph *graph, const q8_shape *inputs, const void *const *values, const q8_host *host,
                   q8_binding **out, qint8_error *error);
+/* Gives the value of a constant that the graph keeps as integers its data. */
+q8_status q8_bind_floats(const q8_graph *graph, q8_binding *binding, q8_id tensor, qint8_error *error);
 void q8_binding_destroy(q8_binding *binding);
 
 #endif

@@ -26,6 +26,12 @@ typedef enum q8_layout { Q8_LINEAR = 0, Q8_CHANNELS_LAST = 1 } q8_layout;
 const q8_graph *q8_plan_graph(const q8_planner *planner);
 const q8_node *q8_plan_node(const q8_planner *planner, q8_id node);
 const q8_value *q8_plan_value(const q8_planner *planner, q8_id tensor);
+/* Whether the tensor is a constant, be it one that is kept as integers. */
+int q8_plan_is_constant(const q8_planner *planner, q8_id tensor);
+/* The floats of a constant; NULL in *out if it is none. */
+q8_status q8_plan_floats(q8_planner *planner, q8_id tensor, const float **out, qint8_error *error);
+/* The integers of a constant, if the recipe asks for just these; else NULL. */
+const int8_t *q8_plan_integers(const q8_planner *planner, q8_id tensor);
 /* Nothing is to be merged: a plan to compare with. */
 int q8_plan_is_plain(const q8_planner *planner);
 const q8_kernels *q8_plan_kernels(const q8_planner *planner);

@@ -126,6 +126,13 @@ static const char *weight_obstacle(const q8_weighted *w, const q8_tensor_quant *
   return NULL;
 }
 
+const int8_t *q8_weighted_integers(const q8_planner *planner, q8_id id, const q8_weighted *w) {
+  q8_id weights = q8_plan_node(planner, id)->inputs[1];
+  const int8_t *integers = q8_plan_integers(planner, weights);
+  int runs_int8 = integers && q8_plan_mode(planner, id) != Q8_MODE_FLOAT;
+  return runs_int8 && !weight_obstacle(w, q8_plan_recipe(planner, weights)) ? integers : NULL;
+}
+
 /* q = clamp(rne(w / scale)): full s8 range, since imported weights may hold -128. */
 static int8_t *quantize_weights(q8_planner *planner, const q8_weighted *w, const q8_tensor_quant *quant) {
   const q8_kernels *kernels = q8_plan_kernels(planner);
@@ -229,12 +236,13 @@ static q8_status pack(q8_planner *planner, const q8_weighted *w, const q8_node *
   int32_t zero_point;
   if (mode == Q8_MODE_FLOAT)
     return q8_conv_pack_float(kernels, &w->g, w->weights, q8_plan_pool(planner), out, error);
-  int8_t *weights = quantize_weights(planner, w, quant);
-  if (!weights)
+  int8_t *rounded = w->integers ? NULL : quantize_weights(planner, w, quant);
+  if (!w->integers && !rounded)
     return q8_fail_memory(error, node->name, w->g.k);
   int requant = mode == Q8_MODE_STATIC && q8_plan_quant(planner, node->outputs[0], &scale, &zero_point);
-  q8_status status = q8_conv_pack(kernels, &w->g, weights, requant, q8_plan_pool(planner), out, error);
-  q8_free(&q8_plan_pool(planner)->host, weights);
+  q8_status status = q8_conv_pack(kernels, &w->g, w->integers ? w->integers : rounded, requant, q8_plan_pool(planner),
+                                  out, error);
+  q8_free(&q8_plan_pool(planner)->host, rounded);
   return status;
 }
 
@@ -320,4 +328,41 @@ q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, 
   if (out == Q8_FORM_INT8 && p->conv.way != Q8_CONV_DEPTHWISE && !p->wide.weights)
     step.add_slot = &p->sum;
   return q8_plan_add(planner, &step, error);
+}
+
+static void take_floats(const q8_conv_geometry *g, const float *w, size_t step_k, size_t step_c, float *out) {
+  for (size_t k = 0; k < g->k; k++)
+    for (size_t c = 0; c < g->c; c++)
+      *out++ = w[k * step_k + c * step_c];
+}
+static void take_integers(const q8_conv_geometry *g, const int8_t *w, size_t step_k, size_t step_c, int8_t *out) {
+  for (size_t k = 0; k < g->k; k++)
+    for (size_t c = 0; c < g->c; c++)
+      *out++ = w[k * step_k + c * step_c];
+}
+
+q8_status q8_plan_weighted_matrix(q8_planner *planner, q8_id id, const q8_weighted *weighted, size_t step_k,
+                                  size_t step_c, qint8_error *error) {
+  const q8_node *node = q8_plan_node(planner, id);
+  const q8_host *host = &q8_plan_pool(planner)->host;
+  q8_weighted w = *weighted;
+  w.integers = q8_weighted_integers(planner, id, &w);
+  if (!w.integers)
+    Q8_TRY(q8_plan_floats(planner, node->inputs[1], &w.weights, error));
+  if (step_c == 1 && step_k == w.g.c)
+    return q8_plan_weighted(planner, id, &w, error);
+  size_t count = w.g.k * w.g.c, element = w.integers ? 1 : sizeof(float);
+  void *ordered = q8_alloc(host, count, element);
+  if (!ordered)
+    return q8_fail_memory(error, node->name, count * element);
+  if (w.integers) {
+    take_integers(&w.g, w.integers, step_k, step_c, ordered);
+    w.integers = ordered;
+  } else {
+    take_floats(&w.g, w.weights, step_k, step_c, ordered);
+    w.weights = ordered;
+  }
+  q8_status status = q8_plan_weighted(planner, id, &w, error);
+  q8_free(host, ordered);
+  return status;
 }

@@ -17,14 +17,21 @@ typedef struct q8_weighted {
   q8_conv_geometry g;      /* n samples; a dynamic run has one scale for each */
   q8_layout layout;        /* of input and output */
   const float *weights;    /* [k][r][s][c / groups] */
+  const int8_t *integers;  /* the same as q8_weighted_integers gave it, instead of `weights` */
   const float *bias;       /* [k] or NULL */
   q8_id bias_tensor;       /* Q8_NONE without bias */
 } q8_weighted;
 
+/* The integers of input 1, in the order of the file, if the step will multiply by just these: then floats are not needed.
+ * Else NULL. `g` of the product is known. */
+const int8_t *q8_weighted_integers(const q8_planner *planner, q8_id node, const q8_weighted *weighted);
 /* The step without its buffers, and the forms in which it reads input 0 and writes output 0: for operators that are
  * several such products. */
 q8_status q8_weighted_prepare(q8_planner *planner, q8_id node, const q8_weighted *weighted, q8_step *out,
                               q8_form_type *in_form, q8_form_type *out_form, qint8_error *error);
 q8_status q8_plan_weighted(q8_planner *planner, q8_id node, const q8_weighted *weighted, qint8_error *error);
+/* The same for a matrix of [g.k][g.c] weights, whose elements lie step_k and step_c apart; finds the weights itself. */
+q8_status q8_plan_weighted_matrix(q8_planner *planner, q8_id node, const q8_weighted *weighted, size_t step_k,
+                                  size_t step_c, qint8_error *error);
 
 #endif

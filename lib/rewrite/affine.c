@@ -92,6 +92,7 @@ static int read_arithmetic(const q8_graph *graph, const q8_node *n, int side, in
 /* W'[k] = W[k] * g[k] along `axis`. */
 static q8_status scale_weights(q8_graph *graph, q8_id weights, int32_t axis, const affine *a, q8_id *out,
                                qint8_error *error) {
+  Q8_TRY(q8_graph_expand(graph, weights, error));
   q8_tensor w = graph->tensors[weights]; /* a copy: adding a tensor moves the table */
   size_t inner = 1, count = q8_shape_count(&w.shape, NULL);
   float *data;

@@ -42,6 +42,7 @@ q8_status q8_pass_constants(q8_graph *graph, q8_id node, int *changed, qint8_err
     inputs[i] = NULL;
     if (n->inputs[i] == Q8_NONE)
       continue;
+    Q8_TRY(q8_graph_expand(graph, n->inputs[i], error));
     const q8_tensor *t = &graph->tensors[n->inputs[i]];
     values[i] = (q8_value){t->dtype, t->shape, q8_shape_count(&t->shape, NULL), (void *)(uintptr_t)t->data};
     inputs[i] = &values[i];

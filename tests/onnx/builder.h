@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "graph/graph.h"
 #include "onnx/proto.h"
 #include "onnx/wire.h"
 
@@ -93,6 +94,11 @@ static inline size_t build_open_node(builder *b, const char *op, const char *nam
 
 static inline void build_node(builder *b, const char *op, const char *name, const char *inputs, const char *outputs) {
   q8_write_end(&b->w, build_open_node(b, op, name, inputs, outputs));
+}
+
+/* The values of a float constant, which from now on has them; NULL without memory. */
+static inline const float *floats_of(q8_graph *graph, q8_id id) {
+  return q8_graph_expand(graph, id, NULL) == QINT8_OK ? graph->tensors[id].data : NULL;
 }
 
 static inline void build_int(builder *b, const char *name, int64_t value) {

@@ -91,7 +91,9 @@ static void static_gemm(void) {
   CHECK(y->dtype == QINT8_DTYPE_U8 && y->scale[0] == sy && y->zero_point[0] == 3);
   CHECK(wq->dtype == QINT8_DTYPE_S8 && wq->count == 2 && wq->axis == 0 && wq->scale[1] == sw[1]);
   CHECK(bq->dtype == QINT8_DTYPE_S32 && bq->count == 2 && bq->scale[0] == sb[0]);
-  const float *wf = m.graph->tensors[q8_graph_find(m.graph, "w")].data;
+  const q8_int8_values *kept = m.graph->tensors[q8_graph_find(m.graph, "w")].integers;
+  CHECK(kept && !memcmp(kept->values, w, 6) && kept->count == 2 && kept->axis == 0 && kept->scale[1] == sw[1]);
+  const float *wf = floats_of(m.graph, q8_graph_find(m.graph, "w"));
   for (int i = 0; i < 6; i++)
     CHECK(wf[i] == (float)w[i] * sw[i / 3]);
   const float *bf = m.graph->tensors[q8_graph_find(m.graph, "b")].data;
@@ -127,8 +129,8 @@ static void check_round_trip(const loaded *m, const q8_host *host) {
     for (int32_t c = 0; q->dtype && c < q->count && c < r->count; c++)
       CHECK_MSG(r->scale[c] == q->scale[c] && r->zero_point[c] == q->zero_point[c], "%s: channel %d differs", t->name,
                 (int)c);
-    if (t->data && t->dtype == QINT8_DTYPE_F32)
-      CHECK_MSG(!memcmp(back.graph->tensors[id].data, t->data, 4 * q8_shape_count(&t->shape, NULL)), "%s: other values",
+    if (q8_graph_is_constant(m->graph, (q8_id)i) && t->dtype == QINT8_DTYPE_F32)
+      CHECK_MSG(!memcmp(floats_of(back.graph, id), floats_of(m->graph, (q8_id)i), 4 * q8_shape_count(&t->shape, NULL)), "%s: other values",
                 t->name);
   }
   CHECK_EQ(q8_onnx_export(back.graph, back.recipe, QINT8_FORMAT_QDQ, host, &again, &again_size, &error), QINT8_OK);
@@ -258,6 +260,34 @@ static void other_spellings_of_weights(void) {
   q8_writer_free(&b.w);
 }
 
+/* Weights that another operator reads too are floats: it knows nothing else. */
+static void weights_read_elsewhere(void) {
+  builder b;
+  build_begin(&b, 13);
+  build_value(&b, Q8_GRAPH_INPUT, "x", DIMS(2, 3));
+  build_value(&b, Q8_GRAPH_OUTPUT, "y", DIMS(2, 3));
+  build_constant(&b, "sx", QINT8_DTYPE_F32, NO_DIMS, &sx, 4);
+  build_constant(&b, "zx", QINT8_DTYPE_U8, NO_DIMS, &zx, 1);
+  build_constant(&b, "wq", QINT8_DTYPE_S8, DIMS(2, 3), w, 6);
+  build_constant(&b, "sw", QINT8_DTYPE_F32, DIMS(2), sw, 8);
+  build_constant(&b, "zw", QINT8_DTYPE_S8, DIMS(2), zw, 2);
+  build_pair(&b, "x", "xq", "sx", "zx", "xd");
+  size_t node = build_open_node(&b, "DequantizeLinear", "dq", "wq sw zw", "w");
+  build_int(&b, "axis", 0);
+  q8_write_end(&b.w, node);
+  node = build_open_node(&b, "Gemm", "gemm", "xd w", "t");
+  build_int(&b, "transB", 1);
+  q8_write_end(&b.w, node);
+  build_node(&b, "MatMul", "product", "t w", "u");
+  build_node(&b, "Add", "add", "u w", "y");
+  build_end(&b);
+  loaded m = load(b.w.bytes, b.w.size, &b.host);
+  const q8_tensor *t = &m.graph->tensors[q8_graph_find(m.graph, "w")];
+  CHECK(t->data && !t->integers && ((const float *)t->data)[3] == -128 * sw[1]);
+  unload(&m);
+  q8_writer_free(&b.w);
+}
+
 int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
   RUN(static_gemm);
@@ -266,5 +296,6 @@ int main(int argc, char **argv) {
   RUN(pairs_with_several_readers);
   RUN(rounded_input_as_output);
   RUN(other_spellings_of_weights);
+  RUN(weights_read_elsewhere);
   return TEST_END();
 }
