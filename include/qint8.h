@@ -352,6 +352,52 @@ QINT8_API size_t qint8_ranges_count(const qint8_ranges *ranges);
 /* `name` belongs to the ranges. Status: ARGUMENT. */
 QINT8_API qint8_status qint8_ranges_get(const qint8_ranges *ranges, size_t index, const char **name, qint8_range *out);
 
+/* How often values of a tensor fell where: bin i holds those in [left + i * width, left + (i + 1) * width), zeros apart.
+ * Widths are powers of two, so bins of several histograms can be joined exactly. */
+typedef struct qint8_histogram {
+  size_t struct_size;
+  size_t bin_count; /* 1 to 2,048 */
+  double left, width;
+  int64_t zeros;    /* values equal to 0, in no bin */
+} qint8_histogram;
+#define QINT8_HISTOGRAM_INIT {sizeof(qint8_histogram), 0, 0.0, 0.0, 0}
+/* The histogram of range `index` (as in qint8_ranges_get). At most `capacity` counts are written, from bin 0 on; counts
+ * may be NULL if capacity is 0. Status: ARGUMENT, STATE (an observer without histogram). */
+QINT8_API qint8_status qint8_ranges_histogram(const qint8_ranges *ranges, size_t index, qint8_histogram *out,
+                                              int64_t *counts, size_t capacity, qint8_error *error);
+
+/* What a person should know about the samples before trusting the ranges. Values are never reused or changed. */
+typedef enum qint8_warning_code {
+  QINT8_WARNING_FEW_SAMPLES = 1,       /* count: how many there were */
+  QINT8_WARNING_OUTLIER = 2,           /* sample reaches `amount` times as far as all others; count: tensors */
+  QINT8_WARNING_GROWING = 3,           /* the last quarter of the samples widened the range by amount; count: tensors */
+  QINT8_WARNING_CONSTANT_TENSOR = 4,   /* always `amount` */
+  QINT8_WARNING_CONSTANT_CHANNELS = 5, /* count: channels that never change; amount: their share */
+  QINT8_WARNING_DEAD_CHANNELS = 6,     /* count: channels always 0 behind an activation function; amount: their share */
+  QINT8_WARNING_NONFINITE = 7,         /* count: values that were NaN or infinite */
+  QINT8_WARNING_SHIFTED = 8            /* validation data differs; amount: common share of values; count: tensors */
+} qint8_warning_code;
+
+typedef struct qint8_warning {
+  size_t struct_size;
+  int32_t code;       /* a qint8_warning_code */
+  const char *tensor; /* where, "" for all of the calibration; belongs to the ranges */
+  int64_t sample;     /* which, from 0 in the order fed; -1 if none */
+  int64_t count;      /* see the codes */
+  double amount;
+  char message[256];  /* one sentence: what was seen and what to do */
+} qint8_warning;
+#define QINT8_WARNING_INIT {sizeof(qint8_warning), 0, NULL, -1, 0, 0.0, {0}}
+
+/* Samples fed: the first dimension of the first input, summed over batches. */
+QINT8_API int64_t qint8_ranges_samples(const qint8_ranges *ranges);
+/* Warnings, those about all of the calibration first. They do not depend on how samples were batched. `validation`:
+ * NULL, or ranges of the same model on other data, to be told where that differs. The count is 0 for ranges of another
+ * model. Status: ARGUMENT. */
+QINT8_API size_t qint8_ranges_warning_count(const qint8_ranges *ranges, const qint8_ranges *validation);
+QINT8_API qint8_status qint8_ranges_warning(const qint8_ranges *ranges, const qint8_ranges *validation, size_t index,
+                                            qint8_warning *out, qint8_error *error);
+
 /* ==== 11. Recipe: how each tensor is quantized, and which nodes stay float ========================================== */
 
 typedef struct qint8_recipe qint8_recipe;

@@ -82,20 +82,6 @@ static int feed_all(qint8_calibrator *calibrator, const dataset *data, int64_t b
   return 0;
 }
 
-/* What a person should know about the ranges before trusting them. */
-static void warn_about_ranges(const qint8_ranges *ranges) {
-  for (size_t i = 0; i < qint8_ranges_count(ranges); i++) {
-    const char *name;
-    qint8_range r = QINT8_RANGE_INIT;
-    if (qint8_ranges_get(ranges, i, &name, &r) != QINT8_OK)
-      continue;
-    if (r.nan_count || r.inf_count)
-      warn("%s: %lld NaN and %lld infinite values were left out", name, (long long)r.nan_count, (long long)r.inf_count);
-    if (r.min == r.max)
-      warn("%s: always %g on the calibration data", name, (double)r.min);
-  }
-}
-
 static int calibrate(job *j, const qint8_host *host) {
   qint8_error error = QINT8_ERROR_INIT;
   qint8_calibrator *calibrator = NULL;
@@ -114,7 +100,7 @@ static int calibrate(job *j, const qint8_host *host) {
       status = fail_error("calibration", s, &error);
   }
   if (!status)
-    warn_about_ranges(j->ranges);
+    print_warnings(j->ranges, NULL);
   qint8_calibrator_destroy(calibrator);
   j->seconds_calibrate = now_seconds() - start;
   return status;

@@ -193,6 +193,11 @@ double pose_pck(const outputs *y, const truth *t, double percent);
 double pose_mpjpe_mm(const outputs *y, const truth *t, double unused);
 size_t arg_max(const float *x, size_t n); /* the first of equals */
 
+/* ---- warnings.c ---- */
+
+/* On stderr; `validation` may be NULL. */
+void print_warnings(const qint8_ranges *ranges, const qint8_ranges *validation);
+
 /* ---- json.c: written as it comes, one object or array inside the other ---- */
 
 typedef struct json {

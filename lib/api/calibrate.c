@@ -1,7 +1,9 @@
+#include <math.h>
 #include <string.h>
 
 #include "api/api.h"
 #include "ptq/calibrate.h"
+#include "ptq/warnings.h"
 
 struct qint8_calibrator {
   q8_host host;
@@ -125,4 +127,75 @@ qint8_status qint8_ranges_get(const qint8_ranges *ranges, size_t index, const ch
   if (!ranges || !name || !out || out->struct_size < sizeof *out || index >= q8_ranges_count(ranges->ranges))
     return QINT8_ERROR_ARGUMENT;
   return q8_ranges_get(ranges->ranges, index, name, out, NULL);
+}
+
+qint8_status qint8_ranges_histogram(const qint8_ranges *ranges, size_t index, qint8_histogram *out, int64_t *counts,
+                                    size_t capacity, qint8_error *error) {
+  Q8_REQUIRE(error, ranges);
+  Q8_REQUIRE(error, out);
+  Q8_REQUIRE_SIZE(error, out);
+  if (capacity)
+    Q8_REQUIRE(error, counts);
+  const q8_observer *observer = q8_ranges_observer(ranges->ranges, index);
+  if (!observer)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "index", "there are %zu ranges", q8_ranges_count(ranges->ranges));
+  const q8_histogram *h = q8_observer_histogram(observer, 0);
+  if (!h)
+    return q8_fail(error, QINT8_ERROR_STATE, "observer", "this kind of observer keeps no histogram");
+  int32_t first = q8_histogram_bin(h, h->min), last = q8_histogram_bin(h, h->max);
+  out->bin_count = (size_t)(last - first + 1);
+  out->width = ldexp(1.0, h->exponent);
+  out->left = first * out->width;
+  out->zeros = q8_histogram_zeros(h);
+  for (size_t i = 0; i < out->bin_count && i < capacity; i++)
+    counts[i] = h->count[q8_histogram_slot(first + (int32_t)i)];
+  return QINT8_OK;
+}
+
+int64_t qint8_ranges_samples(const qint8_ranges *ranges) {
+  return ranges ? ranges->ranges->samples : 0;
+}
+
+typedef struct pick {
+  size_t index, seen;
+  qint8_warning *out;
+} pick;
+
+static int count_warning(void *user, const qint8_warning *warning) {
+  (void)warning;
+  ++*(size_t *)user;
+  return 0;
+}
+
+static int pick_warning(void *user, const qint8_warning *warning) {
+  pick *p = user;
+  if (p->seen++ < p->index)
+    return 0;
+  *p->out = *warning;
+  return 1;
+}
+
+static int fit(const qint8_ranges *ranges, const qint8_ranges *validation) {
+  return !validation || q8_ranges_alike(ranges->ranges, validation->ranges);
+}
+
+size_t qint8_ranges_warning_count(const qint8_ranges *ranges, const qint8_ranges *validation) {
+  size_t count = 0;
+  if (ranges && fit(ranges, validation))
+    q8_ranges_examine(ranges->ranges, validation ? validation->ranges : NULL, count_warning, &count);
+  return count;
+}
+
+qint8_status qint8_ranges_warning(const qint8_ranges *ranges, const qint8_ranges *validation, size_t index,
+                                  qint8_warning *out, qint8_error *error) {
+  Q8_REQUIRE(error, ranges);
+  Q8_REQUIRE(error, out);
+  Q8_REQUIRE_SIZE(error, out);
+  if (!fit(ranges, validation))
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "validation", "the ranges belong to another model");
+  pick p = {.index = index, .out = out};
+  q8_ranges_examine(ranges->ranges, validation ? validation->ranges : NULL, pick_warning, &p);
+  if (p.seen <= index)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "index", "there are %zu warnings", p.seen);
+  return QINT8_OK;
 }

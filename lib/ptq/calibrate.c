@@ -8,7 +8,9 @@ struct q8_calibrator {
   const q8_graph *graph;
   q8_calibrator_config config;
   q8_ranges *ranges;
+  q8_minmax_fn *minmax;
   size_t fed;
+  int out_of_memory; /* while observing */
   /* For the shapes of the last batch: */
   q8_shape *shapes; /* [input_count] */
   q8_plan *plan;
@@ -29,6 +31,7 @@ q8_status q8_calibrator_new(const q8_graph *graph, const q8_calibrator_config *c
   c->outputs = q8_calloc(host, graph->output_count, sizeof(*c->outputs));
   q8_kernels kernels;
   q8_kernels_select(config->mask, &kernels);
+  c->minmax = kernels.minmax;
   q8_observer_config observer = {
       .kind = config->observer, .moving_average = config->moving_average, .percentile = config->percentile,
       .minmax = kernels.minmax};
@@ -64,13 +67,22 @@ void q8_calibrator_free(q8_calibrator *calibrator) {
   q8_free(&host, calibrator);
 }
 
+/* Samples in one batch: the first dimension of the first input. */
+static int64_t batch_of(const q8_calibrator *c) {
+  return c->graph->input_count && c->shapes[0].rank > 0 ? c->shapes[0].dim[0] : 1;
+}
+
 static void observe(void *user, q8_id tensor, const char *name, const q8_shape *shape, const float *values,
                     size_t count) {
   (void)name;
-  (void)shape;
-  q8_observer *observer = ((q8_calibrator *)user)->ranges->observers[tensor];
-  if (observer)
-    q8_observer_observe(observer, values, 1, 1, count);
+  q8_calibrator *c = user;
+  q8_observer *observer = c->ranges->observers[tensor];
+  if (!observer)
+    return;
+  int channels_last = q8_session_watch_layout(c->session) == Q8_CHANNELS_LAST;
+  q8_observer_observe(observer, values, 1, 1, count);
+  c->out_of_memory |= !q8_quality_observe(c->ranges->quality, tensor, shape, values, channels_last,
+                                          c->ranges->samples, batch_of(c), c->minmax);
 }
 
 static q8_status compile(q8_calibrator *c, const q8_shape *shapes, qint8_error *error) {
@@ -120,6 +132,9 @@ q8_status q8_calibrator_feed(q8_calibrator *calibrator, const q8_shape *shapes, 
       Q8_TRY(check_finite(info->name, inputs[i], q8_shape_count(&shapes[i], NULL), error));
   }
   Q8_TRY(q8_session_execute(c->session, inputs, c->outputs, error));
+  if (c->out_of_memory)
+    return q8_fail_memory(error, "calibrator", sizeof(q8_tensor_quality));
+  c->ranges->samples += batch_of(c);
   c->fed++;
   return QINT8_OK;
 }

@@ -37,7 +37,8 @@ static q8_status new_table(size_t tensor_count, const q8_host *host, q8_ranges *
   q8_pool_init(&ranges->pool, host);
   ranges->names = q8_pool_alloc(&ranges->pool, tensor_count, sizeof(*ranges->names));
   ranges->observers = q8_pool_alloc(&ranges->pool, tensor_count, sizeof(*ranges->observers));
-  if (!ranges->names || !ranges->observers) {
+  ranges->is_input = q8_pool_alloc(&ranges->pool, tensor_count, 1);
+  if (!ranges->names || !ranges->observers || !ranges->is_input) {
     q8_ranges_free(ranges);
     return q8_fail_memory(error, "ranges", tensor_count * sizeof(*ranges->observers));
   }
@@ -62,7 +63,9 @@ static q8_status fill(const q8_graph *graph, const q8_observer_config *config, q
     if (candidate[t])
       Q8_TRY(q8_observer_new(config, &ranges->pool.host, &ranges->observers[t], error));
   }
-  return QINT8_OK;
+  for (size_t i = 0; i < graph->input_count; i++)
+    ranges->is_input[graph->inputs[i]] = 1;
+  return q8_quality_new(graph, &ranges->pool.host, &ranges->quality, error);
 }
 
 static q8_status copy_into(const q8_ranges *from, q8_ranges *to, qint8_error *error) {
@@ -71,7 +74,9 @@ static q8_status copy_into(const q8_ranges *from, q8_ranges *to, qint8_error *er
     if (from->observers[t])
       Q8_TRY(q8_observer_copy(from->observers[t], &to->observers[t], error));
   }
-  return QINT8_OK;
+  memcpy(to->is_input, from->is_input, from->tensor_count);
+  to->samples = from->samples;
+  return q8_quality_copy(from->quality, &to->quality, error);
 }
 
 static q8_status finish(q8_status status, q8_ranges **out) {
@@ -98,6 +103,7 @@ void q8_ranges_free(q8_ranges *ranges) {
     return;
   for (size_t t = 0; t < ranges->tensor_count; t++)
     q8_observer_free(ranges->observers[t]);
+  q8_quality_free(ranges->quality);
   q8_host host = ranges->pool.host;
   q8_pool_destroy(&ranges->pool);
   q8_free(&host, ranges);
@@ -108,6 +114,15 @@ int q8_ranges_fit(const q8_ranges *ranges, const q8_graph *graph) {
     return 0;
   for (size_t t = 0; t < graph->tensor_count; t++)
     if (strcmp(ranges->names[t], graph->tensors[t].name) != 0)
+      return 0;
+  return 1;
+}
+
+int q8_ranges_alike(const q8_ranges *a, const q8_ranges *b) {
+  if (a->tensor_count != b->tensor_count)
+    return 0;
+  for (size_t t = 0; t < a->tensor_count; t++)
+    if (strcmp(a->names[t], b->names[t]) != 0 || !a->observers[t] != !b->observers[t])
       return 0;
   return 1;
 }
@@ -126,6 +141,13 @@ size_t q8_ranges_count(const q8_ranges *ranges) {
   for (size_t t = 0; t < ranges->tensor_count; t++)
     count += (size_t)has_range(ranges, t);
   return count;
+}
+
+const q8_observer *q8_ranges_observer(const q8_ranges *ranges, size_t index) {
+  for (size_t t = 0; t < ranges->tensor_count; t++)
+    if (has_range(ranges, t) && index-- == 0)
+      return ranges->observers[t];
+  return NULL;
 }
 
 q8_status q8_ranges_get(const q8_ranges *ranges, size_t index, const char **name, qint8_range *out,

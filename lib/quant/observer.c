@@ -226,6 +226,15 @@ int64_t q8_observer_nonfinite(const q8_observer *observer, size_t channel) {
   return observer->cell[channel].nan_count + observer->cell[channel].inf_count;
 }
 
+void q8_observer_ends(const q8_observer *observer, size_t channel, float *min, float *max) {
+  *min = observer->cell[channel].min;
+  *max = observer->cell[channel].max;
+}
+
+const q8_histogram *q8_observer_histogram(const q8_observer *observer, size_t channel) {
+  return observer->cell[channel].histogram;
+}
+
 q8_status q8_observer_range(const q8_observer *observer, size_t channel, qint8_range *out, qint8_error *error) {
   return q8_observer_range_through(observer, channel, NULL, NULL, out, error);
 }

@@ -33,6 +33,10 @@ void q8_observer_merge(q8_observer *observer, const q8_observer *other);
 /* How many values of a channel were finite and how many not. */
 int64_t q8_observer_finite(const q8_observer *observer, size_t channel);
 int64_t q8_observer_nonfinite(const q8_observer *observer, size_t channel);
+/* The smallest and the largest of the finite values, of which there are some. */
+void q8_observer_ends(const q8_observer *observer, size_t channel, float *min, float *max);
+/* NULL if the kind has none. */
+const q8_histogram *q8_observer_histogram(const q8_observer *observer, size_t channel);
 
 /* y = f(x) that follows the tensor: the error of quantizing x is measured in y. */
 typedef float q8_unary_fn(const void *params, float x);
