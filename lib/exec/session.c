@@ -226,13 +226,24 @@ q8_status q8_session_execute(q8_session *session, const void *const *inputs, voi
   return status;
 }
 
-/* Shows the wanted tensors that lie in the memory of `root`, views of it included; how many there were. */
+/* Not a copy in another layout: those come later. */
+static int is_first_form(const q8_plan *plan, size_t buffer) {
+  const plan_buffer *b = &plan->buffers[buffer];
+  for (size_t i = 0; i < buffer; i++)
+    if (plan->buffers[i].tensor == b->tensor && plan->buffers[i].form == b->form)
+      return 0;
+  return 1;
+}
+
+/* Shows the wanted tensors that lie in the memory of `root`, views of it included; how many there were. Each is shown
+ * once. */
 static size_t show_wanted(q8_session *session, q8_buffer root, const q8_peek *peek) {
   const q8_plan *plan = session->plan;
   size_t shown = 0;
   for (size_t i = 0; i < plan->buffer_count; i++) {
     const plan_buffer *b = &plan->buffers[i];
-    if (b->root != root || b->tensor == Q8_NONE || !peek->wanted[b->tensor] || b->form != (uint8_t)peek->form)
+    if (b->root != root || b->tensor == Q8_NONE || !peek->wanted[b->tensor] || b->form != (uint8_t)peek->form ||
+        !is_first_form(plan, i))
       continue;
     show(session, (q8_buffer)i);
     shown++;
