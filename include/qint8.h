@@ -580,6 +580,83 @@ QINT8_API double qint8_session_step_microseconds(const qint8_session *session, s
  * the build does not contain or the CPU cannot run makes those calls fail with UNSUPPORTED, where = "QINT8_ISA". */
 QINT8_API const char *qint8_isa_name(size_t index);
 
+/* ==== 15. Search: the cheapest recipe within a budget ================================================================ */
+
+/* The figure of merit of a model's outputs for all validation samples: a tensor per output, dimension 0 counts samples in
+ * the order given. `reference` are the float model's (the same pointers while that is measured itself, which is the
+ * first call). Valid during the call only; NaN counts as missing the budget. */
+typedef double (*qint8_metric_fn)(void *user, const qint8_tensor *const *outputs, const qint8_tensor *const *reference,
+                                  size_t output_count);
+
+typedef struct qint8_search_options {
+  size_t struct_size;
+  /* Batches as for qint8_recipe_correct_biases. Calibration may be left out: then only dynamic_int8 is tried. Validation
+   * samples should not be among those of calibration; their outputs must have one shape, and are held in memory. */
+  const qint8_tensor *const *calibration, *const *validation;
+  size_t calibration_batches, validation_batches;
+  qint8_metric_fn metric; /* NULL: rel_err, ||q - f|| / ||f|| over the values of float outputs */
+  void *metric_user;
+  int32_t higher_is_better; /* of the metric; 0 for errors */
+  double max_drop;          /* the budget: how much worse than the float model's metric, in its units */
+  uint64_t max_evaluations; /* stop after so many candidates; 0: no limit */
+  double max_seconds;       /* start no candidate after so many; 0: no limit. Makes the result depend on the machine */
+  int32_t activation_dtype; /* QINT8_DTYPE_U8 or QINT8_DTYPE_S8 */
+  int32_t force;            /* as in qint8_recipe_options */
+  int32_t format;           /* a qint8_format, for the size of candidates */
+} qint8_search_options;
+#define QINT8_SEARCH_OPTIONS_INIT                                                                                    \
+  {sizeof(qint8_search_options), NULL, NULL, 0, 0, NULL, NULL, 0, 0.0, 0, 0.0, QINT8_DTYPE_U8, 0, QINT8_FORMAT_QDQ}
+
+typedef struct qint8_search qint8_search;
+
+/* Tries candidates, cheapest first, and stops at the first that meets the budget. Cheaper is what is expected to run
+ * faster; of what runs equally fast, what takes less work to make:
+ *   static_int8_per_tensor, static_int8_per_channel, the latter with other observers and with repairs; dynamic_int8,
+ *   before those if it is expected to be faster; mixed precision: as few multiplying nodes as possible return to float,
+ *   chosen by the damage that they do to the outputs on calibration samples. A mixture must be expected to run in at
+ *   most 0.9 of the float model's time.
+ * The result does not depend on threads, nor on the machine but for rounding in float (see max_seconds). Whether the
+ * budget is met is told by qint8_candidate.met of the best. `model` must outlive the search.
+ * Status: ARGUMENT, SHAPE, STATE (a model that carries a recipe), DATA (a NaN or Inf in an input), LIMIT (the bounds
+ * leave no room for a candidate), CANCELLED, MEMORY, UNSUPPORTED. */
+QINT8_API qint8_status qint8_search_create(const qint8_model *model, const qint8_search_options *options,
+                                           const qint8_host *host, qint8_search **out, qint8_error *error);
+QINT8_API void qint8_search_destroy(qint8_search *search);
+
+/* Bits of qint8_candidate.repairs. */
+typedef enum qint8_repair {
+  QINT8_REPAIR_EQUALISE = 1, /* cross-layer equalisation */
+  QINT8_REPAIR_ROUND = 2,    /* adaptive rounding */
+  QINT8_REPAIR_BIAS = 4      /* bias correction */
+} qint8_repair;
+
+/* One that was tried. */
+typedef struct qint8_candidate {
+  size_t struct_size;
+  int32_t config;      /* a qint8_config */
+  int32_t observer;    /* a qint8_observer_kind, for static configs */
+  int32_t repairs;     /* qint8_repair bits */
+  int32_t mixed;       /* 1: nodes were returned to float to meet the budget */
+  int32_t met;         /* 1: within the budget */
+  int32_t best;        /* 1: this is what the search gives: the fastest within the budget, else the smallest drop */
+  uint64_t float_nodes; /* multiplying nodes with constant weights that run in float */
+  double metric, drop; /* on the validation samples; drop against the float model, above 0 is worse */
+  uint64_t bytes;      /* of the exported file */
+  double microseconds; /* expected for one sample, by a model of the time that is the same on every machine */
+  double seconds;      /* to make and to evaluate it */
+} qint8_candidate;
+#define QINT8_CANDIDATE_INIT {sizeof(qint8_candidate), 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0, 0.0, 0.0}
+
+/* In the order tried. Status: ARGUMENT. */
+QINT8_API size_t qint8_search_count(const qint8_search *search);
+QINT8_API qint8_status qint8_search_candidate(const qint8_search *search, size_t index, qint8_candidate *out);
+/* The float model's metric, and the microseconds expected for it. */
+QINT8_API double qint8_search_reference(const qint8_search *search);
+QINT8_API double qint8_search_float_microseconds(const qint8_search *search);
+/* Model and recipe of the best; they belong to the search. The model is the one given, unless a repair changed it. */
+QINT8_API const qint8_model *qint8_search_model(const qint8_search *search);
+QINT8_API const qint8_recipe *qint8_search_recipe(const qint8_search *search);
+
 #ifdef __cplusplus
 }
 #endif

@@ -18,25 +18,41 @@ typedef struct job {
   qint8_ranges *ranges;
   size_t used; /* calibration samples */
   double seconds_calibrate, seconds_total;
+  int is_auto;
+  auto_options automatic;
+  auto_result tried;
 } job;
 
-static int parse_names(job *j) {
-  static const char *const observers[] = {"minmax", "moving_average", "histogram", "percentile", "entropy"};
-  int found = 0;
+/* By qint8_observer_kind. */
+static const char *const observers[] = {"minmax", "moving_average", "histogram", "percentile", "entropy"};
+
+static int parse_config(job *j) {
+  int found = j->is_auto = !strcmp(j->config_name, "auto");
   for (int c = 0; qint8_config_name((qint8_config)c); c++)
     if (!strcmp(j->config_name, qint8_config_name((qint8_config)c))) {
       j->config = (qint8_config)c;
       found = 1;
     }
-  if (!strcmp(j->config_name, "auto") || (found && j->config == QINT8_CONFIG_QAT))
-    return fail("--config %s is not supported yet; choose fp32_baseline, dynamic_int8, static_int8_per_tensor or "
-                "static_int8_per_channel",
-                j->config_name);
-  if (!found) {
-    fail("--config %s is unknown: fp32_baseline, dynamic_int8, static_int8_per_tensor, static_int8_per_channel",
+  if (found && j->config == QINT8_CONFIG_QAT)
+    return fail("--config qat_int8 is not supported yet");
+  if (!found)
+    fail("--config %s is unknown: fp32_baseline, dynamic_int8, static_int8_per_tensor, static_int8_per_channel, auto",
          j->config_name);
-    return EXIT_USAGE;
-  }
+  else if (j->is_auto && j->automatic.texts.count == 0)
+    fail("--config auto needs a budget, such as --budget 'top1<=0.5%%'");
+  else if (!j->is_auto && j->automatic.texts.count > 0)
+    fail("--budget serves --config auto");
+  else
+    return 0;
+  return EXIT_USAGE;
+}
+
+static int parse_names(job *j) {
+  int status = parse_config(j);
+  if (!status && (status = budgets_parse(&j->automatic.texts, j->automatic.budgets)) == 0)
+    j->automatic.budget_count = j->automatic.texts.count;
+  if (status)
+    return status;
   j->observer = -1;
   for (int i = 0; i < COUNT(observers); i++)
     if (!strcmp(j->observer_name, observers[i]))
@@ -202,6 +218,29 @@ static void report_tensors(const job *j, json *out) {
   json_close(out, ']');
 }
 
+static void report_tried(const job *j, json *out) {
+  const auto_options *o = &j->automatic;
+  json_open(out, "candidates", '[');
+  for (size_t i = 0; i < j->tried.count; i++) {
+    const qint8_candidate *c = &j->tried.rows[i].candidate;
+    char how[64];
+    candidate_text(c, observers, how, sizeof how);
+    json_open(out, NULL, '{');
+    json_text(out, "config", qint8_config_name((qint8_config)c->config));
+    json_text(out, "how", how);
+    for (int k = 0; k < o->budget_count; k++)
+      json_number(out, o->budgets[k].metric->name, j->tried.rows[i].values[k]);
+    json_integer(out, "float_nodes", (long long)c->float_nodes);
+    json_integer(out, "bytes", (long long)c->bytes);
+    json_number(out, "expected_us", c->microseconds);
+    json_number(out, "seconds", c->seconds);
+    json_integer(out, "met", c->met);
+    json_integer(out, "taken", c->best);
+    json_close(out, '}');
+  }
+  json_close(out, ']');
+}
+
 static int write_report(const job *j) {
   FILE *file = fopen(j->report, "w");
   if (!file)
@@ -221,10 +260,71 @@ static int write_report(const job *j) {
   json_number(&out, "seconds_calibrate", j->seconds_calibrate);
   json_number(&out, "seconds_total", j->seconds_total);
   json_integer(&out, "corrected_biases", is_static(j) && !j->no_correction);
+  if (j->is_auto)
+    report_tried(j, &out);
   report_tensors(j, &out);
   json_close(&out, '}');
   json_end(&out);
   return fclose(file) ? fail("%s: could not be written whole", j->report) : 0;
+}
+
+/* ---- --config auto ---- */
+
+/* Validation samples: those of the file given; else the rows of the calibration file that calibration leaves over, or its
+ * last quarter if there are none. */
+static int load_for_auto(job *j, dataset *validation, size_t *first, size_t *count) {
+  const char *own = j->automatic.validation;
+  int status = own ? dataset_load(own, j->model, j->mean, j->std, 0, validation) : 0;
+  if (!status && j->calibration)
+    status = dataset_load(j->calibration, j->model, j->mean, j->std, own ? j->samples : 0, &j->data);
+  if (status)
+    return status;
+  size_t all = j->data.count;
+  if (!own) {
+    j->data.count = j->samples > 0 && (size_t)j->samples < all ? (size_t)j->samples : all - all / 4;
+    j->data.shape[0] = (int64_t)j->data.count;
+  }
+  *first = own ? 0 : j->data.count;
+  *count = own ? validation->count : all - j->data.count;
+  j->used = j->data.count;
+  return *count ? 0 : fail("%s: %zu samples leave none to validate on; see --validation", j->calibration, all);
+}
+
+static int quantize_auto(job *j, const qint8_host *host) {
+  dataset validation = {0};
+  size_t first = 0, count = 0;
+  if (!j->calibration && !j->automatic.validation) {
+    fail("--config auto needs --calibration FILE.npz:KEY; of its samples, some serve to validate");
+    return EXIT_USAGE;
+  }
+  int status = load_for_auto(j, &validation, &first, &count);
+  auto_request request = {.model = j->model, .out_path = j->out_path, .calibration = &j->data, .batch = j->batch,
+                          .activation_dtype = j->activation_dtype, .force = j->force, .format = j->format,
+                          .observers = observers, .host = host, .options = &j->automatic};
+  request.validation = j->automatic.validation ? &validation : &j->data;
+  j->tried.float_bytes = file_size(j->model_path);
+  if (!status)
+    status = auto_quantize(&request, first, count, &j->tried);
+  dataset_free(&validation);
+  return status;
+}
+
+static void print_summary(const job *j) {
+  printf("%s: %s, %lld bytes (float: %lld), %zu calibration samples, %.2f s\n", j->out_path, j->config_name,
+         file_size(j->out_path), file_size(j->model_path), j->used, j->seconds_total);
+  if (qint8_recipe_kept_float(j->recipe))
+    printf("%zu small operators stay float: int8 would be slower (--force quantizes them)\n",
+           qint8_recipe_kept_float(j->recipe));
+}
+
+static int quantize_as_told(job *j, const qint8_host *host) {
+  if (is_static(j) && !j->calibration) {
+    fail("--config %s needs --calibration FILE.npz:KEY", j->config_name);
+    return EXIT_USAGE;
+  }
+  if (is_static(j) && calibrate(j, host))
+    return EXIT_FAILED;
+  return decide_and_write(j, host);
 }
 
 static int quantize(job *j, const qint8_host *host) {
@@ -233,23 +333,16 @@ static int quantize(job *j, const qint8_host *host) {
     return EXIT_FAILED;
   if (j->file_recipe)
     return fail("%s is quantized already; quantize the float model", j->model_path);
-  if (is_static(j) && !j->calibration) {
-    fail("--config %s needs --calibration FILE.npz:KEY", j->config_name);
-    return EXIT_USAGE;
-  }
-  if (is_static(j) && calibrate(j, host))
-    return EXIT_FAILED;
-  if (decide_and_write(j, host))
-    return EXIT_FAILED;
+  int status = j->is_auto ? quantize_auto(j, host) : quantize_as_told(j, host);
+  if (status != EXIT_DONE && status != EXIT_GATE)
+    return status;
   j->seconds_total = now_seconds() - start;
   if (j->report && write_report(j))
     return EXIT_FAILED;
-  printf("%s: %s, %lld bytes (float: %lld), %zu calibration samples, %.2f s\n", j->out_path, j->config_name,
-         file_size(j->out_path), file_size(j->model_path), j->used, j->seconds_total);
-  if (qint8_recipe_kept_float(j->recipe))
-    printf("%zu small operators stay float: int8 would be slower (--force quantizes them)\n",
-           qint8_recipe_kept_float(j->recipe));
-  return EXIT_DONE;
+  print_summary(j);
+  if (status == EXIT_GATE)
+    fail("no candidate meets the budget; %s is the one that comes closest", j->out_path);
+  return status;
 }
 
 int command_quantize(int argc, char **argv) {
@@ -270,6 +363,12 @@ int command_quantize(int argc, char **argv) {
       {"--std", "X", "their standard deviation", OPTION_ABOVE_ZERO, &j.std},
       {"--no-bias-correction", NULL, "leave biases as they are", OPTION_FLAG, &j.no_correction},
       {"--force", NULL, "int8 also where float is expected to be faster", OPTION_FLAG, &j.force},
+      {"--budget", "METRIC<=DROP", "auto: see above; may be given more than once", OPTION_LIST, &j.automatic.texts},
+      {"--validation", "FILE.npz:KEY", "auto: samples to measure the budget on, not among those of calibration",
+       OPTION_TEXT, &j.automatic.validation},
+      TRUTH_OPTIONS(j.automatic.truth),
+      {"--max-evaluations", "N", "auto: stop after N candidates", OPTION_INT, &j.automatic.max_evaluations},
+      {"--max-seconds", "S", "auto: start no candidate after S seconds", OPTION_ABOVE_ZERO, &j.automatic.max_seconds},
       {"--threads", "N", "threads (1)", OPTION_INT, &j.threads}};
   const command_line line = {
       "qint8 quantize MODEL -o OUT.onnx --config CONFIG --calibration FILE.npz:KEY",
@@ -278,8 +377,17 @@ int command_quantize(int argc, char **argv) {
       "  dynamic_int8             int8 weights; activations get one scale per sample while running; no calibration\n"
       "  static_int8_per_tensor   everything int8, one scale per weight\n"
       "  static_int8_per_channel  everything int8, one scale per output channel: the usual choice\n"
-      "  qat_int8, auto           not supported yet\n"
+      "  auto                     the cheapest of these that keeps a metric within a --budget\n"
+      "  qat_int8                 not supported yet\n"
       "uint8 images [N,H,W] or [N,H,W,C] become (v / 255 - mean) / std; float arrays go in as they are.\n\n"
+      "--config auto tries candidates, cheapest first, and takes the first that meets every --budget. Cheaper is what is\n"
+      "expected to run faster (one model of the time serves all machines), then what takes less work to make: static\n"
+      "per-tensor, per-channel, per-channel with other observers and repairs, which all run equally fast; dynamic,\n"
+      "earlier if it is expected to be faster; then mixed precision: as few operators as possible return to float. The\n"
+      "budget is 'METRIC<=DROP', how much worse than the float model (top1<=0.5%, mpjpe_mm<=2, rel_err<=0.05; METRIC as\n"
+      "in `qint8 evaluate`), or 'METRIC>=VALUE', the value itself (sqnr_db>=30). It is measured on --validation, else on\n"
+      "the calibration file's samples behind the first --calibration-n, or its last quarter; --labels and --targets\n"
+      "belong to that file. Exit code 3: none met the budget, the closest was written.\n\n"
       "example: qint8 quantize net.onnx -o net8.onnx --config static_int8_per_channel --calibration train.npz:x",
       options, COUNT(options), 1, 1};
   int stop = parse_options(&line, argc, argv, words);
@@ -297,6 +405,7 @@ int command_quantize(int argc, char **argv) {
   thread_pool *pool;
   host_open(&host, j.threads, &pool);
   status = quantize(&j, &host);
+  free(j.tried.rows);
   dataset_free(&j.data);
   qint8_ranges_destroy(j.ranges);
   qint8_recipe_destroy(j.recipe);

@@ -198,6 +198,55 @@ size_t arg_max(const float *x, size_t n); /* the first of equals */
 /* On stderr; `validation` may be NULL. */
 void print_warnings(const qint8_ranges *ranges, const qint8_ranges *validation);
 
+/* ---- auto.c: --config auto ---- */
+
+/* "top1<=0.5%": at most 0.005 worse than the float model; "sqnr_db>=30": the value itself, at least. */
+typedef struct budget {
+  const metric *metric;
+  double limit;
+  int is_floor; /* the value itself, not the drop */
+} budget;
+int budgets_parse(const text_list *texts, budget *out); /* 0 or EXIT_USAGE */
+
+typedef struct auto_options {
+  text_list texts; /* of the budgets */
+  budget budgets[MAX_LIST];
+  int budget_count;
+  const char *validation;
+  truth_options truth; /* of the validation samples; of the calibration file's if they come from there */
+  long max_evaluations;
+  double max_seconds; /* 0: no limit */
+} auto_options;
+
+/* What was tried, for reports. */
+typedef struct auto_row {
+  qint8_candidate candidate;
+  double values[MAX_LIST]; /* of the budgets' metrics */
+} auto_row;
+typedef struct auto_result {
+  auto_row *rows; /* free() */
+  size_t count, best, validation_samples;
+  double reference[MAX_LIST]; /* of the float model */
+  double float_us;            /* expected */
+  long long float_bytes;      /* set by the caller */
+} auto_result;
+/* "histogram bias mixed"; `observers` are names by qint8_observer_kind. */
+void candidate_text(const qint8_candidate *c, const char *const *observers, char *text, size_t size);
+
+typedef struct auto_request {
+  const qint8_model *model;
+  const char *out_path;
+  const dataset *calibration, *validation; /* may be the same */
+  long batch;
+  int32_t activation_dtype, force, format;
+  const char *const *observers;
+  const qint8_host *host;
+  auto_options *options;
+} auto_request;
+/* Searches, validates on samples first to first + count - 1, writes the best and prints what was tried. EXIT_GATE if no
+ * budget was met. */
+int auto_quantize(const auto_request *request, size_t first, size_t count, auto_result *result);
+
 /* ---- json.c: written as it comes, one object or array inside the other ---- */
 
 typedef struct json {

@@ -1,0 +1,31 @@
+/* search_internal.h - the state of one search, shared by search.c and mixed_search.c only. */
+#ifndef Q8_PTQ_SEARCH_INTERNAL_H
+#define Q8_PTQ_SEARCH_INTERNAL_H
+
+#include "ptq/search.h"
+
+typedef struct q8_searcher {
+  const q8_search_config *config;
+  q8_host host;
+  q8_runner calibration, validation;
+  q8_outputs *exact; /* of the float graph on the validation samples */
+  q8_search *search;
+  double start; /* seconds */
+  /* The static recipe with the smallest drop, which mixtures start from; graph NULL: the one given. */
+  q8_graph *base_graph;
+  q8_recipe *base_recipe;
+  size_t base; /* its row */
+} q8_searcher;
+
+double q8_search_seconds(void);
+/* Whether another evaluation is within the bounds. */
+int q8_search_may_go_on(const q8_searcher *s);
+/* Measures a candidate on the validation samples, adds its row, and keeps it if it is the best so far. `row` says what
+ * it is and when work on it began (in `seconds`); the rest is filled in. */
+q8_status q8_search_evaluate(q8_searcher *s, const q8_graph *graph, const q8_recipe *recipe, q8_tried *row,
+                             qint8_error *error);
+
+/* mixed_search.c: the fewest nodes of the base recipe in float, among mixtures expected to take less than `us`. */
+q8_status q8_search_mixed(q8_searcher *s, double us, qint8_error *error);
+
+#endif
