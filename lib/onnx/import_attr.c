@@ -182,12 +182,19 @@ static q8_status store_scalar(q8_importer *importer, const raw_attribute *a, con
   return QINT8_OK;
 }
 
+/* An AttributeProto.AttributeType in words. */
+static const char *type_name(int64_t type) {
+  static const char *const names[] = {"of no type", "float", "int", "string", "tensor", "graph",
+                                      "floats",     "ints",  "strings"};
+  return type > 0 && type < (int64_t)(sizeof names / sizeof names[0]) ? names[type] : names[0];
+}
+
 static q8_status store(q8_importer *importer, const raw_attribute *a, const q8_attribute *entry, const char *where,
                        void *params, qint8_error *error) {
   void *field = (char *)params + entry->offset;
   if (a->type != file_type(entry->type) && !(a->type == Q8_TYPE_STRINGS && entry->type == Q8_ATTR_STRING))
-    return q8_fail(error, QINT8_ERROR_FORMAT, where, "attribute %s has type %" PRId64 ", expected %" PRId64, a->name,
-                   a->type, file_type(entry->type));
+    return q8_fail(error, QINT8_ERROR_FORMAT, where, "attribute %s is %s, expected %s", a->name, type_name(a->type),
+                   type_name(file_type(entry->type)));
   switch (entry->type) {
   case Q8_ATTR_INT:
     *(int64_t *)field = a->i;

@@ -39,7 +39,7 @@ static q8_status read_extent(const q8_op_io *io, const q8_conv_params *p, const 
   if (e->kernel < 1 || e->stride < 1 || e->dilation < 1 || e->pad_begin < 0 || e->pad_end < 0 || e->kernel > limit ||
       e->stride > limit || e->dilation > limit || e->pad_begin > limit || e->pad_end > limit || e->in > limit)
     return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
-                   "dimension %d: size %lld, kernel %lld, stride %lld, dilation %lld, pads %lld and %lld", i,
+                   "spatial dimension %d: size %lld, kernel %lld, stride %lld, dilation %lld or pads %lld and %lld out of range", i,
                    (long long)e->in, (long long)e->kernel, (long long)e->stride, (long long)e->dilation,
                    (long long)e->pad_begin, (long long)e->pad_end);
   return QINT8_OK;
@@ -57,7 +57,7 @@ static q8_status find_extent(const q8_op_io *io, const q8_conv_params *p, int32_
   }
   if (e->in + e->pad_begin + e->pad_end < reach)
     return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
-                   "dimension %d: a kernel that reaches over %lld of %lld values", i, (long long)reach,
+                   "spatial dimension %d: the kernel reaches over %lld values, the input has %lld with its pads", i, (long long)reach,
                    (long long)(e->in + e->pad_begin + e->pad_end));
   e->out = (e->in + e->pad_begin + e->pad_end - reach) / e->stride + 1;
   return QINT8_OK;

@@ -20,7 +20,7 @@ static const q8_attribute to_depth_attributes[] = {
 static q8_status fail(const q8_op_io *io) {
   const block_params *p = io->node->params;
   char text[128];
-  return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "blocks of %" PRId64 " for shape %s", p->size,
+  return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "blocks of %" PRId64 " do not divide shape %s", p->size,
                  q8_shape_text(&io->inputs[0]->shape, text, sizeof text));
 }
 

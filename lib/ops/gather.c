@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/element.h"
 #include "ops/common.h"
 
 typedef struct gather_params {
@@ -19,7 +20,8 @@ static q8_status infer(const q8_op_io *io) {
   if (axis < 0)
     return q8_bad_axis(io, wanted, x);
   if (type != QINT8_DTYPE_S64 && type != QINT8_DTYPE_S32)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "indices of element type %d", (int)type);
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "indices are %s, expected int32 or int64",
+                   q8_dtype_name(type));
   q8_shape y = {.rank = x->rank - 1 + index->rank};
   if (y.rank > Q8_MAX_RANK)
     return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "rank %d, at most %d", (int)y.rank, Q8_MAX_RANK);

@@ -40,8 +40,8 @@ static q8_status find_pads(const q8_op_io *io, int64_t *lo, int64_t *hi) {
   if (q8_input(io, 3))
     Q8_TRY(q8_infer_ints(io, 3, &axes));
   if (pads.count != 2 * axes.count)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "%d pads for %d axes", (int)pads.count,
-                   (int)axes.count);
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "pads has %d values, expected %d",
+                   (int)pads.count, 2 * (int)axes.count);
   for (int32_t i = 0; i < rank; i++)
     lo[i] = hi[i] = 0;
   for (int32_t i = 0; i < axes.count; i++) {
@@ -60,7 +60,8 @@ static q8_status infer(const q8_op_io *io) {
   int64_t lo[Q8_MAX_RANK], hi[Q8_MAX_RANK];
   Q8_TRY(find_pads(io, lo, hi));
   if (strcmp(mode, "constant") && strcmp(mode, "edge") && strcmp(mode, "reflect") && strcmp(mode, "wrap"))
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "padding mode %s", mode);
+    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, 
+                   "mode %s is not constant, edge, reflect or wrap", mode);
   const q8_value *value = q8_input(io, 2);
   if (value && (value->dtype != x->dtype || value->count != 1))
     return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "the padding value is not a scalar of the same type");

@@ -28,7 +28,8 @@ static q8_status find_word(const q8_op_io *io, const char *attribute, const char
   for (*out = 0; list[*out]; ++*out)
     if (!strcmp(list[*out], text))
       return QINT8_OK;
-  return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "%s %s", attribute, text);
+  return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "%s %s is not supported", attribute,
+                 text);
 }
 
 static q8_status read_modes(const q8_op_io *io, q8_resize *r) {

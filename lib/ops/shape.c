@@ -60,7 +60,7 @@ q8_status q8_infer_ints(const q8_op_io *io, int32_t input, q8_ints *out) {
 
 q8_status q8_bad_axis(const q8_op_io *io, int64_t axis, const q8_shape *shape) {
   char text[128];
-  return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "axis %" PRId64 " of shape %s", axis,
+  return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "axis %" PRId64 " of shape %s is out of range", axis,
                  q8_shape_text(shape, text, sizeof text));
 }
 

@@ -77,7 +77,8 @@ static q8_status view_of(const q8_op_io *io, slice_view *v) {
     if (axis < 0)
       return q8_bad_axis(io, axes.v[i], x);
     if (step == 0 || step < -INT32_MAX || step > INT32_MAX)
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "a step of %" PRId64, step);
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "step %" PRId64 " of axis %d is out of range",
+                     step, (int)axis);
     v->shape.dim[axis] = range_of(x->dim[axis], starts.v[i], ends.v[i], step, &first);
     if (v->shape.dim[axis] > 0)
       v->offset += first * v->stride[axis];

@@ -40,7 +40,7 @@ static q8_status infer(const q8_op_io *io) {
   if (axis < 0)
     return q8_bad_axis(io, p->axis, x);
   if (k.count != 1 || k.v[0] < 0 || k.v[0] > x->dim[axis])
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "k = %" PRId64 " of axis %d of shape %s",
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "k = %" PRId64 " is out of range for axis %d of shape %s",
                    k.count ? k.v[0] : -1, (int)axis, q8_shape_text(x, text, sizeof text));
   q8_shape y = *x;
   y.dim[axis] = k.v[0];

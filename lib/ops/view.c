@@ -101,8 +101,10 @@ static q8_status axes_mask(const q8_op_io *io, const q8_ints *axes, int32_t rank
   *mask = 0;
   for (int32_t i = 0; i < axes->count; i++) {
     int32_t axis = q8_axis(axes->v[i], rank);
-    if (axis < 0 || (*mask >> axis & 1))
+    if (axis < 0)
       return q8_bad_axis(io, axes->v[i], &io->inputs[0]->shape);
+    if (*mask >> axis & 1)
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "axis %" PRId64 " is given twice", axes->v[i]);
     *mask |= 1u << axis;
   }
   return QINT8_OK;
@@ -120,11 +122,13 @@ static q8_status infer_squeeze(const q8_op_io *io) {
       mask |= (uint32_t)(x->dim[i] == 1) << i;
   }
   q8_shape y = {.rank = 0};
+  char text[128];
   for (int32_t i = 0; i < x->rank; i++) {
     if (!(mask >> i & 1))
       y.dim[y.rank++] = x->dim[i];
     else if (x->dim[i] != 1)
-      return q8_bad_axis(io, i, x);
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "axis %d of shape %s is not of size 1", (int)i,
+                     q8_shape_text(x, text, sizeof text));
   }
   return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
 }

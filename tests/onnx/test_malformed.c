@@ -1,7 +1,10 @@
-/* A table of models that must be refused: each with its status, the part named, and the text. */
+/* Tables of models that must be refused: each with its status, the part named, and the text. */
+
+#include <stdlib.h>
 
 #include "builder.h"
 #include "onnx/import.h"
+#include "qint8.h"
 #include "test.h"
 
 static const float one[4] = {1, 2, 3, 4};
@@ -271,6 +274,148 @@ static void every_bad_model_is_named(void) {
   }
 }
 
+/* A model of one node "n", refused when it is loaded or compiled. inputs: shapes of float inputs "2,3 4", "=1,2" for a
+ * constant vector of 64-bit integers, "-" for one left out. attributes: "axis=3 pads=1,1 mode:linear". */
+typedef struct bad_node {
+  int opset;
+  const char *op, *inputs, *attributes;
+  qint8_status status;
+  const char *where, *message;
+} bad_node;
+
+static const bad_node nodes[] = {
+    {13, "MatMul", "2,3 4,5", "", QINT8_ERROR_SHAPE, "n", "[2, 3] times [4, 5]"},
+    {13, "Gemm", "2,3 4,5", "", QINT8_ERROR_SHAPE, "n", "A [2, 3] times B [4, 5]"},
+    {13, "Gemm", "2,3 3,5 2,2", "", QINT8_ERROR_SHAPE, "n", "shapes [2, 2] and [2, 5] cannot be broadcast"},
+    {13, "Add", "2,3 4", "", QINT8_ERROR_SHAPE, "n", "shapes [2, 3] and [4] cannot be broadcast"},
+    {13, "Conv", "1,3,8,8 4,5,3,3", "", QINT8_ERROR_SHAPE, "n",
+     "input [1, 3, 8, 8], weight [4, 5, 3, 3] and 1 groups do not fit"},
+    {13, "Conv", "1,3,2,2 4,3,3,3", "", QINT8_ERROR_SHAPE, "n",
+     "spatial dimension 0: the kernel reaches over 3 values, the input has 2 with its pads"},
+    {13, "Conv", "1,4,8,8 6,1,3,3", "group=4", QINT8_ERROR_SHAPE, "n",
+     "input [1, 4, 8, 8], weight [6, 1, 3, 3] and 4 groups do not fit"},
+    {13, "Conv", "1,3,8,8 4,3,3,3", "pads=1,1", QINT8_ERROR_SHAPE, "n", "pads has 2 values, expected 4"},
+    {13, "Conv", "1,3,8,8 4,3,3,3", "strides=0,1", QINT8_ERROR_SHAPE, "n",
+     "spatial dimension 0: size 8, kernel 3, stride 0, dilation 1 or pads 0 and 0 out of range"},
+    {13, "MaxPool", "1,3,8,8", "", QINT8_ERROR_FORMAT, "n", "attribute kernel_shape of MaxPool is missing"},
+    {13, "Concat", "2,3 2,4", "axis=0", QINT8_ERROR_SHAPE, "n",
+     "inputs of shapes [2, 3] and [2, 4] (types 1 and 1) cannot be joined along axis 0"},
+    {13, "Concat", "2,3 2,4", "", QINT8_ERROR_FORMAT, "n", "attribute axis of Concat is missing"},
+    {13, "Concat", "2,3 2,4", "axis=2", QINT8_ERROR_SHAPE, "n", "axis 2 of shape [2, 3] is out of range"},
+    {13, "Transpose", "2,3", "perm=0,0", QINT8_ERROR_SHAPE, "n",
+     "perm is not a permutation of the axes of shape [2, 3]"},
+    {13, "Reshape", "2,3 =4,2", "", QINT8_ERROR_SHAPE, "n", "input of shape [2, 3] cannot be reshaped to [4, 2]"},
+    {13, "Reshape", "2,3 =-1,-1", "", QINT8_ERROR_SHAPE, "n", "input of shape [2, 3] cannot be reshaped to [-1, -1]"},
+    {13, "Squeeze", "2,3 =0", "", QINT8_ERROR_SHAPE, "n", "axis 0 of shape [2, 3] is not of size 1"},
+    {13, "Unsqueeze", "2,3 =1,1", "", QINT8_ERROR_SHAPE, "n", "axis 1 is given twice"},
+    {13, "Softmax", "2,3", "axis=2", QINT8_ERROR_SHAPE, "n", "axis 2 of shape [2, 3] is out of range"},
+    {13, "Split", "7,3 =3,3", "", QINT8_ERROR_SHAPE, "n", "shape [7, 3] cannot be split along axis 0 as asked"},
+    {13, "Expand", "2,3 =2,4", "", QINT8_ERROR_SHAPE, "n", "shapes [2, 3] and [2, 4] cannot be broadcast"},
+    {13, "Slice", "4 =0,1 =2", "", QINT8_ERROR_SHAPE, "n", "starts, ends, axes and steps have different lengths"},
+    {13, "Slice", "4 =0 =2 =0 =0", "", QINT8_ERROR_SHAPE, "n", "step 0 of axis 0 is out of range"},
+    {13, "Pad", "2,3 =1,1", "", QINT8_ERROR_SHAPE, "n", "pads has 2 values, expected 4"},
+    {13, "Pad", "2,3 =1,1,1,1", "mode:mirror", QINT8_ERROR_UNSUPPORTED, "n",
+     "mode mirror is not constant, edge, reflect or wrap"},
+    {13, "Resize", "1,1,4,4 - - =1,1,8,8", "mode:lanczos", QINT8_ERROR_UNSUPPORTED, "n",
+     "mode lanczos is not supported"},
+    {13, "Gather", "4,3 2", "", QINT8_ERROR_UNSUPPORTED, "n", "indices are float32, expected int32 or int64"},
+    {13, "DepthToSpace", "1,6,2,2", "blocksize=2", QINT8_ERROR_SHAPE, "n", "blocks of 2 do not divide shape [1, 6, 2, 2]"},
+    {13, "Einsum", "2,3 3,4", "equation:ij,jk,kl->il", QINT8_ERROR_SHAPE, "n",
+     "equation \"ij,jk,kl->il\": more terms than operands"},
+    {13, "Cast", "2,3", "to=8", QINT8_ERROR_UNSUPPORTED, "n", "cast to element type 8 (string)"},
+    {13, "LSTM", "3,1,4 1,20,4 1,20,6", "hidden_size=5", QINT8_ERROR_SHAPE, "n", "hidden_size is 5, R has shape [1, 20, 6]"},
+    {13, "And", "2,3 2,3", "", QINT8_ERROR_UNSUPPORTED, "n", "input 0 is float32, expected bool"},
+    {13, "TopK", "2,3 =5", "", QINT8_ERROR_SHAPE, "n", "k = 5 is out of range for axis 1 of shape [2, 3]"},
+    {9, "Upsample", "1,1,4,4 4", "", QINT8_ERROR_SHAPE, "n", "scales has 4 values, expected 4 constant ones"},
+    {13, "Upsample", "1,1,4,4 4", "", QINT8_ERROR_UNSUPPORTED, "n", "Upsample of opset 13, supported are 7 to 9"},
+    {13, "Softmax", "2,3", "axis:1", QINT8_ERROR_FORMAT, "n", "attribute axis is string, expected int"},
+};
+
+/* "1,2,3" as at most 8 numbers, -2 behind them. */
+static size_t parse_numbers(const char *text, int64_t *numbers) {
+  size_t count = 0;
+  for (char *end; count < 8; text = end + 1) {
+    numbers[count++] = strtoll(text, &end, 10);
+    if (*end != ',')
+      break;
+  }
+  numbers[count] = -2;
+  return count;
+}
+
+static void build_input_word(builder *b, const char *word, const char *name) {
+  int64_t numbers[9];
+  size_t count = parse_numbers(word + (*word == '='), numbers);
+  if (*word == '=')
+    build_constant(b, name, QINT8_DTYPE_S64, DIMS((int64_t)count), numbers, count * sizeof *numbers);
+  else if (*word != '-')
+    build_value(b, Q8_GRAPH_INPUT, name, numbers);
+}
+
+static void build_attribute_word(builder *b, const char *word) {
+  size_t name = strcspn(word, "=:"), length = strcspn(word, " ");
+  int64_t numbers[9];
+  size_t mark = q8_write_begin(&b->w, Q8_NODE_ATTRIBUTE), count = parse_numbers(word + name + 1, numbers);
+  q8_write_bytes(&b->w, Q8_ATTRIBUTE_NAME, word, name);
+  if (word[name] == ':') {
+    q8_write_bytes(&b->w, Q8_ATTRIBUTE_S, word + name + 1, length - name - 1);
+    q8_write_varint(&b->w, Q8_ATTRIBUTE_TYPE, Q8_TYPE_STRING);
+  } else if (count == 1) {
+    q8_write_varint(&b->w, Q8_ATTRIBUTE_I, (uint64_t)numbers[0]);
+    q8_write_varint(&b->w, Q8_ATTRIBUTE_TYPE, Q8_TYPE_INT);
+  } else {
+    for (size_t i = 0; i < count; i++)
+      q8_write_varint(&b->w, Q8_ATTRIBUTE_INTS, (uint64_t)numbers[i]);
+    q8_write_varint(&b->w, Q8_ATTRIBUTE_TYPE, Q8_TYPE_INTS);
+  }
+  q8_write_end(&b->w, mark);
+}
+
+static const char *next_word(const char *words) {
+  words += strcspn(words, " ");
+  return words + (*words == ' ');
+}
+
+static void build_bad_node(builder *b, const bad_node *bad) {
+  static const char *const names[] = {"a", "b", "c", "d", "e"};
+  char inputs[16] = "";
+  size_t count = 0;
+  build_begin(b, bad->opset);
+  for (const char *word = bad->inputs; *word; word = next_word(word), count++) {
+    build_input_word(b, word, names[count]);
+    strcat(strcat(inputs, count ? " " : ""), *word == '-' ? "-" : names[count]);
+  }
+  size_t node = build_open_node(b, bad->op, "n", inputs, "y");
+  for (const char *word = bad->attributes; *word; word = next_word(word))
+    build_attribute_word(b, word);
+  q8_write_end(&b->w, node);
+  size_t output = q8_write_begin(&b->w, Q8_GRAPH_OUTPUT);
+  q8_write_string(&b->w, Q8_INFO_NAME, "y");
+  q8_write_end(&b->w, output);
+  build_end(b);
+}
+
+static void every_bad_node_is_named(void) {
+  for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++) {
+    const bad_node *bad = &nodes[i];
+    builder b;
+    qint8_model *model = NULL;
+    qint8_plan *plan = NULL;
+    qint8_error error = QINT8_ERROR_INIT;
+    build_bad_node(&b, bad);
+    qint8_status status = qint8_model_load_memory(b.w.bytes, b.w.size, NULL, &model, &error);
+    if (status == QINT8_OK)
+      status = qint8_plan_create(model, NULL, NULL, NULL, &plan, &error);
+    CHECK_MSG(status == bad->status, "%s %s: %s, expected %s", bad->op, bad->inputs, qint8_status_name(status),
+              qint8_status_name(bad->status));
+    CHECK_MSG(!strcmp(error.where, bad->where) && !strcmp(error.message, bad->message), "%s %s: %s: %s", bad->op,
+              bad->inputs, error.where, error.message);
+    qint8_plan_destroy(plan);
+    qint8_model_destroy(model);
+    q8_writer_free(&b.w);
+  }
+}
+
 /* Whatever is cut off, the rest is refused or is a smaller model: never read past the end. */
 static void truncated_anywhere(void) {
   builder b;
@@ -293,6 +438,7 @@ static void truncated_anywhere(void) {
 int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
   RUN(every_bad_model_is_named);
+  RUN(every_bad_node_is_named);
   RUN(truncated_anywhere);
   return TEST_END();
 }

@@ -140,7 +140,7 @@ static void blocks(void) {
   case_expect(&c, F(1, 2, 3, 4), 0, DIMS(1, 1, 2, 2));
   c = begin("DepthToSpace", six, DIMS(1, 6, 1, 1));
   case_int(&c, "blocksize", 2);
-  expect_error(&c, QINT8_ERROR_SHAPE, "blocks of 2 for shape [1, 6, 1, 1]");
+  expect_error(&c, QINT8_ERROR_SHAPE, "blocks of 2 do not divide shape [1, 6, 1, 1]");
   c = begin("SpaceToDepth", six, DIMS(1, 1, 2, 3));
   case_int(&c, "blocksize", 2);
   expect_error(&c, QINT8_ERROR_SHAPE, "[1, 1, 2, 3]");
