@@ -321,6 +321,14 @@ typedef struct qint8_node_info {
 /* Nodes in execution order. */
 QINT8_API size_t qint8_model_node_count(const qint8_model *model);
 QINT8_API qint8_status qint8_model_node(const qint8_model *model, size_t index, qint8_node_info *out);
+/* The name of a node's input, numbered from 0 as in ONNX; NULL past the last and where one is left out. */
+QINT8_API const char *qint8_model_node_input(const qint8_model *model, size_t index, size_t input);
+/* The constant float32 weights of a node that multiplies by some (Conv, Gemm, MatMul, ...). *name (may be NULL) and
+ * out->data, which is not to be written, belong to the model; *channel_axis (may be NULL) is the dimension of the weights
+ * that counts output channels. Status: ARGUMENT (no such node, no constant weights), STATE (a quantized file: the model
+ * keeps integers only). */
+QINT8_API qint8_status qint8_model_weights(const qint8_model *model, size_t index, const char **name, qint8_tensor *out,
+                                           int32_t *channel_axis, qint8_error *error);
 
 /* ==== 10. Calibration: model + samples -> ranges ==================================================================== */
 

@@ -167,6 +167,40 @@ qint8_status qint8_model_node(const qint8_model *model, size_t index, qint8_node
   return QINT8_OK;
 }
 
+const char *qint8_model_node_input(const qint8_model *model, size_t index, size_t input) {
+  if (!model || index >= model->graph->node_count || input >= (size_t)model->graph->nodes[index].input_count)
+    return NULL;
+  q8_id id = model->graph->nodes[index].inputs[input];
+  return id == Q8_NONE ? NULL : model->graph->tensors[id].name;
+}
+
+qint8_status qint8_model_weights(const qint8_model *model, size_t index, const char **name, qint8_tensor *out,
+                                 int32_t *channel_axis, qint8_error *error) {
+  Q8_REQUIRE(error, model);
+  Q8_REQUIRE(error, out);
+  Q8_REQUIRE_SIZE(error, out);
+  const q8_graph *graph = model->graph;
+  if (index >= graph->node_count)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "index", "there are %zu nodes", graph->node_count);
+  const q8_node *node = &graph->nodes[index];
+  if (node->op->quant != Q8_QUANT_WEIGHTED || node->input_count < 2 || !q8_graph_is_constant(graph, node->inputs[1]))
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, node->name, "%s has no constant weights", node->op->name);
+  const q8_tensor *w = &graph->tensors[node->inputs[1]];
+  if (!w->data || w->dtype != QINT8_DTYPE_F32)
+    return q8_fail(error, QINT8_ERROR_STATE, w->name, "the model keeps these weights as integers");
+  out->dtype = w->dtype;
+  out->rank = w->shape.rank;
+  memcpy(out->shape, w->shape.dim, sizeof out->shape);
+  out->data = (void *)(uintptr_t)w->data;
+  if (name)
+    *name = w->name;
+  if (channel_axis) {
+    *channel_axis = node->op->weight_axis(node);
+    *channel_axis += *channel_axis < 0 ? w->shape.rank : 0;
+  }
+  return QINT8_OK;
+}
+
 /* QDQ without options. */
 static q8_status read_format(const qint8_save_options *options, int32_t *format, qint8_error *error) {
   *format = QINT8_FORMAT_QDQ;

@@ -244,6 +244,8 @@ same "compare counts every sample" "$tmp/compared" "$tmp/out"
 works "compare --json" compare $net "$int8" --data $demo:test --n 10 --json
 awk -F'[:,]' '/"sqnr_db"/ { if (n++ && $2 + 0 < last) bad = 1; last = $2 + 0 } END { exit !(n > 50 && !bad) }' "$tmp/out" &&
   ok "compare: tensors, worst first" || fail "compare: few tensors, or not in order"
+grep -q '"born_rel_err": [0-9]' "$tmp/out" && grep -q '"advice": "[^"]' "$tmp/out" && ok "compare --json explains" || fail "compare --json lacks born_rel_err or advice"
+grep -q '^Where the error is born' "$tmp/compared" && ok "compare tells where the error is born" || fail "compare does not tell where the error is born"
 works "bench" bench "$int8" --seconds 0.05 --plan
 grep -q ' dwconv .* int8 ' "$tmp/out" && ok "bench --plan shows int8 steps" || fail "bench --plan: $(sed -n 6,8p "$tmp/out")"
 works "bench --json --compare" bench "$int8" --compare $net --seconds 0.1 --json
