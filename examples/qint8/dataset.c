@@ -5,10 +5,6 @@
 
 #include "tool.h"
 
-typedef struct normalisation {
-  float mean[4], std[4]; /* per channel, repeated if the file has one value */
-} normalisation;
-
 /* One value, or one per channel, of the archive that `spec` names. */
 static void from_archive(const char *spec, const char *key, float *out) {
   const char *colon = strrchr(spec, ':');
@@ -44,8 +40,7 @@ static normalisation find_normalisation(const char *spec, double mean, double st
 }
 
 /* uint8 [N, H, W] or [N, H, W, C] to float, NCHW with the model's channels if it has rank 4. */
-static int images(const char *spec, const array *a, const qint8_tensor_info *input, const normalisation *norm,
-                  dataset *out) {
+static int describe_images(const char *spec, const array *a, const qint8_tensor_info *input, dataset *out) {
   if (a->rank != 3 && a->rank != 4)
     return fail("%s: uint8 of rank %d; images are [N,H,W] or [N,H,W,C]", spec, a->rank);
   int64_t channels = a->rank == 4 ? a->shape[3] : 1, wanted = channels;
@@ -53,18 +48,7 @@ static int images(const char *spec, const array *a, const qint8_tensor_info *inp
     wanted = input->shape[1];
   if (channels < 1 || channels > 4 || wanted > 4 || (wanted != channels && channels != 1))
     return fail("%s: %lld channels, the model wants %lld", spec, (long long)channels, (long long)wanted);
-  size_t h = (size_t)a->shape[1], w = (size_t)a->shape[2], plane = h * w;
-  out->count = (size_t)a->shape[0];
-  out->sample = (size_t)wanted * plane;
-  out->values = allocate(out->count * out->sample + 1, sizeof(float));
-  const uint8_t *pixels = a->data;
-  for (size_t n = 0; n < out->count; n++)
-    for (size_t c = 0; c < (size_t)wanted; c++)
-      for (size_t i = 0; i < plane; i++) {
-        size_t from = (n * plane + i) * (size_t)channels + (channels == 1 ? 0 : c);
-        out->values[(n * (size_t)wanted + c) * plane + i] =
-            ((float)pixels[from] / 255.0f - norm->mean[c]) / norm->std[c];
-      }
+  out->channels = channels;
   out->rank = input->rank == 3 && wanted == 1 ? 3 : 4;
   int64_t shape4[] = {a->shape[0], wanted, a->shape[1], a->shape[2]};
   int64_t shape3[] = {a->shape[0], a->shape[1], a->shape[2]};
@@ -72,7 +56,7 @@ static int images(const char *spec, const array *a, const qint8_tensor_info *inp
   return 0;
 }
 
-static int floats(const char *spec, const array *a, const qint8_tensor_info *input, dataset *out) {
+static int describe_floats(const char *spec, const array *a, const qint8_tensor_info *input, dataset *out) {
   if (a->rank < 1)
     return fail("%s: a single value; the first dimension must count the samples", spec);
   out->rank = a->rank;
@@ -83,10 +67,48 @@ static int floats(const char *spec, const array *a, const qint8_tensor_info *inp
       out->shape[d] = out->shape[d - 1];
     out->shape[1] = 1;
   }
-  out->count = (size_t)a->shape[0];
-  out->sample = out->count ? a->count / out->count : 0;
-  out->values = array_floats(a);
   return 0;
+}
+
+static int read_images(const dataset *d, size_t first, size_t count, float *out) {
+  size_t have = (size_t)d->channels, wanted = d->rank == 4 ? (size_t)d->shape[1] : 1, plane = d->sample / wanted;
+  uint8_t *pixels = allocate(count * plane * have + 1, 1);
+  int status = array_read(&d->file, first * plane * have, count * plane * have, pixels);
+  for (size_t n = 0; n < count && !status; n++)
+    for (size_t c = 0; c < wanted; c++)
+      for (size_t i = 0; i < plane; i++) {
+        uint8_t pixel = pixels[(n * plane + i) * have + (have == 1 ? 0 : c)];
+        out[(n * wanted + c) * plane + i] = ((float)pixel / 255.0f - d->norm.mean[c]) / d->norm.std[c];
+      }
+  free(pixels);
+  return status;
+}
+
+static int read_floats(const dataset *d, size_t first, size_t count, float *out) {
+  array piece = d->file.head;
+  piece.count = count * d->sample;
+  if (piece.dtype == QINT8_DTYPE_F32)
+    return array_read(&d->file, first * d->sample, piece.count, out);
+  piece.data = allocate(piece.count + 1, qint8_dtype_size((qint8_dtype)piece.dtype));
+  int status = array_read(&d->file, first * d->sample, piece.count, piece.data);
+  float *values = array_floats(&piece);
+  memcpy(out, values, piece.count * sizeof *out);
+  free(values);
+  free(piece.data);
+  return status;
+}
+
+int dataset_read(const dataset *d, size_t first, size_t count, float *out) {
+  return d->channels ? read_images(d, first, count, out) : read_floats(d, first, count, out);
+}
+
+int dataset_hold(dataset *d, size_t count) {
+  if (d->held >= count)
+    return 0;
+  free(d->values);
+  d->values = allocate(count * d->sample + 1, sizeof *d->values);
+  d->held = count;
+  return dataset_read(d, 0, count, d->values);
 }
 
 static int check_fit(const char *spec, const qint8_tensor_info *input, const dataset *d) {
@@ -103,31 +125,43 @@ static int check_fit(const char *spec, const qint8_tensor_info *input, const dat
   return fail("%s: shape [%s], but input \"%s\" of the model is [%s] (-1 is free)", spec, have, input->name, want);
 }
 
-int dataset_load(const char *spec, const qint8_model *model, double mean, double std, long limit, dataset *out) {
+int dataset_open(const char *spec, const qint8_model *model, double mean, double std, long limit, dataset *out) {
   *out = (dataset){0};
   qint8_tensor_info input = QINT8_TENSOR_INFO_INIT;
-  array a;
   if (qint8_model_input_count(model) != 1)
     return fail("the model has %zu inputs; data files serve models with one (see `qint8 run`)",
                 qint8_model_input_count(model));
   qint8_model_input(model, 0, &input);
-  if (array_load(spec, &a))
+  if (array_open(spec, &out->file))
     return EXIT_FAILED;
-  normalisation norm = find_normalisation(spec, mean, std);
-  int status = a.dtype == QINT8_DTYPE_U8 ? images(spec, &a, &input, &norm, out) : floats(spec, &a, &input, out);
-  array_free(&a);
+  out->norm = find_normalisation(spec, mean, std);
+  const array *head = &out->file.head;
+  int status = head->dtype == QINT8_DTYPE_U8 ? describe_images(spec, head, &input, out)
+                                             : describe_floats(spec, head, &input, out);
   if (!status)
     status = check_fit(spec, &input, out);
-  if (!status && out->count == 0)
+  if (!status && out->shape[0] == 0)
     status = fail("%s: no samples", spec);
-  if (limit > 0 && (size_t)limit < out->count) {
-    out->count = (size_t)limit;
-    out->shape[0] = limit;
+  if (status) {
+    dataset_free(out);
+    return status;
   }
-  return status;
+  if (limit > 0 && limit < out->shape[0])
+    out->shape[0] = limit;
+  out->count = (size_t)out->shape[0];
+  out->sample = 1;
+  for (int d = 1; d < out->rank; d++)
+    out->sample *= (size_t)out->shape[d];
+  return 0;
+}
+
+int dataset_load(const char *spec, const qint8_model *model, double mean, double std, long limit, dataset *out) {
+  int status = dataset_open(spec, model, mean, std, limit, out);
+  return status ? status : dataset_hold(out, out->count);
 }
 
 void dataset_free(dataset *d) {
+  array_close(&d->file);
   free(d->values);
   *d = (dataset){0};
 }

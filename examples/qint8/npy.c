@@ -51,25 +51,6 @@ static int parse_shape(const char *text, array *out) {
   return 1;
 }
 
-static int copy_values(const uint8_t *from, int32_t dtype, array *out) {
-  if (dtype != QINT8_DTYPE_F64) {
-    size_t size = out->count * qint8_dtype_size((qint8_dtype)dtype);
-    out->dtype = dtype;
-    out->data = allocate(size + 8, 1);
-    memcpy(out->data, from, size);
-    return 0;
-  }
-  float *values = allocate(out->count + 1, sizeof *values);
-  for (size_t i = 0; i < out->count; i++) {
-    double value;
-    memcpy(&value, from + i * 8, 8);
-    values[i] = (float)value;
-  }
-  out->dtype = QINT8_DTYPE_F32;
-  out->data = values;
-  return 0;
-}
-
 /* "'<U27'": text of 27 code points of 4 bytes each, padded with 0. Becomes a last dimension of int32. */
 static int text_width(const char *descr, array *out) {
   long width = strncmp(descr, "'<U", 3) ? 0 : strtol(descr + 3, NULL, 10);
@@ -81,40 +62,88 @@ static int text_width(const char *descr, array *out) {
   return 1;
 }
 
-int npy_parse(const uint8_t *bytes, size_t size, const char *where, array *out) {
-  *out = (array){0};
-  if (size < 10 || memcmp(bytes, "\x93NUMPY", 6))
-    return fail("%s: not a .npy array", where);
-  size_t head = bytes[6] == 1 ? 10 : 12, length = bytes[8] | (size_t)bytes[9] << 8;
-  if (bytes[6] > 1 && size >= 12)
-    length |= (size_t)bytes[10] << 16 | (size_t)bytes[11] << 24;
-  if (bytes[6] < 1 || bytes[6] > 3 || head > size || length > size - head)
-    return fail("%s: version %d or a truncated header", where, bytes[6]);
-  char *header = allocate(length + 1, 1);
-  memcpy(header, bytes + head, length);
+/* What the header says; *dtype and *element as in the file. */
+static int parse_header(const char *header, const char *where, array_file *out) {
   const char *descr = header_value(header, "'descr'"), *order = header_value(header, "'fortran_order'");
   const char *shape = header_value(header, "'shape'");
+  array *head = &out->head;
   int known = 0;
-  int32_t dtype = QINT8_DTYPE_S32; /* of text, which the table does not know */
-  size_t element = 4;
+  head->dtype = QINT8_DTYPE_S32; /* of text, which the table does not know */
+  out->element = 4;
   for (int i = 0; descr && i < COUNT(types); i++)
     if (!strncmp(descr + 1, types[i].descr, 3)) {
-      dtype = types[i].dtype;
-      element = types[i].size;
+      head->dtype = types[i].dtype == QINT8_DTYPE_F64 ? QINT8_DTYPE_F32 : types[i].dtype;
+      out->element = types[i].size;
       known = 1;
     }
-  int status = 0;
-  if (!descr || !order || !shape || !parse_shape(shape, out))
-    status = fail("%s: a malformed header", where);
-  else if (!known && !text_width(descr, out))
-    status = fail("%s: element type %.8s is not f4, f8, u1, i1, i4, i8 or b1 (little endian)", where, descr);
-  else if (!strncmp(order, "True", 4) && out->rank > 1)
-    status = fail("%s: Fortran order; save numpy.ascontiguousarray(x) instead", where);
-  else if (out->count * element > size - head - length)
-    status = fail("%s: truncated: %zu values need %zu bytes, %zu are there", where, out->count, out->count * element,
-                  size - head - length);
+  if (!descr || !order || !shape || !parse_shape(shape, head))
+    return fail("%s: a malformed header", where);
+  if (!known && !text_width(descr, head))
+    return fail("%s: element type %.8s is not f4, f8, u1, i1, i4, i8 or b1 (little endian)", where, descr);
+  if (!strncmp(order, "True", 4) && head->rank > 1)
+    return fail("%s: Fortran order; save numpy.ascontiguousarray(x) instead", where);
+  out->is_double = known && head->dtype == QINT8_DTYPE_F32 && out->element == 8;
+  return 0;
+}
+
+static int read_header(array_file *a, uint64_t size, const char *where) {
+  uint8_t start[12] = {0};
+  size_t got = fread(start, 1, size < 12 ? (size_t)size : 12, a->file);
+  if (got < 10 || memcmp(start, "\x93NUMPY", 6))
+    return fail("%s: not a .npy array", where);
+  size_t head = start[6] == 1 ? 10 : 12, length = start[8] | (size_t)start[9] << 8;
+  if (start[6] > 1)
+    length |= (size_t)start[10] << 16 | (size_t)start[11] << 24;
+  if (start[6] < 1 || start[6] > 3 || head > size || length > size - head)
+    return fail("%s: version %d or a truncated header", where, start[6]);
+  char *header = allocate(length + 1, 1);
+  int status = fseek(a->file, (long)(a->offset + (int64_t)head), SEEK_SET) || fread(header, 1, length, a->file) != length
+                   ? fail("%s: cannot be read", where)
+                   : parse_header(header, where, a);
   free(header);
-  return status ? status : copy_values(bytes + head + length, dtype, out);
+  a->offset += (int64_t)(head + length);
+  size -= head + length;
+  if (!status && a->head.count * a->element > size)
+    status = fail("%s: truncated: %zu values need %zu bytes, %zu are there", where, a->head.count,
+                  a->head.count * a->element, (size_t)size);
+  return status;
+}
+
+int npy_open(FILE *file, int64_t offset, uint64_t size, const char *where, array_file *out) {
+  *out = (array_file){.file = file, .offset = offset};
+  int status = fseek(file, (long)offset, SEEK_SET) ? fail("%s: cannot be read", where) : read_header(out, size, where);
+  if (status)
+    array_close(out);
+  return status;
+}
+
+void array_close(array_file *a) {
+  if (a->file)
+    fclose(a->file);
+  *a = (array_file){0};
+}
+
+/* Doubles become floats in pieces. */
+static int read_doubles(const array_file *a, size_t count, float *out) {
+  double piece[512];
+  for (size_t done = 0; done < count;) {
+    size_t now = count - done < 512 ? count - done : 512;
+    if (fread(piece, sizeof *piece, now, a->file) != now)
+      return 0;
+    for (size_t i = 0; i < now; i++)
+      out[done + i] = (float)piece[i];
+    done += now;
+  }
+  return 1;
+}
+
+int array_read(const array_file *a, size_t first, size_t count, void *out) {
+  int fine = !fseek(a->file, (long)(a->offset + (int64_t)(first * a->element)), SEEK_SET);
+  if (fine && a->is_double)
+    fine = read_doubles(a, count, out);
+  else if (fine)
+    fine = fread(out, a->element, count, a->file) == count;
+  return fine ? 0 : fail("the data file cannot be read any more");
 }
 
 uint8_t *npy_format(const array *a, size_t *size) {
@@ -159,18 +188,26 @@ int npy_save(const char *path, const array *a) {
   return status;
 }
 
-uint8_t *read_whole_file(const char *path, size_t *size) {
+FILE *open_file(const char *path, long *size) {
   FILE *file = fopen(path, "rb");
   if (!file) {
     fail("%s: cannot be opened for reading", path);
     return NULL;
   }
-  long length = fseek(file, 0, SEEK_END) ? -1 : ftell(file);
-  if (length < 0 || length == LONG_MAX || fseek(file, 0, SEEK_SET)) { /* LONG_MAX: a folder */
+  *size = fseek(file, 0, SEEK_END) ? -1 : ftell(file);
+  if (*size < 0 || *size == LONG_MAX || fseek(file, 0, SEEK_SET)) { /* LONG_MAX: a folder */
     fclose(file);
     fail("%s: not a readable regular file", path);
     return NULL;
   }
+  return file;
+}
+
+uint8_t *read_whole_file(const char *path, size_t *size) {
+  long length;
+  FILE *file = open_file(path, &length);
+  if (!file)
+    return NULL;
   uint8_t *bytes = allocate((size_t)length + 1, 1);
   *size = fread(bytes, 1, (size_t)length, file);
   fclose(file);

@@ -21,33 +21,71 @@ typedef struct member {
   uint64_t size, packed, header; /* header: offset of the local header */
 } member;
 
+/* The end of an archive, with its central directory. */
+#define TAIL ((size_t)1 << 18)
+typedef struct archive {
+  FILE *file;
+  uint64_t size, base; /* of the file; where the tail begins in it */
+  uint8_t *tail;
+  size_t tail_size;
+} archive;
+
+static void archive_close(archive *a) {
+  if (a->file)
+    fclose(a->file);
+  free(a->tail);
+  *a = (archive){0};
+}
+
+static int archive_open(const char *path, archive *a) {
+  long size;
+  *a = (archive){.file = open_file(path, &size)};
+  if (!a->file)
+    return EXIT_FAILED;
+  a->size = (uint64_t)size;
+  a->tail_size = a->size < TAIL ? (size_t)a->size : TAIL;
+  a->base = a->size - a->tail_size;
+  a->tail = allocate(a->tail_size + 1, 1);
+  if (!fseek(a->file, (long)a->base, SEEK_SET) && fread(a->tail, 1, a->tail_size, a->file) == a->tail_size)
+    return 0;
+  archive_close(a);
+  return fail("%s: cannot be read", path);
+}
+
+/* `bytes` of the tail from that place in the file on, or NULL if they are not there. */
+static const uint8_t *in_tail(const archive *a, uint64_t at, size_t bytes) {
+  if (at < a->base || a->tail_size < bytes || at - a->base > a->tail_size - bytes)
+    return NULL;
+  return a->tail + (at - a->base);
+}
+
 /* Offset of the central directory and number of entries, zip64 included. */
-static int find_directory(const uint8_t *zip, size_t size, uint64_t *offset, uint64_t *entries) {
-  for (size_t back = 22; back <= size && back < 22 + 65536; back++) {
-    const uint8_t *end = zip + size - back;
+static int find_directory(const archive *a, uint64_t *offset, uint64_t *entries) {
+  for (size_t back = 22; back <= a->tail_size && back < 22 + 65536; back++) {
+    const uint8_t *end = a->tail + a->tail_size - back;
     if (le32(end) != 0x06054b50)
       continue;
     *entries = le16(end + 10);
     *offset = le32(end + 16);
-    if (back + 20 <= size && le32(end - 20) == 0x07064b50) {
-      uint64_t at = le64(end - 20 + 8);
-      if (size < 56 || at > size - 56 || le32(zip + at) != 0x06064b50)
+    if (back + 20 <= a->tail_size && le32(end - 20) == 0x07064b50) {
+      const uint8_t *wide = in_tail(a, le64(end - 20 + 8), 56);
+      if (!wide || le32(wide) != 0x06064b50)
         return 0;
-      *entries = le64(zip + at + 32);
-      *offset = le64(zip + at + 48);
+      *entries = le64(wide + 32);
+      *offset = le64(wide + 48);
     }
-    return *offset <= size;
+    return *offset >= a->base && *offset <= a->size;
   }
   return 0;
 }
 
 /* The entry at *at; moves on. Sizes of 0xFFFFFFFF are in the zip64 extra field, in order. */
-static int next_member(const uint8_t *zip, size_t size, uint64_t *at, member *m) {
-  if (size < 46 || *at > size - 46 || le32(zip + *at) != 0x02014b50)
+static int next_member(const archive *a, uint64_t *at, member *m) {
+  const uint8_t *p = in_tail(a, *at, 46);
+  if (!p || le32(p) != 0x02014b50)
     return 0;
-  const uint8_t *p = zip + *at;
   size_t name = le16(p + 28), extra = le16(p + 30), comment = le16(p + 32);
-  if (name + extra + comment > size - *at - 46)
+  if (!in_tail(a, *at + 46, name + extra + comment))
     return 0;
   *m = (member){p + 46, name, le16(p + 10), le32(p + 24), le32(p + 20), le32(p + 42)};
   const uint8_t *field = p + 46 + name, *end = field + extra;
@@ -75,35 +113,38 @@ static int is_key(const member *m, const char *key) {
   return m->name_length == length + 4 && !memcmp(m->name, key, length) && !memcmp(m->name + length, ".npy", 4);
 }
 
-static int read_member(const uint8_t *zip, size_t size, const member *m, const char *where, array *out) {
+static int open_member(archive *a, const member *m, const char *where, array_file *out) {
+  uint8_t local[30];
   if (m->method)
     return fail("%s: compressed; save with numpy.savez, not savez_compressed", where);
-  if (size < 30 || m->header > size - 30 || le32(zip + m->header) != 0x04034b50)
+  if (a->size < 30 || m->header > a->size - 30 || fseek(a->file, (long)m->header, SEEK_SET) ||
+      fread(local, 1, 30, a->file) != 30 || le32(local) != 0x04034b50)
     return fail("%s: the archive is damaged: no local header", where);
-  uint64_t data = m->header + 30 + le16(zip + m->header + 26) + le16(zip + m->header + 28);
-  if (data > size || m->size > size - data)
+  uint64_t data = m->header + 30 + le16(local + 26) + le16(local + 28);
+  if (data > a->size || m->size > a->size - data)
     return fail("%s: the archive is truncated", where);
-  return npy_parse(zip + data, (size_t)m->size, where, out);
+  FILE *file = a->file;
+  a->file = NULL;
+  return npy_open(file, (int64_t)data, m->size, where, out);
 }
 
-/* 0 found and read, 1 absent, EXIT_FAILED + 1 after a message. */
-static int load(const char *path, const char *key, array *out, int quiet) {
-  size_t size;
-  uint8_t *zip = read_whole_file(path, &size);
-  if (!zip)
+/* 0 found, 1 absent, EXIT_FAILED + 1 after a message. */
+static int open_key(const char *path, const char *key, array_file *out, int quiet) {
+  archive a;
+  if (archive_open(path, &a))
     return 2;
   uint64_t at, entries;
   char where[1024], keys[512] = "";
   snprintf(where, sizeof where, "%s:%s", path, key);
   int status = 1;
-  if (!find_directory(zip, size, &at, &entries)) {
+  if (!find_directory(&a, &at, &entries)) {
     fail("%s: not a .npz archive, or a truncated one", path);
     status = 2;
   }
   member m;
-  for (uint64_t i = 0; status == 1 && i < entries && next_member(zip, size, &at, &m); i++) {
+  for (uint64_t i = 0; status == 1 && i < entries && next_member(&a, &at, &m); i++) {
     if (is_key(&m, key)) {
-      status = read_member(zip, size, &m, where, out) ? 2 : 0;
+      status = open_member(&a, &m, where, out) ? 2 : 0;
       break;
     }
     if (m.name_length > 4 && strlen(keys) + m.name_length < sizeof keys)
@@ -111,41 +152,61 @@ static int load(const char *path, const char *key, array *out, int quiet) {
   }
   if (status == 1 && !quiet)
     fail("%s: no array of that name; there are:%s", where, keys);
-  free(zip);
+  archive_close(&a);
+  return status;
+}
+
+static int read_all(array_file *file, array *out) {
+  *out = file->head;
+  out->data = allocate(out->count * qint8_dtype_size((qint8_dtype)out->dtype) + 8, 1);
+  int status = array_read(file, 0, out->count, out->data);
+  array_close(file);
+  if (status)
+    array_free(out);
   return status;
 }
 
 int npz_try(const char *path, const char *key, array *out) {
-  return load(path, key, out, 1) ? 1 : 0;
+  array_file file;
+  return open_key(path, key, &file, 1) || read_all(&file, out);
 }
 
-int array_load_text(const char *spec, array *out) {
-  *out = (array){0};
+static int open_any(const char *spec, array_file *out) {
+  *out = (array_file){0};
   const char *colon = strrchr(spec, ':');
   if (colon && colon[1]) {
     char path[1024];
     snprintf(path, sizeof path, "%.*s", (int)(colon - spec), spec);
-    return load(path, colon + 1, out, 0) ? EXIT_FAILED : 0;
+    return open_key(path, colon + 1, out, 0) ? EXIT_FAILED : 0;
   }
-  size_t size, length = strlen(spec);
+  size_t length = strlen(spec);
   if (length > 4 && !strcmp(spec + length - 4, ".npz"))
     return fail("%s: which array? Write %s:KEY", spec, spec);
-  uint8_t *bytes = read_whole_file(spec, &size);
-  if (!bytes)
+  long size;
+  FILE *file = open_file(spec, &size);
+  return file ? npy_open(file, 0, (uint64_t)size, spec, out) : EXIT_FAILED;
+}
+
+int array_open(const char *spec, array_file *out) {
+  if (open_any(spec, out))
     return EXIT_FAILED;
-  int status = npy_parse(bytes, size, spec, out);
-  free(bytes);
-  return status;
+  if (!out->head.text)
+    return 0;
+  int32_t width = out->head.text;
+  array_close(out);
+  return fail("%s: element type <U%d is text, which serves as labels only", spec, width);
+}
+
+int array_load_text(const char *spec, array *out) {
+  array_file file;
+  *out = (array){0};
+  return open_any(spec, &file) || read_all(&file, out) ? EXIT_FAILED : 0;
 }
 
 int array_load(const char *spec, array *out) {
-  if (array_load_text(spec, out))
-    return EXIT_FAILED;
-  if (!out->text)
-    return 0;
-  int32_t width = out->text;
-  array_free(out);
-  return fail("%s: element type <U%d is text, which serves as labels only", spec, width);
+  array_file file;
+  *out = (array){0};
+  return array_open(spec, &file) || read_all(&file, out) ? EXIT_FAILED : 0;
 }
 
 static uint32_t crc32_of(const uint8_t *bytes, size_t size) {

@@ -85,17 +85,21 @@ static int feed_all(qint8_calibrator *calibrator, const dataset *data, int64_t b
   in.rank = data->rank;
   memcpy(in.shape, data->shape, sizeof in.shape);
   const qint8_tensor *inputs[] = {&in};
-  for (size_t done = 0; done < data->count;) {
+  float *values = allocate((size_t)batch * data->sample + 1, sizeof *values);
+  int failed = 0;
+  for (size_t done = 0; done < data->count && !failed;) {
     size_t now = data->count - done < (size_t)batch ? data->count - done : (size_t)batch;
     in.shape[0] = (int64_t)now;
-    in.data = data->values + done * data->sample;
-    qint8_status status = qint8_calibrator_feed(calibrator, inputs, 1, &error);
+    in.data = values;
+    failed = dataset_read(data, done, now, values);
+    qint8_status status = failed ? QINT8_OK : qint8_calibrator_feed(calibrator, inputs, 1, &error);
     if (status != QINT8_OK)
-      return fail_error("calibration", status, &error);
+      failed = fail_error("calibration", status, &error);
     done += now;
     progress("calibrate", done, data->count);
   }
-  return 0;
+  free(values);
+  return failed;
 }
 
 static int calibrate(job *j, const qint8_host *host) {
@@ -104,7 +108,7 @@ static int calibrate(job *j, const qint8_host *host) {
   qint8_calibrator_options options = QINT8_CALIBRATOR_OPTIONS_INIT;
   options.observer = j->observer;
   double start = now_seconds();
-  int status = dataset_load(j->calibration, j->model, j->mean, j->std, j->samples, &j->data);
+  int status = dataset_open(j->calibration, j->model, j->mean, j->std, j->samples, &j->data);
   if (!status) {
     if (j->samples > 0 && j->data.count < (size_t)j->samples)
       warn("%s holds %zu samples, %ld were asked for", j->calibration, j->data.count, j->samples);
@@ -144,6 +148,8 @@ static int correct_biases(job *j, const qint8_host *quiet) {
     samples -= samples % batch;
   if (samples == 0)
     samples = fixed && j->data.count >= batch ? batch : 1;
+  if (dataset_hold(&j->data, samples))
+    return EXIT_FAILED;
   size_t batches = (samples + batch - 1) / batch;
   qint8_tensor *views = calloc(batches, sizeof *views);
   const qint8_tensor **inputs = calloc(batches, sizeof *inputs);

@@ -65,8 +65,21 @@ typedef struct array {
   void *data;
 } array;
 void array_free(array *a);
-/* From memory that holds a whole .npy; `where` is for messages. 0 or EXIT_FAILED. */
-int npy_parse(const uint8_t *bytes, size_t size, const char *where, array *out);
+/* An array in a file, to be read piece by piece: `head` without data. */
+typedef struct array_file {
+  FILE *file;
+  int64_t offset; /* of the first value in the file */
+  size_t element; /* bytes of one there */
+  int is_double;  /* float64 there, read as float32 */
+  array head;
+} array_file;
+/* "FILE.npy" or "FILE.npz:KEY". */
+int array_open(const char *spec, array_file *out);
+void array_close(array_file *a);
+/* `count` values from number `first` on, as head.dtype. */
+int array_read(const array_file *a, size_t first, size_t count, void *out);
+/* Of a .npy of `size` bytes that begins at `offset`; `where` is for messages. Takes the file over, also on failure. */
+int npy_open(FILE *file, int64_t offset, uint64_t size, const char *where, array_file *out);
 /* Header and values of an array as .npy bytes (malloc). */
 uint8_t *npy_format(const array *a, size_t *size);
 int npy_save(const char *path, const array *a);
@@ -78,20 +91,34 @@ int npz_try(const char *path, const char *key, array *out);
 int npz_save(const char *path, const char *const *keys, const array *arrays, int count);
 /* Every value as float. */
 float *array_floats(const array *a);
+FILE *open_file(const char *path, long *size);
 uint8_t *read_whole_file(const char *path, size_t *size);
 
 /* ---- dataset.c ---- */
 
+typedef struct normalisation {
+  float mean[4], std[4]; /* per channel, repeated if the file has one value */
+} normalisation;
+
 /* Samples as the model wants them: float32 [count][sample...]. */
 typedef struct dataset {
-  float *values;
+  float *values; /* of the first `held` samples */
+  size_t held;
   size_t count, sample; /* samples, floats per sample */
   int32_t rank;
   int64_t shape[QINT8_MAX_RANK]; /* of the whole: shape[0] == count */
+  array_file file;
+  normalisation norm; /* of images */
+  int64_t channels;   /* of images in the file; 0: floats */
 } dataset;
-/* mean and std: NAN where not given. At most `limit` samples (0: all). */
-int dataset_load(const char *spec, const qint8_model *model, double mean, double std, long limit,
-                 dataset *out);
+/* mean and std: NAN where not given. At most `limit` samples (0: all). Nothing is held yet. */
+int dataset_open(const char *spec, const qint8_model *model, double mean, double std, long limit, dataset *out);
+/* Samples `first` to first + count - 1; `out` has room for them. */
+int dataset_read(const dataset *d, size_t first, size_t count, float *out);
+/* Holds at least the first `count` samples. */
+int dataset_hold(dataset *d, size_t count);
+/* Opens and holds all. */
+int dataset_load(const char *spec, const qint8_model *model, double mean, double std, long limit, dataset *out);
 void dataset_free(dataset *d);
 
 /* ---- engine.c ---- */
