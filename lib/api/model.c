@@ -6,11 +6,8 @@
 #include "onnx/export.h"
 #include "rewrite/rewrite.h"
 
-/* Bytes -> raw graph -> rewritten graph, and the recipe that a QDQ file carried. Rewritten in place: weights exist
- * once. */
-static q8_status load(qint8_model *model, const void *bytes, size_t size, qint8_error *error) {
-  q8_onnx_quant *quant = NULL;
-  q8_status status = q8_onnx_import(bytes, size, &model->host, &model->graph, &quant, error);
+/* Raw graph -> rewritten graph, and the recipe that a QDQ file carried. Rewritten in place: weights exist once. */
+static q8_status finish(qint8_model *model, q8_status status, q8_onnx_quant *quant, qint8_error *error) {
   if (status == QINT8_OK)
     status = q8_rewrite_in_place(model->graph, error);
   if (status == QINT8_OK && !quant)
@@ -21,6 +18,27 @@ static q8_status load(qint8_model *model, const void *bytes, size_t size, qint8_
   return status;
 }
 
+/* `owned`: NULL, or the same bytes from the host, to be taken over. */
+static q8_status load(const void *bytes, void *owned, size_t size, const q8_host *host, qint8_model **out,
+                      qint8_error *error) {
+  qint8_model *model = q8_calloc(host, 1, sizeof *model);
+  if (!model) {
+    q8_free(host, owned);
+    return q8_fail_memory(error, "model", sizeof *model);
+  }
+  model->host = *host;
+  q8_onnx_quant *quant = NULL;
+  q8_status status = owned ? q8_onnx_import_owned(owned, size, host, &model->graph, &quant, error)
+                           : q8_onnx_import(bytes, size, host, &model->graph, &quant, error);
+  status = finish(model, status, quant, error);
+  if (status != QINT8_OK) {
+    qint8_model_destroy(model);
+    return status;
+  }
+  *out = model;
+  return QINT8_OK;
+}
+
 qint8_status qint8_model_load_memory(const void *bytes, size_t size, const qint8_host *host, qint8_model **out,
                                      qint8_error *error) {
   Q8_REQUIRE(error, out);
@@ -28,17 +46,7 @@ qint8_status qint8_model_load_memory(const void *bytes, size_t size, const qint8
   Q8_REQUIRE(error, bytes);
   q8_host inner;
   Q8_TRY(q8_host_init(&inner, host, error));
-  qint8_model *model = q8_calloc(&inner, 1, sizeof *model);
-  if (!model)
-    return q8_fail_memory(error, "model", sizeof *model);
-  model->host = inner;
-  q8_status status = load(model, bytes, size, error);
-  if (status != QINT8_OK) {
-    qint8_model_destroy(model);
-    return status;
-  }
-  *out = model;
-  return QINT8_OK;
+  return load(bytes, NULL, size, &inner, out, error);
 }
 
 /* The whole file in memory from the host. */
@@ -72,7 +80,7 @@ qint8_status qint8_model_load_file(const char *path, const qint8_host *host, qin
   q8_status status = read_file(file, path, &inner, &bytes, &size, error);
   fclose(file);
   if (status == QINT8_OK)
-    status = qint8_model_load_memory(bytes, size, host, out, error);
+    return load(bytes, bytes, size, &inner, out, error);
   q8_free(&inner, bytes);
   return status;
 }

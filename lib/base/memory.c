@@ -1,16 +1,36 @@
+#define _DEFAULT_SOURCE /* madvise */
 #include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+/* Large blocks ask for huge pages: each saves 512 page faults, which cost as much as packing what they hold. */
+#define HUGE_PAGE ((size_t)1 << 21)
+
+static void advise_huge(void *memory, size_t size) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  if (memory)
+    madvise(memory, size, MADV_HUGEPAGE); /* advice: without it the memory serves as well */
+#else
+  (void)memory, (void)size;
+#endif
+}
 
 static void *default_allocate(void *user, size_t size, size_t alignment) {
   (void)user;
-  void *memory = NULL;
+  int huge = size >= 2 * HUGE_PAGE;
   size_t rounded;
+  if (huge)
+    alignment = HUGE_PAGE;
   if (!q8_add(size, alignment - 1, &rounded))
     return NULL;
   rounded -= rounded % alignment;
-  memory = aligned_alloc(alignment, rounded ? rounded : alignment);
+  void *memory = aligned_alloc(alignment, rounded ? rounded : alignment);
+  if (huge)
+    advise_huge(memory, size);
   return memory;
 }
 
@@ -117,6 +137,15 @@ void q8_pool_destroy(q8_pool *pool) {
     block = next;
   }
   pool->blocks = NULL;
+}
+
+int q8_pool_expect(q8_pool *pool, size_t size) {
+  struct q8_pool_block *fresh = size < SIZE_MAX - POOL_HEADER ? q8_alloc(&pool->host, 1, size + POOL_HEADER) : NULL;
+  if (!fresh)
+    return 0;
+  *fresh = (struct q8_pool_block){.next = pool->blocks, .used = POOL_HEADER, .size = size + POOL_HEADER};
+  pool->blocks = fresh;
+  return 1;
 }
 
 void *q8_pool_reserve(q8_pool *pool, size_t count, size_t size) {

@@ -38,6 +38,8 @@ void q8_pool_destroy(q8_pool *pool);
 void *q8_pool_alloc(q8_pool *pool, size_t count, size_t size);
 /* The same, not zeroed: for large arrays that are filled at once. */
 void *q8_pool_reserve(q8_pool *pool, size_t count, size_t size);
+/* One block of that size, of which what follows is cut while it fits; 0 without memory. */
+int q8_pool_expect(q8_pool *pool, size_t size);
 char *q8_pool_string(q8_pool *pool, const char *text, size_t length);
 
 /* Checked arithmetic: 0 on overflow, the result through `out`. */

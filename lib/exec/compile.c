@@ -168,6 +168,22 @@ static q8_status plan_outputs(q8_planner *planner, qint8_error *error) {
   return QINT8_OK;
 }
 
+/* Packed weights are most of a large plan: one block of memory for them, where the host has it. */
+#define LARGE_PLAN ((size_t)1 << 22)
+
+static void expect_weights(q8_planner *planner) {
+  size_t total = 0;
+  for (size_t n = 0; n < planner->graph->node_count; n++) {
+    const q8_node *node = &planner->graph->nodes[n];
+    if (node->op->quant != Q8_QUANT_WEIGHTED || !q8_plan_is_constant(planner, node->inputs[1]))
+      continue;
+    size_t element = q8_plan_mode(planner, (q8_id)n) == Q8_MODE_FLOAT ? sizeof(float) : 1;
+    total += q8_plan_value(planner, node->inputs[1])->count * element;
+  }
+  if (total >= LARGE_PLAN)
+    q8_pool_expect(&planner->plan->pool, total + total / 32); /* panels are padded */
+}
+
 static size_t largest_step_result(const q8_plan *plan) {
   size_t largest = 0;
   for (size_t i = 0; i < plan->step_count; i++) {
@@ -193,6 +209,7 @@ static q8_status compile(q8_planner *planner, const q8_plan_config *config, qint
   for (size_t i = 0; i < graph->tensor_count; i++)
     for (int f = 0; f < FORM_COUNT; f++)
       planner->forms[i][f] = Q8_NONE;
+  expect_weights(planner);
   Q8_TRY(copy_tensor_table(planner, error));
   Q8_TRY(plan_inputs(planner, error));
   Q8_TRY(plan_nodes(planner, error));

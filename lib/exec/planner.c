@@ -24,7 +24,8 @@ q8_status q8_plan_floats(q8_planner *planner, q8_id tensor, const float **out, q
 const int8_t *q8_plan_integers(const q8_planner *planner, q8_id tensor) {
   const q8_int8_values *kept = planner->graph->tensors[tensor].integers;
   const q8_tensor_quant *quant = q8_plan_recipe(planner, tensor);
-  if (!kept || q8_plan_value(planner, tensor)->data || !quant || quant->integers || quant->dtype != QINT8_DTYPE_S8 || quant->count != kept->count ||
+  if (!kept || q8_plan_value(planner, tensor)->data || !quant || quant->integers || quant->dtype != QINT8_DTYPE_S8 ||
+      quant->count != kept->count ||
       (quant->count > 1 && quant->axis != kept->axis) ||
       memcmp(quant->scale, kept->scale, (size_t)kept->count * sizeof *kept->scale))
     return NULL;

@@ -64,6 +64,7 @@ typedef struct q8_graph {
   q8_id *inputs, *outputs;
   size_t input_count, output_count;
   struct q8_names *names; /* name -> tensor */
+  void *bytes;            /* of the file, of the host, if constants lie in them: else NULL */
 } q8_graph;
 
 /* ---- Building ---- */

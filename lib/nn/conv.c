@@ -52,18 +52,54 @@ static q8_linear_desc describe(const q8_conv *conv, const void *w) {
   return d;
 }
 
+static q8_status pack_taps(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool, q8_conv *out,
+                           qint8_error *error) {
+  Q8_TRY(q8_linear_pack(kernels, d, pool, &out->linear, error));
+  /* Rows that several taps read are widened once; those of a matrix block by block. */
+  if (d->taps > 1)
+    out->row_element = out->linear.a_bytes;
+  out->kernel_name = out->linear.kernel_name;
+  return QINT8_OK;
+}
+
 q8_status q8_conv_pack(const q8_kernels *kernels, const q8_conv_geometry *g, const int8_t *w, int requant,
                        q8_pool *pool, q8_conv *out, qint8_error *error) {
   set_up(out, g, 1, requant);
   if (out->way == Q8_CONV_DEPTHWISE)
     return q8_depthwise_pack(kernels, w, pool, out, error);
   q8_linear_desc d = describe(out, w);
-  Q8_TRY(q8_linear_pack(kernels, &d, pool, &out->linear, error));
-  /* Rows that several taps read are widened once; those of a matrix block by block. */
-  if (d.taps > 1)
-    out->row_element = out->linear.a_bytes;
-  out->kernel_name = out->linear.kernel_name;
-  return QINT8_OK;
+  return pack_taps(kernels, &d, pool, out, error);
+}
+
+/* [k][c][r][s] to [k][r][s][c]. */
+static void channels_last(const q8_conv_geometry *g, const int8_t *w, int8_t *out) {
+  size_t channels = g->c / g->groups, taps = g->r * g->s;
+  for (size_t k = 0; k < g->k; k++, w += channels * taps)
+    for (size_t t = 0; t < taps; t++)
+      for (size_t c = 0; c < channels; c++)
+        *out++ = w[c * taps + t];
+}
+
+q8_status q8_conv_pack_onnx(const q8_kernels *kernels, const q8_conv_geometry *g, const int8_t *w, int requant,
+                            q8_pool *pool, q8_conv *out, qint8_error *error) {
+  size_t channels = g->c / g->groups, taps = g->r * g->s;
+  set_up(out, g, 1, requant);
+  if (taps == 1 || channels == 1) /* both orders are the same */
+    return q8_conv_pack(kernels, g, w, requant, pool, out, error);
+  q8_linear_desc d = describe(out, w);
+  if (out->way != Q8_CONV_ROWS) {
+    d.w_tap = 1;
+    d.w_in = taps;
+    return pack_taps(kernels, &d, pool, out, error);
+  }
+  int8_t *ordered = q8_alloc(&pool->host, g->k, channels * taps);
+  if (!ordered)
+    return q8_fail_memory(error, "weights", g->k * channels * taps);
+  channels_last(g, w, ordered);
+  d.w = ordered;
+  q8_status status = pack_taps(kernels, &d, pool, out, error);
+  q8_free(&pool->host, ordered);
+  return status;
 }
 
 q8_status q8_conv_pack_float(const q8_kernels *kernels, const q8_conv_geometry *g, const float *w,

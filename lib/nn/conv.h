@@ -41,6 +41,9 @@ typedef struct q8_conv {
  */
 q8_status q8_conv_pack(const q8_kernels *kernels, const q8_conv_geometry *g, const int8_t *w, int requant,
                        q8_pool *pool, q8_conv *out, qint8_error *error);
+/* The same for weights as ONNX orders them: [k][c / groups][r][s]. */
+q8_status q8_conv_pack_onnx(const q8_kernels *kernels, const q8_conv_geometry *g, const int8_t *w, int requant,
+                            q8_pool *pool, q8_conv *out, qint8_error *error);
 q8_status q8_conv_pack_float(const q8_kernels *kernels, const q8_conv_geometry *g, const float *w,
                              q8_pool *pool, q8_conv *out, qint8_error *error);
 /* As q8_linear_fold_bias; out has k entries. */

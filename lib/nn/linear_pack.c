@@ -7,35 +7,56 @@
 
 #define MAX_BLOCK_ROWS ((size_t)1008)
 
-/* One run over the weights before they are packed: the sum of each output's weights, and the smallest of all. */
-static void scan_row(size_t n, const int8_t *w, size_t step, uint32_t *sum, int *smallest) {
+/* ---- The sum of each output's weights, and whether one of them is -128 ---- */
+
+#define EVERY_BYTE 0x0101010101010101u
+#define SUM_WORDS 128 /* of 8 weights: their sums fit lanes of 16 bits */
+
+/* Eight weights at a time, as w + 128 in unsigned bytes. */
+static int32_t sum_words(size_t words, const int8_t *w, uint64_t *has_least) {
+  uint64_t lanes = 0, least = 0;
+  for (size_t i = 0; i < words; i++) {
+    uint64_t x;
+    memcpy(&x, w + 8 * i, 8);
+    x ^= 0x80 * EVERY_BYTE;
+    lanes += (x & 0x00ff00ff00ff00ffu) + (x >> 8 & 0x00ff00ff00ff00ffu);
+    least |= (x - EVERY_BYTE) & ~x; /* the top bit of a byte: one of them is 0 */
+  }
+  *has_least |= least & 0x80 * EVERY_BYTE;
+  uint64_t sum = (lanes & 0xffff) + (lanes >> 16 & 0xffff) + (lanes >> 32 & 0xffff) + (lanes >> 48);
+  return (int32_t)sum - (int32_t)(words * 8 * 128);
+}
+
+static void scan_run(size_t n, const int8_t *w, size_t step, uint32_t *sum, uint64_t *has_least) {
   size_t i = 0;
-  for (; step == 1 && i + 64 <= n; i += 64) { /* constant bounds: vectorized */
-    int32_t total = 0;
-    int8_t low = 0;
-    for (size_t j = 0; j < 64; j++)
-      total += w[i + j];
-    for (size_t j = 0; j < 64; j++)
-      low = w[i + j] < low ? w[i + j] : low;
-    *sum += (uint32_t)total;
-    *smallest = low < *smallest ? low : *smallest;
+  for (size_t words; step == 1 && (words = (n - i) / 8) > 0; i += words * 8) {
+    words = words < SUM_WORDS ? words : SUM_WORDS;
+    *sum += (uint32_t)sum_words(words, w + i, has_least);
   }
   for (; i < n; i++) {
     *sum += (uint32_t)(int32_t)w[i * step];
-    *smallest = w[i * step] < *smallest ? w[i * step] : *smallest;
+    *has_least |= w[i * step] == -128;
   }
 }
 
-static int scan_weights(const q8_linear_desc *d, int32_t *column_sum) {
-  int smallest = 0;
+/* The sum of one output column. */
+static int32_t scan_column(const q8_linear_desc *d, size_t group, size_t column, uint64_t *has_least) {
+  const int8_t *w = (const int8_t *)d->w + group * d->w_group + column * d->w_out;
+  uint32_t sum = 0;
+  if ((d->w_in == 1 && d->w_tap == d->k) || (d->w_tap == 1 && d->w_in == d->taps))
+    scan_run(d->taps * d->k, w, 1, &sum, has_least);
+  else
+    for (size_t t = 0; t < d->taps; t++)
+      scan_run(d->k, w + t * d->w_tap, d->w_in, &sum, has_least);
+  return (int32_t)sum;
+}
+
+static int smallest_weight(const q8_linear_desc *d) {
+  uint64_t has_least = 0;
   for (size_t g = 0; g < d->groups; g++)
-    for (size_t j = 0; j < d->n; j++) {
-      uint32_t sum = 0;
-      for (size_t t = 0; t < d->taps; t++)
-        scan_row(d->k, (const int8_t *)d->w + g * d->w_group + j * d->w_out + t * d->w_tap, d->w_in, &sum, &smallest);
-      column_sum[g * d->n + j] = (int32_t)sum;
-    }
-  return smallest;
+    for (size_t j = 0; j < d->n && !has_least; j++)
+      scan_column(d, g, j, &has_least);
+  return has_least ? -128 : -127;
 }
 
 /* Panels that cover n columns: the widest while it fits, then the narrowest that covers the rest. */
@@ -99,29 +120,59 @@ static void choose_rows(q8_linear *l, size_t row_bytes) {
   l->rows_per_block = rows > l->row_step ? rows / l->row_step * l->row_step : l->row_step;
 }
 
-/* One output column's weights of one tap, at every k block of a panel: `to` is zeroed memory, blocks are `block` bytes
- * apart. */
-static void pack_column(size_t n, const int8_t *w, size_t step, size_t kr, int b_bytes, uint8_t *to, size_t block) {
-  size_t k = 0;
-  for (; kr == 4 && step == 1 && b_bytes == 1 && k + 4 <= n; k += 4, to += block)
-    memcpy(to, w + k, 4);
-  for (; k < n; k += kr, to += block)
-    for (size_t i = 0; i < kr && k + i < n; i++) {
-      int16_t wide = w[(k + i) * step];
-      int8_t value = (int8_t)wide;
-      memcpy(to + i * (size_t)b_bytes, b_bytes == 2 ? (const void *)&wide : &value, (size_t)b_bytes);
+/* The cells of some columns at one k block and tap: cell j holds the kr weights w[j * w_out + i * w_in], as int8 or
+ * int16. */
+static void pack_cells(const q8_linear_desc *d, const int8_t *w, size_t columns, size_t kr, int b_bytes, uint8_t *to) {
+  const size_t step = d->w_in, next = d->w_out;
+  if (kr == 4 && b_bytes == 1 && step == 1) {
+    for (size_t j = 0; j < columns; j++, w += next, to += 4)
+      memcpy(to, w, 4);
+  } else if (kr == 4 && b_bytes == 1) {
+    for (size_t j = 0; j < columns; j++, w += next, to += 4) {
+      const int8_t cell[4] = {w[0], w[step], w[2 * step], w[3 * step]};
+      memcpy(to, cell, 4);
     }
+  } else {
+    for (size_t j = 0; j < columns; j++, w += next)
+      for (size_t i = 0; i < kr; i++, to += b_bytes) {
+        int16_t wide = w[i * step];
+        memcpy(to, b_bytes == 2 ? (const void *)&wide : w + i * step, (size_t)b_bytes);
+      }
+  }
 }
 
+/* The last k block of a tap, of which `left` weights exist: the rest of the panel is zero already. */
+static void pack_rest(const q8_linear_desc *d, const int8_t *w, size_t columns, size_t left, size_t kr, int b_bytes,
+                      uint8_t *to) {
+  for (size_t j = 0; j < columns; j++)
+    pack_cells(d, w + j * d->w_out, 1, left, b_bytes, to + j * kr * (size_t)b_bytes);
+}
+
+/* Some columns of weights at a time: they come from memory once, and their lines stay in L1 from one k block to the
+ * next. */
+#define PACK_COLUMNS ((size_t)16)
+
 static void pack_panel(const q8_linear *l, const q8_linear_desc *d, size_t group, const q8_panel *panel,
-                       size_t kr, int b_bytes) {
+                       size_t kr, int b_bytes, int32_t *column_sum) {
   uint8_t *out = l->weights + group * l->group_size + panel->offset;
-  const int8_t *w = (const int8_t *)d->w + group * d->w_group;
-  size_t block = panel->nr * kr * (size_t)b_bytes, tap = l->k_padded / kr * block;
-  for (size_t j = 0; j < panel->nr && panel->column + j < d->n; j++)
-    for (size_t t = 0; t < d->taps; t++)
-      pack_column(d->k, w + (panel->column + j) * d->w_out + t * d->w_tap, d->w_in, kr, b_bytes,
-                  out + t * tap + j * kr * (size_t)b_bytes, block);
+  const int8_t *w = (const int8_t *)d->w + group * d->w_group + panel->column * d->w_out;
+  size_t block = panel->nr * kr * (size_t)b_bytes, tap = l->k_padded / kr * block, left = d->k % kr;
+  size_t columns = d->n - panel->column < panel->nr ? d->n - panel->column : panel->nr;
+  if (left || columns < panel->nr)
+    memset(out, 0, d->taps * tap);
+  for (size_t j = 0; j < columns; j += PACK_COLUMNS) {
+    size_t some = columns - j < PACK_COLUMNS ? columns - j : PACK_COLUMNS;
+    const int8_t *from = w + j * d->w_out;
+    uint8_t *to = out + j * kr * (size_t)b_bytes;
+    uint64_t has_least = 0;
+    for (size_t i = 0; i < some; i++)
+      column_sum[panel->column + j + i] = scan_column(d, group, panel->column + j + i, &has_least);
+    for (size_t k = 0; k + kr <= d->k; k += kr, to += block)
+      for (size_t t = 0; t < d->taps; t++)
+        pack_cells(d, from + t * d->w_tap + k * d->w_in, some, kr, b_bytes, to + t * tap);
+    for (size_t t = 0; left && t < d->taps; t++)
+      pack_rest(d, from + t * d->w_tap + (d->k - left) * d->w_in, some, left, kr, b_bytes, to + t * tap);
+  }
 }
 
 q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool, q8_linear *out,
@@ -132,8 +183,9 @@ q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_
   int32_t *column_sum = q8_pool_alloc(pool, d->groups * d->n + 1, sizeof *column_sum);
   if (!column_sum)
     return q8_fail_memory(error, "weights", d->groups * d->n * sizeof *column_sum);
-  const q8_gemm_kernel *wide =
-      scan_weights(d, column_sum) < kernels->gemm->b_min ? kernels->gemm_full : kernels->gemm;
+  const q8_gemm_kernel *wide = kernels->gemm;
+  if (wide->b_min > -128 && smallest_weight(d) < wide->b_min)
+    wide = kernels->gemm_full;
   *out = (q8_linear){.groups = d->groups,
                      .taps = d->taps,
                      .k = d->k,
@@ -144,12 +196,12 @@ q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_
                      .column_sum = column_sum,
                      .kernel_name = wide->name};
   Q8_TRY(lay_out_panels(out, wide, NULL, wide->b_bytes, pool, error));
-  out->weights = q8_pool_alloc(pool, d->groups, out->group_size);
+  out->weights = q8_pool_reserve(pool, d->groups, out->group_size);
   if (!out->weights)
     return q8_fail_memory(error, "weights", d->groups * out->group_size);
   for (size_t g = 0; g < d->groups; g++)
     for (size_t i = 0; i < out->panel_count; i++)
-      pack_panel(out, d, g, &out->panels[i], wide->kr, wide->b_bytes);
+      pack_panel(out, d, g, &out->panels[i], wide->kr, wide->b_bytes, column_sum + g * d->n);
   out->kernel_name = ((const q8_gemm_kernel *)out->panels[0].kernel)->name;
   choose_rows(out, d->row_bytes);
   return QINT8_OK;
@@ -174,12 +226,10 @@ q8_status q8_linear_layout(const q8_kernels *kernels, const q8_linear_desc *d, q
 void q8_linear_fill(const q8_linear *l, const q8_linear_desc *d, void *weights, int32_t *column_sum) {
   q8_linear filled = *l;
   filled.weights = weights;
-  memset(weights, 0, d->groups * l->group_size); /* what pack_column leaves out */
-  scan_weights(d, column_sum);
   for (size_t g = 0; g < d->groups; g++)
     for (size_t i = 0; i < l->panel_count; i++) {
       const q8_gemm_kernel *kernel = l->panels[i].kernel;
-      pack_panel(&filled, d, g, &l->panels[i], kernel->kr, kernel->b_bytes);
+      pack_panel(&filled, d, g, &l->panels[i], kernel->kr, kernel->b_bytes, column_sum + g * d->n);
     }
 }
 
@@ -214,7 +264,7 @@ void q8_linear_fill_float(const q8_linear *l, const q8_linear_desc *d, void *wei
 q8_status q8_linear_pack_float(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool,
                                q8_linear *out, qint8_error *error) {
   Q8_TRY(q8_linear_layout_float(kernels, d, pool, out, error));
-  out->weights = q8_pool_alloc(pool, d->groups, out->group_size);
+  out->weights = q8_pool_reserve(pool, d->groups, out->group_size);
   if (!out->weights)
     return q8_fail_memory(error, "weights", d->groups * out->group_size);
   q8_linear_fill_float(out, d, out->weights);

@@ -213,8 +213,9 @@ static q8_status create_quant(const q8_host *host, q8_onnx_quant **out, qint8_er
   return QINT8_OK;
 }
 
-q8_status q8_onnx_import(const void *bytes, size_t size, const q8_host *host, q8_graph **graph, q8_onnx_quant **quant,
-                         qint8_error *error) {
+/* `owned`: NULL, or the bytes, which become the graph's if it needs them, and NULL here. */
+static q8_status import(const void *bytes, size_t size, void **owned, const q8_host *host, q8_graph **graph,
+                        q8_onnx_quant **quant, qint8_error *error) {
   *graph = NULL;
   if (quant)
     *quant = NULL;
@@ -222,7 +223,7 @@ q8_status q8_onnx_import(const void *bytes, size_t size, const q8_host *host, q8
     return q8_fail(error, QINT8_ERROR_FORMAT, "model", "the file is empty");
   if (size > INT32_MAX)
     return q8_fail(error, QINT8_ERROR_LIMIT, "model", "the file has %zu bytes, the format allows 2^31 - 1", size);
-  q8_importer importer = {.host = *host};
+  q8_importer importer = {.host = *host, .keeps_bytes = owned != NULL};
   q8_pool_init(&importer.pool, host);
   q8_status status = q8_graph_create(host, &importer.graph, error);
   if (status == QINT8_OK)
@@ -237,12 +238,28 @@ q8_status q8_onnx_import(const void *bytes, size_t size, const q8_host *host, q8
     q8_onnx_quant_destroy(importer.quant);
     return status;
   }
+  if (importer.needs_bytes) {
+    importer.graph->bytes = *owned;
+    *owned = NULL;
+  }
   *graph = importer.graph;
   if (quant && (importer.quant->entry_count || importer.quant->dynamic_count))
     *quant = importer.quant;
   else
     q8_onnx_quant_destroy(importer.quant);
   return QINT8_OK;
+}
+
+q8_status q8_onnx_import(const void *bytes, size_t size, const q8_host *host, q8_graph **graph, q8_onnx_quant **quant,
+                         qint8_error *error) {
+  return import(bytes, size, NULL, host, graph, quant, error);
+}
+
+q8_status q8_onnx_import_owned(void *bytes, size_t size, const q8_host *host, q8_graph **graph, q8_onnx_quant **quant,
+                               qint8_error *error) {
+  q8_status status = import(bytes, size, &bytes, host, graph, quant, error);
+  q8_free(host, bytes);
+  return status;
 }
 
 void q8_onnx_quant_destroy(q8_onnx_quant *quant) {

@@ -14,6 +14,9 @@ typedef struct q8_onnx_quant q8_onnx_quant;
  * Status: FORMAT, UNSUPPORTED, LIMIT, SHAPE, MEMORY. */
 q8_status q8_onnx_import(const void *bytes, size_t size, const q8_host *host, q8_graph **graph, q8_onnx_quant **quant,
                          qint8_error *error);
+/* The same for bytes of the host, which are taken over, also on failure: int8 weights stay where they lie in them. */
+q8_status q8_onnx_import_owned(void *bytes, size_t size, const q8_host *host, q8_graph **graph, q8_onnx_quant **quant,
+                               qint8_error *error);
 void q8_onnx_quant_destroy(q8_onnx_quant *quant);
 
 /* The recipe for the graph, or for what rewrites made of it. Tensors that are gone are left out; a node is int8 only

@@ -203,6 +203,11 @@ q8_status q8_import_tensor(q8_importer *importer, q8_reader bytes, const char *w
     return q8_fail(error, QINT8_ERROR_LIMIT, where, "the product of the dimensions overflows");
   Q8_TRY(check_size(type, &head, where, error));
   out->dtype = type->dtype;
+  if (importer->keeps_bytes && type->dtype == QINT8_DTYPE_S8 && head.has_raw && head.count) {
+    out->data = (void *)(uintptr_t)head.raw.at;
+    importer->needs_bytes = 1;
+    return QINT8_OK;
+  }
   out->data = q8_pool_reserve(&importer->graph->pool, head.count ? head.count : 1,
                               qint8_dtype_size((qint8_dtype)type->dtype));
   if (!out->data)

@@ -58,10 +58,12 @@ struct q8_importer {
   size_t node_count, node_capacity;
   q8_id *inputs, *outputs; /* of the graph */
   size_t input_count, input_capacity, output_count, output_capacity;
+  int keeps_bytes; /* the file's bytes may outlive the import: constants may point into them */
+  int needs_bytes; /* and some do */
   struct q8_scope *scope; /* of the subgraph being read, NULL outside */
 };
 
-/* A TensorProto. Data lies in the graph's pool. */
+/* A TensorProto. Data lies in the graph's pool, or in the file's bytes if the importer keeps them. */
 typedef struct q8_raw_tensor {
   const char *name; /* "" if it has none */
   int32_t dtype;

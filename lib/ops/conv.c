@@ -60,15 +60,8 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-/* [k][c][r][s] to [k][r][s][c], of floats or int8. */
+/* [k][c][r][s] to [k][r][s][c]. */
 static void channels_last(const q8_conv_geometry *g, const float *w, float *out) {
-  size_t channels = g->c / g->groups, taps = g->r * g->s;
-  for (size_t k = 0; k < g->k; k++)
-    for (size_t t = 0; t < taps; t++)
-      for (size_t c = 0; c < channels; c++)
-        *out++ = w[(k * channels + c) * taps + t];
-}
-static void channels_last_int8(const q8_conv_geometry *g, const int8_t *w, int8_t *out) {
   size_t channels = g->c / g->groups, taps = g->r * g->s;
   for (size_t k = 0; k < g->k; k++)
     for (size_t t = 0; t < taps; t++)
@@ -118,20 +111,14 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
   w.integers = q8_weighted_integers(planner, id, &w);
   if (!w.integers)
     Q8_TRY(q8_plan_floats(planner, node->inputs[1], &w.weights, error));
-  if (w.g.r * w.g.s == 1 || w.g.c == w.g.groups) /* one tap or one channel: the order is the same */
+  if (w.integers || w.g.r * w.g.s == 1 || w.g.c == w.g.groups) /* one tap or one channel: the order is the same */
     return q8_plan_weighted(planner, id, &w, error);
   const q8_host *host = &q8_plan_pool(planner)->host;
-  size_t element = w.integers ? 1 : sizeof(float);
-  void *weights = q8_alloc(host, inputs[1]->count, element);
+  float *weights = q8_alloc(host, inputs[1]->count, sizeof *weights);
   if (!weights)
-    return q8_fail_memory(error, node->name, inputs[1]->count * element);
-  if (w.integers) {
-    channels_last_int8(&w.g, w.integers, weights);
-    w.integers = weights;
-  } else {
-    channels_last(&w.g, w.weights, weights);
-    w.weights = weights;
-  }
+    return q8_fail_memory(error, node->name, inputs[1]->count * sizeof *weights);
+  channels_last(&w.g, w.weights, weights);
+  w.weights = weights;
   q8_status status = q8_plan_weighted(planner, id, &w, error);
   q8_free(host, weights);
   return status;

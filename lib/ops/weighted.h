@@ -17,7 +17,7 @@ typedef struct q8_weighted {
   q8_conv_geometry g;      /* n samples; a dynamic run has one scale for each */
   q8_layout layout;        /* of input and output */
   const float *weights;    /* [k][r][s][c / groups] */
-  const int8_t *integers;  /* the same as q8_weighted_integers gave it, instead of `weights` */
+  const int8_t *integers;  /* instead, from q8_weighted_integers: [k][c / groups][r][s] */
   const float *bias;       /* [k] or NULL */
   q8_id bias_tensor;       /* Q8_NONE without bias */
 } q8_weighted;

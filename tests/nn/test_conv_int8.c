@@ -161,6 +161,22 @@ static void run_threads(const int8_case *c, const q8_kernels *kernels, const q8_
   free(folded);
 }
 
+/* In either order of the weights, by chance. */
+static q8_status pack_case(const int8_case *c, const q8_kernels *kernels, const q8_conv_geometry *g, q8_pool *pool,
+                           q8_conv *out) {
+  int requant = c->kind == Q8_EPILOGUE_REQUANT;
+  if (test_random() % 2)
+    return q8_conv_pack(kernels, g, c->w, requant, pool, out, NULL);
+  size_t channels = g->c / g->groups, taps = g->r * g->s;
+  int8_t *w = array(g->k * channels * taps, 1);
+  for (size_t k = 0; k < g->k; k++)
+    for (size_t i = 0; i < channels * taps; i++)
+      w[(k * channels + i % channels) * taps + i / channels] = c->w[k * channels * taps + i];
+  q8_status status = q8_conv_pack_onnx(kernels, g, w, requant, pool, out, NULL);
+  free(w);
+  return status;
+}
+
 static void run_case(int8_case *c) {
   q8_cpu_mask masks[NN_MAX_MASKS];
   size_t count = nn_masks(masks);
@@ -173,8 +189,7 @@ static void run_case(int8_case *c) {
     other.n += test_random() % 3;
     q8_kernels_select(masks[i], &kernels);
     q8_pool_init(&pool, &host);
-    int requant = c->kind == Q8_EPILOGUE_REQUANT;
-    q8_status status = q8_conv_pack(&kernels, &other, c->w, requant, &pool, &packed, NULL);
+    q8_status status = pack_case(c, &kernels, &other, &pool, &packed);
     CHECK_EQ(status, QINT8_OK);
     if (status == QINT8_OK) {
       q8_conv_resize(&packed, &c->g, &conv);
