@@ -3,7 +3,8 @@
 // DIR holds NAME.onnx and NAME.int8.onnx (our QDQ export, which serves as ONNX Runtime's int8 model too). Machines drift
 // within seconds, so rounds are short and take turns: our pair (interleaved run by run inside the tool), then ONNX
 // Runtime's pair (interleaved here). Ratios are medians over rounds of ratios of medians within one round; on a machine
-// with noisy neighbours the second table, of the shortest runs, says more.
+// with noisy neighbours the second table, of the shortest runs, says more. ONLY=part of a name: only these; LOADING=1: only
+// the times and memory of loading.
 const fs = require('fs'), path = require('path'), {execFileSync} = require('child_process');
 const ort = require('onnxruntime-node');
 const [tool, dir, rounds = '7'] = process.argv.slice(2);
@@ -76,11 +77,39 @@ function table(title, rows) {
     console.log('| ' + [name, ...row].join(' | ') + ' |');
 }
 
+// From file to session, and memory, in fresh processes: the shortest time, the least peak.
+function loading(name) {
+  const int8 = path.join(dir, name + '.int8.onnx'), mine = [], theirs = [];
+  for (let i = 0; i < Number(rounds); i++) {
+    mine.push(JSON.parse(execFileSync(tool, ['bench', int8, '--runs', '1', '--json'])));
+    theirs.push(JSON.parse(execFileSync(process.execPath, ['--expose-gc', path.join(__dirname, 'load.js'), int8])));
+  }
+  const least = (list, key) => shortest(list.map(r => r[key])), mb = bytes => (bytes / 1048576).toFixed(1);
+  const ms = [least(mine, 'load_ms'), least(theirs, 'create_ms')], peak = least(mine, 'peak_process_bytes');
+  const session = least(theirs, 'session_bytes'), library = least(theirs, 'library_bytes');
+  return [ms[0].toFixed(1), ms[1].toFixed(1), (ms[0] / ms[1]).toFixed(2), mb(peak), mb(mine[0].arena_bytes),
+          mb(mine[0].weight_bytes), mb(library), mb(session), (peak / (library + session)).toFixed(2)];
+}
+
+function loadingTable(rows) {
+  console.log('\nLoading int8, in fresh processes; memory in MB: ours of the whole process with three runs, ONNX ' +
+              "Runtime's without that of node\n");
+  console.log('| model | ms | ORT ms | of ORT\'s time | peak | of it arena | of it plan | ORT library | ORT session ' +
+              'and run | of ORT\'s memory |');
+  console.log('|---|---|---|---|---|---|---|---|---|---|');
+  for (const [name, row] of rows)
+    console.log('| ' + [name, ...row].join(' | ') + ' |');
+}
+
 (async () => {
-  const all = [];
-  for (const file of fs.readdirSync(dir).sort())
-    if (file.endsWith('.int8.onnx') && file.includes(process.env.ONLY || ''))
-      all.push(await measure(file.slice(0, -'.int8.onnx'.length)));
+  const all = [], names = fs.readdirSync(dir).sort()
+                            .filter(f => f.endsWith('.int8.onnx') && f.includes(process.env.ONLY || ''))
+                            .map(f => f.slice(0, -'.int8.onnx'.length));
+  loadingTable(names.map(name => [name, loading(name)]));
+  if (process.env.LOADING)
+    return;
+  for (const name of names)
+    all.push(await measure(name));
   table('Medians', all.map(m => [m.name, m.medians]));
   table('Shortest runs', all.map(m => [m.name, m.minima]));
 })().catch(error => {

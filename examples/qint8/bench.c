@@ -11,7 +11,7 @@ typedef struct contestant {
   qint8_recipe *recipe;
   engine e;
   float *input, *output;
-  double *ms;
+  double *ms, load_ms; /* load: from the file's name to a session */
   int runs;
 } contestant;
 
@@ -36,6 +36,7 @@ static double percentile(const contestant *c, double share) {
 
 /* Shapes as the model declares them, free dimensions 1 but the first: `batch`. */
 static int open_contestant(contestant *c, long batch, const char *isa, const qint8_host *host) {
+  double start = now_seconds();
   if (model_open(c->path, host, &c->model, &c->recipe))
     return EXIT_FAILED;
   qint8_tensor_info info = QINT8_TENSOR_INFO_INIT;
@@ -52,6 +53,7 @@ static int open_contestant(contestant *c, long batch, const char *isa, const qin
   int64_t n = batch_for(c->model, batch);
   if (engine_open(c->path, c->model, c->recipe, &shape, n, isa, host, &c->e))
     return EXIT_FAILED;
+  c->load_ms = (now_seconds() - start) * 1e3;
   c->input = allocate(count * (size_t)n + 1, sizeof *c->input);
   c->output = allocate(c->e.output_count + 1, sizeof *c->output);
   uint32_t seed = 1;
@@ -103,11 +105,24 @@ static double gops(const contestant *c) {
   return 2e-6 * (double)qint8_plan_macs(c->e.plan) / percentile(c, 0.5);
 }
 
+/* The most memory that this process held at a time, in bytes; 0 where the system does not say. */
+static long long peak_memory(void) {
+  char line[128];
+  long long kilobytes = 0;
+  FILE *file = fopen("/proc/self/status", "r");
+  while (file && fgets(line, sizeof line, file))
+    sscanf(line, "VmHWM: %lld", &kilobytes);
+  if (file)
+    fclose(file);
+  return kilobytes * 1024;
+}
+
 static void print_text(const contestant *c) {
   printf("%s: batch %lld, %s, %d runs\n", c->path, (long long)c->e.batch, qint8_plan_isa(c->e.plan), c->runs);
   printf("  ms      min %.4f  median %.4f  p90 %.4f  p99 %.4f\n", percentile(c, 0), percentile(c, 0.5),
          percentile(c, 0.9), percentile(c, 0.99));
   printf("  GOPS    %.2f (2 x %lld multiply-accumulates)\n", gops(c), (long long)qint8_plan_macs(c->e.plan));
+  printf("  load    %.2f ms, file to session\n", c->load_ms);
   printf("  memory  arena %zu bytes, plan with packed weights %zu bytes\n", qint8_plan_arena_size(c->e.plan),
          qint8_plan_weight_size(c->e.plan));
 }
@@ -118,6 +133,7 @@ static void put_json(json *out, const char *key, const contestant *c) {
   json_integer(out, "batch", c->e.batch);
   json_text(out, "isa", qint8_plan_isa(c->e.plan));
   json_integer(out, "runs", c->runs);
+  json_number(out, "load_ms", c->load_ms);
   json_number(out, "ms_min", percentile(c, 0));
   json_number(out, "ms_median", percentile(c, 0.5));
   json_number(out, "ms_p90", percentile(c, 0.9));
@@ -249,6 +265,7 @@ static void print_result(job *j) {
     json_close(&out, '}');
     json_number(&out, "times_as_fast", ratio);
   }
+  json_integer(&out, "peak_process_bytes", peak_memory());
   if (j->with_plan)
     put_plan(&out, &j->one);
   json_close(&out, '}');
