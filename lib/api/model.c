@@ -8,6 +8,8 @@
 
 /* Raw graph -> rewritten graph, and the recipe that a QDQ file carried. Rewritten in place: weights exist once. */
 static q8_status finish(qint8_model *model, q8_status status, q8_onnx_quant *quant, qint8_error *error) {
+  if (status == QINT8_OK && quant)
+    q8_onnx_pin(quant, model->graph);
   if (status == QINT8_OK)
     status = q8_rewrite_in_place(model->graph, error);
   if (status == QINT8_OK && !quant)

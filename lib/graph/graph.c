@@ -190,7 +190,8 @@ q8_status q8_graph_clone(const q8_graph *graph, q8_graph **out, qint8_error *err
 }
 
 q8_id q8_graph_only_user(const q8_graph *graph, q8_id tensor) {
-  if (tensor < 0 || graph->tensors[tensor].uses != 1 || q8_graph_is_output(graph, tensor))
+  if (tensor < 0 || graph->tensors[tensor].uses != 1 || graph->tensors[tensor].pinned ||
+      q8_graph_is_output(graph, tensor))
     return Q8_NONE;
   for (size_t i = 0; i < graph->node_count; i++)
     for (int32_t j = 0; j < graph->nodes[i].input_count; j++)

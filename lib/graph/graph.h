@@ -40,6 +40,7 @@ typedef struct q8_tensor {
   const q8_int8_values *integers;       /* a float constant that is kept as integers: then data is NULL */
   q8_id producer;                    /* node, or Q8_NONE for inputs and constants */
   int32_t uses;                      /* as node input or graph output; counted by q8_graph_freeze */
+  uint8_t pinned;                    /* rewrites keep this value: a quantized file rounds it */
 } q8_tensor;
 
 struct q8_op; /* ops/op.h */
@@ -96,7 +97,7 @@ q8_status q8_graph_clone(const q8_graph *graph, q8_graph **out, qint8_error *err
 
 /* ---- Reading ---- */
 
-/* The only node that uses `tensor`, or Q8_NONE if it has another number of uses or is a graph output. */
+/* The only node that uses `tensor`, or Q8_NONE if it has another number of uses, is pinned or a graph output. */
 q8_id q8_graph_only_user(const q8_graph *graph, q8_id tensor);
 int q8_graph_is_output(const q8_graph *graph, q8_id tensor);
 static inline int q8_graph_is_constant(const q8_graph *graph, q8_id tensor) {

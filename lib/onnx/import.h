@@ -19,6 +19,10 @@ q8_status q8_onnx_import_owned(void *bytes, size_t size, const q8_host *host, q8
                                qint8_error *error);
 void q8_onnx_quant_destroy(q8_onnx_quant *quant);
 
+/* Pins what the file rounds between operators, so that a pattern of several operators is not taken for one. Free to
+ * vanish: what a Relu or Clip rounds again with the same parameters. To be called before rewrites. */
+void q8_onnx_pin(const q8_onnx_quant *quant, q8_graph *graph);
+
 /* The recipe for the graph, or for what rewrites made of it. Tensors that are gone are left out; a node is int8 only
  * if all that it needs is still there. */
 q8_status q8_onnx_recipe(const q8_onnx_quant *quant, const q8_graph *graph, const q8_host *host, q8_recipe **out,

@@ -4,18 +4,19 @@
 #include <string.h>
 
 const q8_qoperator q8_qoperators[] = {
-    {"QLinearConv", "", "Conv", 2, 0, 6, 8, 0},
-    {"QLinearMatMul", "", "MatMul", 2, 0, 6, -1, 0},
-    {"QGemm", Q8_MICROSOFT, "Gemm", 2, 0, 7, 6, 0},
-    {"QLinearAdd", Q8_MICROSOFT, "Add", 2, 0, 6, -1, 0},
-    {"QLinearMul", Q8_MICROSOFT, "Mul", 2, 0, 6, -1, 0},
-    {"QLinearSigmoid", Q8_MICROSOFT, "Sigmoid", 1, 0, 3, -1, 0},
-    {"QLinearLeakyRelu", Q8_MICROSOFT, "LeakyRelu", 1, 0, 3, -1, 0},
-    {"QLinearSoftmax", Q8_MICROSOFT, "Softmax", 1, 0, 3, -1, 1},
-    {"QLinearGlobalAveragePool", Q8_MICROSOFT, "GlobalAveragePool", 1, 0, 3, -1, 0},
-    {"QLinearAveragePool", Q8_MICROSOFT, "AveragePool", 1, 0, 3, -1, 0},
-    {"QLinearReduceMean", Q8_MICROSOFT, "ReduceMean", 1, 0, 3, -1, 1},
-    {"QLinearConcat", Q8_MICROSOFT, "Concat", 0, 2, 0, -1, 0},
+    {"QLinearConv", "", "Conv", 0, 2, 0, 6, 8, 0},
+    {"QLinearMatMul", "", "MatMul", 0, 2, 0, 6, -1, 0},
+    {"QGemm", Q8_MICROSOFT, "Gemm", 0, 2, 0, 7, 6, 0},
+    {"QLinearAdd", Q8_MICROSOFT, "Add", 0, 2, 0, 6, -1, 0},
+    {"QLinearMul", Q8_MICROSOFT, "Mul", 0, 2, 0, 6, -1, 0},
+    {"QLinearSigmoid", Q8_MICROSOFT, "Sigmoid", 0, 1, 0, 3, -1, 0},
+    {"QLinearLeakyRelu", Q8_MICROSOFT, "LeakyRelu", 0, 1, 0, 3, -1, 0},
+    {"QLinearSoftmax", Q8_MICROSOFT, "Softmax", 0, 1, 0, 3, -1, 1},
+    {"QLinearGlobalAveragePool", Q8_MICROSOFT, "GlobalAveragePool", 0, 1, 0, 3, -1, 0},
+    {"QLinearAveragePool", Q8_MICROSOFT, "AveragePool", 0, 1, 0, 3, -1, 0},
+    {"QLinearReduceMean", Q8_MICROSOFT, "ReduceMean", 0, 1, 0, 3, -1, 1},
+    {"QLinearWhere", Q8_MICROSOFT, "Where", 1, 2, 1, 7, -1, 1},
+    {"QLinearConcat", Q8_MICROSOFT, "Concat", 0, 0, 2, 0, -1, 0},
     {.name = NULL},
 };
 

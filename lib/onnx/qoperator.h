@@ -15,6 +15,7 @@
 typedef struct q8_qoperator {
   const char *name, *domain;
   const char *op;   /* of ai.onnx */
+  int8_t plain;     /* inputs in front that are no integers of a scale: Where's condition */
   int8_t triples;   /* data inputs; 0: as many as there are */
   int8_t first;     /* place of the first triple; the others follow it */
   int8_t y;         /* place of the output's scale */

@@ -38,12 +38,14 @@ static q8_status add_bias(q8_lowering *l, const q8_raw_node *node, q8_id bias, q
 }
 
 static q8_status lower_qlinear(q8_lowering *l, const q8_raw_node *node, const q8_qoperator *q, qint8_error *error) {
-  int32_t triples = q->triples ? q->triples : (node->input_count - q->first + 2) / 3, count = triples;
-  q8_id *floats = q8_pool_alloc(&l->importer->pool, (size_t)triples + 1, sizeof *floats), y;
+  int32_t triples = q->triples ? q->triples : (node->input_count - q->first + 2) / 3, count = q->plain + triples;
+  q8_id *floats = q8_pool_alloc(&l->importer->pool, (size_t)count + 1, sizeof *floats), y;
   q8_reader bytes;
   int64_t axis;
   if (!floats)
-    return q8_fail_memory(error, node->name, (size_t)triples * sizeof *floats);
+    return q8_fail_memory(error, node->name, (size_t)count * sizeof *floats);
+  for (int32_t i = 0; i < q->plain; i++)
+    floats[i] = node->inputs[i];
   Q8_TRY(q8_lower_attributes(l, node, &bytes, error));
   Q8_TRY(q8_lower_weight_axis(l, node, q->op, bytes, &axis, error));
   for (int32_t i = 0; i < triples; i++) {
@@ -51,7 +53,7 @@ static q8_status lower_qlinear(q8_lowering *l, const q8_raw_node *node, const q8
     q8_id triple[3] = {q8_lower_input(node, at), q8_lower_input(node, at + 1), q8_lower_input(node, at + 2)};
     if (triple[0] == Q8_NONE || triple[1] == Q8_NONE)
       return q8_fail(error, QINT8_ERROR_FORMAT, node->name, "input %d of %s is left out", (int)at, node->op_type);
-    Q8_TRY(q8_lower_dequantize(l, node->name, triple, i == 1 ? axis : -1, &floats[i], error));
+    Q8_TRY(q8_lower_dequantize(l, node->name, triple, i == 1 ? axis : -1, &floats[q->plain + i], error));
   }
   if (q->bias >= 0 && q8_lower_input(node, q->bias) != Q8_NONE)
     Q8_TRY(add_bias(l, node, q8_lower_input(node, q->bias), node->inputs[q->first + 1], node->inputs[q->first + 4],

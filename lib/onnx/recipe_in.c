@@ -3,6 +3,8 @@
 
 #include "onnx/importer.h"
 #include "onnx/modes.h"
+#include "onnx/qdq.h"
+#include "ops/op.h"
 
 static q8_status assign_entries(const q8_onnx_quant *quant, const q8_graph *graph, q8_recipe *recipe,
                                 qint8_error *error) {
@@ -23,6 +25,32 @@ static q8_status assign_entries(const q8_onnx_quant *quant, const q8_graph *grap
     }
   }
   return QINT8_OK;
+}
+
+static const q8_tensor_quant *rounding_of(const q8_onnx_quant *quant, const char *name) {
+  for (size_t i = 0; i < quant->entry_count; i++)
+    if (!quant->entries[i].read_raw && !strcmp(quant->entries[i].name, name))
+      return &quant->entries[i].quant;
+  return NULL;
+}
+
+/* Clamping commutes with rounding to the same integers. */
+static int clamp_rounds_the_same(const q8_onnx_quant *quant, const q8_graph *graph, q8_id tensor,
+                                 const q8_tensor_quant *rounding) {
+  q8_id user = q8_graph_only_user(graph, tensor);
+  const q8_node *n = user == Q8_NONE ? NULL : &graph->nodes[user];
+  if (!n || n->inputs[0] != tensor || (strcmp(n->op->name, "Relu") && strcmp(n->op->name, "Clip")))
+    return 0;
+  const q8_tensor_quant *after = rounding_of(quant, graph->tensors[n->outputs[0]].name);
+  return after && q8_qdq_equal(after, rounding);
+}
+
+void q8_onnx_pin(const q8_onnx_quant *quant, q8_graph *graph) {
+  for (size_t i = 0; i < quant->entry_count; i++) {
+    q8_id id = q8_graph_find(graph, quant->entries[i].name);
+    if (id != Q8_NONE && !quant->entries[i].read_raw && graph->tensors[id].producer != Q8_NONE)
+      graph->tensors[id].pinned = !clamp_rounds_the_same(quant, graph, id, &quant->entries[i].quant);
+  }
 }
 
 /* For files of other tools, which do not name the configuration. */

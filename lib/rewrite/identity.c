@@ -11,7 +11,7 @@ q8_status q8_pass_identity(q8_graph *graph, q8_id node, int *changed, qint8_erro
   /* Dropout's third input: `infer` looks at it unless it is false. */
   int may_train = n->input_count > 2 && n->inputs[2] != Q8_NONE &&
                   (!q8_graph_is_constant(graph, n->inputs[2]) || *(const uint8_t *)graph->tensors[n->inputs[2]].data);
-  if (n->output_count != 1 || may_train || q8_graph_is_output(graph, y))
+  if (n->output_count != 1 || may_train || graph->tensors[y].pinned || q8_graph_is_output(graph, y))
     return QINT8_OK;
   q8_redirect(graph, y, x);
   *changed = 1;

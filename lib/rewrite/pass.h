@@ -26,7 +26,8 @@ q8_pass_fn q8_pass_clamp;       /* clamp.c: Relu or Clip after Conv or Gemm */
 
 /* The node is the standard operator (domain "") of that name. */
 int q8_is_op(const q8_node *node, const char *name);
-/* The node that produces the tensor if it is that operator, else NULL. */
+/* The node that produces the tensor if it is that operator, else NULL; NULL for a pinned tensor, which no pattern may
+ * swallow. */
 const q8_node *q8_producer(const q8_graph *graph, q8_id tensor, const char *name);
 /* For a node of two inputs: one is a scalar constant near `value`; the other one is returned, or Q8_NONE. */
 q8_id q8_other_than_constant(const q8_graph *graph, const q8_node *node, float value);

@@ -57,7 +57,7 @@ int q8_is_op(const q8_node *node, const char *name) {
 }
 
 const q8_node *q8_producer(const q8_graph *graph, q8_id tensor, const char *name) {
-  if (tensor == Q8_NONE || graph->tensors[tensor].producer == Q8_NONE)
+  if (tensor == Q8_NONE || graph->tensors[tensor].producer == Q8_NONE || graph->tensors[tensor].pinned)
     return NULL;
   const q8_node *node = &graph->nodes[graph->tensors[tensor].producer];
   return q8_is_op(node, name) ? node : NULL;

@@ -327,6 +327,27 @@ function concat(dialect, type) {
     else output(m, label, m.microsoft('QLinearConcat', [...constants(m, y), ...parts.flat()], { axis: 1 }), y);
   };
 }
+// A clamp between two roundings: both count, unless they are the same.
+function clampBetween(type) {
+  return (m, r, label) => {
+    const o = geometry(r), products = o.c / o.g * size(o.kernel), x = params(r, type), triple = input(m, r, [o.n, o.c, ...o.image], x);
+    const w = weights(m, r, 's8', [o.k, o.c / o.g, ...o.kernel], 0), y = result(r, type, x, w, products);
+    const z = r.chance(0.3) ? y : params(r, type, y.scale * r.float(0.3, 1.5)), [s, zero] = constants(m, y);
+    const conv = m.node('Conv', [dequantize(m, triple), w.dequantized()], o.attributes);
+    const rounded = m.node('DequantizeLinear', [m.node('QuantizeLinear', [conv, s, zero]), s, zero]);
+    const bounds = [-r.float(0, 60), r.float(0, 120)].map((v) => m.constant('f32', [], [v * y.scale]));
+    quantized(m, label, r.chance(0.5) ? m.node('Relu', [rounded]) : m.node('Clip', [rounded, ...bounds]), z);
+  };
+}
+function where(dialect, type) {
+  return (m, r, label) => {
+    const shape = [r.int(1, 3), r.int(1, 9), r.int(1, 9)], a = params(r, type), b = params(r, type), y = params(r, type, Math.max(a.scale, b.scale));
+    const condition = m.node('Greater', [m.input(shape, anyRange(r, size(shape))), m.constant('f32', [], [0])]);
+    const inputs = [input(m, r, shape, a), input(m, r, [1, 1, shape[2]], b)];
+    if (dialect === 'QDQ') quantized(m, label, m.node('Where', [condition, ...inputs.map((t) => dequantize(m, t))]), y);
+    else output(m, label, m.microsoft('QLinearWhere', [condition, ...inputs.flat(), ...constants(m, y)]), y);
+  };
+}
 function quantize(type) {
   return (m, r, label) => {
     const q = params(r, type), x = m.input([r.int(1, 200)], null), count = m.inputs[m.inputs.length - 1].shape[0];
@@ -343,6 +364,7 @@ const add = (label, weight, inexact, make) => TABLE.push({ label, weight, inexac
 const TIES = 'ONNX Runtime adds the zero point before it rounds: ties differ', MEANS = 'means in f32: ties differ';
 for (const type of ['u8', 's8']) {
   add(`QuantizeLinear ${type}`, 4, null, quantize(type));
+  add(`QDQ Conv, Relu or Clip ${type}`, 2, null, clampBetween(type));
   for (const dialect of ['QLinear', 'QDQ']) {
     const name = (op) => (dialect === 'QDQ' ? `QDQ ${op}` : `QLinear${op}`);
     for (const kind of Object.keys(WEIGHTS)) {
@@ -364,6 +386,7 @@ for (const type of ['u8', 's8']) {
     add(`${name('LeakyRelu')} ${type}`, 1, null, unary('LeakyRelu', dialect, type, (r) => ({ alpha: Float32Array.of(r.float(0.01, 0.5)) })));
     add(`${dialect === 'QDQ' ? 'QDQ MaxPool' : 'MaxPool on integers'} ${type}`, 1, null, maxPool(dialect, type));
     add(`${name('Concat')} ${type}`, 1, null, concat(dialect, type));
+    add(`${name('Where')} ${type}`, 1, null, where(dialect, type));
   }
 }
 add('DynamicQuantizeLinear', 4, null, dynamicQuantize);
