@@ -17,6 +17,7 @@ class Random {
   scale(lo = 1e-3, hi = 0.5) { return Math.fround(Math.exp(this.float(Math.log(lo), Math.log(hi)))); }
 }
 
+const MICROSOFT = 'com.microsoft';
 const LOW = { u8: 0, s8: -128 }, HIGH = { u8: 255, s8: 127 };
 const size = (shape) => shape.reduce((a, b) => a * b, 1);
 
@@ -339,6 +340,34 @@ function clampBetween(type) {
     quantized(m, label, r.chance(0.5) ? m.node('Relu', [rounded]) : m.node('Clip', [rounded, ...bounds]), z);
   };
 }
+// A convolution as tools write it. domain of the pairs; spread: scales of one element have a dimension; bare: no zero
+// points; asFloat: weights as QuantizeLinear of floats; borders: the graph's own input and output are integers; pool: with
+// average pooling in the middle, its result rounded too.
+function styled({ domain = '', spread = false, bare = false, asFloat = false, borders = false, perTensor = false, pool = false }) {
+  return (m, r, label) => {
+    const o = geometry(r), products = o.c / o.g * size(o.kernel), type = 'u8', x = params(r, type), count = perTensor ? 1 : o.k;
+    if (bare) x.zero = 0;
+    const shape = [o.n, o.c, ...o.image], dims = perTensor ? (spread ? [1] : []) : [o.k], axis = perTensor ? {} : { axis: 0 };
+    const wScale = Array.from({ length: count }, () => r.scale(1e-3, 0.1)), y = result(r, type, x, { scale: wScale }, products);
+    if (bare) y.zero = 0;
+    const scaleOf = (q) => [m.constant('f32', spread ? [1] : [], [q.scale]), ...(bare ? [] : [m.constant(q.type, spread ? [1] : [], [q.zero])])];
+    const pair = (op, inputs, attributes = {}) => m.node(op, inputs, attributes, 1, domain);
+    const xs = scaleOf(x), ys = scaleOf(y), data = r.ints(size(shape), 0, 255);
+    const first = borders ? m.input(shape, Uint8Array.from(data), 'u8') : pair('QuantizeLinear', [m.input(shape, values(r, size(shape), x)), ...xs]);
+    const integers = r.ints(o.k * products, -128, 127), wShape = [o.k, o.c / o.g, ...o.kernel];
+    const wq = [m.constant('f32', dims, wScale), m.constant('s8', dims, Array(count).fill(0))];
+    const floats = integers.map((v, i) => Math.fround((v + r.float(-0.4, 0.4)) * wScale[perTensor ? 0 : Math.floor(i / products)]));
+    const w = asFloat ? pair('QuantizeLinear', [m.constant('f32', wShape, floats), ...wq], axis) : m.constant('s8', wShape, integers);
+    const bScale = wScale.map((s) => Math.fround(x.scale * s));
+    const b = pair('DequantizeLinear', [m.constant('s32', [o.k], r.ints(o.k, -9999, 9999)), m.constant('f32', dims, bScale),
+      m.constant('s32', dims, Array(count).fill(0))], axis);
+    let z = m.node('Conv', [pair('DequantizeLinear', [first, ...xs]), pair('DequantizeLinear', [w, ...wq], axis), b], o.attributes);
+    if (pool) z = m.node('MaxPool', [pair('DequantizeLinear', [pair('QuantizeLinear', [z, ...ys]), ...ys])], { kernel_shape: [1, 1] });
+    const last = pair('QuantizeLinear', [z, ...ys]);
+    if (borders) m.output(last, label, 1, type);
+    else m.output(pair('DequantizeLinear', [last, ...ys]), label, y.scale);
+  };
+}
 function where(dialect, type) {
   return (m, r, label) => {
     const shape = [r.int(1, 3), r.int(1, 9), r.int(1, 9)], a = params(r, type), b = params(r, type), y = params(r, type, Math.max(a.scale, b.scale));
@@ -359,7 +388,7 @@ function quantize(type) {
 // ---- The table: label, how many per round, exact or the reason why not, the case ----
 
 const TABLE = [];
-const add = (label, weight, inexact, make) => TABLE.push({ label, weight, inexact, make });
+const add = (label, weight, inexact, make, opset = 17) => TABLE.push({ label, weight, inexact, make, opset });
 
 const TIES = 'ONNX Runtime adds the zero point before it rounds: ties differ', MEANS = 'means in f32: ties differ';
 for (const type of ['u8', 's8']) {
@@ -389,6 +418,15 @@ for (const type of ['u8', 's8']) {
     add(`${name('Where')} ${type}`, 1, null, where(dialect, type));
   }
 }
+for (const opset of [13, 17, 21]) add(`QDQ of opset ${opset}`, 1, null, styled({ pool: true }), opset);
+for (const opset of [10, 11, 12]) add(`QDQ of opset ${opset}, per tensor`, 1, null, styled({ perTensor: true, pool: opset > 10 }), opset);
+add('QDQ of com.microsoft', 1, null, styled({ domain: MICROSOFT, pool: true }));
+add('QDQ, scales of shape [1]', 1, null, styled({ perTensor: true, spread: true }));
+add('QDQ without zero points', 1, null, styled({ bare: true, pool: true }));
+add('QDQ, weights as QuantizeLinear of floats', 1, null, styled({ asFloat: true }));
+add('QDQ, integers in and out', 1, null, styled({ borders: true, pool: true }));
+add('QLinearConv of opset 10', 1, null, conv('u8 zero point', 'QLinear', 'u8'), 10);
+add('QLinearMatMul of opset 10', 1, null, matmul('u8 around 128', 'QLinear', 'u8'), 10);
 add('DynamicQuantizeLinear', 4, null, dynamicQuantize);
 for (const kind of Object.keys(WEIGHTS)) {
   add(`dynamic MatMulInteger x ${kind}`, 1, null, integerProduct(kind, 'MatMulInteger'));

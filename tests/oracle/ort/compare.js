@@ -18,7 +18,7 @@ function generate() {
   const total = table.reduce((sum, t) => sum + t.weight, 0);
   for (const t of table)
     for (let left = Math.ceil(Number(cases) * t.weight / total); left > 0; left -= PER_MODEL) {
-      const model = new Model();
+      const model = new Model(t.opset);
       for (let i = 0; i < Math.min(left, PER_MODEL); i++) t.make(model, random, t.label);
       const base = path.join(folder, `case${models.length}`);
       fs.writeFileSync(base + '.onnx', model.bytes());
