@@ -458,6 +458,16 @@ QINT8_API qint8_status qint8_recipe_set_tensor(qint8_recipe *recipe, const char 
 QINT8_API qint8_status qint8_recipe_correct_biases(const qint8_model *model, qint8_recipe *recipe,
                                                    const qint8_tensor *const *inputs, size_t batch_count,
                                                    const qint8_host *host, qint8_error *error);
+/* Chooses the integers of int8 weights by the error they cause in each node's result on the samples, instead of rounding
+ * each weight to the nearest (adaptive rounding, as AdaRound, Nagel et al. 2020, by coordinate descent): scales stay, and
+ * so do size and speed. `inputs` and `host` as for qint8_recipe_correct_biases, which is to be called afterwards; a few
+ * hundred samples serve, the calibration's are right. Costs one float run of all samples and, for each node, time that
+ * grows with the square of its inputs per output. Static and dynamic recipes; deterministic. Nodes that several nodes
+ * share weights with keep the nearest integers.
+ * Status: ARGUMENT, SHAPE, DATA (a NaN or Inf in an input), CANCELLED, MEMORY: the recipe stays usable. */
+QINT8_API qint8_status qint8_recipe_round_weights(const qint8_model *model, qint8_recipe *recipe,
+                                                  const qint8_tensor *const *inputs, size_t batch_count,
+                                                  const qint8_host *host, qint8_error *error);
 /* Keeps the node whose first output is `tensor` in float (non-zero) or lets it be int8 again (0).
  * Status: ARGUMENT (no such node). */
 QINT8_API qint8_status qint8_recipe_set_float(qint8_recipe *recipe, const char *tensor, int32_t keep_float,

@@ -11,7 +11,7 @@ typedef struct job {
   double mean, std;
   qint8_config config;
   int32_t observer, activation_dtype, format;
-  int force, no_correction;
+  int force, no_correction, round_weights;
   dataset data; /* what was calibrated on */
   qint8_model *model;
   qint8_recipe *file_recipe, *recipe;
@@ -136,7 +136,10 @@ static int32_t show_progress(void *user, const char *what, size_t done, size_t t
   return 0;
 }
 
-static int correct_biases(job *j, const qint8_host *quiet) {
+typedef qint8_status repair_fn(const qint8_model *model, qint8_recipe *recipe, const qint8_tensor *const *inputs,
+                               size_t batch_count, const qint8_host *host, qint8_error *error);
+
+static int repair(job *j, repair_fn *step, const char *what, const qint8_host *quiet) {
   qint8_host host = *quiet;
   host.progress = show_progress;
   qint8_error error = QINT8_ERROR_INIT;
@@ -156,7 +159,7 @@ static int correct_biases(job *j, const qint8_host *quiet) {
   if (!views || !inputs) {
     free(views);
     free(inputs);
-    return fail("bias correction: out of memory");
+    return fail("%s: out of memory", what);
   }
   for (size_t b = 0; b < batches; b++) {
     views[b] = (qint8_tensor)QINT8_TENSOR_INIT;
@@ -167,10 +170,10 @@ static int correct_biases(job *j, const qint8_host *quiet) {
     views[b].data = j->data.values + b * batch * j->data.sample;
     inputs[b] = &views[b];
   }
-  qint8_status s = qint8_recipe_correct_biases(j->model, j->recipe, inputs, batches, &host, &error);
+  qint8_status s = step(j->model, j->recipe, inputs, batches, &host, &error);
   free(views);
   free(inputs);
-  return s == QINT8_OK ? 0 : fail_error("bias correction", s, &error);
+  return s == QINT8_OK ? 0 : fail_error(what, s, &error);
 }
 
 static int decide_and_write(job *j, const qint8_host *host) {
@@ -182,7 +185,9 @@ static int decide_and_write(job *j, const qint8_host *host) {
   qint8_status s = qint8_recipe_create(j->model, j->ranges, &options, host, &j->recipe, &error);
   if (s != QINT8_OK)
     return fail_error("recipe", s, &error);
-  if (is_static(j) && !j->no_correction && correct_biases(j, host))
+  if (is_static(j) && j->round_weights && repair(j, qint8_recipe_round_weights, "adaptive rounding", host))
+    return EXIT_FAILED;
+  if (is_static(j) && !j->no_correction && repair(j, qint8_recipe_correct_biases, "bias correction", host))
     return EXIT_FAILED;
   qint8_save_options save = QINT8_SAVE_OPTIONS_INIT;
   save.format = j->format;
@@ -368,6 +373,7 @@ int command_quantize(int argc, char **argv) {
       {"--mean", "X", "mean of uint8 images; default: the archive's own", OPTION_FLOAT, &j.mean},
       {"--std", "X", "their standard deviation", OPTION_ABOVE_ZERO, &j.std},
       {"--no-bias-correction", NULL, "leave biases as they are", OPTION_FLAG, &j.no_correction},
+      {"--round-weights", NULL, "choose the weights' integers by their effect on the samples", OPTION_FLAG, &j.round_weights},
       {"--force", NULL, "int8 also where float is expected to be faster", OPTION_FLAG, &j.force},
       {"--budget", "METRIC<=DROP", "auto: see above; may be given more than once", OPTION_LIST, &j.automatic.texts},
       {"--validation", "FILE.npz:KEY", "auto: samples to measure the budget on, not among those of calibration",

@@ -1,8 +1,6 @@
-#include <math.h>
 #include <string.h>
 
 #include "api/api.h"
-#include "ptq/bias.h"
 #include "ptq/decide.h"
 
 /* Wraps a new inner recipe; takes it over, also on failure. */
@@ -120,54 +118,4 @@ qint8_status qint8_recipe_set_float(qint8_recipe *recipe, const char *tensor, in
     return QINT8_OK;
   }
   return q8_fail(error, QINT8_ERROR_ARGUMENT, tensor, "no node of the model produces this tensor first");
-}
-
-static q8_status take_sample(const qint8_tensor *given, const q8_tensor *declared, q8_shape *shape, const void **data,
-                             qint8_error *error) {
-  int32_t dtype = declared->dtype ? declared->dtype : QINT8_DTYPE_F32;
-  Q8_TRY(q8_take_shape(given, declared->name, &declared->shape, shape, error));
-  Q8_TRY(q8_check_tensor(given, declared->name, dtype, shape, error));
-  const float *x = *data = given->data;
-  for (size_t i = 0, count = q8_shape_count(shape, NULL); dtype == QINT8_DTYPE_F32 && i < count; i++)
-    if (!isfinite(x[i]))
-      return q8_fail(error, QINT8_ERROR_DATA, declared->name, "element %zu is %s", i, isnan(x[i]) ? "NaN" : "infinite");
-  return QINT8_OK;
-}
-
-static q8_status correct_biases(const q8_graph *graph, q8_recipe *recipe, const qint8_tensor *const *inputs,
-                                size_t batch_count, q8_shape *shapes, const void **data, const q8_host *host,
-                                qint8_error *error) {
-  q8_cpu_mask mask;
-  const char *isa;
-  Q8_TRY(q8_choose_isa(NULL, &mask, &isa, error));
-  for (size_t i = 0; i < batch_count * graph->input_count; i++)
-    Q8_TRY(take_sample(inputs[i], &graph->tensors[graph->inputs[i % graph->input_count]], &shapes[i], &data[i], error));
-  q8_batches batches = {batch_count, shapes, data};
-  return q8_correct_biases(graph, recipe, &batches, mask, isa, host, error);
-}
-
-qint8_status qint8_recipe_correct_biases(const qint8_model *model, qint8_recipe *recipe,
-                                         const qint8_tensor *const *inputs, size_t batch_count, const qint8_host *host,
-                                         qint8_error *error) {
-  Q8_REQUIRE(error, model);
-  Q8_REQUIRE(error, recipe);
-  Q8_REQUIRE(error, inputs);
-  const q8_graph *graph = model->graph;
-  if (batch_count == 0)
-    return q8_fail(error, QINT8_ERROR_ARGUMENT, "batch_count", "no samples given");
-  if (recipe->recipe->tensor_count != graph->tensor_count || recipe->recipe->node_count != graph->node_count)
-    return q8_fail(error, QINT8_ERROR_ARGUMENT, "recipe", "it belongs to another model");
-  q8_host inner;
-  q8_graph *copy;
-  Q8_TRY(q8_host_init(&inner, host, error));
-  Q8_TRY(q8_api_float_graph(model, &graph, &copy, error));
-  q8_shape *shapes = q8_calloc(&inner, batch_count, (graph->input_count + 1) * sizeof *shapes);
-  const void **data = q8_calloc(&inner, batch_count, (graph->input_count + 1) * sizeof *data);
-  q8_status status = shapes && data
-                         ? correct_biases(graph, recipe->recipe, inputs, batch_count, shapes, data, &inner, error)
-                         : q8_fail_memory(error, "bias correction", batch_count * sizeof *shapes);
-  q8_graph_destroy(copy);
-  q8_free(&inner, shapes);
-  q8_free(&inner, data);
-  return status;
 }

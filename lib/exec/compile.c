@@ -104,6 +104,33 @@ static q8_status plan_inputs(q8_planner *planner, qint8_error *error) {
   return QINT8_OK;
 }
 
+/* Weights whose integers the recipe holds become their values on the grid, for the int8 nodes that read them. */
+static q8_status take_integers(q8_planner *planner, q8_id tensor, qint8_error *error) {
+  const q8_tensor_quant *quant = q8_plan_recipe(planner, tensor);
+  q8_value *value = &planner->binding->values[tensor];
+  size_t inner = 1;
+  if (!quant || !quant->integers || !value->data || quant->integer_count != value->count)
+    return QINT8_OK;
+  for (int32_t i = quant->axis + 1; quant->count > 1 && i < value->shape.rank; i++)
+    inner *= (size_t)value->shape.dim[i];
+  float *values = q8_pool_reserve(&planner->binding->pool, value->count + 1, sizeof *values);
+  if (!values)
+    return q8_fail_memory(error, planner->graph->tensors[tensor].name, value->count * sizeof *values);
+  for (size_t i = 0; i < value->count; i++)
+    values[i] = (float)quant->integers[i] * quant->scale[quant->count > 1 ? i / inner % (size_t)quant->count : 0];
+  value->data = values;
+  return QINT8_OK;
+}
+
+static q8_status take_weights(q8_planner *planner, qint8_error *error) {
+  const q8_graph *graph = planner->graph;
+  for (size_t n = 0; n < graph->node_count; n++)
+    for (int32_t i = 1; i <= q8_weight_inputs(graph->nodes[n].op) && i < graph->nodes[n].input_count; i++)
+      if (graph->nodes[n].inputs[i] != Q8_NONE && q8_plan_mode(planner, (q8_id)n) != Q8_MODE_FLOAT)
+        Q8_TRY(take_integers(planner, graph->nodes[n].inputs[i], error));
+  return QINT8_OK;
+}
+
 static q8_status plan_nodes(q8_planner *planner, qint8_error *error) {
   const q8_graph *graph = planner->graph;
   for (size_t i = 0; i < graph->node_count; i++) {
@@ -184,8 +211,13 @@ static void expect_weights(q8_planner *planner) {
     q8_pool_expect(&planner->plan->pool, total + total / 32); /* panels are padded */
 }
 
-static size_t largest_step_result(const q8_plan *plan) {
+/* What a watcher may see: inputs and the results of steps. */
+static size_t largest_watched(const q8_plan *plan) {
   size_t largest = 0;
+  for (size_t i = 0; i < plan->input_count; i++) {
+    size_t count = q8_shape_count(&plan->inputs[i].shape, NULL);
+    largest = count > largest ? count : largest;
+  }
   for (size_t i = 0; i < plan->step_count; i++) {
     if (plan->steps[i].tensor == Q8_NONE)
       continue;
@@ -211,11 +243,12 @@ static q8_status compile(q8_planner *planner, const q8_plan_config *config, qint
       planner->forms[i][f] = Q8_NONE;
   expect_weights(planner);
   Q8_TRY(copy_tensor_table(planner, error));
+  Q8_TRY(take_weights(planner, error));
   Q8_TRY(plan_inputs(planner, error));
   Q8_TRY(plan_nodes(planner, error));
   Q8_TRY(plan_outputs(planner, error));
   Q8_TRY(q8_plan_arena(planner, error));
-  plan->max_watch_count = largest_step_result(plan);
+  plan->max_watch_count = largest_watched(plan);
   return QINT8_OK;
 }
 

@@ -147,7 +147,7 @@ static float *round_weights(corrector *c, const q8_node *node) {
     inner *= (size_t)w->shape.dim[i];
   for (size_t i = 0; out && i < count; i++) {
     float scale = quant->scale[quant->count > 1 ? i / inner % (size_t)quant->count : 0];
-    float q = rintf(x[i] / scale);
+    float q = quant->integers ? (float)quant->integers[i] : rintf(x[i] / scale);
     out[i] = (q > 127 ? 127 : q < -127 ? -127 : q) * scale;
   }
   return out;

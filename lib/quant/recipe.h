@@ -16,7 +16,8 @@ typedef struct q8_tensor_quant {
   int32_t count; /* scales: 1, or the size of the axis */
   float *scale;
   int32_t *zero_point;
-  /* An imported s32 constant to the bit, where float would round it; NULL: rne(value / scale) serves. */
+  /* The constant's integers, where they are not rne(value / scale): an imported s32 one to the bit, a corrected bias,
+   * weights of adaptive rounding (of a constant with one reader). NULL: rne(value / scale) serves. */
   const int32_t *integers;
   size_t integer_count;
 } q8_tensor_quant;

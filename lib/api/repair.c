@@ -1,0 +1,72 @@
+/* repair.c - what mends a quantized model: steps from recipe to recipe that look at samples, and from model to model. */
+#include <math.h>
+
+#include "api/api.h"
+#include "ptq/bias.h"
+#include "ptq/rounding.h"
+
+/* A recipe -> recipe step of lib/ptq. */
+typedef q8_status repair_fn(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
+                            const char *isa, const q8_host *host, qint8_error *error);
+
+static q8_status take_sample(const qint8_tensor *given, const q8_tensor *declared, q8_shape *shape, const void **data,
+                             qint8_error *error) {
+  int32_t dtype = declared->dtype ? declared->dtype : QINT8_DTYPE_F32;
+  Q8_TRY(q8_take_shape(given, declared->name, &declared->shape, shape, error));
+  Q8_TRY(q8_check_tensor(given, declared->name, dtype, shape, error));
+  const float *x = *data = given->data;
+  for (size_t i = 0, count = q8_shape_count(shape, NULL); dtype == QINT8_DTYPE_F32 && i < count; i++)
+    if (!isfinite(x[i]))
+      return q8_fail(error, QINT8_ERROR_DATA, declared->name, "element %zu is %s", i, isnan(x[i]) ? "NaN" : "infinite");
+  return QINT8_OK;
+}
+
+static q8_status run_repair(repair_fn *repair, const q8_graph *graph, q8_recipe *recipe,
+                            const qint8_tensor *const *inputs, size_t batch_count, q8_shape *shapes, const void **data,
+                            const q8_host *host, qint8_error *error) {
+  q8_cpu_mask mask;
+  const char *isa;
+  Q8_TRY(q8_choose_isa(NULL, &mask, &isa, error));
+  for (size_t i = 0; i < batch_count * graph->input_count; i++)
+    Q8_TRY(take_sample(inputs[i], &graph->tensors[graph->inputs[i % graph->input_count]], &shapes[i], &data[i], error));
+  q8_batches batches = {batch_count, shapes, data};
+  return repair(graph, recipe, &batches, mask, isa, host, error);
+}
+
+static q8_status repair_recipe(repair_fn *repair, const char *what, const qint8_model *model, qint8_recipe *recipe,
+                               const qint8_tensor *const *inputs, size_t batch_count, const qint8_host *host,
+                               qint8_error *error) {
+  Q8_REQUIRE(error, model);
+  Q8_REQUIRE(error, recipe);
+  Q8_REQUIRE(error, inputs);
+  const q8_graph *graph = model->graph;
+  if (batch_count == 0)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "batch_count", "no samples given");
+  if (recipe->recipe->tensor_count != graph->tensor_count || recipe->recipe->node_count != graph->node_count)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "recipe", "it belongs to another model");
+  q8_host inner;
+  q8_graph *copy;
+  Q8_TRY(q8_host_init(&inner, host, error));
+  Q8_TRY(q8_api_float_graph(model, &graph, &copy, error));
+  q8_shape *shapes = q8_calloc(&inner, batch_count, (graph->input_count + 1) * sizeof *shapes);
+  const void **data = q8_calloc(&inner, batch_count, (graph->input_count + 1) * sizeof *data);
+  q8_status status = shapes && data ? run_repair(repair, graph, recipe->recipe, inputs, batch_count, shapes, data,
+                                                 &inner, error)
+                                    : q8_fail_memory(error, what, batch_count * sizeof *shapes);
+  q8_graph_destroy(copy);
+  q8_free(&inner, shapes);
+  q8_free(&inner, data);
+  return status;
+}
+
+qint8_status qint8_recipe_correct_biases(const qint8_model *model, qint8_recipe *recipe,
+                                         const qint8_tensor *const *inputs, size_t batch_count, const qint8_host *host,
+                                         qint8_error *error) {
+  return repair_recipe(q8_correct_biases, "bias correction", model, recipe, inputs, batch_count, host, error);
+}
+
+qint8_status qint8_recipe_round_weights(const qint8_model *model, qint8_recipe *recipe,
+                                        const qint8_tensor *const *inputs, size_t batch_count, const qint8_host *host,
+                                        qint8_error *error) {
+  return repair_recipe(q8_round_weights, "adaptive rounding", model, recipe, inputs, batch_count, host, error);
+}

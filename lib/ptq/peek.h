@@ -1,0 +1,21 @@
+/* peek.h - running a graph on samples for the sake of tensors inside it. */
+#ifndef Q8_PTQ_PEEK_H
+#define Q8_PTQ_PEEK_H
+
+#include "ptq/bias.h"
+
+typedef struct q8_peek_run {
+  const q8_graph *graph;
+  const q8_recipe *recipe; /* NULL: float */
+  const q8_batches *batches;
+  q8_cpu_mask mask; /* as in q8_plan_config */
+  const char *isa;
+  const q8_host *host;
+} q8_peek_run;
+
+/* Shows the wanted tensors ([tensor_count], `count` of them) of every batch: their float values in a float run, what
+ * their integers stand for in an int8 run. What compiling and running may say. */
+q8_status q8_peek_batches(const q8_peek_run *run, const uint8_t *wanted, size_t count, q8_watch_fn show, void *user,
+                          qint8_error *error);
+
+#endif
