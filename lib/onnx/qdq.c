@@ -163,13 +163,18 @@ q8_status q8_qdq_quantize(q8_importer *importer, const q8_raw_node *node, const 
   if (values->dtype != QINT8_DTYPE_F32)
     return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "QuantizeLinear of a type other than float");
   size_t n = element_count(values), inner = inner_size(&values->shape, params);
-  uint8_t *integers = q8_pool_alloc(&importer->pool, n ? n : 1, 1);
+  int wide = params->dtype == QINT8_DTYPE_S32;
+  void *integers = q8_pool_alloc(wide ? &importer->graph->pool : &importer->pool, n ? n : 1, wide ? 4 : 1);
   if (!integers)
     return q8_fail_memory(error, node->name, n);
   q8_round_range range = q8_round_range_of(params->dtype);
   for (size_t i = 0; i < n; i++) {
     size_t c = params->count > 1 ? i / inner % (size_t)params->count : 0;
-    integers[i] = (uint8_t)q8_round(((const float *)values->data)[i], params->scale[c], params->zero_point[c], range);
+    int32_t value = q8_round(((const float *)values->data)[i], params->scale[c], params->zero_point[c], range);
+    if (wide)
+      ((int32_t *)integers)[i] = value;
+    else
+      ((uint8_t *)integers)[i] = (uint8_t)value;
   }
   *out = *values;
   out->dtype = params->dtype;

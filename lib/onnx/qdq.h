@@ -13,7 +13,7 @@ int q8_qdq_equal(const q8_tensor_quant *a, const q8_tensor_quant *b);
 /* Float values of an integer constant, in the graph's pool. */
 q8_status q8_qdq_dequantize(q8_importer *importer, const q8_raw_node *node, const q8_tensor *integers,
                             const q8_tensor_quant *params, q8_raw_tensor *out, qint8_error *error);
-/* Integers (u8 or s8) of a float constant, in the importer's pool. */
+/* Integers of a float constant: u8 or s8 in the importer's pool, s32 (a bias) in the graph's. */
 q8_status q8_qdq_quantize(q8_importer *importer, const q8_raw_node *node, const q8_tensor *values,
                           const q8_tensor_quant *params, q8_tensor *out, qint8_error *error);
 

@@ -126,7 +126,12 @@ static q8_status read_params(keeper *k, int32_t index, qint8_error *error) {
   const q8_raw_node *node = node_at(k, index);
   if (!is_whole(node) || (node->kind != Q8_RAW_QUANTIZE && node->kind != Q8_RAW_DEQUANTIZE))
     return QINT8_OK;
-  const q8_tensor *data = is_constant(k, node->inputs[0]) ? &k->importer->graph->tensors[node->inputs[0]] : NULL;
+  q8_id x = node->inputs[0];
+  int32_t s;
+  const q8_raw_node *source = written_by(k, x, Q8_RAW_QUANTIZE, &s);
+  if (source && is_whole(source) && is_constant(k, source->inputs[0]))
+    x = source->inputs[0]; /* weights or a bias, quantized in the graph */
+  const q8_tensor *data = is_constant(k, x) ? &k->importer->graph->tensors[x] : NULL;
   qint8_error unsupported = QINT8_ERROR_INIT;
   q8_status status = q8_qdq_params(k->importer, node, data, &k->params[index], &unsupported);
   if (status != QINT8_ERROR_UNSUPPORTED && status != QINT8_OK)
@@ -149,11 +154,12 @@ q8_status q8_import_keep(q8_importer *importer, qint8_error *error) {
     k.writer[i] = -1;
   for (size_t i = 0; i < nodes; i++) {
     const q8_raw_node *node = &importer->nodes[i];
-    Q8_TRY(read_params(&k, (int32_t)i, error));
     for (int32_t j = 0; node->kind >= Q8_RAW_QUANTIZE && j < node->output_count; j++)
       if (node->outputs[j] != Q8_NONE)
         k.writer[node->outputs[j]] = (int32_t)i;
   }
+  for (size_t i = 0; i < nodes; i++)
+    Q8_TRY(read_params(&k, (int32_t)i, error));
   for (int changed = 1; changed;) {
     changed = 0;
     look_around(&k);
