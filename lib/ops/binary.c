@@ -30,6 +30,17 @@
     }                                                                                                               \
   }
 
+/* The same, small rather than fast: for the types that networks compute little in. */
+#define SHORT_ROW(name, T, R, expression)                                                                           \
+  static void name(size_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *py) {                    \
+    const T *a = pa, *b = pb;                                                                                       \
+    R *y = py;                                                                                                      \
+    for (; n > 0; n--, a += sa, b += sb) {                                                                          \
+      const T x = *a, z = *b;                                                                                       \
+      *y++ = (R)(expression);                                                                                       \
+    }                                                                                                               \
+  }
+
 /* NULL where the operator is not defined for the types. */
 typedef struct row_set {
   q8_binary_row *f32, *f64, *s64, *u64;
@@ -203,9 +214,9 @@ static inline int64_t integer_power(int64_t x, int64_t z) {
 
 #define ARITHMETIC(id, in_float, in_double, in_signed, in_unsigned)                                                 \
   ROW(id##_f32, float, float, in_float)                                                                             \
-  ROW(id##_f64, double, double, in_double)                                                                          \
-  ROW(id##_s64, int64_t, int64_t, in_signed)                                                                        \
-  ROW(id##_u64, uint64_t, uint64_t, in_unsigned)                                                                    \
+  SHORT_ROW(id##_f64, double, double, in_double)                                                                    \
+  SHORT_ROW(id##_s64, int64_t, int64_t, in_signed)                                                                  \
+  SHORT_ROW(id##_u64, uint64_t, uint64_t, in_unsigned)                                                              \
   static const row_set rows_##id = {id##_f32, id##_f64, id##_s64, id##_u64};
 
 ARITHMETIC(add, x + z, x + z, (uint64_t)x + (uint64_t)z, x + z)
@@ -331,13 +342,13 @@ RECORD(mod, "Mod", 10, 2, mod_attributes, NULL, Q8_QUANT_FLOAT, INTEGERS)
 /* ---- Comparisons and logic ---- */
 
 #define COMPARISON(id, op)                                                                                          \
-  ROW(id##_f32, float, uint8_t, x op z)                                                                             \
-  ROW(id##_f64, double, uint8_t, x op z)                                                                            \
-  ROW(id##_s64, int64_t, uint8_t, x op z)                                                                           \
-  ROW(id##_u64, uint64_t, uint8_t, x op z)                                                                          \
+  SHORT_ROW(id##_f32, float, uint8_t, x op z)                                                                       \
+  SHORT_ROW(id##_f64, double, uint8_t, x op z)                                                                      \
+  SHORT_ROW(id##_s64, int64_t, uint8_t, x op z)                                                                     \
+  SHORT_ROW(id##_u64, uint64_t, uint8_t, x op z)                                                                    \
   static const row_set rows_##id = {id##_f32, id##_f64, id##_s64, id##_u64};
 #define LOGIC(id, op)                                                                                               \
-  ROW(id##_u64, uint64_t, uint8_t, x op z)                                                                          \
+  SHORT_ROW(id##_u64, uint64_t, uint8_t, x op z)                                                                    \
   static const row_set rows_##id = {NULL, NULL, NULL, id##_u64};
 
 COMPARISON(equal, ==)
@@ -361,8 +372,8 @@ BINARY(xor, "Xor", 1, 2, infer_logic, 1, Q8_QUANT_FLOAT, INTEGERS, EVAL)
 /* ---- Bits ---- */
 
 #define BITS(id, op)                                                                                                \
-  ROW(id##_s64, int64_t, int64_t, x op z)                                                                           \
-  ROW(id##_u64, uint64_t, uint64_t, x op z)                                                                         \
+  SHORT_ROW(id##_s64, int64_t, int64_t, x op z)                                                                     \
+  SHORT_ROW(id##_u64, uint64_t, uint64_t, x op z)                                                                   \
   static const row_set rows_##id = {NULL, NULL, id##_s64, id##_u64};
 BITS(bitwise_and, &)
 BITS(bitwise_or, |)
@@ -372,8 +383,8 @@ BINARY(bitwise_or, "BitwiseOr", 18, 2, infer_arithmetic, 0, Q8_QUANT_FLOAT, INTE
 BINARY(bitwise_xor, "BitwiseXor", 18, 2, infer_arithmetic, 0, Q8_QUANT_FLOAT, INTEGERS, EVAL)
 
 /* Bits shifted out of the type are lost. */
-ROW(shift_left, uint64_t, uint64_t, z < 64 ? x << z : 0)
-ROW(shift_right, uint64_t, uint64_t, z < 64 ? x >> z : 0)
+SHORT_ROW(shift_left, uint64_t, uint64_t, z < 64 ? x << z : 0)
+SHORT_ROW(shift_right, uint64_t, uint64_t, z < 64 ? x >> z : 0)
 static const row_set rows_shift_left = {NULL, NULL, NULL, shift_left}, rows_shift_right = {NULL, NULL, NULL, shift_right};
 
 static int is_left(const q8_op_io *io) {
