@@ -1,5 +1,6 @@
-/* matrix.c - EyeLike, Trilu: matrices with a diagonal. */
+/* matrix.c - EyeLike, Trilu: matrices with a diagonal; Det. */
 #include <inttypes.h>
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -77,6 +78,59 @@ static q8_status eval_trilu(const q8_op_io *io) {
   return QINT8_OK;
 }
 
+/* ---- Det: of matrices [..., n, n] ---- */
+
+#define MAX_DET 64 /* the matrix is eliminated in a copy on the stack */
+
+static q8_status infer_det(const q8_op_io *io) {
+  const q8_shape *x = &io->inputs[0]->shape;
+  char text[128];
+  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
+  if (x->rank < 2 || x->dim[x->rank - 1] != x->dim[x->rank - 2])
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "Det of shape %s, expected square matrices",
+                   q8_shape_text(x, text, sizeof text));
+  if (x->dim[x->rank - 1] > MAX_DET)
+    return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "Det of more than %d rows", MAX_DET);
+  q8_shape y = *x;
+  y.rank -= 2;
+  return q8_infer_set(io, 0, QINT8_DTYPE_F32, &y);
+}
+
+/* Gaussian elimination with partial pivoting, in double. */
+static double determinant(double *m, size_t n) {
+  double product = 1;
+  for (size_t k = 0; k < n; k++) {
+    size_t pivot = k;
+    for (size_t i = k + 1; i < n; i++)
+      if (fabs(m[i * n + k]) > fabs(m[pivot * n + k]))
+        pivot = i;
+    if (m[pivot * n + k] == 0)
+      return 0;
+    for (size_t j = 0; pivot != k && j < n; j++) {
+      double other = m[k * n + j];
+      m[k * n + j] = m[pivot * n + j];
+      m[pivot * n + j] = other;
+    }
+    product *= pivot == k ? m[k * n + k] : -m[k * n + k];
+    for (size_t i = k + 1; i < n; i++)
+      for (size_t j = n; j-- > k;)
+        m[i * n + j] -= m[i * n + k] / m[k * n + k] * m[k * n + j];
+  }
+  return product;
+}
+
+static q8_status eval_det(const q8_op_io *io) {
+  const q8_value *x = io->inputs[0];
+  size_t n = (size_t)x->shape.dim[x->shape.rank - 1];
+  double matrix[MAX_DET * MAX_DET];
+  for (size_t i = 0; i < io->outputs[0].count; i++) {
+    for (size_t j = 0; j < n * n; j++)
+      matrix[j] = (double)((const float *)x->data)[i * n * n + j];
+    ((float *)io->outputs[0].data)[i] = (float)determinant(matrix, n);
+  }
+  return QINT8_OK;
+}
+
 #define MATRIX(id, onnx_name, opset, most_inputs, list, infer_fn, eval_fn)                                          \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
                             .domain = "",                                                                          \
@@ -89,9 +143,10 @@ static q8_status eval_trilu(const q8_op_io *io) {
                             .attributes = list,                                                                    \
                             .params_size = sizeof(matrix_params),                                                  \
                             .quant = Q8_QUANT_FLOAT,                                                               \
-                            .int8_obstacle = "no int8 form: makes constants and masks",                            \
+                            .int8_obstacle = "no int8 form: matrices of float",                            \
                             .infer = infer_fn,                                                                     \
                             .eval = eval_fn};
 
 MATRIX(eye_like, "EyeLike", 9, 1, eye_attributes, infer_eye, eval_eye)
+MATRIX(det, "Det", 11, 1, NULL, infer_det, eval_det)
 MATRIX(trilu, "Trilu", 14, 2, trilu_attributes, infer_trilu, eval_trilu)

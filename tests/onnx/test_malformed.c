@@ -328,6 +328,12 @@ static const bad_node nodes[] = {
     {13, "TopK", "2,3 =5", "", QINT8_ERROR_SHAPE, "n", "k = 5 is out of range for axis 1 of shape [2, 3]"},
     {9, "Upsample", "1,1,4,4 4", "", QINT8_ERROR_SHAPE, "n", "scales has 4 values, expected 4 constant ones"},
     {13, "Upsample", "1,1,4,4 4", "", QINT8_ERROR_UNSUPPORTED, "n", "Upsample of opset 13, supported are 7 to 9"},
+    {13, "Det", "2,3", "", QINT8_ERROR_SHAPE, "n", "Det of shape [2, 3], expected square matrices"},
+    {13, "Unique", "4", "", QINT8_ERROR_UNSUPPORTED, "n",
+     "the shape of the result depends on the values of input 0, which must be constant or bound when the plan is compiled"},
+    {13, "NonMaxSuppression", "1,6,4 1,1,6 =3", "", QINT8_ERROR_UNSUPPORTED, "n",
+     "how many boxes remain depends on the values of input 0, which must be constant or bound when the plan is compiled; "
+     "end the exported model before NonMaxSuppression"},
     {13, "Softmax", "2,3", "axis:1", QINT8_ERROR_FORMAT, "n", "attribute axis is string, expected int"},
 };
 

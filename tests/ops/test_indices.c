@@ -134,6 +134,63 @@ static void matrices(void) {
   expect_error(&c, QINT8_ERROR_SHAPE, "[2, 3, 1]");
 }
 
+static void determinants(void) {
+  op_case c = begin("Det", F(2, 1, 4, 5, 0, 1, 1, 0, 1, 2, 2, 4), DIMS(3, 2, 2)); /* the second needs a pivot */
+  case_expect(&c, F(6, -1, 0), 0, DIMS(3));
+  c = begin("Det", six, DIMS(2, 0, 0));
+  case_expect(&c, F(1, 1), 0, DIMS(2));
+}
+
+static void unpooling(void) {
+  op_case c = begin("MaxUnpool", F(5, 7), DIMS(1, 1, 2));
+  case_ints(&c, "kernel_shape", 1, 2);
+  case_ints(&c, "strides", 1, 2);
+  case_s64(&c, I(1, 2), DIMS(1, 1, 2));
+  case_expect(&c, F(0, 5, 7, 0), 0, DIMS(1, 1, 4));
+  c = begin("MaxUnpool", F(5, 7), DIMS(1, 1, 2));
+  case_ints(&c, "kernel_shape", 1, 2);
+  case_ints(&c, "strides", 1, 2);
+  case_s64(&c, I(1, 4), DIMS(1, 1, 2));
+  expect_error(&c, QINT8_ERROR_DATA, "index 4 of 4 places");
+  c = begin("MaxUnpool", F(5, 7), DIMS(1, 1, 2));
+  case_ints(&c, "kernel_shape", 2, 2, 2);
+  case_s64(&c, I(1, 4), DIMS(1, 1, 2));
+  expect_error(&c, QINT8_ERROR_SHAPE, "do not fit an input of rank 3");
+}
+
+static void boxes_that_overlap(void) {
+  static const float boxes[4 * 4] = {0, 0, 1, 1, /* the same, corners swapped: */ 1, 1, 0, 0, 5, 5, 6, 6, 0, 0, 1, 0.4f};
+  op_case c = begin("NonMaxSuppression", boxes, DIMS(1, 4, 4));
+  case_f32(&c, F(0.5f, 0.5f, 0.9f, 0.4f), DIMS(1, 1, 4));
+  case_s64(&c, I(9), DIMS(1));
+  case_f32(&c, F(0.5f), DIMS(1));
+  case_expect_s64(&c, I(0, 0, 2, 0, 0, 0, 0, 0, 3), DIMS(3, 3)); /* of equal scores the first; 0.4 overlaps by less */
+  c = begin("NonMaxSuppression", boxes, DIMS(1, 4, 4));
+  case_f32(&c, F(0.5f, 0.5f, 0.9f, 0.4f), DIMS(1, 1, 4));
+  case_expect_s64(&c, I(0), DIMS(0, 3)); /* none of a class, unless the model says otherwise */
+  c = begin("NonMaxSuppression", boxes, DIMS(1, 4, 4));
+  case_f32(&c, F(0, 0, 0), DIMS(1, 1, 3));
+  expect_error(&c, QINT8_ERROR_SHAPE, "boxes of shape [1, 4, 4] with scores of shape [1, 1, 3]");
+}
+
+static void different_slices(void) {
+  op_case c = begin("Unique", F(2, 1, 2, NAN, 1), DIMS(5));
+  case_int(&c, "sorted", 0);
+  c.out_count = 3;
+  CHECK_EQ(case_run(&c), QINT8_OK);
+  case_shape(&c, 0, DIMS(3));
+  const int64_t *first = c.out[1].data, *inverse = c.out[2].data;
+  CHECK(first[0] == 0 && first[1] == 1 && first[2] == 3);
+  CHECK(inverse[0] == 0 && inverse[1] == 1 && inverse[2] == 0 && inverse[3] == 2 && inverse[4] == 1);
+  case_free(&c);
+  c = begin("Unique", F(3, 0, 1, 9, 3, 0), DIMS(3, 2));
+  case_int(&c, "axis", -2);
+  case_expect(&c, F(1, 9, 3, 0), 0, DIMS(2, 2));
+  c = begin("Unique", six, DIMS(3, 2));
+  case_int(&c, "axis", 2);
+  expect_error(&c, QINT8_ERROR_SHAPE, "axis 2 of shape [3, 2]");
+}
+
 static void blocks(void) {
   op_case c = begin("DepthToSpace", F(1, 2, 3, 4), DIMS(1, 4, 1, 1));
   case_int(&c, "blocksize", 2);
@@ -175,6 +232,10 @@ int main(int argc, char **argv) {
   RUN(scattering);
   RUN(one_hot_and_sums);
   RUN(matrices);
+  RUN(determinants);
+  RUN(unpooling);
+  RUN(boxes_that_overlap);
+  RUN(different_slices);
   RUN(blocks);
   RUN(reversing);
   RUN(shapes_that_depend_on_values);

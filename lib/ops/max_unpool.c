@@ -1,0 +1,98 @@
+/* max_unpool.c - MaxUnpool: values go back to where MaxPool found them, zeros elsewhere. */
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "ops/common.h"
+
+typedef struct unpool_params {
+  q8_ints kernel_shape, pads, strides;
+} unpool_params;
+
+#define AT(field) offsetof(unpool_params, field)
+static const q8_attribute attributes[] = {{"kernel_shape", Q8_ATTR_INTS, AT(kernel_shape), 0, NULL, 1, 0},
+                                          {"pads", Q8_ATTR_INTS, AT(pads), 0, NULL, 0, 0},
+                                          {"strides", Q8_ATTR_INTS, AT(strides), 0, NULL, 0, 0},
+                                          {.name = NULL}};
+
+/* What MaxPool read: the shape that indices count in. */
+static q8_status pooled_shape(const q8_op_io *io, q8_shape *y) {
+  const unpool_params *p = io->node->params;
+  const q8_shape *x = &io->inputs[0]->shape;
+  int32_t dims = x->rank - 2;
+  *y = *x;
+  if (dims < 1 || p->kernel_shape.count != dims || (p->pads.count >= 0 && p->pads.count != 2 * dims) ||
+      (p->strides.count >= 0 && p->strides.count != dims))
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
+                   "kernel_shape, strides or pads do not fit an input of rank %d", (int)x->rank);
+  for (int32_t i = 0; i < dims; i++) {
+    int64_t stride = p->strides.count >= 0 ? p->strides.v[i] : 1;
+    int64_t pads = p->pads.count >= 0 ? p->pads.v[i] + p->pads.v[dims + i] : 0;
+    if (stride < 1 || stride > INT32_MAX || p->kernel_shape.v[i] < 1 || p->kernel_shape.v[i] > INT32_MAX || pads < 0 ||
+        pads > INT32_MAX || x->dim[2 + i] > INT32_MAX)
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "spatial dimension %d: stride, kernel or pads out of range",
+                     (int)i);
+    y->dim[2 + i] = (x->dim[2 + i] - 1) * stride - pads + p->kernel_shape.v[i];
+    if (y->dim[2 + i] < 1)
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "the pads leave nothing of spatial dimension %d", (int)i);
+  }
+  return QINT8_OK;
+}
+
+static q8_status infer(const q8_op_io *io) {
+  const q8_shape *x = &io->inputs[0]->shape;
+  q8_shape y;
+  char a[128], b[128];
+  Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_S64));
+  if (!q8_shape_equal(x, &io->inputs[1]->shape))
+    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "values of shape %s with indices of shape %s",
+                   q8_shape_text(x, a, sizeof a), q8_shape_text(&io->inputs[1]->shape, b, sizeof b));
+  Q8_TRY(pooled_shape(io, &y));
+  if (q8_input(io, 2)) {
+    q8_ints list;
+    Q8_TRY(q8_infer_ints(io, 2, &list));
+    for (int32_t i = 0; i < y.rank; i++) {
+      if (list.count != y.rank || list.v[i] < y.dim[i])
+        return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "output_shape is smaller than %s",
+                       q8_shape_text(&y, a, sizeof a));
+      y.dim[i] = list.v[i];
+    }
+  }
+  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+}
+
+static q8_status eval(const q8_op_io *io) {
+  const q8_value *x = io->inputs[0], *indices = io->inputs[1];
+  q8_value *y = &io->outputs[0];
+  size_t size = qint8_dtype_size((qint8_dtype)x->dtype);
+  int64_t stride[Q8_MAX_RANK];
+  q8_shape from;
+  Q8_TRY(pooled_shape(io, &from));
+  q8_strides(&y->shape, stride);
+  memset(y->data, 0, y->count * size);
+  size_t places = q8_shape_count(&from, NULL);
+  for (size_t i = 0; i < x->count; i++) {
+    int64_t index = ((const int64_t *)indices->data)[i], to = 0;
+    if (index < 0 || (size_t)index >= places)
+      return q8_fail(io->error, QINT8_ERROR_DATA, io->node->name, "index %" PRId64 " of %zu places", index, places);
+    for (int32_t d = from.rank; d-- > 0; index /= from.dim[d])
+      to += index % from.dim[d] * stride[d];
+    memcpy((char *)y->data + (size_t)to * size, (const char *)x->data + i * size, size);
+  }
+  return QINT8_OK;
+}
+
+const q8_op q8_op_max_unpool = {.name = "MaxUnpool",
+                                .domain = "",
+                                .min_opset = 9,
+                                .max_opset = 21,
+                                .min_inputs = 2,
+                                .max_inputs = 3,
+                                .min_outputs = 1,
+                                .max_outputs = 1,
+                                .attributes = attributes,
+                                .params_size = sizeof(unpool_params),
+                                .quant = Q8_QUANT_FLOAT,
+                                .int8_obstacle = "no int8 form: places values by indices",
+                                .infer = infer,
+                                .eval = eval};
