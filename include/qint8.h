@@ -360,6 +360,9 @@ QINT8_API size_t qint8_ranges_count(const qint8_ranges *ranges);
 /* `name` belongs to the ranges. Status: ARGUMENT. */
 QINT8_API qint8_status qint8_ranges_get(const qint8_ranges *ranges, size_t index, const char **name, qint8_range *out);
 
+/* The tensor of range `index`, without the search that a range costs; NULL past the last. Belongs to the ranges. */
+QINT8_API const char *qint8_ranges_name(const qint8_ranges *ranges, size_t index);
+
 /* How often values of a tensor fell where: bin i holds those in [left + i * width, left + (i + 1) * width), zeros apart.
  * Widths are powers of two, so bins of several histograms can be joined exactly. */
 typedef struct qint8_histogram {

@@ -1,20 +1,9 @@
-/* compare.c - qint8 compare: where the error is born, layer by layer. */
+/* compare.c - a float model and its int8 form side by side: where the error is born, layer by layer. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "compare.h"
-
-typedef struct job {
-  const char *float_path, *int8_path, *data_spec, *isa;
-  long samples, batch, threads, top;
-  double mean, std;
-  int as_json;
-  layers layers;
-  dataset data;
-  qint8_model *float_model, *int8_model;
-  qint8_recipe *float_recipe, *int8_recipe;
-} job;
 
 /* ---- Sums ---- */
 
@@ -65,11 +54,11 @@ static void add_rounding(layer *row) {
 }
 
 static void keep_float(void *user, const char *name, const qint8_tensor *values) {
-  job *j = user;
-  layer *row = layer_find(&j->layers, name);
+  comparison *c = user;
+  layer *row = layer_find(&c->layers, name);
   size_t count = count_of(values);
   if (!row)
-    row = add_layer(&j->layers, name, j->int8_recipe);
+    row = add_layer(&c->layers, name, c->int8_recipe);
   if (row->count != count) {
     free(row->values);
     free(row->shift);
@@ -85,7 +74,7 @@ static void keep_float(void *user, const char *name, const qint8_tensor *values)
 }
 
 static void add_error(void *user, const char *name, const qint8_tensor *values) {
-  layer *row = layer_find(&((job *)user)->layers, name);
+  layer *row = layer_find(&((comparison *)user)->layers, name);
   const float *q = values->data;
   if (!row || row->count != count_of(values))
     return; /* merged away in one of the two */
@@ -101,7 +90,7 @@ static void add_error(void *user, const char *name, const qint8_tensor *values) 
 
 /* What the layer made of the float run's values; the next one gets those as well. */
 static int32_t add_born(void *user, const char *name, const qint8_tensor *values) {
-  layer *row = layer_find(&((job *)user)->layers, name);
+  layer *row = layer_find(&((comparison *)user)->layers, name);
   float *q = values->data;
   if (!row || row->count != count_of(values))
     return 0;
@@ -144,75 +133,107 @@ int layer_counts(const layer *row) {
 /* ---- Running both ---- */
 
 /* Three runs of every batch: float, int8, and int8 layer by layer on the float values. */
-static int run_batch(job *j, engine *f, engine *q, const float *x, float *out) {
+static int run_batch(comparison *c, engine *f, engine *q, const float *x, float *out) {
   qint8_error error = QINT8_ERROR_INIT;
-  if (qint8_session_watch(q->session, add_error, j, &error) != QINT8_OK ||
+  if (qint8_session_watch(q->session, add_error, c, &error) != QINT8_OK ||
       qint8_session_replace(q->session, NULL, NULL, &error) != QINT8_OK)
     return fail("%s", error.message);
   if (engine_run(f, x, out) || engine_run(q, x, out + f->output_count))
     return EXIT_FAILED;
   if (qint8_session_watch(q->session, NULL, NULL, &error) != QINT8_OK ||
-      qint8_session_replace(q->session, add_born, j, &error) != QINT8_OK)
+      qint8_session_replace(q->session, add_born, c, &error) != QINT8_OK)
     return fail("%s", error.message);
   return engine_run(q, x, out + f->output_count);
 }
 
-static int run_batches(job *j, engine *f, engine *q) {
-  float *out = allocate(f->output_count + q->output_count, sizeof *out);
-  qint8_error error = QINT8_ERROR_INIT;
-  int status = 0;
-  if (qint8_session_watch(f->session, keep_float, j, &error) != QINT8_OK)
-    status = fail("%s", error.message);
-  size_t batch = (size_t)f->batch;
-  for (size_t done = 0; done < j->data.count && !status; done += batch) {
-    status = run_batch(j, f, q, j->data.values + done * j->data.sample, out);
-    progress("compare", done + batch, j->data.count);
+#define TIMED_RUNS 3
+
+/* Alternating, so that both see the same machine. */
+static int time_both(comparison *c, engine *f, engine *q, const float *x, float *out) {
+  c->float_us = c->int8_us = INFINITY;
+  for (int i = 0; i < TIMED_RUNS; i++) {
+    double start = now_seconds();
+    if (engine_run(f, x, out))
+      return EXIT_FAILED;
+    double middle = now_seconds();
+    if (engine_run(q, x, out + f->output_count))
+      return EXIT_FAILED;
+    c->float_us = fmin(c->float_us, (middle - start) * 1e6 / (double)f->batch);
+    c->int8_us = fmin(c->int8_us, (now_seconds() - middle) * 1e6 / (double)f->batch);
   }
+  return 0;
+}
+
+static int run_batches(comparison *c, engine *f, engine *q) {
+  size_t batch = (size_t)f->batch;
+  float *out = allocate(f->output_count + q->output_count, sizeof *out);
+  float *x = allocate(batch * c->data->sample + 1, sizeof *x);
+  qint8_error error = QINT8_ERROR_INIT;
+  int status = dataset_read(c->data, 0, batch, x);
+  if (!status)
+    status = time_both(c, f, q, x, out);
+  if (!status && qint8_session_watch(f->session, keep_float, c, &error) != QINT8_OK)
+    status = fail("%s", error.message);
+  for (size_t done = 0; done < c->samples && !status; done += batch) {
+    status = dataset_read(c->data, done, batch, x);
+    if (!status)
+      status = run_batch(c, f, q, x, out);
+    progress("compare", done + batch, c->samples);
+  }
+  free(x);
   free(out);
   return status;
 }
 
-static int compare(job *j, const qint8_host *host) {
+int compare_models(comparison *c) {
   engine f = {0}, q = {0};
-  int status = model_open(j->float_path, host, &j->float_model, &j->float_recipe);
-  if (!status)
-    status = model_open(j->int8_path, host, &j->int8_model, &j->int8_recipe);
-  if (!status)
-    status = dataset_load(j->data_spec, j->float_model, j->mean, j->std, j->samples, &j->data);
-  int64_t batch = status ? 1 : batch_for(j->float_model, j->batch);
-  int fixed = !status && batch_for(j->float_model, 1) == batch_for(j->float_model, 2);
-  if (fixed && j->data.count % (size_t)batch)
-    status = fail("%s: its batch is fixed at %lld, which does not divide %zu samples; see --n", j->float_path,
-                  (long long)batch, j->data.count);
-  while (!status && j->data.count % (size_t)batch) /* so that every sample counts */
+  int64_t batch = batch_for(c->float_model, c->batch);
+  int fixed = batch_for(c->float_model, 1) == batch_for(c->float_model, 2);
+  if (fixed && c->samples % (size_t)batch)
+    return fail("%s: its batch is fixed at %lld, which does not divide %zu samples; see --n", c->float_path,
+                (long long)batch, c->samples);
+  while (c->samples % (size_t)batch) /* so that every sample counts */
     batch--;
+  int status = engine_open(c->float_path, c->float_model, NULL, c->data, batch, c->isa, c->host, &f);
   if (!status)
-    status = engine_open(j->float_path, j->float_model, NULL, &j->data, batch, j->isa, host, &f);
+    status = engine_open(c->int8_path, c->int8_model, c->int8_recipe, c->data, batch, c->isa, c->host, &q);
   if (!status)
-    status = engine_open(j->int8_path, j->int8_model, j->int8_recipe, &j->data, batch, j->isa, host, &q);
-  if (!status)
-    status = run_batches(j, &f, &q);
+    status = run_batches(c, &f, &q);
   engine_close(&f);
   engine_close(&q);
+  if (!status)
+    explain_layers(&c->layers, c->float_model, c->int8_recipe);
   return status;
 }
 
-/* ---- Results ---- */
+void layers_free(layers *t) {
+  for (int i = 0; i < t->count; i++) {
+    layer *row = &t->rows[i];
+    free(row->name);
+    free((void *)(uintptr_t)row->op);
+    free(row->values);
+    free(row->shift);
+    free(row->weights);
+  }
+  free(t->rows);
+  *t = (layers){0};
+}
 
-static int worst_first(const void *a, const void *b) {
+/* ---- Order ---- */
+
+int worst_first(const void *a, const void *b) {
   const layer *x = *(const layer *const *)a, *y = *(const layer *const *)b;
   double ex = layer_rel_err(x), ey = layer_rel_err(y);
   return ex != ey ? (ex < ey ? 1 : -1) : x->order - y->order;
 }
 
-static int most_born_first(const void *a, const void *b) {
+int most_born_first(const void *a, const void *b) {
   const layer *x = *(const layer *const *)a, *y = *(const layer *const *)b;
   double ex = layer_born(x), ey = layer_born(y);
   return ex != ey ? (ex < ey ? 1 : -1) : x->order - y->order;
 }
 
-/* Those that count, in that order; free(). */
-static const layer **sort_layers(const layers *t, int (*order)(const void *, const void *), int *count) {
+const layer **layers_sorted(const layers *t, layer_order *order, int *count) {
   const layer **sorted = allocate((size_t)t->count + 1, sizeof *sorted);
   *count = 0;
   for (int i = 0; i < t->count; i++)
@@ -220,113 +241,4 @@ static const layer **sort_layers(const layers *t, int (*order)(const void *, con
       sorted[(*count)++] = &t->rows[i];
   qsort(sorted, (size_t)*count, sizeof *sorted, order);
   return sorted;
-}
-
-static void print_json(const layers *t) {
-  json out;
-  int count;
-  const layer **sorted = sort_layers(t, worst_first, &count);
-  json_begin(&out, stdout);
-  json_open(&out, NULL, '{');
-  json_layers(&out, sorted, count);
-  json_close(&out, '}');
-  json_end(&out);
-  free(sorted);
-}
-
-static void print_row(const layer *row) {
-  printf("%8.2f %10.5f %9.6f %10.5f ", sqnr_of(layer_rel_err(row)), layer_rel_err(row), layer_cosine(row),
-         layer_born(row));
-  if (row->is_int8)
-    printf("%8.4f ", 100 * layer_clip_rate(row));
-  else
-    printf("%8s ", "");
-  if (isnan(row->channel_ratio))
-    printf("%6s ", "");
-  else
-    printf("%6.1f ", row->channel_ratio);
-  printf("%5d  %s%s%s%s\n", row->order, row->name, row->op ? " (" : "", row->op ? row->op : "", row->op ? ")" : "");
-}
-
-#define BORN_SHOWN 10
-
-static void print_text(const layers *t, long top) {
-  int count;
-  const layer **sorted = sort_layers(t, worst_first, &count);
-  printf("%8s %10s %9s %10s %8s %6s %5s  %s\n", "sqnr_db", "rel_err", "cosine", "born", "clip_%", "ratio", "order",
-         "tensor (operators)");
-  for (int i = 0; i < count && (top == 0 || i < top); i++)
-    print_row(sorted[i]);
-  qsort(sorted, (size_t)count, sizeof *sorted, most_born_first);
-  printf("\nWhere the error is born, most first (on exact inputs):\n");
-  for (int i = 0, shown = 0; i < count && shown < BORN_SHOWN; i++)
-    if (sorted[i]->cause[0] && ++shown)
-      printf("%10.5f  %s: %s\n", layer_born(sorted[i]), sorted[i]->name, sorted[i]->advice);
-  free(sorted);
-}
-
-static void free_job(job *j) {
-  for (int i = 0; i < j->layers.count; i++) {
-    layer *row = &j->layers.rows[i];
-    free(row->name);
-    free((void *)(uintptr_t)row->op);
-    free(row->values);
-    free(row->shift);
-    free(row->weights);
-  }
-  free(j->layers.rows);
-  dataset_free(&j->data);
-  qint8_recipe_destroy(j->float_recipe);
-  qint8_recipe_destroy(j->int8_recipe);
-  qint8_model_destroy(j->float_model);
-  qint8_model_destroy(j->int8_model);
-}
-
-int command_compare(int argc, char **argv) {
-  job j = {.samples = 64, .batch = 8, .threads = 1, .mean = NAN, .std = NAN};
-  const char *words[2];
-  const option options[] = {
-      {"--data", "FILE.npz:KEY", "inputs", OPTION_TEXT, &j.data_spec},
-      {"--n", "N", "the first N samples (64; 0: all)", OPTION_INT, &j.samples},
-      {"--batch", "N", "samples per run (8)", OPTION_INT, &j.batch},
-      {"--top", "N", "only the N worst tensors (0: all)", OPTION_INT, &j.top},
-      {"--mean", "X", "mean of uint8 images; default: the archive's own", OPTION_FLOAT, &j.mean},
-      {"--std", "X", "their standard deviation", OPTION_ABOVE_ZERO, &j.std},
-      {"--isa", "NAME", "scalar, avx2, avxvnni, avx512vnni, neon, ...", OPTION_TEXT, &j.isa},
-      {"--threads", "N", "threads (1)", OPTION_INT, &j.threads},
-      {"--json", NULL, "one JSON object on stdout", OPTION_FLAG, &j.as_json}};
-  const command_line line = {
-      "qint8 compare FP32.onnx INT8.onnx --data FILE.npz:KEY [--json]",
-      "Runs both models on the same samples and compares every tensor that both compute, worst first.\n"
-      "  sqnr_db, rel_err, cosine  of the int8 model's tensor against the float model's\n"
-      "  born    rel_err of the layer alone: its int8 form on the float model's inputs; the rest is inherited\n"
-      "  clip_%  float values beyond the tensor's range\n"
-      "  ratio   widest range of a channel of the layer's weights over the median\n"
-      "  order   place in execution\n"
-      "Then the layers that the error is born in, each with its cause and a remedy.\n\n"
-      "example: qint8 compare net.onnx net8.onnx --data test.npz:x --top 10",
-      options, COUNT(options), 2, 2};
-  int stop = parse_options(&line, argc, argv, words);
-  if (stop)
-    return stop - 1;
-  j.float_path = words[0];
-  j.int8_path = words[1];
-  if (!j.data_spec) {
-    fail("--data FILE.npz:KEY is missing");
-    return EXIT_USAGE;
-  }
-  qint8_host host;
-  thread_pool *pool;
-  host_open(&host, j.threads, &pool);
-  int status = compare(&j, &host);
-  if (!status) {
-    explain_layers(&j.layers, j.float_model, j.int8_recipe);
-    if (j.as_json)
-      print_json(&j.layers);
-    else
-      print_text(&j.layers, j.top);
-  }
-  free_job(&j);
-  host_close(pool);
-  return status;
 }

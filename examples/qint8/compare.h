@@ -59,7 +59,29 @@ int layer_counts(const layer *row);
 /* explain.c: fills weights, inputs, cause and advice. `recipe` may be NULL: nothing is int8. */
 void explain_layers(layers *t, const qint8_model *model, const qint8_recipe *recipe);
 
-/* report.c: "tensors": [...] of a report. */
-void json_layers(json *out, const layer *const *rows, int count);
+/* A float model and its int8 form on the same samples. The caller fills all but the results. */
+typedef struct comparison {
+  const char *float_path, *int8_path, *isa; /* paths are for messages */
+  const qint8_model *float_model, *int8_model;
+  const qint8_recipe *int8_recipe; /* NULL: float */
+  const dataset *data;
+  size_t samples; /* the first ones */
+  long batch;
+  const qint8_host *host;
+  /* Results. */
+  layers layers;
+  double float_us, int8_us; /* for one sample at this batch, the best of a few runs */
+} comparison;
+/* Sums and explanations for every layer. 0 or EXIT_FAILED. */
+int compare_models(comparison *c);
+void layers_free(layers *t);
+
+typedef int layer_order(const void *a, const void *b); /* of pointers to layers */
+layer_order worst_first, most_born_first;
+/* The layers that count, in that order; free(). */
+const layer **layers_sorted(const layers *t, layer_order *order, int *count);
+
+/* key: [...], an object for each layer. */
+void json_layers(json *out, const char *key, const layer *const *rows, int count);
 
 #endif

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tool.h"
+#include "report.h"
 
 typedef struct job {
-  const char *model_path, *out_path, *config_name, *calibration, *observer_name, *activations, *format_name, *report;
+  const char *model_path, *out_path, *config_name, *calibration, *observer_name, *activations, *format_name, *report, *report_page;
   long samples, batch, threads;
   double mean, std;
   qint8_config config;
@@ -18,6 +18,7 @@ typedef struct job {
   qint8_ranges *ranges;
   size_t used; /* calibration samples */
   double seconds_calibrate, seconds_total;
+  long long peak_bytes; /* resident, when calibration had ended */
   int is_auto;
   auto_options automatic;
   auto_result tried;
@@ -122,6 +123,7 @@ static int calibrate(job *j, const qint8_host *host) {
   if (!status)
     print_warnings(j->ranges, NULL);
   qint8_calibrator_destroy(calibrator);
+  j->peak_bytes = peak_resident_bytes();
   j->seconds_calibrate = now_seconds() - start;
   return status;
 }
@@ -252,7 +254,7 @@ static void report_tried(const job *j, json *out) {
   json_close(out, ']');
 }
 
-static int write_report(const job *j) {
+static int write_report(const job *j, const report *r) {
   FILE *file = fopen(j->report, "w");
   if (!file)
     return fail("%s: cannot be opened for writing", j->report);
@@ -274,9 +276,34 @@ static int write_report(const job *j) {
   if (j->is_auto)
     report_tried(j, &out);
   report_tensors(j, &out);
+  report_json(r, &out);
   json_close(&out, '}');
   json_end(&out);
   return fclose(file) ? fail("%s: could not be written whole", j->report) : 0;
+}
+
+static int write_reports(job *j, const qint8_host *host) {
+  report r = {0};
+  report_request request = {.title = "quantize", .float_path = j->model_path, .int8_path = j->out_path,
+                            .config = j->config_name, .float_model = j->model, .batch = j->batch, .host = host,
+                            .ranges = j->ranges, .observers = observers, .seconds = j->seconds_total,
+                            .peak_bytes = j->peak_bytes ? j->peak_bytes : peak_resident_bytes()};
+  if (j->calibration && !j->data.file.file &&
+      dataset_open(j->calibration, j->model, j->mean, j->std, j->samples, &j->data))
+    return EXIT_FAILED;
+  if (j->data.file.file)
+    request.data = &j->data;
+  if (j->is_auto) {
+    request.options = &j->automatic;
+    request.tried = &j->tried;
+  }
+  int status = report_make(&request, &r);
+  if (!status && j->report)
+    status = write_report(j, &r);
+  if (!status && j->report_page)
+    status = report_html(&r, j->report_page);
+  report_free(&r);
+  return status;
 }
 
 /* ---- --config auto ---- */
@@ -348,7 +375,7 @@ static int quantize(job *j, const qint8_host *host) {
   if (status != EXIT_DONE && status != EXIT_GATE)
     return status;
   j->seconds_total = now_seconds() - start;
-  if (j->report && write_report(j))
+  if ((j->report || j->report_page) && write_reports(j, host))
     return EXIT_FAILED;
   print_summary(j);
   if (status == EXIT_GATE)
@@ -368,7 +395,8 @@ int command_quantize(int argc, char **argv) {
       {"--observer", "KIND", "minmax, moving_average, histogram (default), percentile (99.99), entropy", OPTION_TEXT, &j.observer_name},
       {"--activations", "TYPE", "u8 (default) or s8", OPTION_TEXT, &j.activations},
       {"--format", "FORM", "qdq (default) or qoperator: QLinearConv and its like", OPTION_TEXT, &j.format_name},
-      {"--report-out", "R.json", "ranges, parameters, sizes and seconds", OPTION_TEXT, &j.report},
+      {"--report-out", "R.json", "ranges, parameters, layers, warnings, sizes and seconds", OPTION_TEXT, &j.report},
+      {"--report-html", "R.html", "the same as a page with charts", OPTION_TEXT, &j.report_page},
       {"--batch", "N", "samples per calibration batch (16); does not change the result", OPTION_INT, &j.batch},
       {"--mean", "X", "mean of uint8 images; default: the archive's own", OPTION_FLOAT, &j.mean},
       {"--std", "X", "their standard deviation", OPTION_ABOVE_ZERO, &j.std},

@@ -129,6 +129,11 @@ qint8_status qint8_ranges_get(const qint8_ranges *ranges, size_t index, const ch
   return q8_ranges_get(ranges->ranges, index, name, out, NULL);
 }
 
+const char *qint8_ranges_name(const qint8_ranges *ranges, size_t index) {
+  const char *name = NULL;
+  return ranges && q8_ranges_observer(ranges->ranges, index, &name) ? name : NULL;
+}
+
 qint8_status qint8_ranges_histogram(const qint8_ranges *ranges, size_t index, qint8_histogram *out, int64_t *counts,
                                     size_t capacity, qint8_error *error) {
   Q8_REQUIRE(error, ranges);
@@ -136,7 +141,7 @@ qint8_status qint8_ranges_histogram(const qint8_ranges *ranges, size_t index, qi
   Q8_REQUIRE_SIZE(error, out);
   if (capacity)
     Q8_REQUIRE(error, counts);
-  const q8_observer *observer = q8_ranges_observer(ranges->ranges, index);
+  const q8_observer *observer = q8_ranges_observer(ranges->ranges, index, NULL);
   if (!observer)
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "index", "there are %zu ranges", q8_ranges_count(ranges->ranges));
   const q8_histogram *h = q8_observer_histogram(observer, 0);

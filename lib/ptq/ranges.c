@@ -143,10 +143,14 @@ size_t q8_ranges_count(const q8_ranges *ranges) {
   return count;
 }
 
-const q8_observer *q8_ranges_observer(const q8_ranges *ranges, size_t index) {
-  for (size_t t = 0; t < ranges->tensor_count; t++)
-    if (has_range(ranges, t) && index-- == 0)
-      return ranges->observers[t];
+const q8_observer *q8_ranges_observer(const q8_ranges *ranges, size_t index, const char **name) {
+  for (size_t t = 0; t < ranges->tensor_count; t++) {
+    if (!has_range(ranges, t) || index-- > 0)
+      continue;
+    if (name)
+      *name = ranges->names[t];
+    return ranges->observers[t];
+  }
   return NULL;
 }
 

@@ -33,8 +33,8 @@ size_t q8_ranges_count(const q8_ranges *ranges);
 q8_status q8_ranges_get(const q8_ranges *ranges, size_t index, const char **name, qint8_range *out,
                         qint8_error *error);
 
-/* The observer of range `index`, or NULL past the last. */
-const q8_observer *q8_ranges_observer(const q8_ranges *ranges, size_t index);
+/* The observer of range `index`, or NULL past the last; *name (may be NULL) is the tensor. */
+const q8_observer *q8_ranges_observer(const q8_ranges *ranges, size_t index, const char **name);
 
 /* Whether the node takes its input `index` as an activation in its int8 form. */
 int q8_takes_activation(const q8_graph *graph, const q8_node *node, int32_t index);
