@@ -4,6 +4,8 @@
 
 #include "tool.h"
 
+#define NAMES_SHOWN 3 /* in text; JSON has all */
+
 static const char *dtype_name(int32_t dtype) {
   switch (dtype) {
   case QINT8_DTYPE_F32:
@@ -51,10 +53,15 @@ static void print_tensor(const char *what, const qint8_tensor_info *info) {
   printf("]\n");
 }
 
+/* Nodes of one operator that have an int8 form, or stay float for the same reason. */
 typedef struct op_count {
   const char *name, *obstacle;
   int count;
 } op_count;
+
+static int same_text(const char *a, const char *b) {
+  return a == b || (a && b && !strcmp(a, b));
+}
 
 static int more_first(const void *a, const void *b) {
   const op_count *x = a, *y = b;
@@ -69,13 +76,11 @@ static int count_ops(const qint8_model *model, op_count *ops, long long *paramet
     qint8_model_node(model, i, &node);
     *parameters += node.parameter_count;
     int k = 0;
-    while (k < kinds && strcmp(ops[k].name, node.op_type))
+    while (k < kinds && (strcmp(ops[k].name, node.op_type) || !same_text(ops[k].obstacle, node.int8_obstacle)))
       k++;
     if (k == kinds)
-      ops[kinds++] = (op_count){node.op_type, NULL, 0};
+      ops[kinds++] = (op_count){node.op_type, node.int8_obstacle, 0};
     ops[k].count++;
-    if (node.int8_obstacle)
-      ops[k].obstacle = node.int8_obstacle;
   }
   qsort(ops, (size_t)kinds, sizeof *ops, more_first);
   return kinds;
@@ -89,6 +94,22 @@ static long long count_macs(const qint8_model *model, qint8_error *error) {
   long long macs = qint8_plan_macs(plan);
   qint8_plan_destroy(plan);
   return macs;
+}
+
+/* Operators by name, whatever their int8 form. */
+static void json_ops(json *j, const op_count *ops, int kinds) {
+  json_open(j, "ops", '{');
+  for (int k = 0; k < kinds; k++) {
+    int total = 0, seen = 0;
+    for (int i = 0; i < kinds; i++)
+      if (!strcmp(ops[i].name, ops[k].name)) {
+        total += ops[i].count;
+        seen |= i < k;
+      }
+    if (!seen)
+      json_integer(j, ops[k].name, total);
+  }
+  json_close(j, '}');
 }
 
 static void write_json(const qint8_model *model, const op_count *ops, int kinds, long long parameters, long long macs,
@@ -110,12 +131,13 @@ static void write_json(const qint8_model *model, const op_count *ops, int kinds,
   json_integer(&j, "nodes", (long long)qint8_model_node_count(model));
   json_integer(&j, "parameters", parameters);
   json_integer(&j, "macs", macs);
-  if (macs < 0)
-    json_text(&j, "cannot_run", error->message);
-  json_open(&j, "ops", '{');
-  for (int k = 0; k < kinds; k++)
-    json_integer(&j, ops[k].name, ops[k].count);
-  json_close(&j, '}');
+  if (macs < 0) {
+    json_open(&j, "cannot_run", '{');
+    json_text(&j, "name", error->where);
+    json_text(&j, "why", error->message);
+    json_close(&j, '}');
+  }
+  json_ops(&j, ops, kinds);
   json_open(&j, "not_int8", '[');
   for (size_t i = 0; i < qint8_model_node_count(model); i++) {
     qint8_node_info node = QINT8_NODE_INFO_INIT;
@@ -133,6 +155,21 @@ static void write_json(const qint8_model *model, const op_count *ops, int kinds,
   json_end(&j);
 }
 
+/* The first nodes of a row, by name. */
+static void print_names(const qint8_model *model, const op_count *row) {
+  int shown = 0;
+  printf("%-22s %6s  ", "", "");
+  for (size_t i = 0; i < qint8_model_node_count(model) && shown < NAMES_SHOWN; i++) {
+    qint8_node_info node = QINT8_NODE_INFO_INIT;
+    qint8_model_node(model, i, &node);
+    if (!strcmp(node.op_type, row->name) && same_text(node.int8_obstacle, row->obstacle))
+      printf("%s%s", shown++ ? ", " : "", node.name);
+  }
+  if (row->count > shown)
+    printf(" and %d more", row->count - shown);
+  printf("\n");
+}
+
 static void write_text(const qint8_model *model, const op_count *ops, int kinds, long long parameters, long long macs,
                        int quantized, const qint8_error *error) {
   qint8_tensor_info info = QINT8_TENSOR_INFO_INIT;
@@ -147,9 +184,12 @@ static void write_text(const qint8_model *model, const op_count *ops, int kinds,
   else
     printf("cannot run: %s: %s\n", error->where, error->message);
   printf("\n%-22s %6s  %s\n", "operator", "count", "int8");
-  for (int k = 0; k < kinds; k++)
+  for (int k = 0; k < kinds; k++) {
     printf("%-22s %6d  %s%s\n", ops[k].name, ops[k].count, ops[k].obstacle ? "stays float: " : "yes",
            ops[k].obstacle ? ops[k].obstacle : "");
+    if (ops[k].obstacle)
+      print_names(model, &ops[k]);
+  }
 }
 
 int command_inspect(int argc, char **argv) {
@@ -159,9 +199,13 @@ int command_inspect(int argc, char **argv) {
   const command_line line = {
       "qint8 inspect MODEL [--json]",
       "Shows inputs and outputs, the operators after folding and pattern recognition, parameters and\n"
-      "multiply-accumulates, and for each operator whether it has an int8 form or why it stays float.\n\n"
+      "multiply-accumulates, and for each operator whether it has an int8 form or why it stays float, and in which\n"
+      "nodes; --json lists them all. A model that cannot run is refused with the nodes and a remedy.\n\n"
       "example: qint8 inspect mobilenet.onnx",
-      options, COUNT(options), 1, 1};
+      options,
+      COUNT(options),
+      1,
+      1};
   int stop = parse_options(&line, argc, argv, words);
   if (stop)
     return stop - 1;

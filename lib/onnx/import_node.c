@@ -5,6 +5,7 @@
 
 #include "onnx/importer.h"
 #include "onnx/qoperator.h"
+#include "onnx/unknown.h"
 
 #define SPARE_OUTPUTS 4
 
@@ -25,29 +26,6 @@ static q8_raw_kind kind_of(const char *op_type, const char *domain) {
   if (!strcmp(op_type, "QuantizeLinear"))
     return Q8_RAW_QUANTIZE;
   return !strcmp(op_type, "DequantizeLinear") ? Q8_RAW_DEQUANTIZE : Q8_RAW_OP;
-}
-
-/* The operators that cannot run, each once, for one message. */
-typedef struct q8_unknown {
-  char text[300];
-  const char *first; /* node */
-  int more;
-} unknown_list;
-
-static void add_unknown(unknown_list *list, const q8_raw_node *node, const char *domain) {
-  char item[96];
-  snprintf(item, sizeof item, "%.40s%s%.40s", is_standard(domain) ? "" : domain, is_standard(domain) ? "" : ".",
-           node->op_type);
-  if (!list->first)
-    list->first = node->name;
-  size_t length = strlen(item), used = strlen(list->text);
-  for (const char *at = list->text; (at = strstr(at, item)); at += length)
-    if ((at == list->text || at[-1] == ' ') && (at[length] == ',' || at[length] == 0))
-      return;
-  if (used + length + 3 > sizeof list->text)
-    list->more = 1;
-  else
-    snprintf(list->text + used, sizeof list->text - used, "%s%s", used ? ", " : "", item);
 }
 
 static q8_status count_names(q8_reader bytes, q8_raw_node *node, const char *where, qint8_error *error) {
@@ -126,7 +104,7 @@ q8_status q8_import_node(q8_importer *importer, q8_reader bytes, struct q8_unkno
   if (node.kind == Q8_RAW_OP || node.kind == Q8_RAW_QOPERATOR) {
     node.op = is_standard(domain) ? q8_op_find(node.op_type, domain) : NULL;
     if (!node.op && node.kind == Q8_RAW_OP)
-      add_unknown(unknown, &node, domain);
+      q8_unknown_add(unknown, node.op_type, domain, node.name);
   }
   if (!q8_grow(&importer->host, (void **)&importer->nodes, &importer->node_capacity, importer->node_count + 1,
                sizeof *importer->nodes, importer->node_count))
@@ -156,15 +134,13 @@ static q8_status check_inputs_unwritten(q8_importer *importer, qint8_error *erro
 }
 
 q8_status q8_import_nodes(q8_importer *importer, qint8_error *error) {
-  unknown_list unknown = {{0}, NULL, 0};
+  q8_unknown unknown = {.first = NULL};
   q8_reader bytes = importer->graph_bytes;
   q8_field field;
   while (q8_wire_next(&bytes, &field) == Q8_WIRE_FIELD)
     if (field.number == Q8_GRAPH_NODE)
       Q8_TRY(q8_import_node(importer, field.bytes, &unknown, error));
-  if (unknown.first)
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, unknown.first, "operators that are not supported: %s%s",
-                   unknown.text, unknown.more ? ", and more" : "");
+  Q8_TRY(q8_unknown_report(&unknown, error));
   Q8_TRY(check_inputs_unwritten(importer, error));
   for (size_t i = 0; i < importer->node_count; i++) {
     const q8_raw_node *node = &importer->nodes[i];

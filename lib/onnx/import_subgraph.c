@@ -304,7 +304,9 @@ static q8_status run_body(q8_importer *importer, loop *l, struct q8_unknown *unk
     return q8_fail(error, QINT8_ERROR_FORMAT, name, "the body of the Loop gives %d values, expected %d", (int)count,
                    (int)(1 + l->carried + l->scans));
   if (!known_value(importer, outputs[0], &next))
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, name, "the condition of the Loop is computed: it must be constant");
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, name,
+                   "the condition of the Loop is computed: it must be constant; export the loop unrolled, with a fixed "
+                   "number of rounds");
   *again = next != 0;
   for (int32_t i = 0; i < l->carried; i++)
     l->values[i] = outputs[1 + i];
@@ -362,7 +364,8 @@ q8_status q8_import_loop(q8_importer *importer, const q8_raw_node *node, struct 
   if ((count != Q8_NONE && !known_value(importer, count, &l.trips)) ||
       (start != Q8_NONE && !known_value(importer, start, &condition)))
     return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name,
-                   "the trip count and the condition of a Loop must be constants");
+                   "the trip count and the condition of a Loop must be constants; export the loop unrolled, with a fixed "
+                   "number of rounds");
   l.trips = condition ? l.trips : 0;
   if (l.trips > MAX_TRIPS)
     return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "a Loop of more than %d rounds", MAX_TRIPS);

@@ -69,7 +69,8 @@ static q8_status read_type(q8_importer *importer, q8_reader bytes, const char *w
       Q8_TRY(read_tensor_type(importer, field.bytes, where, out, error));
     } else if (field.number <= 9) { /* sequence, map, sparse, optional; 6 is a denotation */
       if (field.number != 6)
-        return q8_fail(error, QINT8_ERROR_UNSUPPORTED, where, "value is not a dense tensor");
+        return q8_fail(error, QINT8_ERROR_UNSUPPORTED, where, 
+                       "a sequence, map, optional or sparse value: only dense tensors are supported");
     }
   }
   return result == Q8_WIRE_BAD ? q8_bad_wire(error, where, "type") : QINT8_OK;
@@ -108,7 +109,8 @@ static q8_status check_input(const char *name, const value_type *type, qint8_err
   if (!type->has_tensor || type->element <= 0)
     return q8_fail(error, QINT8_ERROR_FORMAT, name, "input has no declared tensor type");
   if (type->element > INT32_MAX || !qint8_dtype_size((qint8_dtype)type->element))
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, name, "input has data type %" PRId64, type->element);
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, name, "input has data type %" PRId64 "%s", type->element,
+                   type->element == Q8_ONNX_STRING ? " (string): prepare text before the model" : "");
   if (type->too_deep)
     return q8_fail(error, QINT8_ERROR_LIMIT, name, "input has more than %d dimensions", Q8_MAX_RANK);
   return QINT8_OK;

@@ -30,11 +30,12 @@ static q8_status pooled_shape(const q8_op_io *io, q8_shape *y) {
     int64_t pads = p->pads.count >= 0 ? p->pads.v[i] + p->pads.v[dims + i] : 0;
     if (stride < 1 || stride > INT32_MAX || p->kernel_shape.v[i] < 1 || p->kernel_shape.v[i] > INT32_MAX || pads < 0 ||
         pads > INT32_MAX || x->dim[2 + i] > INT32_MAX)
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "spatial dimension %d: stride, kernel or pads out of range",
-                     (int)i);
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
+                     "spatial dimension %d: stride, kernel or pads out of range", (int)i);
     y->dim[2 + i] = (x->dim[2 + i] - 1) * stride - pads + p->kernel_shape.v[i];
     if (y->dim[2 + i] < 1)
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "the pads leave nothing of spatial dimension %d", (int)i);
+      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "the pads leave nothing of spatial dimension %d",
+                     (int)i);
   }
   return QINT8_OK;
 }

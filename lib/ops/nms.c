@@ -64,7 +64,8 @@ static size_t next_best(const nms *n, const float *scores, size_t last) {
 static size_t pick(const nms *n, size_t batch, size_t class, int32_t *picked) {
   const float *boxes = n->boxes + batch * n->count * 4, *scores = n->scores + (batch * n->classes + class) * n->count;
   size_t taken = 0;
-  for (size_t i = next_best(n, scores, n->count); i < n->count && (int64_t)taken < n->limit; i = next_best(n, scores, i)) {
+  for (size_t i = next_best(n, scores, n->count); i < n->count && (int64_t)taken < n->limit;
+       i = next_best(n, scores, i)) {
     int free = 1;
     for (size_t j = 0; free && j < taken; j++)
       free = !overlaps(n, boxes + i * 4, boxes + (size_t)picked[j] * 4);
@@ -92,10 +93,11 @@ static q8_status read_inputs(const q8_op_io *io, nms *n) {
   char a[128], b[128];
   for (int32_t i = 0; i < io->node->input_count; i++)
     if (io->inputs[i] && !io->inputs[i]->data)
-      return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name,
-                     "how many boxes remain depends on the values of input %d, which must be constant or bound when the "
-                     "plan is compiled; end the exported model before NonMaxSuppression",
-                     (int)i);
+      return q8_fail(
+          io->error, QINT8_ERROR_UNSUPPORTED, io->node->name,
+          "how many boxes remain depends on the values of input %d, which must be constant or bound when the "
+          "plan is compiled; end the exported model before NonMaxSuppression",
+          (int)i);
   Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_F32));
   const q8_shape *x = &boxes->shape, *s = &scores->shape;
@@ -104,8 +106,13 @@ static q8_status read_inputs(const q8_op_io *io, nms *n) {
                    q8_shape_text(x, a, sizeof a), q8_shape_text(s, b, sizeof b));
   if (q8_input(io, 2))
     Q8_TRY(q8_infer_ints(io, 2, &limit));
-  *n = (nms){.boxes = boxes->data, .scores = scores->data, .batches = (size_t)x->dim[0], .count = (size_t)x->dim[1],
-             .classes = (size_t)s->dim[1], .limit = limit.v[0], .least = -INFINITY,
+  *n = (nms){.boxes = boxes->data,
+             .scores = scores->data,
+             .batches = (size_t)x->dim[0],
+             .count = (size_t)x->dim[1],
+             .classes = (size_t)s->dim[1],
+             .limit = limit.v[0],
+             .least = -INFINITY,
              .center = ((const nms_params *)io->node->params)->center_point_box != 0};
   Q8_TRY(scalar_of(io, 3, &n->overlap));
   Q8_TRY(scalar_of(io, 4, &n->least));

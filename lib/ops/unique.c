@@ -12,10 +12,9 @@ typedef struct unique_params {
   int64_t axis, sorted;
 } unique_params;
 
-static const q8_attribute attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(unique_params, axis), NO_AXIS, NULL, 0, 0},
-    {"sorted", Q8_ATTR_INT, offsetof(unique_params, sorted), 1, NULL, 0, 0},
-    {.name = NULL}};
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(unique_params, axis), NO_AXIS, NULL, 0, 0},
+                                          {"sorted", Q8_ATTR_INT, offsetof(unique_params, sorted), 1, NULL, 0, 0},
+                                          {.name = NULL}};
 
 /* x as [outer][n][inner]; without an axis outer and inner are 1. */
 typedef struct slices {
@@ -46,7 +45,8 @@ static q8_status view(const q8_op_io *io, slices *s) {
 static int compare(const slices *s, size_t a, size_t b) {
   for (size_t o = 0; o < s->outer; o++)
     for (size_t i = 0; i < s->inner; i++) {
-      int order = q8_element_compare(s->x->dtype, s->x->data, (o * s->n + a) * s->inner + i, (o * s->n + b) * s->inner + i);
+      int order =
+          q8_element_compare(s->x->dtype, s->x->data, (o * s->n + a) * s->inner + i, (o * s->n + b) * s->inner + i);
       if (order)
         return order;
     }

@@ -20,9 +20,25 @@ static void tensors_free(tensors *t) {
   t->count = 0;
 }
 
+/* In front of the advice. */
+static void drop_parentheses(char *text) {
+  char *to = text;
+  int inside = 0, advice = 0;
+  for (const char *c = text; *c; c++) {
+    advice |= *c == ';';
+    inside |= !advice && *c == ' ' && c[1] == '(';
+    if (!inside)
+      *to++ = *c;
+    inside &= *c != ')';
+  }
+  *to = 0;
+}
+
 static void set(node_result *result, node_outcome outcome, const char *reason) {
   result->outcome = (int32_t)outcome;
   snprintf(result->reason, sizeof result->reason, "%.319s", reason);
+  if (!strncmp(reason, "operators that are not supported", 32)) /* names of nodes would make each reason another one */
+    drop_parentheses(result->reason);
 }
 
 /* UNSUPPORTED is what the library says of itself; every other status on a valid model is a failure. */
