@@ -69,7 +69,7 @@ static q8_status read_type(q8_importer *importer, q8_reader bytes, const char *w
       Q8_TRY(read_tensor_type(importer, field.bytes, where, out, error));
     } else if (field.number <= 9) { /* sequence, map, sparse, optional; 6 is a denotation */
       if (field.number != 6)
-        return q8_fail(error, QINT8_ERROR_UNSUPPORTED, where, 
+        return q8_fail(error, QINT8_ERROR_UNSUPPORTED, where,
                        "a sequence, map, optional or sparse value: only dense tensors are supported");
     }
   }

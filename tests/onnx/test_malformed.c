@@ -247,7 +247,7 @@ static const bad_model models[] = {
     {external_data, QINT8_ERROR_UNSUPPORTED, "far", "tensor data lies in another file (external data)"},
     {string_tensor, QINT8_ERROR_UNSUPPORTED, "text", "tensor has data type 8 (string)"},
     {raw_and_typed, QINT8_ERROR_FORMAT, "both", "tensor has both raw and typed values"},
-    {sequence_input, QINT8_ERROR_UNSUPPORTED, "list", 
+    {sequence_input, QINT8_ERROR_UNSUPPORTED, "list",
      "a sequence, map, optional or sparse value: only dense tensors are supported"},
     {constant_without_value, QINT8_ERROR_FORMAT, "void", "Constant has no value"},
     {zero_scale, QINT8_ERROR_FORMAT, "quantize", "scale 0 is not finite and above zero"},
