@@ -330,6 +330,16 @@ QINT8_API const char *qint8_model_node_input(const qint8_model *model, size_t in
 QINT8_API qint8_status qint8_model_weights(const qint8_model *model, size_t index, const char **name, qint8_tensor *out,
                                            int32_t *channel_axis, qint8_error *error);
 
+/* A new model that computes the same, to the bit, but whose channels are of like size, so that they share one scale with
+ * less loss (cross-layer equalisation: Nagel et al. 2019, section 4.1): channels of a layer are divided by powers of two,
+ * and the weights that read them multiplied, where all between commutes with that (Relu, LeakyRelu, PRelu, pooling, sums,
+ * ...). Groups of channels that are alike already stay. To be done before calibration; twice is as good as once.
+ * `changed` (may be NULL) receives how many groups were rescaled. The caller owns *out. `model` and `out` have the same
+ * tensors and nodes. Status: ARGUMENT, STATE (a quantized file), MEMORY, and SHAPE and the like if the model's shapes do
+ * not fit together. */
+QINT8_API qint8_status qint8_model_equalise(const qint8_model *model, const qint8_host *host, qint8_model **out,
+                                            size_t *changed, qint8_error *error);
+
 /* ==== 10. Calibration: model + samples -> ranges ==================================================================== */
 
 typedef struct qint8_calibrator qint8_calibrator;

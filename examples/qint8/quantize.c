@@ -11,12 +11,13 @@ typedef struct job {
   double mean, std;
   qint8_config config;
   int32_t observer, activation_dtype, format;
-  int force, no_correction, round_weights;
+  int force, no_correction, round_weights, equalise;
   dataset data; /* what was calibrated on */
   qint8_model *model;
   qint8_recipe *file_recipe, *recipe;
   qint8_ranges *ranges;
   size_t used; /* calibration samples */
+  size_t equalised; /* groups of channels */
   double seconds_calibrate, seconds_total;
   long long peak_bytes; /* resident, when calibration had ended */
   int is_auto;
@@ -365,12 +366,26 @@ static int quantize_as_told(job *j, const qint8_host *host) {
   return decide_and_write(j, host);
 }
 
+/* The equalised model takes the place of the given one. */
+static int equalise(job *j, const qint8_host *host) {
+  qint8_error error = QINT8_ERROR_INIT;
+  qint8_model *equal;
+  qint8_status s = qint8_model_equalise(j->model, host, &equal, &j->equalised, &error);
+  if (s != QINT8_OK)
+    return fail_error("equalisation", s, &error);
+  qint8_model_destroy(j->model);
+  j->model = equal;
+  return 0;
+}
+
 static int quantize(job *j, const qint8_host *host) {
   double start = now_seconds();
   if (model_open(j->model_path, host, &j->model, &j->file_recipe))
     return EXIT_FAILED;
   if (j->file_recipe)
     return fail("%s is quantized already; quantize the float model", j->model_path);
+  if (j->equalise && is_static(j) && equalise(j, host))
+    return EXIT_FAILED;
   int status = j->is_auto ? quantize_auto(j, host) : quantize_as_told(j, host);
   if (status != EXIT_DONE && status != EXIT_GATE)
     return status;
@@ -401,6 +416,7 @@ int command_quantize(int argc, char **argv) {
       {"--mean", "X", "mean of uint8 images; default: the archive's own", OPTION_FLOAT, &j.mean},
       {"--std", "X", "their standard deviation", OPTION_ABOVE_ZERO, &j.std},
       {"--no-bias-correction", NULL, "leave biases as they are", OPTION_FLAG, &j.no_correction},
+      {"--equalise", NULL, "bring channels to like sizes first (cross-layer equalisation)", OPTION_FLAG, &j.equalise},
       {"--round-weights", NULL, "choose the weights' integers by their effect on the samples", OPTION_FLAG, &j.round_weights},
       {"--force", NULL, "int8 also where float is expected to be faster", OPTION_FLAG, &j.force},
       {"--budget", "METRIC<=DROP", "auto: see above; may be given more than once", OPTION_LIST, &j.automatic.texts},

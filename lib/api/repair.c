@@ -3,6 +3,7 @@
 
 #include "api/api.h"
 #include "ptq/bias.h"
+#include "ptq/equalise.h"
 #include "ptq/rounding.h"
 
 /* A recipe -> recipe step of lib/ptq. */
@@ -69,4 +70,28 @@ qint8_status qint8_recipe_round_weights(const qint8_model *model, qint8_recipe *
                                         const qint8_tensor *const *inputs, size_t batch_count, const qint8_host *host,
                                         qint8_error *error) {
   return repair_recipe(q8_round_weights, "adaptive rounding", model, recipe, inputs, batch_count, host, error);
+}
+
+qint8_status qint8_model_equalise(const qint8_model *model, const qint8_host *host, qint8_model **out, size_t *changed,
+                                  qint8_error *error) {
+  Q8_REQUIRE(error, out);
+  *out = NULL;
+  if (changed)
+    *changed = 0;
+  Q8_REQUIRE(error, model);
+  if (model->recipe)
+    return q8_fail(error, QINT8_ERROR_STATE, "model", "the file is quantized: its float model is to be equalised");
+  q8_host inner;
+  Q8_TRY(q8_host_init(&inner, host, error));
+  qint8_model *equal = q8_calloc(&inner, 1, sizeof *equal);
+  if (!equal)
+    return q8_fail_memory(error, "model", sizeof *equal);
+  equal->host = inner;
+  q8_status status = q8_equalise(model->graph, &inner, &equal->graph, changed, error);
+  if (status != QINT8_OK) {
+    q8_free(&inner, equal);
+    return status;
+  }
+  *out = equal;
+  return QINT8_OK;
 }

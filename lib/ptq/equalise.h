@@ -1,0 +1,21 @@
+/* equalise.h - cross-layer equalisation (Nagel et al., Data-Free Quantization Through Weight Equalization and Bias
+ * Correction, 2019, section 4.1).
+ *
+ * A channel whose values are all small next to another channel's gets few of the 256 levels that they share. Of the channels
+ * that may be rescaled (channels.h), each is divided by sqrt(r1 / r2), r1 being the largest magnitude of the weights that
+ * write the channel and r2 that of the weights that read it, until nothing changes: then r1 = r2 for all channels. Of
+ * several writers or readers the largest counts.
+ * Factors are rounded to powers of two, so that the float result stays the same to the bit; and the median channel of a
+ * group stays as it is, since only ratios between channels matter. Groups whose channels are alike already are left
+ * alone, so that doing it twice changes nothing.
+ */
+#ifndef Q8_PTQ_EQUALISE_H
+#define Q8_PTQ_EQUALISE_H
+
+#include "ptq/channels.h"
+
+/* A new graph with the same tensors and nodes. `changed` (may be NULL): how many groups were rescaled. MEMORY, and what
+ * binding shapes may say. */
+q8_status q8_equalise(const q8_graph *graph, const q8_host *host, q8_graph **out, size_t *changed, qint8_error *error);
+
+#endif
