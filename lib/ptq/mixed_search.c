@@ -17,9 +17,19 @@
 #define MAX_RETURNS 8                        /* nodes of the final mixture that may try int8 again */
 #define LEAST_US 0.1                         /* a node that costs nothing still costs its place in the ranking */
 
+/* A mixture that was evaluated: several choices of nodes can come to the same. */
+typedef struct outcome {
+  const uint8_t *modes; /* [node_count] */
+  int met;
+  const struct outcome *next;
+} outcome;
+
 typedef struct mixer {
   q8_searcher *s;
   const q8_graph *graph;
+  const q8_search_base *base;
+  q8_pool pool;
+  const outcome *seen;
   q8_sensitivity *damage;
   double limit;      /* microseconds */
   uint8_t *keep;     /* [node_count] the mixture at hand */
@@ -30,28 +40,55 @@ typedef struct mixer {
 /* ---- One mixture ---- */
 
 static q8_status mix(const mixer *m, q8_recipe **out, double *us, qint8_error *error) {
-  Q8_TRY(q8_mix_recipe(m->graph, m->s->base_recipe, m->keep, out, error));
+  Q8_TRY(q8_mix_recipe(m->graph, m->base->recipe, m->keep, out, error));
   return q8_estimate_recipe_us(m->graph, *out, &m->s->validation, us, error);
 }
 
-/* *met stays 0 if the bounds of the search are reached. */
-static q8_status evaluate(mixer *m, int *met, qint8_error *error) {
-  q8_recipe *recipe = NULL;
-  q8_tried row = m->s->search->tried[m->s->base];
+static const outcome *find_seen(const mixer *m, const q8_recipe *recipe) {
+  const outcome *o = m->seen;
+  while (o && memcmp(o->modes, recipe->modes, m->graph->node_count))
+    o = o->next;
+  return o;
+}
+
+static q8_status remember(mixer *m, const q8_recipe *recipe, int met, qint8_error *error) {
+  outcome *o = q8_pool_alloc(&m->pool, 1, sizeof *o);
+  uint8_t *modes = q8_pool_alloc(&m->pool, m->graph->node_count + 1, 1);
+  if (!o || !modes)
+    return q8_fail_memory(error, "search", m->graph->node_count);
+  memcpy(modes, recipe->modes, m->graph->node_count);
+  *o = (outcome){modes, met, m->seen};
+  m->seen = o;
+  return QINT8_OK;
+}
+
+static q8_status evaluate_new(mixer *m, const q8_recipe *recipe, double start, int *met, qint8_error *error) {
+  q8_tried row = m->s->search->tried[m->base->row];
   row.mixed = 1;
-  row.seconds = q8_search_seconds();
-  *met = 0;
-  if (!q8_search_may_go_on(m->s))
-    return QINT8_OK;
-  q8_status status = mix(m, &recipe, &row.us, error);
-  if (status == QINT8_OK)
-    status = q8_search_evaluate(m->s, m->graph, recipe, &row, error);
-  q8_recipe_free(recipe);
-  *met = status == QINT8_OK && row.met;
-  if (*met && row.us < m->best_us) {
+  row.seconds = start;
+  Q8_TRY(q8_search_evaluate(m->s, m->graph, recipe, &row, error));
+  *met = row.met;
+  if (row.met && row.us < m->best_us) {
     m->best_us = row.us;
     memcpy(m->best, m->keep, m->graph->node_count);
   }
+  return remember(m, recipe, row.met, error);
+}
+
+/* *met is 0 if the bounds of the search are reached. */
+static q8_status evaluate(mixer *m, int *met, qint8_error *error) {
+  double us, start = q8_search_seconds();
+  q8_recipe *recipe = NULL;
+  *met = 0;
+  if (!q8_search_may_go_on(m->s))
+    return QINT8_OK;
+  q8_status status = mix(m, &recipe, &us, error);
+  const outcome *known = status == QINT8_OK ? find_seen(m, recipe) : NULL;
+  if (known)
+    *met = known->met;
+  else if (status == QINT8_OK)
+    status = evaluate_new(m, recipe, start, met, error);
+  q8_recipe_free(recipe);
   return status;
 }
 
@@ -170,7 +207,7 @@ static q8_status measure(mixer *m, qint8_error *error) {
   while (few.count > 1 && runs * (double)few.count > SENSITIVITY_MACS)
     few.count--;
   runner.batches = &few;
-  return q8_measure_sensitivity(m->graph, s->base_recipe, &runner, &m->damage, error);
+  return q8_measure_sensitivity(m->graph, m->base->recipe, &runner, &m->damage, error);
 }
 
 static q8_status search(mixer *m, uint8_t *tried, qint8_error *error) {
@@ -180,17 +217,16 @@ static q8_status search(mixer *m, uint8_t *tried, qint8_error *error) {
   return m->best_us < m->limit ? return_nodes(m, tried, error) : QINT8_OK;
 }
 
-q8_status q8_search_mixed(q8_searcher *s, double us, qint8_error *error) {
-  const q8_graph *graph = s->base_graph ? s->base_graph : s->config->graph;
-  mixer m = {.s = s, .graph = graph, .limit = us, .best_us = us};
-  q8_pool pool;
-  q8_pool_init(&pool, &s->host);
-  m.keep = q8_pool_alloc(&pool, graph->node_count + 1, 1);
-  m.best = q8_pool_alloc(&pool, graph->node_count + 1, 1);
-  uint8_t *tried = q8_pool_alloc(&pool, graph->node_count + 1, 1);
+q8_status q8_search_mixed(q8_searcher *s, const q8_search_base *base, double us, qint8_error *error) {
+  const q8_graph *graph = base->graph ? base->graph : s->config->graph;
+  mixer m = {.s = s, .graph = graph, .base = base, .limit = us, .best_us = us};
+  q8_pool_init(&m.pool, &s->host);
+  m.keep = q8_pool_alloc(&m.pool, graph->node_count + 1, 1);
+  m.best = q8_pool_alloc(&m.pool, graph->node_count + 1, 1);
+  uint8_t *tried = q8_pool_alloc(&m.pool, graph->node_count + 1, 1);
   q8_status status = m.keep && m.best && tried ? search(&m, tried, error)
                                                : q8_fail_memory(error, "search", graph->node_count);
   q8_sensitivity_free(m.damage);
-  q8_pool_destroy(&pool);
+  q8_pool_destroy(&m.pool);
   return status;
 }

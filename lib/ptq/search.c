@@ -46,8 +46,8 @@ static int is_better(const q8_tried *a, const q8_tried *b) {
   return a->us < b->us;
 }
 
-static q8_status replace(q8_graph **kept_graph, q8_recipe **kept, const q8_searcher *s, const q8_graph *graph,
-                         const q8_recipe *recipe, qint8_error *error) {
+static q8_status replace(const q8_searcher *s, const q8_graph *graph, const q8_recipe *recipe, q8_graph **kept_graph,
+                         q8_recipe **kept, qint8_error *error) {
   q8_graph_destroy(*kept_graph);
   q8_recipe_free(*kept);
   *kept_graph = NULL;
@@ -61,15 +61,15 @@ static q8_status keep_if_best(q8_searcher *s, const q8_graph *graph, const q8_re
   q8_search *search = s->search;
   size_t row = search->count - 1;
   const q8_tried *tried = &search->tried[row];
-  if (tried->config != QINT8_CONFIG_DYNAMIC && !tried->mixed &&
-      (!s->base_recipe || is_better(tried, &search->tried[s->base]))) {
-    Q8_TRY(replace(&s->base_graph, &s->base_recipe, s, graph, recipe, error));
-    s->base = row;
+  q8_search_base *base = tried->config == QINT8_CONFIG_DYNAMIC ? &s->dynamic_base : &s->static_base;
+  if (!tried->mixed && (!base->recipe || is_better(tried, &search->tried[base->row]))) {
+    Q8_TRY(replace(s, graph, recipe, &base->graph, &base->recipe, error));
+    base->row = row;
   }
   if (search->recipe && !is_better(tried, &search->tried[search->best]))
     return QINT8_OK;
   search->best = row;
-  return replace(&search->graph, &search->recipe, s, graph, recipe, error);
+  return replace(s, graph, recipe, &search->graph, &search->recipe, error);
 }
 
 static q8_status report(const q8_searcher *s, qint8_error *error) {
@@ -121,25 +121,24 @@ static q8_status observe(q8_searcher *s, const q8_graph *graph, int32_t observer
   return status;
 }
 
-static q8_status make_static(q8_searcher *s, const q8_graph *graph, const q8_tried *row, q8_recipe **out,
-                             qint8_error *error) {
+static q8_status decide(q8_searcher *s, const q8_graph *graph, const q8_tried *row, q8_recipe **out,
+                        qint8_error *error) {
   q8_ranges *ranges;
-  q8_host quiet = s->host;
-  quiet.progress = NULL;
   Q8_TRY(observe(s, graph, row->observer, &ranges, error));
-  q8_status status = q8_decide(graph, ranges, row->config, s->config->activation_dtype, s->config->force, &quiet, out,
+  q8_status status = q8_decide(graph, ranges, row->config, s->config->activation_dtype, s->config->force, &s->host, out,
                                error);
   q8_ranges_free(ranges);
-  if (status != QINT8_OK)
-    return status;
-  q8_batches few = q8_first_batches(graph, s->calibration.batches, REPAIR_VALUES);
-  if (row->repairs & Q8_REPAIR_BIAS)
-    status = q8_correct_biases(graph, *out, &few, s->calibration.mask, s->calibration.isa, &quiet, error);
-  if (status != QINT8_OK) {
-    q8_recipe_free(*out);
-    *out = NULL;
-  }
   return status;
+}
+
+static q8_status repair(q8_searcher *s, const q8_graph *graph, const q8_tried *row, q8_recipe *recipe,
+                        qint8_error *error) {
+  q8_batches few = q8_first_batches(graph, s->calibration.batches, REPAIR_VALUES);
+  q8_host quiet = s->host;
+  quiet.progress = NULL;
+  if (row->repairs & Q8_REPAIR_BIAS)
+    Q8_TRY(q8_correct_biases(graph, recipe, &few, s->calibration.mask, s->calibration.isa, &quiet, error));
+  return QINT8_OK;
 }
 
 static q8_status try_static(q8_searcher *s, size_t index, qint8_error *error) {
@@ -148,8 +147,10 @@ static q8_status try_static(q8_searcher *s, size_t index, qint8_error *error) {
                   .repairs = static_candidates[index].repairs,
                   .seconds = q8_search_seconds()};
   q8_recipe *recipe;
-  Q8_TRY(make_static(s, s->config->graph, &row, &recipe, error));
-  q8_status status = q8_search_evaluate(s, s->config->graph, recipe, &row, error);
+  Q8_TRY(decide(s, s->config->graph, &row, &recipe, error));
+  q8_status status = repair(s, s->config->graph, &row, recipe, error);
+  if (status == QINT8_OK)
+    status = q8_search_evaluate(s, s->config->graph, recipe, &row, error);
   q8_recipe_free(recipe);
   return status;
 }
@@ -173,7 +174,7 @@ static q8_status is_dynamic_faster(q8_searcher *s, const q8_recipe *dynamic, int
   *faster = 1;
   if (s->calibration.batches->count == 0)
     return QINT8_OK;
-  Q8_TRY(make_static(s, s->config->graph, &row, &recipe, error));
+  Q8_TRY(decide(s, s->config->graph, &row, &recipe, error));
   q8_status status = q8_estimate_recipe_us(s->config->graph, recipe, &s->validation, &static_us, error);
   q8_recipe_free(recipe);
   if (status == QINT8_OK)
@@ -190,6 +191,29 @@ static q8_status try_all_static(q8_searcher *s, qint8_error *error) {
   return QINT8_OK;
 }
 
+/* What a mixture may cost to be worth having. */
+static double mixture_limit(const q8_searcher *s) {
+  double limit = WORTHWHILE * s->search->float_us;
+  const q8_tried *best = &s->search->tried[s->search->best];
+  return best->met && best->us < limit ? best->us : limit;
+}
+
+/* From the base that is nearer to the budget first: what it finds leaves less to look for from the other. If dynamic met
+ * the budget itself, nothing is gained by its mixtures. */
+static q8_status try_mixtures(q8_searcher *s, qint8_error *error) {
+  const q8_search_base *order[2] = {&s->static_base, &s->dynamic_base};
+  const q8_tried *rows = s->search->tried;
+  if (s->static_base.recipe && s->dynamic_base.recipe &&
+      is_better(&rows[s->dynamic_base.row], &rows[s->static_base.row])) {
+    order[0] = &s->dynamic_base;
+    order[1] = &s->static_base;
+  }
+  for (int i = 0; i < 2; i++)
+    if (order[i]->recipe && !s->search->tried[order[i]->row].met && q8_search_may_go_on(s))
+      Q8_TRY(q8_search_mixed(s, order[i], mixture_limit(s), error));
+  return QINT8_OK;
+}
+
 static q8_status try_in_order(q8_searcher *s, const q8_recipe *dynamic, double start, qint8_error *error) {
   int dynamic_first;
   Q8_TRY(is_dynamic_faster(s, dynamic, &dynamic_first, error));
@@ -201,10 +225,7 @@ static q8_status try_in_order(q8_searcher *s, const q8_recipe *dynamic, double s
     return QINT8_OK;
   if (!dynamic_first && q8_search_may_go_on(s))
     Q8_TRY(try_dynamic(s, dynamic, q8_search_seconds(), error));
-  double limit = WORTHWHILE * s->search->float_us;
-  if (has_met(s) && s->search->tried[s->search->best].us < limit)
-    limit = s->search->tried[s->search->best].us;
-  return s->base_recipe && q8_search_may_go_on(s) ? q8_search_mixed(s, limit, error) : QINT8_OK;
+  return try_mixtures(s, error);
 }
 
 static q8_status search(q8_searcher *s, qint8_error *error) {
@@ -234,8 +255,10 @@ q8_status q8_search_run(const q8_search_config *config, const q8_host *host, q8_
   s.validation = (q8_runner){&config->validation, config->mask, config->isa, &s.host};
   q8_status status = search(&s, error);
   q8_outputs_free(s.exact);
-  q8_graph_destroy(s.base_graph);
-  q8_recipe_free(s.base_recipe);
+  q8_graph_destroy(s.static_base.graph);
+  q8_recipe_free(s.static_base.recipe);
+  q8_graph_destroy(s.dynamic_base.graph);
+  q8_recipe_free(s.dynamic_base.recipe);
   if (status != QINT8_OK) {
     q8_search_free(found);
     return status;

@@ -4,6 +4,13 @@
 
 #include "ptq/search.h"
 
+/* A recipe that mixtures start from: the static one, or the dynamic one, with the smallest drop so far. */
+typedef struct q8_search_base {
+  q8_graph *graph; /* NULL: the one given */
+  q8_recipe *recipe;
+  size_t row;
+} q8_search_base;
+
 typedef struct q8_searcher {
   const q8_search_config *config;
   q8_host host;
@@ -11,10 +18,7 @@ typedef struct q8_searcher {
   q8_outputs *exact; /* of the float graph on the validation samples */
   q8_search *search;
   double start; /* seconds */
-  /* The static recipe with the smallest drop, which mixtures start from; graph NULL: the one given. */
-  q8_graph *base_graph;
-  q8_recipe *base_recipe;
-  size_t base; /* its row */
+  q8_search_base static_base, dynamic_base;
 } q8_searcher;
 
 double q8_search_seconds(void);
@@ -26,6 +30,6 @@ q8_status q8_search_evaluate(q8_searcher *s, const q8_graph *graph, const q8_rec
                              qint8_error *error);
 
 /* mixed_search.c: the fewest nodes of the base recipe in float, among mixtures expected to take less than `us`. */
-q8_status q8_search_mixed(q8_searcher *s, double us, qint8_error *error);
+q8_status q8_search_mixed(q8_searcher *s, const q8_search_base *base, double us, qint8_error *error);
 
 #endif
