@@ -3,7 +3,7 @@
  * This folder compiles alone: it includes libc headers and this file, nothing else.
  *
  * A kernel is a pure function on memory that the caller owns. It allocates nothing, keeps nothing, and gives
- * the same bytes on every ISA for the same arguments (fp32 families excepted: those may differ by rounding).
+ * the same bytes on every ISA for the same arguments, the fp32 families too (the bits of a NaN excepted).
  * Every kernel sits in a record table of its ISA folder, one row per kernel, ended by a row whose name is NULL.
  * The tables are collected per ISA in `q8_isa` (see isa.def); `q8_kernels_select` picks from them, the tests
  * and the benches walk them.
@@ -155,9 +155,11 @@ typedef void q8_transpose_fn(size_t rows, size_t cols, const void *x, size_t x_s
 
 /* ---- fp32 ---------------------------------------------------------------------------------------------------- */
 
-/* As q8_gemm_fn in fp32 with kr = 1: panel [taps][k][nr]. acc is overwritten. */
+/* As q8_gemm_fn in fp32 with kr = 1: panel [taps][k][nr]. acc is overwritten. Each sum starts at 0 and takes one fused
+ * multiply-add (one rounding) per tap and k, in that order: never in parts, never as multiply and add. */
 typedef void q8_sgemm_fn(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b, float *acc);
-/* As q8_gemm_u8_fn: y = clamp(acc + bias, lo, hi), bias from the panel's first column. */
+/* As q8_gemm_u8_fn: y = clamp(acc + bias, lo, hi), bias from the panel's first column. clamp(v) is v < lo ? lo :
+ * v > hi ? hi : v: NaN and -0 pass. */
 typedef void q8_sgemm_y_fn(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b,
                            const float *bias, float lo, float hi, size_t rows, size_t columns, float *y,
                            size_t y_stride);
@@ -169,7 +171,8 @@ typedef struct q8_sgemm_kernel {
   q8_sgemm_y_fn *run_y; /* NULL: the driver calls the sbias family on the accumulators */
 } q8_sgemm_kernel;
 
-/* As q8_dwconv_fn in fp32: weights [r][s][channels] unpacked, y = clamp(sum + bias, lo, hi). bias is never NULL. */
+/* As q8_dwconv_fn in fp32: weights [r][s][channels] unpacked. The sum starts at bias[c] and takes one fused multiply-add
+ * per i and j, in that order; then the clamp. bias is never NULL. */
 typedef void q8_sdwconv_fn(const q8_dwconv_shape *shape, const float *w, const float *bias, float lo, float hi,
                            const float *const *cols, float *y, size_t y_stride);
 
@@ -275,7 +278,11 @@ const q8_isa *q8_isa_find(const char *name);
 /* Kernels keep small accumulator tiles in registers only if their constant-bound loops are unrolled: gcc 12 -O2
  * leaves them rolled, with the accumulators in memory (measured 2.6 times slower). Put before such loops. */
 #if defined(__clang__)
+#if __has_feature(address_sanitizer) /* every load checked: unrolled bodies take minutes to compile */
+#define Q8_UNROLL
+#else
 #define Q8_UNROLL _Pragma("clang loop unroll(full)")
+#endif
 #elif defined(__GNUC__)
 #define Q8_UNROLL _Pragma("GCC unroll 64")
 #else

@@ -49,6 +49,13 @@ Q8_INLINE uint8x8_t neon_round_to_u8(float32x4_t v0, float32x4_t v1, neon_round 
   return vmovn_u16(vreinterpretq_u16_s16(vcombine_s16(vmovn_s32(q0), vmovn_s32(q1))));
 }
 
+/* The clamp of float results. By comparison, not by vmaxq, which takes +0 for larger than -0: other ISAs keep the -0. */
+Q8_INLINE float32x4_t neon_clamp(float32x4_t v, float lo, float hi) {
+  const float32x4_t low = vdupq_n_f32(lo), high = vdupq_n_f32(hi);
+  v = vbslq_f32(vcltq_f32(v, low), low, v);
+  return vbslq_f32(vcgtq_f32(v, high), high, v);
+}
+
 /* Modulo 2^32: in C the signed vector addition may not overflow. */
 Q8_INLINE int32x4_t neon_add_wrap(int32x4_t a, int32x4_t b) {
   return vreinterpretq_s32_u32(vaddq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b)));

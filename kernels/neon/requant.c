@@ -32,7 +32,7 @@ Q8_INLINE float32x4_t dequant4(int32x4_t acc, const q8_dequant *dq, size_t c) {
   float32x4_t factor = vmulq_f32(vdupq_n_f32(dq->row_scale), vld1q_f32(dq->scale + c));
   float32x4_t product = vmulq_f32(vcvtq_f32_s32(neon_add_wrap(acc, vld1q_s32(dq->offset + c))), factor);
   float32x4_t v = vaddq_f32(product, vld1q_f32(dq->bias + c));
-  return vminq_f32(vmaxq_f32(v, vdupq_n_f32(dq->lo)), vdupq_n_f32(dq->hi));
+  return neon_clamp(v, dq->lo, dq->hi);
 }
 
 static void dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_dequant *dq,

@@ -2,6 +2,7 @@
 #include "neon.h"
 
 #if defined(__aarch64__)
+#include <math.h>
 
 enum { MR = 6, NR = 8 };
 
@@ -56,7 +57,7 @@ Q8_INLINE float32x4_t taps4(const q8_dwconv_shape *s, const float *w, float32x4_
 static float taps1(const q8_dwconv_shape *s, const float *w, float sum, const float *const *cols, size_t c) {
   for (size_t i = 0; i < s->r; i++)
     for (size_t j = 0; j < s->s; j++)
-      sum += cols[j * s->col_dilation * s->r + i][c] * w[(i * s->s + j) * s->channels + c];
+      sum = fmaf(cols[j * s->col_dilation * s->r + i][c], w[(i * s->s + j) * s->channels + c], sum);
   return sum;
 }
 
@@ -66,7 +67,7 @@ static void sdwconv(const q8_dwconv_shape *s, const float *w, const float *bias,
     size_t c = 0;
     for (; c + 4 <= s->channels; c += 4) {
       float32x4_t sum = taps4(s, w, vld1q_f32(bias + c), cols, c);
-      vst1q_f32(y + c, vminq_f32(vmaxq_f32(sum, vdupq_n_f32(lo)), vdupq_n_f32(hi)));
+      vst1q_f32(y + c, neon_clamp(sum, lo, hi));
     }
     for (; c < s->channels; c++) {
       float sum = taps1(s, w, bias[c], cols, c);
@@ -83,7 +84,7 @@ static void sbias(size_t rows, size_t n, const float *acc, size_t acc_stride, co
     size_t c = 0;
     for (; c + 4 <= n; c += 4) {
       float32x4_t v = vaddq_f32(vld1q_f32(acc + c), vld1q_f32(bias + c));
-      vst1q_f32(y + c, vminq_f32(vmaxq_f32(v, vdupq_n_f32(lo)), vdupq_n_f32(hi)));
+      vst1q_f32(y + c, neon_clamp(v, lo, hi));
     }
     for (; c < n; c++) {
       float v = acc[c] + bias[c];

@@ -1,4 +1,5 @@
 /* sgemm.c - the fp32 families: GEMM tile, depthwise convolution, bias and clamp. */
+#include "fma.h"
 #include "scalar.h"
 
 /* mr and nr are constants in every caller. */
@@ -10,7 +11,7 @@ Q8_INLINE void tile(size_t mr, size_t nr, size_t taps, size_t k, const void *con
       for (size_t i = 0; i < mr; i++) {
         float v = ((const float *)a[i])[p];
         for (size_t j = 0; j < nr; j++)
-          sum[i * nr + j] += v * b[j];
+          sum[i * nr + j] = q8_scalar_fma(v, b[j], sum[i * nr + j]);
       }
   for (size_t i = 0; i < mr * nr; i++)
     acc[i] = sum[i];
@@ -36,7 +37,7 @@ static void pixel(const q8_dwconv_shape *shape, const float *w, const float *bia
     for (size_t j = 0; j < shape->s; j++, w += n) {
       const float *x = cols[j * shape->col_dilation * shape->r + i];
       for (size_t c = 0; c < n; c++)
-        y[c] += x[c] * w[c];
+        y[c] = q8_scalar_fma(x[c], w[c], y[c]);
     }
   for (size_t c = 0; c < n; c++)
     y[c] = q8_scalar_clamp(y[c], lo, hi);

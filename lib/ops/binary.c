@@ -197,7 +197,7 @@ static inline int64_t divide(int64_t x, int64_t z) {
   return z == 0 ? 0 : z == -1 ? (int64_t)(0 - (uint64_t)x) : x / z;
 }
 static inline float power(float x, float z) {
-  return z == 2 ? x * x : powf(x, z);
+  return z == 2 ? x * x : (float)pow((double)x, (double)z);
 }
 static inline uint64_t whole_power(uint64_t base, uint64_t z) {
   uint64_t result = 1;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/math.h"
 #include "ops/index.h"
 
 #define NO_LABEL ((double)((int64_t)1 << 40))
@@ -57,8 +58,8 @@ static double log_sum(const loss_view *v, size_t sample, size_t position) {
   for (size_t c = 0; c < v->classes; c++)
     max = fmax(max, at(v, sample, position, c));
   for (size_t c = 0; c < v->classes; c++)
-    sum += exp(at(v, sample, position, c) - max);
-  return max + log(sum);
+    sum += q8_exp(at(v, sample, position, c) - max);
+  return max + q8_log(sum);
 }
 
 static q8_status eval(const q8_op_io *io, int of_scores) {

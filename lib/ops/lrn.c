@@ -38,7 +38,7 @@ static q8_status eval(const q8_op_io *io) {
       float sum = 0;
       for (int64_t d = first; d <= last; d++)
         sum += at[d * (int64_t)n] * at[d * (int64_t)n];
-      y[plane * n + i] = *at / powf(p->bias + p->alpha / (float)p->size * sum, p->beta);
+      y[plane * n + i] = *at / (float)pow((double)(p->bias + p->alpha / (float)p->size * sum), (double)p->beta);
     }
   }
   return QINT8_OK;

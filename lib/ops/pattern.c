@@ -1,7 +1,6 @@
 /* pattern.c - elementwise functions without a standard operator in opset 17: those of the domain "qint8", patterns that
  * rewrites recognise, and Gelu of opset 20. `expand` writes them in the form in which exporters of training frameworks
  * do. */
-#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -26,8 +25,7 @@ static void silu_rows(const void *params, size_t n, const float *x, float *y) {
 }
 static void gelu_rows(const void *params, size_t n, const float *x, float *y) {
   (void)params;
-  for (size_t i = 0; i < n; i++)
-    y[i] = 0.5f * x[i] * (1 + erff(x[i] * 0.70710678f));
+  Q8_FOR_BLOCKS(float, n, y, 0.5f * x[i] * (1 + q8_fast_erf(x[i] * 0.70710678f)));
 }
 
 static q8_status silu_eval(const q8_op_io *io) {
@@ -124,8 +122,8 @@ static void any_gelu_rows(const void *params, size_t n, const float *x, float *y
     gelu_rows(NULL, n, x, y);
     return;
   }
-  for (size_t i = 0; i < n; i++)
-    y[i] = 0.5f * x[i] * (1 + tanhf((float)ROOT * (x[i] + (float)CUBIC * x[i] * x[i] * x[i])));
+  Q8_FOR_BLOCKS(float, n, y,
+                0.5f * x[i] * (1 + q8_fast_tanh((float)ROOT * (x[i] + (float)CUBIC * x[i] * x[i] * x[i]))));
 }
 
 static q8_status any_gelu_infer(const q8_op_io *io) {

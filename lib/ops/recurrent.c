@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/math.h"
 #include "ops/fast.h"
 
 /* ---- Activations ---- */
@@ -54,7 +55,7 @@ static void softsign(size_t n, float a, float b, float *x) {
 static void softplus(size_t n, float a, float b, float *x) {
   (void)a, (void)b;
   for (size_t i = 0; i < n; i++)
-    x[i] = (x[i] > 0 ? x[i] : 0) + log1pf(expf(x[i] > 0 ? -x[i] : x[i]));
+    x[i] = (float)((double)(x[i] > 0 ? x[i] : 0) + q8_log(1 + q8_exp((double)(x[i] > 0 ? -x[i] : x[i]))));
 }
 
 static const struct {

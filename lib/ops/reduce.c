@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "base/element.h"
+#include "base/math.h"
 #include "ops/common.h"
 #include "ops/hooks.h"
 
@@ -249,7 +250,7 @@ static double add_magnitude(double sum, double x) {
   return sum + fabs(x);
 }
 static double add_exp(double sum, double x) {
-  return sum + exp(x);
+  return sum + q8_exp(x);
 }
 
 static double mean_of(double sum, size_t count) {
@@ -261,7 +262,7 @@ static double root_of(double sum, size_t count) {
 }
 static double log_of(double sum, size_t count) {
   (void)count;
-  return log(sum);
+  return q8_log(sum);
 }
 
 static int64_t whole_add(int64_t sum, int64_t x, int is_unsigned) {

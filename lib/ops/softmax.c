@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "base/element.h"
+#include "base/math.h"
 #include "base/parallel.h"
 #include "ops/common.h"
 #include "ops/fast.h"
@@ -91,11 +92,11 @@ static void softmax_row(const float *x, float *y, size_t n, size_t stride, int l
   for (size_t i = 1; i < n; i++)
     max = larger(x[i * stride], max);
   for (size_t i = 0; i < n; i++) {
-    float e = expf(x[i * stride] - max);
+    float e = q8_fast_exp(x[i * stride] - max);
     sum += e;
     y[i * stride] = log ? x[i * stride] - max : e;
   }
-  float scale = (float)(1 / sum), shift = (float)logf((float)sum);
+  float scale = (float)(1 / sum), shift = (float)q8_log(sum);
   for (size_t i = 0; i < n; i++)
     y[i * stride] = log ? y[i * stride] - shift : y[i * stride] * scale;
 }

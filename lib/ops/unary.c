@@ -1,7 +1,8 @@
 /* unary.c - the elementwise functions: one row each.
  *
  * Those that networks use as activations are computed in double by the fixed formulas of base/math.h, so that tables
- * have the same bytes on every machine. The type-generic functions of tgmath.h serve float and double alike. */
+ * have the same bytes on every machine. Those of libm are computed in double: C libraries differ in its last bit at most,
+ * which rounding to float all but hides. The type-generic functions of tgmath.h serve float and double alike. */
 #include "ops/unary.h"
 
 #include <stddef.h>
@@ -118,24 +119,24 @@ UNARY(hard_sigmoid, "HardSigmoid", 1, LIMIT(a->alpha * x + a->beta, 0, 1), ALPHA
 UNARY(hard_swish, "HardSwish", 14, x *LIMIT(x * ((T)1 / 6) + (T)0.5, 0, 1), NO_ATTRIBUTES)
 UNARY(shrink, "Shrink", 9, x < -a->alpha ? x + a->beta : x > a->alpha ? x - a->beta : 0, LAMBD_AND_BIAS)
 UNARY_FAST(sigmoid, "Sigmoid", 1, q8_sigmoid(x), 1 / (1 + q8_fast_exp(-x)), NO_ATTRIBUTES)
-UNARY_FAST(tanh, "Tanh", 1, q8_tanh(x), tanh(x), NO_ATTRIBUTES)
-UNARY_FAST(erf, "Erf", 9, q8_erf(x), erf(x), NO_ATTRIBUTES)
-UNARY_FAST(exp, "Exp", 1, q8_exp(x), exp(x), NO_ATTRIBUTES)
-UNARY_FAST(log, "Log", 1, q8_log(x), log(x), NO_ATTRIBUTES)
+UNARY_FAST(tanh, "Tanh", 1, q8_tanh(x), q8_fast_tanh((float)x), NO_ATTRIBUTES)
+UNARY_FAST(erf, "Erf", 9, q8_erf(x), q8_fast_erf((float)x), NO_ATTRIBUTES)
+UNARY(exp, "Exp", 1, q8_exp(x), NO_ATTRIBUTES)
+UNARY(log, "Log", 1, q8_log(x), NO_ATTRIBUTES)
 UNARY(softplus, "Softplus", 1, softplus(x), NO_ATTRIBUTES)
 UNARY(softsign, "Softsign", 1, x / (1 + fabs(x)), NO_ATTRIBUTES)
 UNARY(mish, "Mish", 18, x *q8_tanh(softplus(x)), NO_ATTRIBUTES)
-UNARY(sin, "Sin", 7, sin(x), NO_ATTRIBUTES)
-UNARY(cos, "Cos", 7, cos(x), NO_ATTRIBUTES)
-UNARY(tan, "Tan", 7, tan(x), NO_ATTRIBUTES)
-UNARY(asin, "Asin", 7, asin(x), NO_ATTRIBUTES)
-UNARY(acos, "Acos", 7, acos(x), NO_ATTRIBUTES)
-UNARY(atan, "Atan", 7, atan(x), NO_ATTRIBUTES)
-UNARY(sinh, "Sinh", 9, sinh(x), NO_ATTRIBUTES)
-UNARY(cosh, "Cosh", 9, cosh(x), NO_ATTRIBUTES)
-UNARY(asinh, "Asinh", 9, asinh(x), NO_ATTRIBUTES)
-UNARY(acosh, "Acosh", 9, acosh(x), NO_ATTRIBUTES)
-UNARY(atanh, "Atanh", 9, atanh(x), NO_ATTRIBUTES)
+UNARY(sin, "Sin", 7, sin((double)x), NO_ATTRIBUTES)
+UNARY(cos, "Cos", 7, cos((double)x), NO_ATTRIBUTES)
+UNARY(tan, "Tan", 7, tan((double)x), NO_ATTRIBUTES)
+UNARY(asin, "Asin", 7, asin((double)x), NO_ATTRIBUTES)
+UNARY(acos, "Acos", 7, acos((double)x), NO_ATTRIBUTES)
+UNARY(atan, "Atan", 7, atan((double)x), NO_ATTRIBUTES)
+UNARY(sinh, "Sinh", 9, sinh((double)x), NO_ATTRIBUTES)
+UNARY(cosh, "Cosh", 9, cosh((double)x), NO_ATTRIBUTES)
+UNARY(asinh, "Asinh", 9, asinh((double)x), NO_ATTRIBUTES)
+UNARY(acosh, "Acosh", 9, acosh((double)x), NO_ATTRIBUTES)
+UNARY(atanh, "Atanh", 9, atanh((double)x), NO_ATTRIBUTES)
 UNARY(sqrt, "Sqrt", 1, sqrt(x), NO_ATTRIBUTES)
 UNARY(reciprocal, "Reciprocal", 1, 1 / x, NO_ATTRIBUTES)
 UNARY_WHOLE(abs, "Abs", 1, fabs(x), whole_abs, NO_ATTRIBUTES)

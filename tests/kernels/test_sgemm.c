@@ -1,8 +1,9 @@
-/* The fp32 kernels against sums in double, within the rounding bound of a dot product of that length. */
+/* The fp32 kernels byte for byte against their contract: one fused multiply-add after another, in the order of taps and k. */
 #include <math.h>
 #include <string.h>
 
 #include "reference.h"
+#include "scalar/fma.h"
 #include "walk.h"
 
 enum { ROW_COUNT = 24, MAX_K = 1024, MAX_PANEL = 1 << 18, MAX_SIZE = 1 << 16 };
@@ -16,13 +17,8 @@ static float *random_floats(const walk_buffer *buffer, size_t n, int front) {
   return p;
 }
 
-/* `want` takes the value of `got`, so that the byte check that follows covers the canary only. */
-static void settle(walk_output *out, size_t i, double exact, double bound) {
-  float got;
-  memcpy(&got, out->got + i * sizeof got, sizeof got);
-  if (!(fabs(got - exact) <= bound))
-    walk_failed("value %zu is %.9g, expected %.9g within %.3g", i, (double)got, exact, bound);
-  memcpy(out->want + i * sizeof got, &got, sizeof got);
+static void expect(walk_output *out, size_t i, float value) {
+  memcpy(out->want + i * sizeof value, &value, sizeof value);
 }
 
 static void sgemm_case(const q8_sgemm_kernel *g, size_t taps, size_t k) {
@@ -42,13 +38,10 @@ static void sgemm_case(const q8_sgemm_kernel *g, size_t taps, size_t k) {
   g->run(taps, k, a, a_stride, b, (float *)(void *)out.got);
   for (size_t i = 0; i < g->mr; i++)
     for (size_t j = 0; j < g->nr; j++) {
-      double sum = 0, magnitude = 0;
-      for (size_t t = 0; t < taps * k; t++) {
-        double term = (double)((const float *)a[t / k * a_stride + i])[t % k] * (double)b[t * g->nr + j];
-        sum += term;
-        magnitude += fabs(term);
-      }
-      settle(&out, i * g->nr + j, sum, ref_dot_bound(taps * k, magnitude));
+      float sum = 0;
+      for (size_t t = 0; t < taps * k; t++)
+        sum = fmaf(((const float *)a[t / k * a_stride + i])[t % k], b[t * g->nr + j], sum);
+      expect(&out, i * g->nr + j, sum);
     }
   walk_output_check(&out);
 }
@@ -127,16 +120,11 @@ static void sdwconv_case(const q8_sdwconv_kernel *kernel, const q8_dwconv_shape 
   kernel->run(s, w, bias, lo, hi, (const float *const *)cols, (float *)(void *)out.got, stride);
   for (size_t x = 0; x < s->q; x++)
     for (size_t c = 0; c < c_count; c++) {
-      double sum = (double)bias[c], magnitude = fabs(sum);
+      float sum = bias[c];
       for (size_t i = 0; i < s->r; i++)
-        for (size_t j = 0; j < s->s; j++) {
-          double term = (double)cols[(x * s->col_step + j * s->col_dilation) * s->r + i][c] *
-                        (double)w[(i * s->s + j) * c_count + c];
-          sum += term;
-          magnitude += fabs(term);
-        }
-      double exact = sum < (double)lo ? (double)lo : sum > (double)hi ? (double)hi : sum;
-      settle(&out, x * stride + c, exact, ref_dot_bound(s->r * s->s + 1, magnitude));
+        for (size_t j = 0; j < s->s; j++)
+          sum = fmaf(cols[(x * s->col_step + j * s->col_dilation) * s->r + i][c], w[(i * s->s + j) * c_count + c], sum);
+      expect(&out, x * stride + c, ref_clampf(sum, lo, hi));
     }
   walk_output_check(&out);
 }
@@ -186,8 +174,53 @@ static void sbias(void) {
   WALK(q8_sbias_kernel, sbias, sbias_record);
 }
 
+/* ---- The fused multiply-add of CPUs that have none ---- */
+
+static float any_float(void) {
+  uint32_t bits = test_random();
+  float v;
+  memcpy(&v, &bits, sizeof v);
+  return v;
+}
+
+static void check_fma(float a, float b, float c) {
+  float want = fmaf(a, b, c), got = q8_fma_emulated(a, b, c);
+  CHECK_MSG((isnan(want) && isnan(got)) || !memcmp(&want, &got, sizeof got), "fma(%a, %a, %a) is %a, not %a", (double)a,
+            (double)b, (double)c, (double)got, (double)want);
+}
+
+/* Sums that double cannot hold, next to the middle of two floats: c is half a unit of the last place of a * b, or a * b
+ * of c, and a little more or less. */
+static void near_the_middle(void) {
+  for (int i = 0; i < 300000 && !test_failed_checks; i++) {
+    float a = 1.0f + (float)(test_random() & 0xff) / 256.0f, b = ldexpf(test_random_float(-2, 2), (int)(test_random() % 80) - 60);
+    float c = ldexpf((float)(int)(test_random() % 0x1000000) - 8388608.0f, (int)(test_random() % 100) - 80);
+    check_fma(a, b, c);
+    check_fma(ldexpf(a, -24), 1.0f + ldexpf(1, -(int)(test_random() % 24)), nextafterf(c, 0));
+    check_fma(1.0f + ldexpf(1, -23), ldexpf(1.0f - ldexpf(1, -24), -25 - (int)(test_random() % 3)), a);
+  }
+}
+
+static void emulated_fma(void) {
+  static const float special[] = {0.0f, -0.0f, 1, -1, INFINITY, -INFINITY, NAN, 0x1p-149f, -0x1p-149f, 0x1p-126f,
+                                  0x1.fffffep-127f, 0x1.fffffep127f, -0x1.fffffep127f, 0x1p-75f, 0x1p-74f, 0x1.8p-74f, 0x1p64f};
+  for (size_t i = 0; i < COUNT_OF(special); i++)
+    for (size_t j = 0; j < COUNT_OF(special); j++)
+      for (size_t k = 0; k < COUNT_OF(special); k++)
+        check_fma(special[i], special[j], special[k]);
+  for (int i = 0; i < 500000 && !test_failed_checks; i++) {
+    float a = any_float(), b = any_float(), c = any_float();
+    check_fma(a, b, c);
+    check_fma(a, b, -(a * b));                                  /* what the product lost */
+    check_fma(a, ldexpf(b, -130), ldexpf(c, -130));             /* subnormal results */
+    check_fma(test_random_float(-2, 2), test_random_float(-2, 2), test_random_float(-2, 2));
+  }
+  near_the_middle();
+}
+
 int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
+  RUN(emulated_fma);
   RUN(sgemm);
   RUN(sdwconv);
   RUN(sbias);
