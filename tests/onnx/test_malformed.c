@@ -1,9 +1,7 @@
 /* Tables of models that must be refused: each with its status, the part named, and the text. */
 
-#include <stdlib.h>
-
-#include "builder.h"
 #include "onnx/import.h"
+#include "one_node.h"
 #include "qint8.h"
 #include "test.h"
 
@@ -277,8 +275,7 @@ static void every_bad_model_is_named(void) {
   }
 }
 
-/* A model of one node "n", refused when it is loaded or compiled. inputs: shapes of float inputs "2,3 4", "=1,2" for a
- * constant vector of 64-bit integers, "-" for one left out. attributes: "axis=3 pads=1,1 mode:linear". */
+/* A model of one node "n" (see one_node.h), refused when it is loaded or compiled. */
 typedef struct bad_node {
   int opset;
   const char *op, *inputs, *attributes;
@@ -340,70 +337,6 @@ static const bad_node nodes[] = {
     {13, "Softmax", "2,3", "axis:1", QINT8_ERROR_FORMAT, "n", "attribute axis is string, expected int"},
 };
 
-/* "1,2,3" as at most 8 numbers, -2 behind them. */
-static size_t parse_numbers(const char *text, int64_t *numbers) {
-  size_t count = 0;
-  for (char *end; count < 8; text = end + 1) {
-    numbers[count++] = strtoll(text, &end, 10);
-    if (*end != ',')
-      break;
-  }
-  numbers[count] = -2;
-  return count;
-}
-
-static void build_input_word(builder *b, const char *word, const char *name) {
-  int64_t numbers[9];
-  size_t count = parse_numbers(word + (*word == '='), numbers);
-  if (*word == '=')
-    build_constant(b, name, QINT8_DTYPE_S64, DIMS((int64_t)count), numbers, count * sizeof *numbers);
-  else if (*word != '-')
-    build_value(b, Q8_GRAPH_INPUT, name, numbers);
-}
-
-static void build_attribute_word(builder *b, const char *word) {
-  size_t name = strcspn(word, "=:"), length = strcspn(word, " ");
-  int64_t numbers[9];
-  size_t mark = q8_write_begin(&b->w, Q8_NODE_ATTRIBUTE), count = parse_numbers(word + name + 1, numbers);
-  q8_write_bytes(&b->w, Q8_ATTRIBUTE_NAME, word, name);
-  if (word[name] == ':') {
-    q8_write_bytes(&b->w, Q8_ATTRIBUTE_S, word + name + 1, length - name - 1);
-    q8_write_varint(&b->w, Q8_ATTRIBUTE_TYPE, Q8_TYPE_STRING);
-  } else if (count == 1) {
-    q8_write_varint(&b->w, Q8_ATTRIBUTE_I, (uint64_t)numbers[0]);
-    q8_write_varint(&b->w, Q8_ATTRIBUTE_TYPE, Q8_TYPE_INT);
-  } else {
-    for (size_t i = 0; i < count; i++)
-      q8_write_varint(&b->w, Q8_ATTRIBUTE_INTS, (uint64_t)numbers[i]);
-    q8_write_varint(&b->w, Q8_ATTRIBUTE_TYPE, Q8_TYPE_INTS);
-  }
-  q8_write_end(&b->w, mark);
-}
-
-static const char *next_word(const char *words) {
-  words += strcspn(words, " ");
-  return words + (*words == ' ');
-}
-
-static void build_bad_node(builder *b, const bad_node *bad) {
-  static const char *const names[] = {"a", "b", "c", "d", "e"};
-  char inputs[16] = "";
-  size_t count = 0;
-  build_begin(b, bad->opset);
-  for (const char *word = bad->inputs; *word; word = next_word(word), count++) {
-    build_input_word(b, word, names[count]);
-    strcat(strcat(inputs, count ? " " : ""), *word == '-' ? "-" : names[count]);
-  }
-  size_t node = build_open_node(b, bad->op, "n", inputs, "y");
-  for (const char *word = bad->attributes; *word; word = next_word(word))
-    build_attribute_word(b, word);
-  q8_write_end(&b->w, node);
-  size_t output = q8_write_begin(&b->w, Q8_GRAPH_OUTPUT);
-  q8_write_string(&b->w, Q8_INFO_NAME, "y");
-  q8_write_end(&b->w, output);
-  build_end(b);
-}
-
 static void every_bad_node_is_named(void) {
   for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++) {
     const bad_node *bad = &nodes[i];
@@ -411,7 +344,7 @@ static void every_bad_node_is_named(void) {
     qint8_model *model = NULL;
     qint8_plan *plan = NULL;
     qint8_error error = QINT8_ERROR_INIT;
-    build_bad_node(&b, bad);
+    build_one_node(&b, bad->opset, bad->op, bad->inputs, bad->attributes);
     qint8_status status = qint8_model_load_memory(b.w.bytes, b.w.size, NULL, &model, &error);
     if (status == QINT8_OK)
       status = qint8_plan_create(model, NULL, NULL, NULL, &plan, &error);
