@@ -180,6 +180,31 @@ typedef void q8_sdwconv_fn(const q8_dwconv_shape *shape, const float *w, const f
 typedef void q8_sbias_fn(size_t rows, size_t n, const float *acc, size_t acc_stride, const float *bias, float lo,
                          float hi, float *y, size_t y_stride);
 
+/* y = f(x), in place allowed. alpha and beta are those of ONNX's operators; only HARD_SIGMOID reads them. Each function is
+ * a fixed sequence of +, -, *, / and comparisons in f32: see srows.h. */
+typedef enum q8_sunary_function {
+  Q8_SUNARY_NONE,
+  Q8_SUNARY_HARD_SIGMOID, /* clamp(alpha x + beta, 0, 1) */
+  Q8_SUNARY_HARD_SWISH,   /* x clamp(x / 6 + 0.5, 0, 1) */
+  Q8_SUNARY_SIGMOID,
+  Q8_SUNARY_SILU, /* x sigmoid(x) */
+  Q8_SUNARY_TANH,
+  Q8_SUNARY_ERF,
+  Q8_SUNARY_GELU,     /* x / 2 (1 + erf(x / sqrt(2))) */
+  Q8_SUNARY_GELU_TANH /* x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) */
+} q8_sunary_function;
+typedef struct q8_sunary {
+  q8_sunary_function function;
+  float alpha, beta;
+} q8_sunary;
+typedef void q8_sunary_fn(size_t n, const q8_sunary *f, const float *x, float *y);
+
+/* y = a OP b: rows x n values each; a stride of 0 repeats one row. In place (y == a or y == b) allowed. */
+typedef void q8_sbinary_fn(size_t rows, size_t n, const float *a, size_t a_stride, const float *b, size_t b_stride,
+                           float *y, size_t y_stride);
+/* y[c] = 0 + x[0][c] + x[1][c] + ..., in that order. */
+typedef void q8_ssum_rows_fn(size_t rows, size_t n, const float *x, size_t stride, float *y);
+
 /* ---- Tables ---------------------------------------------------------------------------------------------------- */
 
 /* A family of one plain function: the rows of its table. */
@@ -201,6 +226,9 @@ typedef Q8_FAMILY(q8_sum_rows_fn) q8_sum_rows_kernel;
 typedef Q8_FAMILY(q8_transpose_fn) q8_transpose_kernel;
 typedef Q8_FAMILY(q8_sdwconv_fn) q8_sdwconv_kernel;
 typedef Q8_FAMILY(q8_sbias_fn) q8_sbias_kernel;
+typedef Q8_FAMILY(q8_sunary_fn) q8_sunary_kernel;
+typedef Q8_FAMILY(q8_sbinary_fn) q8_sbinary_kernel;
+typedef Q8_FAMILY(q8_ssum_rows_fn) q8_ssum_rows_kernel;
 
 /* Everything an ISA folder offers. A family it does not have is NULL, and the next older ISA serves.
  * In the gemm and sgemm tables the widest tile comes first and every narrower one shares its kr, b_bytes,
@@ -226,6 +254,10 @@ typedef struct q8_isa {
   const q8_sgemm_kernel *sgemm;
   const q8_sdwconv_kernel *sdwconv;
   const q8_sbias_kernel *sbias;
+  const q8_sunary_kernel *sunary;
+  const q8_sbinary_kernel *sadd;
+  const q8_sbinary_kernel *smul;
+  const q8_ssum_rows_kernel *ssum_rows;
 } q8_isa;
 
 /* All ISA folders, newest first, scalar last (isa.def). One that the compiler does not target has a name but
@@ -254,6 +286,9 @@ typedef struct q8_kernels {
   q8_transpose_fn *transpose8, *transpose32;
   q8_sdwconv_fn *sdwconv;
   q8_sbias_fn *sbias;
+  q8_sunary_fn *sunary;
+  q8_sbinary_fn *sadd, *smul;
+  q8_ssum_rows_fn *ssum_rows;
 } q8_kernels;
 
 /* Fills `out` for the CPU bits in `mask`; mask 0 gives the scalar kernels. */

@@ -77,29 +77,35 @@ Q8_INLINE block convolve_one(int full, size_t r, size_t s, size_t dilation, cons
   return sum;
 }
 
-/* Sums of four neighbouring outputs of a full block, dilation 1. r, s, step are constants in every caller. */
-Q8_INLINE void convolve_four(size_t r, size_t s, size_t step, const __m256i *w, const uint8_t *const *cols,
-                             const window *at, block sum[4]) {
-  size_t pairs = (r + 1) / 2;
-  Q8_UNROLL
-  for (size_t o = 0; o < 4; o++)
-    sum[o].low = sum[o].high = _mm256_setzero_si256();
+/* Rows i and, unless it is the last, i + 1 of all columns of four outputs. */
+Q8_INLINE void add_rows(size_t r, size_t s, size_t step, size_t i, int last, const __m256i *w,
+                        const uint8_t *const *cols, const window *at, block sum[4]) {
   Q8_UNROLL
   for (size_t u = 0; u < 3 * step + s; u++) {
+    block x = load_pair(1, cols + u * r, i, last ? i + 1 : i + 2, at);
     Q8_UNROLL
-    for (size_t p = 0; p < pairs; p++) {
-      block x = load_pair(1, cols + u * r, 2 * p, r, at);
-      Q8_UNROLL
-      for (size_t o = 0; o < 4; o++) {
-        size_t j = u - o * step; /* wraps to a large number left of the window */
-        if (j < s) {
-          add_pair(&sum[o], x, w + (j * pairs + p) * 2);
-          q8_avx2_keep(&sum[o].low);
-          q8_avx2_keep(&sum[o].high);
-        }
+    for (size_t o = 0; o < 4; o++) {
+      size_t j = u - o * step; /* wraps to a large number left of the window */
+      if (j < s) {
+        add_pair(&sum[o], x, w + i + j * ((r + 1) / 2) * 2);
+        q8_avx2_keep(&sum[o].low);
+        q8_avx2_keep(&sum[o].high);
       }
     }
   }
+}
+
+/* Sums of four neighbouring outputs of a full block, dilation 1. r, s, step are constants in every caller. Rows are a
+ * loop, columns are not: all of it unrolled would be 12 KB for 7x7. */
+Q8_INLINE void convolve_four(size_t r, size_t s, size_t step, const __m256i *w, const uint8_t *const *cols,
+                             const window *at, block sum[4]) {
+  Q8_UNROLL
+  for (size_t o = 0; o < 4; o++)
+    sum[o].low = sum[o].high = _mm256_setzero_si256();
+  for (size_t i = 0; i + 1 < r; i += 2)
+    add_rows(r, s, step, i, 0, w, cols, at, sum);
+  if (r % 2)
+    add_rows(r, s, step, r - 1, 1, w, cols, at, sum);
 }
 
 typedef struct epilogue {
@@ -121,13 +127,21 @@ Q8_INLINE void finish(int full, const block *sum, const window *at, const epilog
 }
 
 /* One block of channels along the row, output by output. */
-Q8_INLINE void strip(int full, size_t r, size_t s, const q8_dwconv_shape *shape, const __m256i *w,
-                     const window *at, const epilogue *e, const uint8_t *const *cols, uint8_t *y,
-                     size_t y_stride) {
+Q8_INLINE void strip(int full, const q8_dwconv_shape *shape, const __m256i *w, const window *at, const epilogue *e,
+                     const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
+  const size_t r = shape->r, s = shape->s, dilation = shape->col_dilation, step = shape->col_step * r;
   for (size_t x = 0; x < shape->q; x++) {
-    block sum = convolve_one(full, r, s, shape->col_dilation, w, cols + x * shape->col_step * r, at);
+    block sum = convolve_one(full, r, s, dilation, w, cols + x * step, at);
     finish(full, &sum, at, e, y + x * y_stride);
   }
+}
+static void strip_full(const q8_dwconv_shape *shape, const __m256i *w, const window *at, const epilogue *e,
+                       const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
+  strip(1, shape, w, at, e, cols, y, y_stride);
+}
+static void strip_rest(const q8_dwconv_shape *shape, const __m256i *w, const window *at, const epilogue *e,
+                       const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
+  strip(0, shape, w, at, e, cols, y, y_stride);
 }
 
 /* The same for a full block, four outputs at a time; the last four may overlap the ones before. Needs q >= 4
@@ -154,13 +168,13 @@ Q8_INLINE void dwconv(int fixed, size_t r, size_t s, const q8_dwconv_shape *shap
   for (size_t c = 0; c < shape->channels; c += 16, w += s * ((r + 1) / 2) * 2) {
     window at = window_at(c, shape->channels);
     if (at.n < 16)
-      strip(0, shape->r, shape->s, shape, w, &at, &e, cols, y, y_stride);
+      strip_rest(shape, w, &at, &e, cols, y, y_stride);
     else if (fours && shape->col_step == 1)
       strip_by_four(r, s, 1, shape, w, &at, &e, cols, y, y_stride);
     else if (fours && shape->col_step == 2)
       strip_by_four(r, s, 2, shape, w, &at, &e, cols, y, y_stride);
     else
-      strip(1, shape->r, shape->s, shape, w, &at, &e, cols, y, y_stride);
+      strip_full(shape, w, &at, &e, cols, y, y_stride);
   }
   if (rq->table)
     q8_avx2_table_rows(shape->q, shape->channels, rq->table, y, y_stride);

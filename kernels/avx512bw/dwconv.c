@@ -59,7 +59,7 @@ static block make_block(const q8_dwconv_shape *shape, const q8_requant *rq, cons
   return b;
 }
 
-/* Rows i and i + 1 of a column; a row that does not exist counts as zero. */
+/* Rows i and i + 1 of a column; a row that does not exist, from r on, counts as zero. */
 Q8_INLINE halves load_pair(const uint8_t *const *column, size_t i, size_t r, const block *b) {
   const __m512i x = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(b->mask, column[i] + b->first));
   const __m512i y = i + 1 < r ? _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(b->mask, column[i + 1] + b->first))
@@ -96,54 +96,73 @@ Q8_INLINE void one_output(const q8_dwconv_shape *shape, const block *b, const ui
   finish(&sum, b, y);
 }
 
-/* Four neighbouring outputs without dilation; r, s and step are constants in every caller. */
-Q8_INLINE void four_outputs(size_t r, size_t s, size_t step, const block *b, const uint8_t *const *cols, uint8_t *y,
-                            size_t y_stride) {
-  const size_t pairs = (r + 1) / 2;
-  halves sum[OUTPUTS];
+/* Rows i and, unless it is the last, i + 1 of all columns of four outputs. */
+Q8_INLINE void add_rows(size_t r, size_t s, size_t step, size_t i, int last, const block *b,
+                        const uint8_t *const *cols, halves *sum) {
+  const __m512i *w = b->w + i;
   Q8_UNROLL
-  for (size_t o = 0; o < OUTPUTS; o++)
-    sum[o] = b->bias;
-  Q8_UNROLL
-  for (size_t u = 0; u < (OUTPUTS - 1) * step + s; u++)
-    Q8_UNROLL
-  for (size_t p = 0; p < pairs; p++) {
-    const halves x = load_pair(cols + u * r, 2 * p, r, b);
+  for (size_t u = 0; u < (OUTPUTS - 1) * step + s; u++) {
+    const halves x = load_pair(cols + u * r, i, last ? i + 1 : i + 2, b);
     Q8_UNROLL
     for (size_t o = 0; o < OUTPUTS; o++) {
       const size_t j = u - o * step; /* wraps to a large number left of the window */
       if (j < s)
-        add_pair(&sum[o], x, b->w + (j * pairs + p) * 2);
+        add_pair(&sum[o], x, w + j * ((r + 1) / 2) * 2);
     }
   }
+}
+
+/* Four neighbouring outputs without dilation; r, s and step are constants in every caller. Rows are a loop, columns are
+ * not: all of it unrolled would be 12 KB for 7x7. */
+Q8_INLINE void four_outputs(size_t r, size_t s, size_t step, const block *b, const uint8_t *const *cols, uint8_t *y,
+                            size_t y_stride) {
+  halves sum[OUTPUTS];
+  Q8_UNROLL
+  for (size_t o = 0; o < OUTPUTS; o++)
+    sum[o] = b->bias;
+  for (size_t i = 0; i + 1 < r; i += 2)
+    add_rows(r, s, step, i, 0, b, cols, sum);
+  if (r % 2)
+    add_rows(r, s, step, r - 1, 1, b, cols, sum);
   Q8_UNROLL
   for (size_t o = 0; o < OUTPUTS; o++)
     finish(&sum[o], b, y + o * y_stride);
 }
 
-/* `fixed`: r and s are constants. The last four outputs may overlap those before. */
-Q8_INLINE void block_of_row(int fixed, size_t r, size_t s, const q8_dwconv_shape *shape, const block *b,
-                            const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
+/* A row output by output, for any kernel: one copy for all of them. Makes its own block, because one whose address leaves
+ * the caller would be read anew after every store. */
+static void by_one(const q8_dwconv_shape *shape, const q8_requant *rq, const void *w, size_t first,
+                   const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
+  const block b = make_block(shape, rq, w, first);
+  for (size_t x = 0; x < shape->q; x++)
+    one_output(shape, &b, cols + x * shape->col_step * shape->r, y + x * y_stride);
+}
+
+/* r and s are constants. The last four outputs may overlap those before. */
+Q8_INLINE void by_four(size_t r, size_t s, const q8_dwconv_shape *shape, const block *b, const uint8_t *const *cols,
+                       uint8_t *y, size_t y_stride) {
   const size_t q = shape->q, step = shape->col_step;
-  const int fours = fixed && q >= OUTPUTS && step <= 2 && shape->col_dilation == 1;
-  for (size_t at = 0; at < q; at += fours ? OUTPUTS : 1) {
-    const size_t x = fours && at + OUTPUTS > q ? q - OUTPUTS : at;
-    if (fours && step == 1)
+  for (size_t at = 0; at < q; at += OUTPUTS) {
+    const size_t x = at + OUTPUTS > q ? q - OUTPUTS : at;
+    if (step == 1)
       four_outputs(r, s, 1, b, cols + x * r, y + x * y_stride, y_stride);
-    else if (fours)
-      four_outputs(r, s, 2, b, cols + x * 2 * r, y + x * y_stride, y_stride);
     else
-      one_output(shape, b, cols + x * step * shape->r, y + x * y_stride);
+      four_outputs(r, s, 2, b, cols + x * 2 * r, y + x * y_stride, y_stride);
   }
 }
 
+/* `fixed`: r and s are constants. */
 Q8_INLINE void dwconv(int fixed, size_t r, size_t s, const q8_dwconv_shape *shape, const void *packed,
                       const q8_requant *rq, const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
   const size_t block_size = packed_size(1, shape->r, shape->s);
   const uint8_t *w = packed;
   for (size_t c = 0; c < shape->channels; c += BLOCK, w += block_size) {
+    if (!fixed || shape->q < OUTPUTS || shape->col_step > 2 || shape->col_dilation != 1) {
+      by_one(shape, rq, w, c, cols, y, y_stride);
+      continue;
+    }
     const block b = make_block(shape, rq, w, c);
-    block_of_row(fixed, r, s, shape, &b, cols, y, y_stride);
+    by_four(r, s, shape, &b, cols, y, y_stride);
   }
   for (size_t x = 0; rq->table && x < shape->q; x++)
     q8_avx512bw_table->run(shape->channels, y + x * y_stride, rq->table, y + x * y_stride);
