@@ -72,17 +72,40 @@ static int64_t batch_of(const q8_calibrator *c) {
   return c->graph->input_count && c->shapes[0].rank > 0 ? c->shapes[0].dim[0] : 1;
 }
 
+/* Sample by sample, so that both looks at the values find them in the cache. A moving average is one of batches. */
+static void observe_samples(q8_calibrator *c, q8_id tensor, const q8_shape *shape, const float *values, size_t count) {
+  q8_observer *observer = c->ranges->observers[tensor];
+  int channels_last = q8_session_watch_layout(c->session) == Q8_CHANNELS_LAST;
+  int by_batch = c->config.observer == QINT8_OBSERVER_MOVING_AVERAGE;
+  int64_t samples = shape->dim[0];
+  if (by_batch)
+    q8_observer_observe(observer, values, 1, 1, count);
+  for (int64_t i = 0; i < samples; i++) {
+    const float *x = values + (size_t)i * (count / (size_t)samples);
+    float min, max;
+    if (by_batch) {
+      c->minmax(count / (size_t)samples, x, &min, &max);
+    } else {
+      q8_observer_observe(observer, x, 1, 1, count / (size_t)samples);
+      q8_observer_last(observer, 0, &min, &max);
+    }
+    c->out_of_memory |= !q8_quality_observe(c->ranges->quality, tensor, shape, x, channels_last,
+                                            c->ranges->samples + i, min, max);
+  }
+}
+
 static void observe(void *user, q8_id tensor, const char *name, const q8_shape *shape, const float *values,
                     size_t count) {
   (void)name;
   q8_calibrator *c = user;
-  q8_observer *observer = c->ranges->observers[tensor];
-  if (!observer)
+  if (!c->ranges->observers[tensor])
     return;
-  int channels_last = q8_session_watch_layout(c->session) == Q8_CHANNELS_LAST;
-  q8_observer_observe(observer, values, 1, 1, count);
-  c->out_of_memory |= !q8_quality_observe(c->ranges->quality, tensor, shape, values, channels_last,
-                                          c->ranges->samples, batch_of(c), c->minmax);
+  if (shape->rank > 0 && shape->dim[0] == batch_of(c) && shape->dim[0] > 0) {
+    observe_samples(c, tensor, shape, values, count);
+  } else {
+    q8_quality_give_up(c->ranges->quality, tensor);
+    q8_observer_observe(c->ranges->observers[tensor], values, 1, 1, count);
+  }
 }
 
 static q8_status compile(q8_calibrator *c, const q8_shape *shapes, qint8_error *error) {

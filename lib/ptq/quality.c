@@ -63,7 +63,7 @@ void q8_quality_free(q8_quality *quality) {
   if (!quality)
     return;
   for (size_t t = 0; quality->tensors && t < quality->tensor_count; t++)
-    q8_free(&quality->host, quality->tensors[t].channel_min);
+    q8_free(&quality->host, quality->tensors[t].constant);
   q8_host host = quality->host;
   q8_free(&host, quality->tensors);
   q8_free(&host, quality->channel_axis);
@@ -71,18 +71,10 @@ void q8_quality_free(q8_quality *quality) {
   q8_free(&host, quality);
 }
 
-/* One block for both ends. */
 static int make_channels(q8_quality *quality, q8_tensor_quality *q, int64_t channels) {
-  q->channel_min = q8_alloc(&quality->host, (size_t)channels, 2 * sizeof(float));
-  if (!q->channel_min)
-    return 0;
-  q->channel_max = q->channel_min + channels;
-  q->channels = channels;
-  for (int64_t c = 0; c < channels; c++) {
-    q->channel_min[c] = INFINITY;
-    q->channel_max[c] = -INFINITY;
-  }
-  return 1;
+  q->constant = q8_alloc(&quality->host, (size_t)channels, sizeof(float));
+  q->channels = q->constant ? channels : 0;
+  return q->constant != NULL;
 }
 
 q8_status q8_quality_copy(const q8_quality *quality, q8_quality **out, qint8_error *error) {
@@ -94,15 +86,15 @@ q8_status q8_quality_copy(const q8_quality *quality, q8_quality **out, qint8_err
     const q8_tensor_quality *from = &quality->tensors[t];
     q8_tensor_quality *to = &(*out)->tensors[t];
     *to = *from;
-    to->channel_min = to->channel_max = NULL;
+    to->constant = NULL;
     if (!from->channels)
       continue;
     if (!make_channels(*out, to, from->channels)) {
       q8_quality_free(*out);
       *out = NULL;
-      return q8_fail_memory(error, "calibrator", (size_t)from->channels * 2 * sizeof(float));
+      return q8_fail_memory(error, "calibrator", (size_t)from->channels * sizeof(float));
     }
-    memcpy(to->channel_min, from->channel_min, (size_t)from->channels * 2 * sizeof(float));
+    memcpy(to->constant, from->constant, (size_t)from->channels * sizeof(float));
   }
   return QINT8_OK;
 }
@@ -144,46 +136,6 @@ static void add_sample(q8_tensor_quality *q, int64_t sample, float min, float ma
 
 /* ---- Channels ---- */
 
-static void widen_channel(q8_tensor_quality *q, size_t c, float min, float max) {
-  q->channel_min[c] = min < q->channel_min[c] ? min : q->channel_min[c];
-  q->channel_max[c] = max > q->channel_max[c] ? max : q->channel_max[c];
-}
-
-#define COLUMNS 16
-
-/* [rows][channels] into the channels' ranges, blocks of columns without branches and with a constant count, so that
- * compilers vectorize them. NaN is left out. */
-static void add_rows(q8_tensor_quality *q, const float *x, size_t rows, size_t channels) {
-  size_t c = 0;
-  for (; c + COLUMNS <= channels; c += COLUMNS) {
-    float min[COLUMNS], max[COLUMNS];
-    memcpy(min, q->channel_min + c, sizeof(min));
-    memcpy(max, q->channel_max + c, sizeof(max));
-    for (size_t r = 0; r < rows; r++)
-      for (int i = 0; i < COLUMNS; i++) {
-        float v = x[r * channels + c + (size_t)i];
-        min[i] = v < min[i] ? v : min[i];
-        max[i] = v > max[i] ? v : max[i];
-      }
-    memcpy(q->channel_min + c, min, sizeof(min));
-    memcpy(q->channel_max + c, max, sizeof(max));
-  }
-  for (; c < channels; c++)
-    for (size_t r = 0; r < rows; r++) {
-      float v = x[r * channels + c];
-      if (v == v)
-        widen_channel(q, c, v, v);
-    }
-}
-
-static void add_planes(q8_tensor_quality *q, const float *x, size_t channels, size_t plane, q8_minmax_fn *minmax) {
-  for (size_t c = 0; c < channels; c++) {
-    float min, max;
-    minmax(plane, x + c * plane, &min, &max);
-    widen_channel(q, c, min, max);
-  }
-}
-
 /* The channels' place in the values of one sample: [outer][channels][inner] with outer or inner 1. */
 typedef struct channel_view {
   int64_t channels;
@@ -205,28 +157,47 @@ static channel_view view_channels(const q8_shape *shape, int axis, int channels_
   return v;
 }
 
+/* Whether all values of the channel are `value`. */
+static int is_constant(const channel_view *v, size_t channel, const float *x, float value) {
+  size_t stride = v->inner > 1 ? 1 : (size_t)v->channels, count = v->outer * v->inner;
+  const float *at = x + channel * v->inner;
+  for (size_t i = 0; i < count; i++)
+    if (at[i * stride] != value)
+      return 0;
+  return 1;
+}
+
+/* Looks only at channels that never varied so far, and into each only until it does. */
+static void look_at_channels(q8_tensor_quality *q, const channel_view *v, const float *x, int first) {
+  for (size_t c = 0; c < (size_t)v->channels; c++) {
+    if (first)
+      q->constant[c] = x[c * v->inner];
+    else if (isnan(q->constant[c]))
+      continue;
+    if (!is_constant(v, c, x, q->constant[c])) {
+      q->constant[c] = NAN;
+      q->varying++;
+    }
+  }
+}
+
+void q8_quality_give_up(q8_quality *quality, q8_id tensor) {
+  quality->tensors[tensor].samples = -1;
+}
+
 int q8_quality_observe(q8_quality *quality, q8_id tensor, const q8_shape *shape, const float *values,
-                       int channels_last, int64_t first, int64_t batch, q8_minmax_fn *minmax) {
+                       int channels_last, int64_t sample, float min, float max) {
   q8_tensor_quality *q = &quality->tensors[tensor];
-  int64_t samples = shape->rank > 0 ? shape->dim[0] : 0;
-  if (q->samples < 0 || samples != batch || batch == 0 || q->samples != first) {
+  if (q->samples != sample) { /* it gave up, or a batch was left out */
     q->samples = -1;
     return 1;
   }
   channel_view v = view_channels(shape, quality->channel_axis[tensor], channels_last);
-  if (v.channels > 0 && !q->channel_min && !make_channels(quality, q, v.channels))
+  int first = v.channels > 0 && !q->constant;
+  if (first && !make_channels(quality, q, v.channels))
     return 0;
-  int by_channel = v.channels > 0 && v.channels == q->channels;
-  size_t count = q8_shape_count(shape, NULL) / (size_t)batch;
-  for (int64_t i = 0; i < batch; i++) {
-    const float *x = values + (size_t)i * count;
-    float min, max;
-    minmax(count, x, &min, &max);
-    add_sample(q, first + i, min, max);
-    if (by_channel && v.inner > 1)
-      add_planes(q, x, (size_t)v.channels, v.inner, minmax);
-    else if (by_channel)
-      add_rows(q, x, v.outer, (size_t)v.channels);
-  }
+  if (v.channels == q->channels && q->varying < q->channels && v.outer * v.inner > 0)
+    look_at_channels(q, &v, values, first);
+  add_sample(q, sample, min, max);
   return 1;
 }

@@ -7,7 +7,6 @@
 #define Q8_PTQ_QUALITY_H
 
 #include "graph/graph.h"
-#include "kernel.h"
 
 #define Q8_EXTREMES 4     /* samples remembered at either end of a tensor's range */
 #define Q8_CHECKPOINTS 16 /* remembered ranges of the past */
@@ -28,7 +27,8 @@ typedef struct q8_tensor_quality {
   int32_t checkpoints;
   float past_min[Q8_CHECKPOINTS], past_max[Q8_CHECKPOINTS];
   int64_t channels; /* 0: none known */
-  float *channel_min, *channel_max; /* [channels], finite values only; min > max: none */
+  float *constant;  /* [channels] the value that a channel always had, NAN if it varies: most do after one sample */
+  int64_t varying;  /* how many vary */
 } q8_tensor_quality;
 
 typedef struct q8_quality {
@@ -44,9 +44,11 @@ q8_status q8_quality_new(const q8_graph *graph, const q8_host *host, q8_quality 
 void q8_quality_free(q8_quality *quality);
 q8_status q8_quality_copy(const q8_quality *quality, q8_quality **out, qint8_error *error);
 
-/* One batch of a tensor: samples [first, first + batch) of the sequence, in the ONNX layout, or [N][spatial...][C] if
- * `channels_last`. 0 without memory. */
+/* One sample of a tensor, number `sample` of the sequence, with its smallest and largest value. `shape` is the batch's;
+ * values are in the ONNX layout, or [spatial...][C] if `channels_last`. 0 without memory. */
 int q8_quality_observe(q8_quality *quality, q8_id tensor, const q8_shape *shape, const float *values,
-                       int channels_last, int64_t first, int64_t batch, q8_minmax_fn *minmax);
+                       int channels_last, int64_t sample, float min, float max);
+/* The tensor's first dimension does not count samples. */
+void q8_quality_give_up(q8_quality *quality, q8_id tensor);
 
 #endif

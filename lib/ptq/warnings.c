@@ -206,9 +206,9 @@ static void examine_channels(examination *e, size_t t) {
   const q8_tensor_quality *q = &e->ranges->quality->tensors[t];
   int64_t constant = 0, dead = 0, first_constant = 0, first_dead = 0;
   for (int64_t c = q->channels; c-- > 0;) {
-    if (q->channel_min[c] != q->channel_max[c])
+    if (isnan(q->constant[c]))
       continue;
-    int is_dead = q->channel_min[c] == 0 && e->ranges->quality->activation[t];
+    int is_dead = q->constant[c] == 0 && e->ranges->quality->activation[t];
     *(is_dead ? &first_dead : &first_constant) = c;
     *(is_dead ? &dead : &constant) += 1;
   }
@@ -222,7 +222,7 @@ static void examine_channels(examination *e, size_t t) {
          "%lld of %lld channels never change, the first is %lld, always %g: add samples that differ there, or fold the "
          "channels into the bias that follows",
          (long long)constant, (long long)q->channels, (long long)first_constant,
-         (double)q->channel_min[first_constant]);
+         (double)q->constant[first_constant]);
 }
 
 static void examine_tensor(examination *e, size_t t) {

@@ -231,6 +231,11 @@ void q8_observer_ends(const q8_observer *observer, size_t channel, float *min, f
   *max = observer->cell[channel].max;
 }
 
+void q8_observer_last(const q8_observer *observer, size_t channel, float *min, float *max) {
+  *min = observer->cell[channel].batch_min;
+  *max = observer->cell[channel].batch_max;
+}
+
 const q8_histogram *q8_observer_histogram(const q8_observer *observer, size_t channel) {
   return observer->cell[channel].histogram;
 }

@@ -35,6 +35,8 @@ int64_t q8_observer_finite(const q8_observer *observer, size_t channel);
 int64_t q8_observer_nonfinite(const q8_observer *observer, size_t channel);
 /* The smallest and the largest of the finite values, of which there are some. */
 void q8_observer_ends(const q8_observer *observer, size_t channel, float *min, float *max);
+/* The same of the last call of q8_observer_observe alone: min > max if it had none. */
+void q8_observer_last(const q8_observer *observer, size_t channel, float *min, float *max);
 /* NULL if the kind has none. */
 const q8_histogram *q8_observer_histogram(const q8_observer *observer, size_t channel);
 

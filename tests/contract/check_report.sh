@@ -91,7 +91,7 @@ peak() {
   least=
   for run in 1 2 3; do
     "$tool" quantize $net -o "$tmp/q.onnx" --config static_int8_per_channel --calibration "$tmp/images.npy" --calibration-n "$1" \
-      --observer minmax --no-bias-correction --report-out "$tmp/peak.json" > /dev/null 2>&1
+      --no-bias-correction --report-out "$tmp/peak.json" > /dev/null 2>&1
     now=$(sed -n 's/.*"peak_resident_bytes": \(-\{0,1\}[0-9]*\).*/\1/p' "$tmp/peak.json")
     if [ -z "$least" ] || [ "$now" -lt "$least" ]; then least=$now; fi
   done
