@@ -11,7 +11,7 @@ typedef struct job {
   double mean, std;
   qint8_config config;
   int32_t observer, activation_dtype, format;
-  int force, no_correction, round_weights, equalise;
+  int force, no_correction, round_weights, no_equalise;
   dataset data; /* what was calibrated on */
   qint8_model *model;
   qint8_recipe *file_recipe, *recipe;
@@ -273,6 +273,7 @@ static int write_report(const job *j, const report *r) {
   json_integer(&out, "output_bytes", file_size(j->out_path));
   json_number(&out, "seconds_calibrate", j->seconds_calibrate);
   json_number(&out, "seconds_total", j->seconds_total);
+  json_integer(&out, "equalised_groups", (long long)j->equalised);
   json_integer(&out, "corrected_biases", is_static(j) && !j->no_correction);
   if (j->is_auto)
     report_tried(j, &out);
@@ -384,7 +385,7 @@ static int quantize(job *j, const qint8_host *host) {
     return EXIT_FAILED;
   if (j->file_recipe)
     return fail("%s is quantized already; quantize the float model", j->model_path);
-  if (j->equalise && is_static(j) && equalise(j, host))
+  if (!j->no_equalise && is_static(j) && equalise(j, host))
     return EXIT_FAILED;
   int status = j->is_auto ? quantize_auto(j, host) : quantize_as_told(j, host);
   if (status != EXIT_DONE && status != EXIT_GATE)
@@ -416,7 +417,7 @@ int command_quantize(int argc, char **argv) {
       {"--mean", "X", "mean of uint8 images; default: the archive's own", OPTION_FLOAT, &j.mean},
       {"--std", "X", "their standard deviation", OPTION_ABOVE_ZERO, &j.std},
       {"--no-bias-correction", NULL, "leave biases as they are", OPTION_FLAG, &j.no_correction},
-      {"--equalise", NULL, "bring channels to like sizes first (cross-layer equalisation)", OPTION_FLAG, &j.equalise},
+      {"--no-equalise", NULL, "do not bring channels of unlike sizes to like sizes first", OPTION_FLAG, &j.no_equalise},
       {"--round-weights", NULL, "choose the weights' integers by their effect on the samples", OPTION_FLAG, &j.round_weights},
       {"--force", NULL, "int8 also where float is expected to be faster", OPTION_FLAG, &j.force},
       {"--budget", "METRIC<=DROP", "auto: see above; may be given more than once", OPTION_LIST, &j.automatic.texts},
