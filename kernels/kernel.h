@@ -312,17 +312,24 @@ const q8_isa *q8_isa_find(const char *name);
 
 /* Kernels keep small accumulator tiles in registers only if their constant-bound loops are unrolled: gcc 12 -O2
  * leaves them rolled, with the accumulators in memory (measured 2.6 times slower). Put before such loops. */
-#if defined(__clang__)
-#if __has_feature(address_sanitizer) /* every load checked: unrolled bodies take minutes to compile */
-#define Q8_UNROLL
-#else
-#define Q8_UNROLL _Pragma("clang loop unroll(full)")
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define Q8_SANITIZED /* every load is checked: large bodies take minutes to compile */
 #endif
+#endif
+#if defined(Q8_SANITIZED)
+#define Q8_UNROLL
+#elif defined(__clang__)
+#define Q8_UNROLL _Pragma("clang loop unroll(full)")
 #elif defined(__GNUC__)
 #define Q8_UNROLL _Pragma("GCC unroll 64")
 #else
 #define Q8_UNROLL
 #endif
+#if defined(Q8_SANITIZED)
+#define Q8_INLINE static inline __attribute__((unused))
+#else
 #define Q8_INLINE static inline __attribute__((always_inline))
+#endif
 
 #endif
