@@ -104,6 +104,20 @@ static int feed_all(qint8_calibrator *calibrator, const dataset *data, int64_t b
   return failed;
 }
 
+/* Where the data to validate on differs from what was calibrated on. */
+static int check_validation(job *j, const qint8_host *host) {
+  dataset validation = {0};
+  qint8_ranges *ranges = NULL;
+  int status = dataset_open(j->automatic.validation, j->model, j->mean, j->std, j->samples, &validation);
+  if (!status)
+    status = dataset_ranges(j->model, &validation, validation.count, j->batch, host, &ranges);
+  if (!status)
+    print_warnings(j->ranges, ranges);
+  qint8_ranges_destroy(ranges);
+  dataset_free(&validation);
+  return status;
+}
+
 static int calibrate(job *j, const qint8_host *host) {
   qint8_error error = QINT8_ERROR_INIT;
   qint8_calibrator *calibrator = NULL;
@@ -121,7 +135,9 @@ static int calibrate(job *j, const qint8_host *host) {
     if (!status && (s = qint8_calibrator_ranges(calibrator, &j->ranges, &error)) != QINT8_OK)
       status = fail_error("calibration", s, &error);
   }
-  if (!status)
+  if (!status && j->automatic.validation)
+    status = check_validation(j, host);
+  else if (!status)
     print_warnings(j->ranges, NULL);
   qint8_calibrator_destroy(calibrator);
   j->peak_bytes = peak_resident_bytes();
@@ -421,7 +437,7 @@ int command_quantize(int argc, char **argv) {
       {"--round-weights", NULL, "choose the weights' integers by their effect on the samples", OPTION_FLAG, &j.round_weights},
       {"--force", NULL, "int8 also where float is expected to be faster", OPTION_FLAG, &j.force},
       {"--budget", "METRIC<=DROP", "auto: see above; may be given more than once", OPTION_LIST, &j.automatic.texts},
-      {"--validation", "FILE.npz:KEY", "auto: samples to measure the budget on, not among those of calibration",
+      {"--validation", "FILE.npz:KEY", "auto: samples to measure the budget on, not among those of calibration; static: to compare those with",
        OPTION_TEXT, &j.automatic.validation},
       TRUTH_OPTIONS(j.automatic.truth),
       {"--max-evaluations", "N", "auto: stop after N candidates", OPTION_INT, &j.automatic.max_evaluations},

@@ -109,35 +109,6 @@ static int compare_again(const report_request *q, report *r) {
   return compare_models(&r->own);
 }
 
-static int make_ranges(const report_request *q, report *r) {
-  qint8_error error = QINT8_ERROR_INIT;
-  qint8_calibrator *calibrator = NULL;
-  size_t batch = (size_t)batch_for(q->float_model, q->batch), count = q->data->count;
-  count = count < CALIBRATED ? count : CALIBRATED;
-  float *x = allocate(batch * q->data->sample + 1, sizeof *x);
-  qint8_tensor in = QINT8_TENSOR_INIT;
-  const qint8_tensor *inputs[] = {&in};
-  in.dtype = QINT8_DTYPE_F32;
-  in.rank = q->data->rank;
-  in.data = x;
-  memcpy(in.shape, q->data->shape, sizeof in.shape);
-  qint8_status s = qint8_calibrator_create(q->float_model, NULL, q->host, &calibrator, &error);
-  int failed = 0;
-  for (size_t done = 0; s == QINT8_OK && !failed && done < count; done += batch) {
-    size_t now = count - done < batch ? count - done : batch;
-    in.shape[0] = (int64_t)now;
-    failed = dataset_read(q->data, done, now, x);
-    if (!failed)
-      s = qint8_calibrator_feed(calibrator, inputs, 1, &error);
-  }
-  if (s == QINT8_OK && !failed)
-    s = qint8_calibrator_ranges(calibrator, &r->own_ranges, &error);
-  r->ranges = r->own_ranges;
-  qint8_calibrator_destroy(calibrator);
-  free(x);
-  return s == QINT8_OK ? failed : fail_error("calibration", s, &error);
-}
-
 /* ---- Rows ---- */
 
 static void rows_of_search(const report_request *q, report *r) {
@@ -217,7 +188,9 @@ int report_make(const report_request *q, report *r) {
   qint8_histogram h = QINT8_HISTOGRAM_INIT;
   int has_histograms = r->ranges && qint8_ranges_histogram(r->ranges, 0, &h, NULL, 0, NULL) == QINT8_OK;
   if (!status && !has_histograms && q->data)
-    status = make_ranges(q, r);
+    status = dataset_ranges(q->float_model, q->data, CALIBRATED, q->batch, q->host, &r->own_ranges);
+  if (r->own_ranges)
+    r->ranges = r->own_ranges;
   if (status)
     return status;
   r->is_calibrated = r->ranges && !q->compared;

@@ -220,7 +220,11 @@ double pose_pck(const outputs *y, const truth *t, double percent);
 double pose_mpjpe_mm(const outputs *y, const truth *t, double unused);
 size_t arg_max(const float *x, size_t n); /* the first of equals */
 
-/* ---- warnings.c ---- */
+/* ---- ranges.c, warnings.c ---- */
+
+/* Of at most `limit` samples, with histograms. 0 or EXIT_FAILED. */
+int dataset_ranges(const qint8_model *model, const dataset *data, size_t limit, long wanted_batch,
+                   const qint8_host *host, qint8_ranges **out);
 
 /* On stderr; `validation` may be NULL. */
 void print_warnings(const qint8_ranges *ranges, const qint8_ranges *validation);

@@ -15,7 +15,7 @@
 #define GROWTH 0.1       /* of the range, in the last quarter */
 #define GROWING_SHARE 5  /* one tensor in so many grows that much */
 #define MAX_REPORTED 8   /* outlying samples told of */
-#define REACH 1.5        /* range of the validation data, in ranges of the calibration */
+#define REACH 1.5        /* range of the validation data at an input, in ranges of the calibration; inside: FAR */
 #define LEAST_OVERLAP 0.7
 #define OVERLAP_BINS 64
 
@@ -279,8 +279,9 @@ typedef struct shift {
   double reach, overlap; /* overlap is 1 where there is no histogram */
 } shift;
 
-static int is_shifted(const shift *s) {
-  return s->reach > REACH || s->overlap < LEAST_OVERLAP;
+/* Inner tensors have long tails, whose reach says little. */
+static int is_shifted(const shift *s, int input) {
+  return s->reach > (input ? REACH : FAR) || s->overlap < LEAST_OVERLAP;
 }
 
 static shift shift_of(const q8_observer *a, const q8_observer *b) {
@@ -302,7 +303,7 @@ static void examine_shift(examination *e) {
   shift worst = {1, 1};
   for (size_t t = 0; t < e->ranges->tensor_count; t++) {
     shift s = shift_of(e->ranges->observers[t], e->validation->observers[t]);
-    if (!is_shifted(&s))
+    if (!is_shifted(&s, is_input(e->ranges, t)))
       continue;
     int better = is_input(e->ranges, t) - (tensors && is_input(e->ranges, where));
     if (!tensors++ || better > 0 || (better == 0 && s.overlap / s.reach < worst.overlap / worst.reach)) {
