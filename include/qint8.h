@@ -462,6 +462,18 @@ QINT8_API qint8_status qint8_recipe_tensor(const qint8_recipe *recipe, const cha
 /* Overrides a tensor's per-tensor parameters. Status: ARGUMENT, MEMORY. */
 QINT8_API qint8_status qint8_recipe_set_tensor(qint8_recipe *recipe, const char *tensor, const qint8_qparams *qparams,
                                                qint8_error *error);
+/* Returns the first nodes of a static recipe to float where that pays. In networks whose first blocks have few channels of
+ * very different ranges (MobileNetV3, EfficientNet) most of the error is born there, and int8 gains least there: if the
+ * outputs of the samples are off by 2.5 per cent or more (rel_err against float), as many nodes from the start as add a
+ * quarter to the model's expected time become float, provided that the error falls by a fifth or more; else the recipe
+ * stays as it is. `inputs` and `host` as for qint8_recipe_correct_biases, which is to be called afterwards; a few dozen
+ * samples serve. Costs a float run and two int8 runs of them. Deterministic: expected times come from a fixed model of a
+ * core. Result bytes remain the same on every ISA. Status: as qint8_recipe_correct_biases. */
+QINT8_API qint8_status qint8_recipe_keep_head(const qint8_model *model, qint8_recipe *recipe,
+                                              const qint8_tensor *const *inputs, size_t batch_count,
+                                              const qint8_host *host, qint8_error *error);
+/* How many multiplying nodes qint8_recipe_keep_head returned to float. */
+QINT8_API size_t qint8_recipe_head(const qint8_recipe *recipe);
 /* Corrects the biases of static int8 nodes, so that the mean of each output channel over the samples is that of the float
  * model (bias correction: Nagel et al. 2019, section 4.2): rounding no longer shifts a channel. `inputs` holds
  * batch_count batches, input i of the model for batch b at [b * (number of inputs) + i], float32 and finite; a few dozen

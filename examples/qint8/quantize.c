@@ -11,7 +11,7 @@ typedef struct job {
   double mean, std;
   qint8_config config;
   int32_t observer, activation_dtype, format;
-  int force, no_correction, round_weights, no_equalise;
+  int force, no_correction, round_weights, no_equalise, all_int8;
   dataset data; /* what was calibrated on */
   qint8_model *model;
   qint8_recipe *file_recipe, *recipe;
@@ -204,6 +204,8 @@ static int decide_and_write(job *j, const qint8_host *host) {
   qint8_status s = qint8_recipe_create(j->model, j->ranges, &options, host, &j->recipe, &error);
   if (s != QINT8_OK)
     return fail_error("recipe", s, &error);
+  if (is_static(j) && !j->all_int8 && !j->force && repair(j, qint8_recipe_keep_head, "float head", host))
+    return EXIT_FAILED;
   if (is_static(j) && j->round_weights && repair(j, qint8_recipe_round_weights, "adaptive rounding", host))
     return EXIT_FAILED;
   if (is_static(j) && !j->no_correction && repair(j, qint8_recipe_correct_biases, "bias correction", host))
@@ -368,6 +370,9 @@ static int quantize_auto(job *j, const qint8_host *host) {
 static void print_summary(const job *j) {
   printf("%s: %s, %lld bytes (float: %lld), %zu calibration samples, %.2f s\n", j->out_path, j->config_name,
          file_size(j->out_path), file_size(j->model_path), j->used, j->seconds_total);
+  if (qint8_recipe_head(j->recipe))
+    printf("%zu operators at the start stay float: most of the error was born there (--all-int8 quantizes them)\n",
+           qint8_recipe_head(j->recipe));
   if (qint8_recipe_kept_float(j->recipe))
     printf("%zu small operators stay float: int8 would be slower (--force quantizes them)\n",
            qint8_recipe_kept_float(j->recipe));
@@ -434,6 +439,7 @@ int command_quantize(int argc, char **argv) {
       {"--std", "X", "their standard deviation", OPTION_ABOVE_ZERO, &j.std},
       {"--no-bias-correction", NULL, "leave biases as they are", OPTION_FLAG, &j.no_correction},
       {"--no-equalise", NULL, "do not bring channels of unlike sizes to like sizes first", OPTION_FLAG, &j.no_equalise},
+      {"--all-int8", NULL, "int8 from the first operator on, even where most of the error is born", OPTION_FLAG, &j.all_int8},
       {"--round-weights", NULL, "choose the weights' integers by their effect on the samples", OPTION_FLAG, &j.round_weights},
       {"--force", NULL, "int8 also where float is expected to be faster", OPTION_FLAG, &j.force},
       {"--budget", "METRIC<=DROP", "auto: see above; may be given more than once", OPTION_LIST, &j.automatic.texts},

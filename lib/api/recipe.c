@@ -53,6 +53,10 @@ size_t qint8_recipe_kept_float(const qint8_recipe *recipe) {
   return recipe ? (size_t)recipe->recipe->kept_float : 0;
 }
 
+size_t qint8_recipe_head(const qint8_recipe *recipe) {
+  return recipe ? (size_t)recipe->recipe->head : 0;
+}
+
 qint8_status qint8_model_recipe(const qint8_model *model, qint8_recipe **out, qint8_error *error) {
   Q8_REQUIRE(error, out);
   *out = NULL;

@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "ptq/bias.h"
 #include "ptq/equalise.h"
+#include "ptq/head.h"
 #include "ptq/rounding.h"
 
 /* A recipe -> recipe step of lib/ptq. */
@@ -64,6 +65,11 @@ qint8_status qint8_recipe_correct_biases(const qint8_model *model, qint8_recipe 
                                          const qint8_tensor *const *inputs, size_t batch_count, const qint8_host *host,
                                          qint8_error *error) {
   return repair_recipe(q8_correct_biases, "bias correction", model, recipe, inputs, batch_count, host, error);
+}
+
+qint8_status qint8_recipe_keep_head(const qint8_model *model, qint8_recipe *recipe, const qint8_tensor *const *inputs,
+                                    size_t batch_count, const qint8_host *host, qint8_error *error) {
+  return repair_recipe(q8_keep_head, "float head", model, recipe, inputs, batch_count, host, error);
 }
 
 qint8_status qint8_recipe_round_weights(const qint8_model *model, qint8_recipe *recipe,

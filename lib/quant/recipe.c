@@ -45,6 +45,8 @@ q8_status q8_recipe_set_name(q8_recipe *recipe, int32_t tensor, const char *name
 static q8_status copy_into(const q8_recipe *from, q8_recipe *to, qint8_error *error) {
   to->config = from->config;
   to->activation_dtype = from->activation_dtype;
+  to->kept_float = from->kept_float;
+  to->head = from->head;
   for (size_t i = 0; i < from->node_count; i++) {
     to->modes[i] = from->modes[i];
     to->node_output[i] = from->node_output[i];

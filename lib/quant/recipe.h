@@ -27,6 +27,7 @@ typedef struct q8_recipe {
   int32_t config;           /* qint8_config it was decided with */
   int32_t activation_dtype; /* U8 or S8 */
   int32_t kept_float;       /* nodes that stay float because int8 would be slower */
+  int32_t head;             /* multiplying nodes at the start that stay float for their errors: see ptq/head.h */
   size_t tensor_count, node_count; /* of the graph it belongs to: checked by the planner */
   const char **tensor_name;        /* copies, for lookup */
   q8_tensor_quant *tensors;        /* [tensor_count], weights and biases included */

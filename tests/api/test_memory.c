@@ -91,6 +91,8 @@ static int whole_way(counting_host *counter, const void *bytes, size_t size) {
   if (status == QINT8_OK)
     status = qint8_recipe_create(model, ranges, &options, &counter->host, &recipe, &error);
   if (status == QINT8_OK)
+    status = qint8_recipe_keep_head(model, recipe, inputs, 1, &counter->host, &error);
+  if (status == QINT8_OK)
     status = qint8_recipe_correct_biases(model, recipe, inputs, 1, &counter->host, &error);
   if (status == QINT8_OK)
     status = qint8_model_save_memory(model, recipe, &counter->host, &saved, &saved_size, &error);

@@ -1,4 +1,4 @@
-/* Bias correction: what it promises, on the demo model and images with a large constant background. */
+/* Bias correction and the float head: what they promise, on the demo model and images with a large constant background. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,10 +148,53 @@ static void bad_calls(void) {
   qint8_model_destroy(model);
 }
 
+static double rel_err(const float *got, const float *want, size_t count) {
+  double error = 0, norm = 0;
+  for (size_t i = 0; i < count; i++) {
+    error += ((double)got[i] - (double)want[i]) * ((double)got[i] - (double)want[i]);
+    norm += (double)want[i] * (double)want[i];
+  }
+  return sqrt(error / norm);
+}
+
+static void a_float_head_removes_error(void) {
+  draw_all();
+  qint8_model *model = test_load("demo", NULL);
+  qint8_recipe *recipe = make_recipe(model);
+  CHECK(qint8_recipe_head(recipe) == 0 && qint8_recipe_head(NULL) == 0);
+  run_model(model, NULL, NULL, exact);
+  run_model(model, recipe, NULL, before);
+  CHECK(qint8_recipe_keep_head(model, recipe, inputs, BATCHES, NULL, &failure) == QINT8_OK);
+  run_model(model, recipe, NULL, after);
+  size_t count = BATCHES * SAMPLES * CLASSES;
+  double was = rel_err(before, exact, count), is = rel_err(after, exact, count);
+  printf("     rel_err %.4f, with %zu operators in float %.4f\n", was, qint8_recipe_head(recipe), is);
+  CHECK(was > 0.025 && qint8_recipe_head(recipe) > 0 && is <= 0.8 * was);
+  run_model(model, recipe, "scalar", again);
+  CHECK_MSG(!memcmp(after, again, sizeof after), "another ISA gives other bytes");
+  qint8_recipe_destroy(recipe);
+  qint8_model_destroy(model);
+}
+
+static void a_head_that_is_not_needed_stays_int8(void) {
+  draw_all();
+  qint8_model *model = test_load("demo", NULL);
+  qint8_recipe *recipe = NULL;
+  qint8_recipe_options options = QINT8_RECIPE_OPTIONS_INIT;
+  options.config = QINT8_CONFIG_DYNAMIC;
+  CHECK(qint8_recipe_create(model, NULL, &options, NULL, &recipe, &failure) == QINT8_OK);
+  CHECK(qint8_recipe_keep_head(model, recipe, inputs, BATCHES, NULL, &failure) == QINT8_OK);
+  CHECK(qint8_recipe_head(recipe) == 0);
+  qint8_recipe_destroy(recipe);
+  qint8_model_destroy(model);
+}
+
 int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
   RUN(means_of_the_result_come_back);
   RUN(corrected_biases_are_saved);
   RUN(bad_calls);
+  RUN(a_float_head_removes_error);
+  RUN(a_head_that_is_not_needed_stays_int8);
   return TEST_END();
 }

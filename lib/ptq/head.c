@@ -1,0 +1,115 @@
+#include "ptq/head.h"
+
+#include <string.h>
+
+#include "ops/op.h"
+#include "ptq/mixed.h"
+#include "ptq/runs.h"
+
+typedef struct head {
+  const q8_graph *graph;
+  const q8_recipe *recipe;
+  const q8_runner *runner;
+  uint8_t *keep;     /* [node_count] */
+  q8_id *multiplies; /* the static nodes that multiply, in execution order */
+  size_t count;
+} head;
+
+/* The recipe with the first k multiplying nodes, and all before the next one, in float. */
+static q8_status mix(const head *h, size_t k, q8_recipe **out, qint8_error *error) {
+  size_t end = k < h->count ? (size_t)h->multiplies[k] : h->graph->node_count;
+  memset(h->keep, 0, h->graph->node_count);
+  memset(h->keep, 1, k ? end : 0);
+  return q8_mix_recipe(h->graph, h->recipe, h->keep, out, error);
+}
+
+static q8_status time_of(const head *h, size_t k, double *us, qint8_error *error) {
+  q8_recipe *mixed;
+  Q8_TRY(mix(h, k, &mixed, error));
+  q8_status status = q8_estimate_recipe_us(h->graph, mixed, h->runner, us, error);
+  q8_recipe_free(mixed);
+  return status;
+}
+
+/* The most nodes that fit; times grow nearly monotonically with k. */
+static q8_status fit(const head *h, size_t *k, qint8_error *error) {
+  double all_int8, us;
+  size_t low = 0, high = h->count;
+  Q8_TRY(time_of(h, 0, &all_int8, error));
+  while (low + 1 < high) {
+    size_t middle = (low + high) / 2;
+    Q8_TRY(time_of(h, middle, &us, error));
+    if (us <= Q8_HEAD_SLOWDOWN * all_int8)
+      low = middle;
+    else
+      high = middle;
+  }
+  *k = low;
+  return QINT8_OK;
+}
+
+static q8_status error_of(const head *h, const q8_recipe *recipe, const q8_outputs *want, double *rel_err,
+                          qint8_error *error) {
+  q8_outputs *got;
+  Q8_TRY(q8_run_all(h->graph, recipe, h->runner, &got, error));
+  *rel_err = q8_outputs_rel_err(got, want);
+  q8_outputs_free(got);
+  return QINT8_OK;
+}
+
+/* *out is NULL if the head is not worth its time. */
+static q8_status choose(const head *h, const q8_outputs *want, q8_recipe **out, qint8_error *error) {
+  double before, after = 0;
+  size_t k;
+  *out = NULL;
+  Q8_TRY(error_of(h, h->recipe, want, &before, error));
+  if (before < Q8_HEAD_TOLERATED)
+    return QINT8_OK;
+  Q8_TRY(fit(h, &k, error));
+  if (k == 0)
+    return QINT8_OK;
+  Q8_TRY(mix(h, k, out, error));
+  q8_status status = error_of(h, *out, want, &after, error);
+  if (status != QINT8_OK || after > Q8_HEAD_GAIN * before) {
+    q8_recipe_free(*out);
+    *out = NULL;
+  } else {
+    (*out)->head = (int32_t)k;
+  }
+  return status;
+}
+
+static q8_status find_multiplies(head *h, qint8_error *error) {
+  size_t nodes = h->graph->node_count + 1;
+  h->keep = q8_calloc(h->runner->host, nodes, sizeof *h->keep);
+  h->multiplies = q8_calloc(h->runner->host, nodes, sizeof *h->multiplies);
+  if (!h->keep || !h->multiplies)
+    return q8_fail_memory(error, "recipe", nodes * sizeof *h->multiplies);
+  for (size_t n = 0; n < h->graph->node_count; n++)
+    if (h->recipe->modes[n] == Q8_MODE_STATIC && h->graph->nodes[n].op->quant == Q8_QUANT_WEIGHTED)
+      h->multiplies[h->count++] = (q8_id)n;
+  return QINT8_OK;
+}
+
+q8_status q8_keep_head(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
+                       const char *isa, const q8_host *host, qint8_error *error) {
+  q8_runner runner = {batches, mask, isa, host};
+  head h = {.graph = graph, .recipe = recipe, .runner = &runner};
+  q8_outputs *want = NULL;
+  q8_recipe *mixed = NULL;
+  q8_status status = find_multiplies(&h, error);
+  if (status == QINT8_OK && h.count > 1)
+    status = q8_run_all(graph, NULL, &runner, &want, error);
+  if (want)
+    status = choose(&h, want, &mixed, error);
+  q8_outputs_free(want);
+  q8_free(host, h.keep);
+  q8_free(host, h.multiplies);
+  if (mixed) {
+    q8_recipe given = *recipe;
+    *recipe = *mixed;
+    *mixed = given;
+    q8_recipe_free(mixed);
+  }
+  return status;
+}

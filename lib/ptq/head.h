@@ -1,0 +1,21 @@
+/* head.h - the first nodes of a network in float, where errors are born.
+ *
+ * Measured on MobileNetV3, EfficientNet and a text classifier: most of the error of a static recipe comes from the first
+ * blocks, whose few channels differ widely in range while everything behind inherits their errors; there, int8 gains
+ * least, because their products are short. So the head, as many nodes from the start as fit into a small part of the
+ * model's time, returns to float if that removes enough of the error on the samples. */
+#ifndef Q8_PTQ_HEAD_H
+#define Q8_PTQ_HEAD_H
+
+#include "ptq/bias.h"
+
+#define Q8_HEAD_TOLERATED 0.025 /* rel_err of the outputs from which on it is tried */
+#define Q8_HEAD_SLOWDOWN 1.25   /* expected time with the head, in times without */
+#define Q8_HEAD_GAIN 0.8        /* the error must fall to this part or below, else the recipe stays as it is */
+
+/* Changes the modes of a static recipe's nodes, to be followed by q8_correct_biases. Deterministic: times are the
+ * expected ones of runs.h. CANCELLED, MEMORY, and what compiling and running may say: the recipe stays usable. */
+q8_status q8_keep_head(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
+                       const char *isa, const q8_host *host, qint8_error *error);
+
+#endif
