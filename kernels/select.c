@@ -66,6 +66,10 @@ void q8_kernels_select(q8_cpu_mask mask, q8_kernels *out) {
   PICK(transpose32, q8_transpose_kernel);
   PICK(sdwconv, q8_sdwconv_kernel);
   PICK(sbias, q8_sbias_kernel);
+  PICK(sunary, q8_sunary_kernel);
+  PICK(sadd, q8_sbinary_kernel);
+  PICK(smul, q8_sbinary_kernel);
+  PICK(ssum_rows, q8_ssum_rows_kernel);
 }
 
 const q8_dwconv_kernel *q8_kernels_dwconv(q8_cpu_mask mask, size_t r, size_t s, int w_min) {

@@ -26,6 +26,10 @@ const q8_isa q8_isa_avx2 = {
     .sgemm = q8_avx2_sgemm,
     .sdwconv = q8_avx2_sdwconv,
     .sbias = q8_avx2_sbias,
+    .sunary = q8_avx2_sunary,
+    .sadd = q8_avx2_sadd,
+    .smul = q8_avx2_smul,
+    .ssum_rows = q8_avx2_ssum_rows,
 };
 #else
 const q8_isa q8_isa_avx2 = {.name = "avx2", .needs = Q8_CPU_AVX2};

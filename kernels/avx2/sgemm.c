@@ -52,54 +52,31 @@ static void sgemm_8x8(size_t taps, size_t k, const void *const *a, size_t a_stri
   tile(8, 1, taps, k, a, a_stride, b, acc);
 }
 
-typedef struct limits {
-  __m256 lo, hi;
-} limits;
-
-/* Channels c .. c + 8 nv - 1 of one output pixel. */
-Q8_INLINE void channels(size_t nv, const q8_dwconv_shape *shape, const float *w, const float *bias,
-                        const limits *clamp, const float *const *cols, size_t c, float *y) {
-  __m256 sum[4];
-  Q8_UNROLL
-  for (size_t v = 0; v < nv; v++)
-    sum[v] = _mm256_loadu_ps(bias + c + 8 * v);
-  for (size_t i = 0; i < shape->r; i++)
-    for (size_t j = 0; j < shape->s; j++, w += shape->channels) {
-      const float *x = cols[j * shape->col_dilation * shape->r + i] + c;
-      Q8_UNROLL
-      for (size_t v = 0; v < nv; v++)
-        sum[v] = _mm256_fmadd_ps(_mm256_loadu_ps(x + 8 * v), _mm256_loadu_ps(w + c + 8 * v), sum[v]);
-    }
-  Q8_UNROLL
-  for (size_t v = 0; v < nv; v++)
-    _mm256_storeu_ps(y + c + 8 * v, q8_avx2_clamp(sum[v], clamp->lo, clamp->hi));
+typedef __m256 sdw_vec;
+typedef __m256i sdw_part;
+enum { SDW_LANES = 8, SDW_MASKED = 0 };
+Q8_INLINE sdw_part sdw_part_of(size_t n) {
+  return q8_avx2_mask(n);
 }
-
-/* The last channels, fewer than 8. */
-static void channels_tail(const q8_dwconv_shape *shape, const float *w, const float *bias,
-                          const limits *clamp, const float *const *cols, size_t c, float *y) {
-  __m256i mask = q8_avx2_mask(shape->channels - c);
-  __m256 sum = _mm256_maskload_ps(bias + c, mask);
-  for (size_t i = 0; i < shape->r; i++)
-    for (size_t j = 0; j < shape->s; j++, w += shape->channels)
-      sum = _mm256_fmadd_ps(_mm256_maskload_ps(cols[j * shape->col_dilation * shape->r + i] + c, mask),
-                            _mm256_maskload_ps(w + c, mask), sum);
-  _mm256_maskstore_ps(y + c, mask, q8_avx2_clamp(sum, clamp->lo, clamp->hi));
+Q8_INLINE sdw_vec sdw_load(const float *x) {
+  return _mm256_loadu_ps(x);
 }
-
-static void sdwconv(const q8_dwconv_shape *shape, const float *w, const float *bias, float lo, float hi,
-                    const float *const *cols, float *y, size_t y_stride) {
-  limits clamp = {_mm256_set1_ps(lo), _mm256_set1_ps(hi)};
-  for (size_t x = 0; x < shape->q; x++, y += y_stride, cols += shape->col_step * shape->r) {
-    size_t c = 0;
-    for (; c + 32 <= shape->channels; c += 32)
-      channels(4, shape, w, bias, &clamp, cols, c, y);
-    for (; c + 8 <= shape->channels; c += 8)
-      channels(1, shape, w, bias, &clamp, cols, c, y);
-    if (c < shape->channels)
-      channels_tail(shape, w, bias, &clamp, cols, c, y);
-  }
+Q8_INLINE sdw_vec sdw_load_part(const float *x, sdw_part part) {
+  return _mm256_maskload_ps(x, part);
 }
+Q8_INLINE void sdw_store(float *y, sdw_vec v) {
+  _mm256_storeu_ps(y, v);
+}
+Q8_INLINE void sdw_store_part(float *y, sdw_vec v, sdw_part part) {
+  _mm256_maskstore_ps(y, part, v);
+}
+Q8_INLINE sdw_vec sdw_fma(sdw_vec a, sdw_vec b, sdw_vec c) {
+  return _mm256_fmadd_ps(a, b, c);
+}
+Q8_INLINE sdw_vec sdw_clamp(sdw_vec v, float lo, float hi) {
+  return q8_avx2_clamp(v, _mm256_set1_ps(lo), _mm256_set1_ps(hi));
+}
+#include "sdwconv.h"
 
 static void sbias(size_t rows, size_t n, const float *acc, size_t acc_stride, const float *bias, float lo,
                   float hi, float *y, size_t y_stride) {

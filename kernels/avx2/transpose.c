@@ -72,9 +72,31 @@ static void transpose8(size_t rows, size_t cols, const void *x, size_t x_stride,
       block8(from + r * x_stride + c, x_stride, to + c * y_stride + r, y_stride);
 }
 
+/* Three rows to triples, four columns at a time; a store spills into the next triple, which is written after it. Returns
+ * the columns done. */
+static size_t triples32(size_t cols, const float *x, size_t x_stride, float *y) {
+  size_t c = 0;
+  for (; c + 5 <= cols; c += 4, y += 12) {
+    __m128 r0 = _mm_loadu_ps(x + c), r1 = _mm_loadu_ps(x + x_stride + c), r2 = _mm_loadu_ps(x + 2 * x_stride + c),
+           r3 = r2;
+    _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
+    _mm_storeu_ps(y, r0);
+    _mm_storeu_ps(y + 3, r1);
+    _mm_storeu_ps(y + 6, r2);
+    _mm_storeu_ps(y + 9, r3);
+  }
+  return c;
+}
+
 static void transpose32(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
   const float *from = x; /* moved only, never computed with: any 32-bit pattern survives */
   float *to = y;
+  if (rows == 3 && y_stride == 3) {
+    size_t done = triples32(cols, from, x_stride, to);
+    x = from + done;
+    y = to + 3 * done;
+    cols -= done;
+  }
   if (rows < 8 || cols < 8) {
     const uint8_t *src = x;
     uint8_t *dst = y;

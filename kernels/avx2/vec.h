@@ -23,6 +23,10 @@ extern const q8_transpose_kernel q8_avx2_transpose32[];
 extern const q8_sgemm_kernel q8_avx2_sgemm[];
 extern const q8_sdwconv_kernel q8_avx2_sdwconv[];
 extern const q8_sbias_kernel q8_avx2_sbias[];
+extern const q8_sunary_kernel q8_avx2_sunary[];
+extern const q8_sbinary_kernel q8_avx2_sadd[];
+extern const q8_sbinary_kernel q8_avx2_smul[];
+extern const q8_ssum_rows_kernel q8_avx2_ssum_rows[];
 
 /* y = table[y] over rows x n bytes: how the kernels with an optional table end. */
 void q8_avx2_table_rows(size_t rows, size_t n, const uint8_t *table, uint8_t *y, size_t y_stride);

@@ -25,6 +25,10 @@ const q8_isa q8_isa_avx512bw = {
     .sgemm = q8_avx512bw_sgemm,
     .sdwconv = q8_avx512bw_sdwconv,
     .sbias = q8_avx512bw_sbias,
+    .sunary = q8_avx512bw_sunary,
+    .sadd = q8_avx512bw_sadd,
+    .smul = q8_avx512bw_smul,
+    .ssum_rows = q8_avx512bw_ssum_rows,
 };
 #else
 const q8_isa q8_isa_avx512bw = {.name = "avx512bw"};

@@ -84,50 +84,31 @@ TILE(1, 32)
 TILE(14, 16)
 TILE(1, 16)
 
-enum { PIXELS = 6 };
-
-/* 16 channels, all of them if `full`, of `pixels` outputs; both are constants in every caller. */
-Q8_INLINE void pixels16(int pixels, int full, const q8_dwconv_shape *shape, const float *w, const float *bias,
-                        size_t c, __m512 lo, __m512 hi, const float *const *cols, float *y, size_t y_stride) {
-  const __mmask16 m = full ? 0xffff : first16(shape->channels - c);
-  const size_t step = shape->col_step * shape->r;
-  __m512 acc[PIXELS];
-  Q8_UNROLL
-  for (int x = 0; x < pixels; x++)
-    acc[x] = _mm512_maskz_loadu_ps(m, bias + c);
-  for (size_t i = 0; i < shape->r; i++)
-    for (size_t j = 0; j < shape->s; j++, w += shape->channels) {
-      const float *const *col = cols + j * shape->col_dilation * shape->r + i;
-      const __m512 tap = _mm512_maskz_loadu_ps(m, w + c);
-      Q8_UNROLL
-      for (int x = 0; x < pixels; x++) {
-        const float *from = col[x * step] + c;
-        acc[x] = _mm512_fmadd_ps(full ? _mm512_loadu_ps(from) : _mm512_maskz_loadu_ps(m, from), tap, acc[x]);
-      }
-    }
-  Q8_UNROLL
-  for (int x = 0; x < pixels; x++)
-    _mm512_mask_storeu_ps(y + x * y_stride + c, m, clamp_ps(acc[x], lo, hi));
+typedef __m512 sdw_vec;
+typedef __mmask16 sdw_part;
+enum { SDW_LANES = 16, SDW_MASKED = 1 };
+Q8_INLINE sdw_part sdw_part_of(size_t n) {
+  return first16(n);
 }
-
-static void sdwconv(const q8_dwconv_shape *shape, const float *w, const float *bias, float lo, float hi,
-                    const float *const *cols, float *y, size_t y_stride) {
-  const __m512 low = _mm512_set1_ps(lo), high = _mm512_set1_ps(hi);
-  const size_t step = shape->col_step * shape->r, whole = shape->channels / 16 * 16;
-  for (size_t x = 0, n; x < shape->q; x += n, cols += n * step, y += n * y_stride) {
-    n = shape->q - x >= PIXELS ? PIXELS : shape->q - x >= 2 ? 2 : 1;
-    for (size_t c = 0; c < whole; c += 16)
-      if (n == PIXELS)
-        pixels16(PIXELS, 1, shape, w, bias, c, low, high, cols, y, y_stride);
-      else if (n == 2)
-        pixels16(2, 1, shape, w, bias, c, low, high, cols, y, y_stride);
-      else
-        pixels16(1, 1, shape, w, bias, c, low, high, cols, y, y_stride);
-    if (whole < shape->channels)
-      for (size_t i = 0; i < n; i++)
-        pixels16(1, 0, shape, w, bias, whole, low, high, cols + i * step, y + i * y_stride, y_stride);
-  }
+Q8_INLINE sdw_vec sdw_load(const float *x) {
+  return _mm512_loadu_ps(x);
 }
+Q8_INLINE sdw_vec sdw_load_part(const float *x, sdw_part part) {
+  return _mm512_maskz_loadu_ps(part, x);
+}
+Q8_INLINE void sdw_store(float *y, sdw_vec v) {
+  _mm512_storeu_ps(y, v);
+}
+Q8_INLINE void sdw_store_part(float *y, sdw_vec v, sdw_part part) {
+  _mm512_mask_storeu_ps(y, part, v);
+}
+Q8_INLINE sdw_vec sdw_fma(sdw_vec a, sdw_vec b, sdw_vec c) {
+  return _mm512_fmadd_ps(a, b, c);
+}
+Q8_INLINE sdw_vec sdw_clamp(sdw_vec v, float lo, float hi) {
+  return clamp_ps(v, _mm512_set1_ps(lo), _mm512_set1_ps(hi));
+}
+#include "sdwconv.h"
 
 static void sbias(size_t rows, size_t n, const float *acc, size_t acc_stride, const float *bias, float lo,
                   float hi, float *y, size_t y_stride) {

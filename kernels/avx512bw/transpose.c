@@ -103,9 +103,40 @@ Q8_INLINE void block32(size_t rows, size_t cols, const uint32_t *x, size_t x_str
   }
 }
 
+/* Three rows to triples, 16 columns at a time: value k of vector v is row (16 v + k) % 3 of column (16 v + k) / 3. Returns
+ * the columns done. */
+static size_t triples32(size_t cols, const uint32_t *x, size_t x_stride, uint32_t *y) {
+  _Alignas(64) uint32_t first[48], second[48]; /* from rows 0 and 1; row 2 into the gaps */
+  __m512i from01[3], from2[3];
+  size_t c = 0;
+  for (uint32_t k = 0; k < 48; k++) {
+    first[k] = k % 3 * 16 + k / 3;
+    second[k] = k % 3 == 2 ? 16 + k / 3 : k % 16;
+  }
+  for (size_t v = 0; v < 3; v++) {
+    from01[v] = _mm512_load_si512(first + 16 * v);
+    from2[v] = _mm512_load_si512(second + 16 * v);
+  }
+  for (; c + 16 <= cols; c += 16) {
+    const __m512i r0 = _mm512_loadu_si512(x + c), r1 = _mm512_loadu_si512(x + x_stride + c),
+                  r2 = _mm512_loadu_si512(x + 2 * x_stride + c);
+    Q8_UNROLL
+    for (size_t v = 0; v < 3; v++)
+      _mm512_storeu_si512(y + 3 * c + 16 * v, _mm512_permutex2var_epi32(_mm512_permutex2var_epi32(r0, from01[v], r1),
+                                                                       from2[v], r2));
+  }
+  return c;
+}
+
 static void transpose32(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
   const uint32_t *from = x;
   uint32_t *to = y;
+  if (rows == 3 && y_stride == 3 && cols >= 64) {
+    size_t done = triples32(cols, from, x_stride, to);
+    from += done;
+    to += 3 * done;
+    cols -= done;
+  }
   for (size_t c = 0; c < cols; c += 16)
     for (size_t i = 0; i < rows; i += 16) {
       const uint32_t *block = from + i * x_stride + c;

@@ -21,6 +21,10 @@ const q8_isa q8_isa_neon = {
     .sgemm = q8_neon_sgemm,
     .sdwconv = q8_neon_sdwconv,
     .sbias = q8_neon_sbias,
+    .sunary = q8_neon_sunary,
+    .sadd = q8_neon_sadd,
+    .smul = q8_neon_smul,
+    .ssum_rows = q8_neon_ssum_rows,
 };
 #else
 const q8_isa q8_isa_neon = {.name = "neon", .needs = Q8_CPU_NEON};

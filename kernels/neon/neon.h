@@ -26,6 +26,10 @@ extern const q8_transpose_kernel q8_neon_transpose32[];
 extern const q8_sgemm_kernel q8_neon_sgemm[];
 extern const q8_sdwconv_kernel q8_neon_sdwconv[];
 extern const q8_sbias_kernel q8_neon_sbias[];
+extern const q8_sunary_kernel q8_neon_sunary[];
+extern const q8_sbinary_kernel q8_neon_sadd[];
+extern const q8_sbinary_kernel q8_neon_smul[];
+extern const q8_ssum_rows_kernel q8_neon_ssum_rows[];
 
 q8_table_fn q8_neon_lookup;
 

@@ -2,7 +2,6 @@
 #include "neon.h"
 
 #if defined(__aarch64__)
-#include <math.h>
 
 enum { MR = 6, NR = 8 };
 
@@ -44,37 +43,35 @@ static void sgemm_6x8(size_t taps, size_t k, const void *const *a, size_t a_stri
 
 const q8_sgemm_kernel q8_neon_sgemm[] = {{"sgemm_neon_6x8", Q8_CPU_NEON, MR, NR, sgemm_6x8, NULL}, {0}};
 
-/* One output pixel, channels c..c+3 of every tap. */
-Q8_INLINE float32x4_t taps4(const q8_dwconv_shape *s, const float *w, float32x4_t sum,
-                            const float *const *cols, size_t c) {
-  for (size_t i = 0; i < s->r; i++)
-    for (size_t j = 0; j < s->s; j++)
-      sum = vfmaq_f32(sum, vld1q_f32(cols[j * s->col_dilation * s->r + i] + c),
-                      vld1q_f32(w + (i * s->s + j) * s->channels + c));
-  return sum;
+typedef float32x4_t sdw_vec;
+typedef size_t sdw_part; /* lanes below it */
+enum { SDW_LANES = 4, SDW_MASKED = 0 };
+Q8_INLINE sdw_part sdw_part_of(size_t n) {
+  return n;
 }
-
-static float taps1(const q8_dwconv_shape *s, const float *w, float sum, const float *const *cols, size_t c) {
-  for (size_t i = 0; i < s->r; i++)
-    for (size_t j = 0; j < s->s; j++)
-      sum = fmaf(cols[j * s->col_dilation * s->r + i][c], w[(i * s->s + j) * s->channels + c], sum);
-  return sum;
+Q8_INLINE sdw_vec sdw_load(const float *x) {
+  return vld1q_f32(x);
 }
-
-static void sdwconv(const q8_dwconv_shape *s, const float *w, const float *bias, float lo, float hi,
-                    const float *const *cols, float *y, size_t y_stride) {
-  for (size_t x = 0; x < s->q; x++, cols += s->col_step * s->r, y += y_stride) {
-    size_t c = 0;
-    for (; c + 4 <= s->channels; c += 4) {
-      float32x4_t sum = taps4(s, w, vld1q_f32(bias + c), cols, c);
-      vst1q_f32(y + c, neon_clamp(sum, lo, hi));
-    }
-    for (; c < s->channels; c++) {
-      float sum = taps1(s, w, bias[c], cols, c);
-      y[c] = sum < lo ? lo : sum > hi ? hi : sum;
-    }
-  }
+Q8_INLINE sdw_vec sdw_load_part(const float *x, sdw_part part) {
+  float lanes[4] = {0};
+  memcpy(lanes, x, part * sizeof *x);
+  return vld1q_f32(lanes);
 }
+Q8_INLINE void sdw_store(float *y, sdw_vec v) {
+  vst1q_f32(y, v);
+}
+Q8_INLINE void sdw_store_part(float *y, sdw_vec v, sdw_part part) {
+  float lanes[4];
+  vst1q_f32(lanes, v);
+  memcpy(y, lanes, part * sizeof *y);
+}
+Q8_INLINE sdw_vec sdw_fma(sdw_vec a, sdw_vec b, sdw_vec c) {
+  return vfmaq_f32(c, a, b);
+}
+Q8_INLINE sdw_vec sdw_clamp(sdw_vec v, float lo, float hi) {
+  return neon_clamp(v, lo, hi);
+}
+#include "sdwconv.h"
 
 const q8_sdwconv_kernel q8_neon_sdwconv[] = {{"sdwconv_neon", Q8_CPU_NEON, sdwconv}, {0}};
 

@@ -50,6 +50,9 @@ Q8_INLINE void block4(const uint32_t *x, size_t x_stride, uint32_t *y, size_t y_
 static void transpose32(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
   const uint32_t *in = x;
   uint32_t *out = y;
+  if (rows == 3 && y_stride == 3)
+    for (; cols >= 4; cols -= 4, in += 4, out += 12)
+      vst3q_u32(out, (uint32x4x3_t){{vld1q_u32(in), vld1q_u32(in + x_stride), vld1q_u32(in + 2 * x_stride)}});
   size_t full_rows = rows / 4 * 4, full_cols = cols / 4 * 4;
   for (size_t r = 0; r < full_rows; r += 4)
     for (size_t c = 0; c < full_cols; c += 4)

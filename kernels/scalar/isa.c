@@ -21,4 +21,8 @@ const q8_isa q8_isa_scalar = {
     .sgemm = q8_scalar_sgemm,
     .sdwconv = q8_scalar_sdwconv,
     .sbias = q8_scalar_sbias,
+    .sunary = q8_scalar_sunary,
+    .sadd = q8_scalar_sadd,
+    .smul = q8_scalar_smul,
+    .ssum_rows = q8_scalar_ssum_rows,
 };

@@ -22,6 +22,10 @@ extern const q8_transpose_kernel q8_scalar_transpose32[];
 extern const q8_sgemm_kernel q8_scalar_sgemm[];
 extern const q8_sdwconv_kernel q8_scalar_sdwconv[];
 extern const q8_sbias_kernel q8_scalar_sbias[];
+extern const q8_sunary_kernel q8_scalar_sunary[];
+extern const q8_sbinary_kernel q8_scalar_sadd[];
+extern const q8_sbinary_kernel q8_scalar_smul[];
+extern const q8_ssum_rows_kernel q8_scalar_ssum_rows[];
 
 /* clamp(rne(v) + zero_point, lo, hi). The bounds are whole numbers, so clamping first gives the same and
  * keeps infinities out of the conversion; the order of the comparison sends NaN to lo. lrintf rounds to

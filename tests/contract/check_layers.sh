@@ -12,7 +12,8 @@ while IFS=: read -r room allowed; do
         qint8.h) [ "$room" != kernels ] && continue; to=public ;;
         kernel.h) to=kernels ;;
         */*) if [ "$room" = kernels ] && [ -f "kernels/$inc" ]; then to=kernels; else to=${inc%%/*}; fi ;;
-        *) [ -f "$(dirname "$f")/$inc" ] && continue; to=unknown ;;
+        *) [ -f "$(dirname "$f")/$inc" ] && continue
+           if [ "$room" = kernels ] && [ -f "kernels/$inc" ]; then to=kernels; else to=unknown; fi ;;
       esac
       [ "$to" = "$room" ] && continue
       case " $allowed " in *" $to "*) ;; *) bad="$bad $f->$inc" ;; esac

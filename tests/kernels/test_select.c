@@ -64,6 +64,10 @@ static void masks(void) {
     CHECK_FIRST(q8_transpose_kernel, transpose32);
     CHECK_FIRST(q8_sdwconv_kernel, sdwconv);
     CHECK_FIRST(q8_sbias_kernel, sbias);
+    CHECK_FIRST(q8_sunary_kernel, sunary);
+    CHECK_FIRST(q8_sbinary_kernel, sadd);
+    CHECK_FIRST(q8_sbinary_kernel, smul);
+    CHECK_FIRST(q8_ssum_rows_kernel, ssum_rows);
     check_gemm(&chosen, mask);
     mask = (mask - all) & all; /* the next subset; 0 again after the last */
   } while (mask);

@@ -1,0 +1,11 @@
+/* srows.c - float rows in vectors of 8. */
+#if defined(__AVX2__) && defined(__FMA__)
+#include "vec.h"
+
+#define Q8_VECTOR 32
+#define Q8_MIN(a, b) _mm256_min_ps(a, b)
+#define Q8_MAX(a, b) _mm256_max_ps(a, b)
+#include "srows.h"
+
+Q8_SROWS_TABLES(avx2, Q8_CPU_AVX2)
+#endif

@@ -1,0 +1,9 @@
+/* srows.c - float rows in vectors of 4. */
+#include "neon.h"
+
+#if defined(__aarch64__)
+#define Q8_VECTOR 16
+#include "srows.h"
+
+Q8_SROWS_TABLES(neon, Q8_CPU_NEON)
+#endif
