@@ -4,13 +4,13 @@
 
 #include "exec/plan_internal.h"
 
-/* The int8 step whose result is tensor x and nothing else's business: one use, no output of the graph. */
-static q8_step *only_producer(q8_planner *planner, q8_id x, q8_layout *layout) {
+/* The step whose result is tensor x in that form and nothing else's business: one use, no output of the graph. */
+static q8_step *only_producer(q8_planner *planner, q8_id x, q8_form_type form, q8_layout *layout) {
   q8_plan *plan = planner->plan;
   if (planner->plain || planner->graph->tensors[x].uses != 1 || q8_graph_is_output(planner->graph, x))
     return NULL;
   for (int l = 0; l < 2; l++) {
-    q8_buffer buffer = planner->forms[x][form_index(Q8_FORM_INT8, (q8_layout)l)];
+    q8_buffer buffer = planner->forms[x][form_index(form, (q8_layout)l)];
     for (size_t i = plan->step_count; buffer != Q8_NONE && i-- > 0;)
       if (plan->steps[i].out_count == 1 && plan->steps[i].out[0] == buffer) {
         *layout = (q8_layout)l;
@@ -21,7 +21,8 @@ static q8_step *only_producer(q8_planner *planner, q8_id x, q8_layout *layout) {
 }
 
 /* From now on the step's result is y. */
-static void produce(q8_planner *planner, q8_step *step, q8_id x, q8_id y, q8_layout layout, const char *what) {
+static void produce(q8_planner *planner, q8_step *step, q8_id x, q8_id y, q8_form_type form, q8_layout layout,
+                    const char *what) {
   q8_buffer buffer = step->out[0];
   size_t used = strlen(step->note);
   snprintf(step->note + used, sizeof step->note - used, "%s+%s", used ? " " : "", what);
@@ -29,12 +30,12 @@ static void produce(q8_planner *planner, q8_step *step, q8_id x, q8_id y, q8_lay
   planner->plan->buffers[buffer].tensor = y;
   for (int f = 0; f < FORM_COUNT; f++)
     planner->forms[x][f] = Q8_NONE;
-  planner->forms[y][form_index(Q8_FORM_INT8, layout)] = buffer;
+  planner->forms[y][form_index(form, layout)] = buffer;
 }
 
 int q8_plan_fuse_table(q8_planner *planner, q8_id x, q8_id y, const uint8_t *table, const char *what) {
   q8_layout layout;
-  q8_step *step = only_producer(planner, x, &layout);
+  q8_step *step = only_producer(planner, x, Q8_FORM_INT8, &layout);
   if (!step || !step->table_slot)
     return 0;
   if (*step->table_slot) { /* one table after another is one table */
@@ -46,7 +47,7 @@ int q8_plan_fuse_table(q8_planner *planner, q8_id x, q8_id y, const uint8_t *tab
     table = both;
   }
   *step->table_slot = table;
-  produce(planner, step, x, y, layout, what);
+  produce(planner, step, x, y, Q8_FORM_INT8, layout, what);
   return 1;
 }
 
@@ -62,7 +63,7 @@ static int is_written_before(const q8_plan *plan, q8_buffer buffer, const q8_ste
 
 int q8_plan_fuse_add(q8_planner *planner, q8_id x, q8_id other, q8_id y, q8_binary *sum) {
   q8_layout layout;
-  q8_step *step = only_producer(planner, x, &layout);
+  q8_step *step = only_producer(planner, x, Q8_FORM_INT8, &layout);
   if (!step || !step->add_slot || *step->add_slot || *step->table_slot || step->more_in ||
       step->in_count == (int32_t)(sizeof step->in / sizeof *step->in))
     return 0;
@@ -73,6 +74,16 @@ int q8_plan_fuse_add(q8_planner *planner, q8_id x, q8_id other, q8_id y, q8_bina
   step->table_slot = &sum->table;
   step->in[step->in_count++] = buffer;
   step->bytes += (int64_t)planner->plan->buffers[buffer].size;
-  produce(planner, step, x, y, layout, "Add");
+  produce(planner, step, x, y, Q8_FORM_INT8, layout, "Add");
+  return 1;
+}
+
+int q8_plan_fuse_function(q8_planner *planner, q8_id x, q8_id y, const q8_sunary *f, const char *what) {
+  q8_layout layout;
+  q8_step *step = only_producer(planner, x, Q8_FORM_NATIVE, &layout);
+  if (!step || !step->function_slot || *step->function_slot)
+    return 0;
+  *step->function_slot = f;
+  produce(planner, step, x, y, Q8_FORM_NATIVE, layout, what);
   return 1;
 }

@@ -126,6 +126,13 @@ static void dw_move_table(const q8_image_rows *rows, const void **table) {
   move_addresses((uintptr_t *)(void *)(table + first * g->r), (last - first) * g->r, down);
 }
 
+static void float_row(const dw_job *job, const q8_dwconv_shape *shape, const float *const *table, float *y) {
+  const q8_epilogue *e = job->epilogue;
+  job->kernels->sdwconv(shape, job->conv->dw_weights, e->bias, e->lo, e->hi, table, y, shape->channels);
+  if (e->function)
+    job->kernels->sunary(shape->q * shape->channels, e->function, y, y);
+}
+
 static void dw_task(void *argument, size_t task) {
   const dw_job *job = argument;
   const q8_conv *conv = job->conv;
@@ -145,9 +152,7 @@ static void dw_task(void *argument, size_t task) {
     if (conv->element == 1)
       conv->dwconv->run(&shape, conv->dw_weights, &requant, (const uint8_t *const *)table, job->y + at, g->c);
     else
-      job->kernels->sdwconv(&shape, conv->dw_weights, job->epilogue->bias, job->epilogue->lo,
-                            job->epilogue->hi, (const float *const *)table, (float *)(void *)job->y + at,
-                            g->c);
+      float_row(job, &shape, (const float *const *)table, (float *)(void *)job->y + at);
     if (conv->element == 1 && values)
       job->kernels->table(g->q * g->c, job->y + at, values, job->y + at);
     if (++p == g->p) {

@@ -38,4 +38,6 @@ void q8_linear_row(const q8_linear *l, const q8_kernels *kernels, const void *x,
     kernels->add(1, l->n, y, 0, e->other, 0, e->residual, y, 0);
   if (e->kind == Q8_EPILOGUE_REQUANT && e->requant.table)
     kernels->table(l->n, y, e->requant.table, y);
+  if (e->kind == Q8_EPILOGUE_DEQUANT && e->function)
+    kernels->sunary(l->n, e->function, y, y);
 }

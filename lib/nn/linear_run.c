@@ -243,6 +243,18 @@ static void run_panel(const q8_linear_run *run, size_t group, const q8_panel *pa
   }
 }
 
+/* The function of float rows, which are still in the cache. */
+static void finish_floats(const q8_linear_run *run, size_t group, size_t row, size_t rows, size_t first, size_t last) {
+  const q8_epilogue *e = run->epilogue;
+  size_t columns = last - first, stride = run->y_stride;
+  float *y = (float *)run->y + row * stride + group * run->linear->n + first;
+  if (columns == stride)
+    run->kernels->sunary(columns * rows, e->function, y, y);
+  else
+    for (size_t i = 0; i < rows; i++, y += stride)
+      run->kernels->sunary(columns, e->function, y, y);
+}
+
 /* What is done for whole rows at once, which are still in L2: the second stage, whose other operand streams in row by
  * row, and the table, as kernels look up many values in the time of a few. */
 static void finish_block(const q8_linear_run *run, size_t group, size_t row, size_t rows, size_t first, size_t last) {
@@ -272,9 +284,14 @@ static void run_unit(const job *j, size_t group, size_t block, size_t first_pane
   fill_table(run, group, row, rows, stride, table, (uint8_t *)table + table_size(l, j->c.rows));
   for (size_t p = first_panel; p < last_panel; p++)
     run_panel(run, group, &l->panels[p], row, rows, table, stride, acc);
-  if (run->epilogue->kind == Q8_EPILOGUE_REQUANT && first_panel < last_panel)
-    finish_block(run, group, row, rows, l->panels[first_panel].column,
-            last_panel < l->panel_count ? l->panels[last_panel].column : l->n);
+  if (first_panel == last_panel)
+    return;
+  size_t first = l->panels[first_panel].column,
+         last = last_panel < l->panel_count ? l->panels[last_panel].column : l->n;
+  if (run->epilogue->kind == Q8_EPILOGUE_REQUANT)
+    finish_block(run, group, row, rows, first, last);
+  else if (run->epilogue->function)
+    finish_floats(run, group, row, rows, first, last);
 }
 
 /* Where part i of `parts` of `count` begins. */

@@ -12,6 +12,7 @@ typedef struct binary_params {
   q8_loops loops;
   q8_binary_row *row;
   q8_binary_fn *int8; /* NULL: the float step */
+  q8_sbinary_fn *f32; /* of the float step, if there is a kernel */
   q8_binary quant;
   const void *fixed[2]; /* in place of an input: a scalar constant written out as one row */
   size_t element, rows, rows_per_task;
@@ -32,29 +33,41 @@ static void chunk_task(void *argument, size_t i) {
   const char *a = run->a + (size_t)p->loops.a[0] * begin * e, *b = run->b + (size_t)p->loops.b[0] * begin * e;
   if (p->int8)
     p->int8(1, n, (const uint8_t *)a, 0, (const uint8_t *)b, 0, &p->quant, (uint8_t *)run->y + begin, n);
+  else if (p->f32)
+    p->f32(1, n, (const float *)(const void *)a, 0, (const float *)(const void *)b, 0,
+           (float *)(void *)(run->y + begin * e), n);
   else
     p->row(n, a, p->loops.a[0], b, p->loops.b[0], run->y + begin * e);
 }
 
-#define REPEATED 512 /* bytes of a short row repeated */
+/* rows x n values by the kernel; strides in elements, a row of y is n long. */
+static void call_kernel(const binary_params *p, size_t rows, size_t n, const char *a, size_t sa, const char *b,
+                        size_t sb, char *y) {
+  if (p->int8)
+    p->int8(rows, n, (const uint8_t *)a, sa, (const uint8_t *)b, sb, &p->quant, (uint8_t *)y, n);
+  else
+    p->f32(rows, n, (const float *)(const void *)a, sa, (const float *)(const void *)b, sb, (float *)(void *)y, n);
+}
 
-/* The int8 kernel on rows x n values. A row of b that serves all of them is written out several times, so that as many
- * short rows of a, one behind the other, become a long one. */
-static void int8_rows(const binary_params *p, size_t rows, size_t n, const uint8_t *a, size_t sa, const uint8_t *b,
-                      size_t sb, uint8_t *y) {
-  size_t times = sa == n && sb == 0 && n > 0 ? REPEATED / n : 1;
+#define REPEATED 512 /* elements of a short row repeated */
+
+/* The same. A row of b that serves all of them is written out several times, so that as many short rows of a, one behind
+ * the other, become a long one. */
+static void kernel_rows(const binary_params *p, size_t rows, size_t n, const char *a, size_t sa, const char *b,
+                        size_t sb, char *y) {
+  size_t times = sa == n && sb == 0 && n > 0 ? REPEATED / n : 1, size = n * p->element;
   times = times < rows ? times : rows;
   if (times <= 1) {
-    p->int8(rows, n, a, sa, b, sb, &p->quant, y, n);
+    call_kernel(p, rows, n, a, sa, b, sb, y);
     return;
   }
-  uint8_t repeated[REPEATED];
+  _Alignas(64) char repeated[REPEATED * sizeof(float)];
   for (size_t i = 0; i < times; i++)
-    memcpy(repeated + i * n, b, n);
+    memcpy(repeated + i * size, b, size);
   size_t done = rows / times * times;
-  p->int8(rows / times, times * n, a, times * n, repeated, 0, &p->quant, y, times * n);
+  call_kernel(p, rows / times, times * n, a, times * n, repeated, 0, y);
   if (done < rows) /* fewer than `times` rows are left: one row */
-    p->int8(1, (rows - done) * n, a + done * n, 0, repeated, 0, &p->quant, y + done * n, 0);
+    call_kernel(p, 1, (rows - done) * n, a + done * size, 0, repeated, 0, y + done * size);
 }
 
 /* Rows [i * rows_per_task, ...): in runs along the last but one dimension. */
@@ -74,10 +87,9 @@ static void rows_task(void *argument, size_t i) {
     }
     size_t rows = side - in_side < end - r ? side - in_side : end - r;
     size_t sa = (size_t)loops->a[last - 1], sb = (size_t)loops->b[last - 1];
-    if (p->int8)
-      int8_rows(p, rows, n, (const uint8_t *)run->a + a_at, sa, (const uint8_t *)run->b + b_at, sb,
-                (uint8_t *)run->y + r * n);
-    for (size_t k = 0; !p->int8 && k < rows; k++)
+    if (p->int8 || p->f32)
+      kernel_rows(p, rows, n, run->a + a_at * e, sa, run->b + b_at * e, sb, run->y + r * n * e);
+    for (size_t k = 0; !p->int8 && !p->f32 && k < rows; k++)
       p->row(n, run->a + (a_at + k * sa) * e, loops->a[last], run->b + (b_at + k * sb) * e, loops->b[last],
              run->y + (r + k) * n * e);
     r += rows;
@@ -157,7 +169,7 @@ static int int8_loops(const q8_planner *planner, const q8_node *n, q8_layout lay
   return loops->a[last] == 1 && loops->b[last] == 1;
 }
 
-/* Both operators of the int8 kernels commute, to the bit: the repeated input comes second, which has the fast paths. */
+/* Both operators of the kernels commute, to the bit: the repeated input comes second, which has the fast paths. */
 static void repeated_second(binary_params *p, q8_step *step) {
   int32_t last = p->loops.shape.rank - 1;
   int a_repeats = last > 0 && p->loops.a[last - 1] == 0, b_repeats = last > 0 && p->loops.b[last - 1] == 0;
@@ -188,7 +200,7 @@ static binary_params *new_params(q8_planner *planner, const q8_loops *loops, siz
   return p;
 }
 
-static q8_status plan_float(q8_planner *planner, q8_id node, q8_binary_row *row, q8_layout layout,
+static q8_status plan_float(q8_planner *planner, q8_id node, q8_binary_row *row, q8_sbinary_fn *f32, q8_layout layout,
                             qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
   const q8_value *y = q8_plan_value(planner, n->outputs[0]);
@@ -209,6 +221,10 @@ static q8_status plan_float(q8_planner *planner, q8_id node, q8_binary_row *row,
   if (!p)
     return q8_fail_memory(error, n->name, sizeof *p);
   p->row = row;
+  if (loops.a[loops.shape.rank - 1] == 1 && loops.b[loops.shape.rank - 1] == 1)
+    p->f32 = f32;
+  if (p->f32)
+    repeated_second(p, &step);
   Q8_TRY(q8_plan_output(planner, n->outputs[0], Q8_FORM_NATIVE, layout, &step.out[0], error));
   step.params = p;
   step.in_count = 2;
@@ -350,5 +366,9 @@ q8_status q8_plan_binary(q8_planner *planner, q8_id node, q8_binary_row *row, q8
     if (both_fit(planner, n, other) && int8_loops(planner, n, other, &loops))
       return plan_int8(planner, node, int8, b_sign, other, &loops, error);
   }
-  return plan_float(planner, node, row, layout, error);
+  const q8_kernels *kernels = q8_plan_kernels(planner);
+  q8_sbinary_fn *f32 = int8 && int8 == kernels->mul               ? kernels->smul
+                       : int8 && int8 == kernels->add && b_sign > 0 ? kernels->sadd
+                                                                    : NULL;
+  return plan_float(planner, node, row, f32, layout, error);
 }

@@ -118,7 +118,8 @@ static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
       return q8_plan_eval(planner, node, error);
   }
   clip_params p = bounds(bound[1], bound[2]);
-  return q8_plan_unary(planner, node, &p, clip_rows, error);
+  static const q8_unary_set set = {.rows = clip_rows};
+  return q8_plan_unary(planner, node, &p, &set, error);
 }
 
 const q8_op q8_op_clip = {.name = "Clip",

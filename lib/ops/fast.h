@@ -49,37 +49,4 @@ static inline float q8_fast_exp(float x) {
   return p * scale;
 }
 
-/* tanh within 2 units of the last place: an odd polynomial near 0, where 1 - 2 / (e^2x + 1) would cancel. */
-static inline float q8_fast_tanh(float x) {
-  float a = x < 0 ? -x : x, z = x * x;
-  float p = -5.71706e-3f;
-  p = p * z + 2.06506e-2f;
-  p = p * z - 5.37435e-2f;
-  p = p * z + 1.33314910e-1f;
-  p = p * z - 3.33332840e-1f;
-  float y = 1 - 2 / (q8_fast_exp(2 * a) + 1);
-  return a < 0.625f ? x + x * z * p : x < 0 ? -y : y;
-}
-
-/* erf within 2 units of the last place: an odd polynomial below 1; above, 1 - e^-q(x) with a polynomial q, up to 4, from
- * where on it is 1. */
-static inline float q8_fast_erf(float x) {
-  float a = x < 0 ? -x : x, z = x * x, b = a > 4 ? 4 : a;
-  float p = -5.6317536e-4f;
-  p = p * z + 4.9176435e-3f;
-  p = p * z - 2.6711404e-2f;
-  p = p * z + 1.1280184e-1f;
-  p = p * z - 3.7612328e-1f;
-  p = p * z + 1.1283791f;
-  float q = -1.8638269e-4f;
-  q = q * b + 2.9476916e-3f;
-  q = q * b - 2.1838194e-2f;
-  q = q * b + 1.0310701e-1f;
-  q = q * b + 6.3814455e-1f;
-  q = q * b + 1.1270894f;
-  q = q * b + 3.4148208e-4f;
-  float y = 1 - q8_fast_exp(-q);
-  return a < 1 ? x * p : x < 0 ? -y : y;
-}
-
 #endif

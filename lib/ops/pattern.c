@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/math.h"
-#include "ops/fast.h"
 #include "ops/hooks.h"
 #include "ops/unary.h"
 
@@ -19,29 +18,28 @@ static float gelu(const void *params, float x) {
 }
 
 /* Rows of floats, equal to the functions above up to rounding. */
-static void silu_rows(const void *params, size_t n, const float *x, float *y) {
+static q8_sunary silu_kernel(const void *params) {
   (void)params;
-  Q8_FOR_BLOCKS(float, n, y, x[i] / (1 + q8_fast_exp(-x[i])));
+  return (q8_sunary){Q8_SUNARY_SILU, 0, 0};
 }
-static void gelu_rows(const void *params, size_t n, const float *x, float *y) {
+static q8_sunary gelu_kernel(const void *params) {
   (void)params;
-  Q8_FOR_BLOCKS(float, n, y, 0.5f * x[i] * (1 + q8_fast_erf(x[i] * 0.70710678f)));
+  return (q8_sunary){Q8_SUNARY_GELU, 0, 0};
 }
+static const q8_unary_set silu_set = {.kernel = silu_kernel}, gelu_set = {.kernel = gelu_kernel};
 
 static q8_status silu_eval(const q8_op_io *io) {
-  silu_rows(NULL, io->inputs[0]->count, io->inputs[0]->data, io->outputs[0].data);
-  return QINT8_OK;
+  return q8_eval_unary(io, &silu_set);
 }
 static q8_status gelu_eval(const q8_op_io *io) {
-  gelu_rows(NULL, io->inputs[0]->count, io->inputs[0]->data, io->outputs[0].data);
-  return QINT8_OK;
+  return q8_eval_unary(io, &gelu_set);
 }
 
 static q8_status silu_plan(q8_planner *planner, q8_id node, qint8_error *error) {
-  return q8_plan_unary(planner, node, NULL, silu_rows, error);
+  return q8_plan_unary(planner, node, NULL, &silu_set, error);
 }
 static q8_status gelu_plan(q8_planner *planner, q8_id node, qint8_error *error) {
-  return q8_plan_unary(planner, node, NULL, gelu_rows, error);
+  return q8_plan_unary(planner, node, NULL, &gelu_set, error);
 }
 
 /* Writes op_type(inputs) to a new tensor, or to `output` if given; its name in *out. */
@@ -117,14 +115,10 @@ static float any_gelu(const void *params, float x) {
   return is_tanh(params) ? (float)(0.5 * v * (1 + q8_tanh(ROOT * (v + CUBIC * v * v * v)))) : gelu(NULL, x);
 }
 
-static void any_gelu_rows(const void *params, size_t n, const float *x, float *y) {
-  if (!is_tanh(params)) {
-    gelu_rows(NULL, n, x, y);
-    return;
-  }
-  Q8_FOR_BLOCKS(float, n, y,
-                0.5f * x[i] * (1 + q8_fast_tanh((float)ROOT * (x[i] + (float)CUBIC * x[i] * x[i] * x[i]))));
+static q8_sunary any_gelu_kernel(const void *params) {
+  return (q8_sunary){is_tanh(params) ? Q8_SUNARY_GELU_TANH : Q8_SUNARY_GELU, 0, 0};
 }
+static const q8_unary_set any_gelu_set = {.kernel = any_gelu_kernel};
 
 static q8_status any_gelu_infer(const q8_op_io *io) {
   const gelu_params *p = io->node->params;
@@ -134,12 +128,11 @@ static q8_status any_gelu_infer(const q8_op_io *io) {
 }
 
 static q8_status any_gelu_eval(const q8_op_io *io) {
-  any_gelu_rows(io->node->params, io->inputs[0]->count, io->inputs[0]->data, io->outputs[0].data);
-  return QINT8_OK;
+  return q8_eval_unary(io, &any_gelu_set);
 }
 
 static q8_status any_gelu_plan(q8_planner *planner, q8_id node, qint8_error *error) {
-  return q8_plan_unary(planner, node, q8_plan_node(planner, node)->params, any_gelu_rows, error);
+  return q8_plan_unary(planner, node, q8_plan_node(planner, node)->params, &any_gelu_set, error);
 }
 
 static q8_status any_gelu_expand(q8_exporter *exporter, const q8_graph *graph, const q8_node *node,

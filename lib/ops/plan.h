@@ -96,6 +96,8 @@ typedef struct q8_step {
   /* If the step can add another uint8 tensor of the same size to its uint8 result as a second stage: where to put the
    * parameters. That tensor becomes its last input; see q8_plan_fuse_add. */
   const q8_binary **add_slot;
+  /* If the step can apply a function to its float result: where to put the pointer. */
+  const q8_sunary **function_slot;
   /* 1 + the index of an input of the size of output 0 whose memory the output may take over, element by element; 0:
    * none. */
   int32_t in_place;
@@ -122,5 +124,9 @@ int q8_plan_fuse_table(q8_planner *planner, q8_id x, q8_id y, const uint8_t *tab
  * use, and `other` exists, before that step, in the same layout. `sum->table` becomes the step's table slot. Returns 1
  * if merged. */
 int q8_plan_fuse_add(q8_planner *planner, q8_id x, q8_id other, q8_id y, q8_binary *sum);
+
+/* Merges y = f(x) into the step that produced tensor x in float: possible if that step has a free function_slot and x has
+ * this one use. `f` must live as long as the plan. Returns 1 if merged. */
+int q8_plan_fuse_function(q8_planner *planner, q8_id x, q8_id y, const q8_sunary *f, const char *what);
 
 #endif

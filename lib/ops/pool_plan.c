@@ -182,16 +182,16 @@ static void global_max_int8(const global_step *p, const uint8_t *x, size_t n, ui
 }
 
 static void global_float(const global_step *p, const float *x, size_t n, float *y) {
+  if (p->average) {
+    p->kernels->ssum_rows(p->positions, n, x, p->channels, y);
+    Q8_FOR_BLOCKS(float, n, y, y[i] / (float)p->positions);
+    return;
+  }
   memcpy(y, x, n * sizeof *y);
   for (size_t t = 1; t < p->positions; t++) {
     const float *row = x + t * p->channels;
-    if (p->average)
-      Q8_FOR_BLOCKS(float, n, y, y[i] + row[i]);
-    else
-      Q8_FOR_BLOCKS(float, n, y, row[i] > y[i] ? row[i] : y[i]);
+    Q8_FOR_BLOCKS(float, n, y, row[i] > y[i] ? row[i] : y[i]);
   }
-  for (size_t i = 0; p->average && i < n; i++)
-    y[i] /= (float)p->positions;
 }
 
 /* Task i: one block of channels of one image. */

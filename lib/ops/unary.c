@@ -29,15 +29,31 @@ typedef struct coefficients {
    {.name = NULL}}
 
 /* The record of y = expression(x, a) with x of type T, float or double; `a` are the coefficients. Tables are made of
- * `expression`; rows of floats may use a `fast` one, equal up to rounding. `whole` is the function of integers, or NULL:
- * see q8_eval_unary. */
+ * `expression`; rows of floats may have a kernel, equal up to rounding. `whole` is the function of integers, or NULL: see
+ * q8_eval_unary. */
 #define UNARY(id, onnx_name, first_opset, expression, ...)                                                         \
-  UNARY_FULL(id, onnx_name, first_opset, expression, expression, NULL, __VA_ARGS__)
-#define UNARY_FAST(id, onnx_name, first_opset, expression, fast, ...)                                              \
-  UNARY_FULL(id, onnx_name, first_opset, expression, fast, NULL, __VA_ARGS__)
+  UNARY_ROWS(id, onnx_name, first_opset, expression, NULL, __VA_ARGS__)
 #define UNARY_WHOLE(id, onnx_name, first_opset, expression, whole, ...)                                            \
-  UNARY_FULL(id, onnx_name, first_opset, expression, expression, whole, __VA_ARGS__)
-#define UNARY_FULL(id, onnx_name, first_opset, expression, fast, whole, ...)                                       \
+  UNARY_ROWS(id, onnx_name, first_opset, expression, whole, __VA_ARGS__)
+#define UNARY_ROWS(id, onnx_name, first_opset, expression, whole, ...)                                             \
+  static inline float one_##id(coefficients c, float x) {                                                         \
+    typedef float T;                                                                                              \
+    const coefficients *a = &c;                                                                                   \
+    (void)a;                                                                                                      \
+    return (T)(expression);                                                                                       \
+  }                                                                                                               \
+  static void rows_##id(const void *params, size_t n, const float *x, float *y) {                                  \
+    const coefficients c = *(const coefficients *)params;                                                         \
+    Q8_FOR_BLOCKS(float, n, y, one_##id(c, x[i]));                                                                \
+  }                                                                                                               \
+  UNARY_RECORD(id, onnx_name, first_opset, expression, rows_##id, whole, NULL, __VA_ARGS__)
+#define UNARY_KERNEL(id, onnx_name, first_opset, expression, name, ...)                                            \
+  static q8_sunary kernel_##id(const void *params) {                                                              \
+    const coefficients *a = params;                                                                               \
+    return (q8_sunary){name, a->alpha, a->beta};                                                                  \
+  }                                                                                                               \
+  UNARY_RECORD(id, onnx_name, first_opset, expression, NULL, NULL, kernel_##id, __VA_ARGS__)
+#define UNARY_RECORD(id, onnx_name, first_opset, expression, rows, whole, kernel, ...)                             \
   static float of_##id(const void *params, float x) {                                                             \
     typedef float T;                                                                                              \
     const coefficients *a = params;                                                                               \
@@ -50,17 +66,7 @@ typedef struct coefficients {
     (void)a;                                                                                                      \
     return (T)(expression);                                                                                       \
   }                                                                                                               \
-  static inline float fast_##id(coefficients c, float x) {                                                        \
-    typedef float T;                                                                                              \
-    const coefficients *a = &c;                                                                                   \
-    (void)a;                                                                                                      \
-    return (T)(fast);                                                                                             \
-  }                                                                                                               \
-  static void rows_##id(const void *params, size_t n, const float *x, float *y) {                                  \
-    const coefficients c = *(const coefficients *)params;                                                         \
-    Q8_FOR_BLOCKS(float, n, y, fast_##id(c, x[i]));                                                               \
-  }                                                                                                               \
-  static const q8_unary_set set_##id = {rows_##id, wide_##id, whole};                                             \
+  static const q8_unary_set set_##id = {rows, wide_##id, whole, kernel};                                          \
   static q8_status infer_##id(const q8_op_io *io) {                                                               \
     return q8_infer_unary_set(io, &set_##id);                                                                     \
   }                                                                                                               \
@@ -68,7 +74,7 @@ typedef struct coefficients {
     return q8_eval_unary(io, &set_##id);                                                                          \
   }                                                                                                               \
   static q8_status plan_##id(q8_planner *planner, q8_id node, qint8_error *error) {                                \
-    return q8_plan_unary(planner, node, q8_plan_node(planner, node)->params, rows_##id, error);                    \
+    return q8_plan_unary(planner, node, q8_plan_node(planner, node)->params, &set_##id, error);                    \
   }                                                                                                               \
   static const q8_attribute attributes_##id[] = __VA_ARGS__;                                                      \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                    \
@@ -115,12 +121,13 @@ UNARY(elu, "Elu", 1, x < 0 ? (T)(a->alpha * (q8_exp(x) - 1)) : x, ALPHA(1))
 UNARY(celu, "Celu", 12, x < 0 ? (T)(a->alpha * (q8_exp((double)x / a->alpha) - 1)) : x, ALPHA(1))
 UNARY(selu, "Selu", 1, x < 0 ? (T)(a->beta * (a->alpha * (q8_exp(x) - 1))) : a->beta * x,
       ALPHA_AND("gamma", 1.67326319217681884765625, 1.05070102214813232421875))
-UNARY(hard_sigmoid, "HardSigmoid", 1, LIMIT(a->alpha * x + a->beta, 0, 1), ALPHA_AND("beta", 0.2, 0.5))
-UNARY(hard_swish, "HardSwish", 14, x *LIMIT(x * ((T)1 / 6) + (T)0.5, 0, 1), NO_ATTRIBUTES)
+UNARY_KERNEL(hard_sigmoid, "HardSigmoid", 1, LIMIT(a->alpha * x + a->beta, 0, 1), Q8_SUNARY_HARD_SIGMOID,
+             ALPHA_AND("beta", 0.2, 0.5))
+UNARY_KERNEL(hard_swish, "HardSwish", 14, x *LIMIT(x * ((T)1 / 6) + (T)0.5, 0, 1), Q8_SUNARY_HARD_SWISH, NO_ATTRIBUTES)
 UNARY(shrink, "Shrink", 9, x < -a->alpha ? x + a->beta : x > a->alpha ? x - a->beta : 0, LAMBD_AND_BIAS)
-UNARY_FAST(sigmoid, "Sigmoid", 1, q8_sigmoid(x), 1 / (1 + q8_fast_exp(-x)), NO_ATTRIBUTES)
-UNARY_FAST(tanh, "Tanh", 1, q8_tanh(x), q8_fast_tanh((float)x), NO_ATTRIBUTES)
-UNARY_FAST(erf, "Erf", 9, q8_erf(x), q8_fast_erf((float)x), NO_ATTRIBUTES)
+UNARY_KERNEL(sigmoid, "Sigmoid", 1, q8_sigmoid(x), Q8_SUNARY_SIGMOID, NO_ATTRIBUTES)
+UNARY_KERNEL(tanh, "Tanh", 1, q8_tanh(x), Q8_SUNARY_TANH, NO_ATTRIBUTES)
+UNARY_KERNEL(erf, "Erf", 9, q8_erf(x), Q8_SUNARY_ERF, NO_ATTRIBUTES)
 UNARY(exp, "Exp", 1, q8_exp(x), NO_ATTRIBUTES)
 UNARY(log, "Log", 1, q8_log(x), NO_ATTRIBUTES)
 UNARY(softplus, "Softplus", 1, softplus(x), NO_ATTRIBUTES)

@@ -8,6 +8,8 @@
 typedef struct unary_params {
   const void *params;
   q8_unary_rows *rows;
+  q8_sunary function;
+  q8_sunary_fn *kernel; /* instead of rows */
   q8_table_fn *table_rows;
   const uint8_t *table;
   size_t count;
@@ -56,7 +58,12 @@ static void eval_whole(const q8_op_io *io, const q8_unary_set *set) {
 
 q8_status q8_eval_unary(const q8_op_io *io, const q8_unary_set *set) {
   const q8_value *x = io->inputs[0];
-  if (x->dtype == QINT8_DTYPE_F32)
+  if (x->dtype == QINT8_DTYPE_F32 && set->kernel) {
+    q8_kernels kernels; /* of any ISA: the bytes are the same */
+    q8_sunary function = set->kernel(io->node->params);
+    q8_kernels_select(0, &kernels);
+    kernels.sunary(x->count, &function, x->data, io->outputs[0].data);
+  } else if (x->dtype == QINT8_DTYPE_F32)
     set->rows(io->node->params, x->count, x->data, io->outputs[0].data);
   else if (q8_is_float(x->dtype))
     eval_wide(io, set);
@@ -73,9 +80,13 @@ static size_t chunk_size(size_t count, size_t begin) {
 
 static void float_chunk(void *argument, size_t i) {
   const unary_run *run = argument;
-  size_t begin = i * Q8_CHUNK;
-  run->p->rows(run->p->params, chunk_size(run->p->count, begin), (const float *)run->x + begin,
-               (float *)run->y + begin);
+  const unary_params *p = run->p;
+  size_t begin = i * Q8_CHUNK, n = chunk_size(p->count, begin);
+  const float *x = (const float *)run->x + begin;
+  if (p->kernel)
+    p->kernel(n, &p->function, x, (float *)run->y + begin);
+  else
+    p->rows(p->params, n, x, (float *)run->y + begin);
 }
 
 static void table_chunk(void *argument, size_t i) {
@@ -147,7 +158,8 @@ q8_status q8_plan_table(q8_planner *planner, q8_id node, q8_id x, const uint8_t 
   return add_step(planner, node, x, Q8_FORM_INT8, "table", run_table, p, error);
 }
 
-q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params, q8_unary_rows *rows, qint8_error *error) {
+q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params, const q8_unary_set *set,
+                        qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
   q8_id x = n->inputs[0];
   if (q8_plan_value(planner, x)->dtype != QINT8_DTYPE_F32)
@@ -159,10 +171,16 @@ q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params, q8_
     return q8_fail_memory(error, n->name, sizeof *p);
   if (params_size)
     memcpy(copy, params, params_size);
-  *p = (unary_params){.params = copy, .rows = rows, .count = q8_plan_value(planner, x)->count};
+  *p = (unary_params){.params = copy, .rows = set->rows, .count = q8_plan_value(planner, x)->count};
   if (q8_plan_mode(planner, node) == Q8_MODE_STATIC) {
     const uint8_t *table = make_table(planner, x, n->outputs[0], p, n->op->unary);
     return table ? q8_plan_table(planner, node, x, table, error) : q8_fail_memory(error, n->name, 256);
+  }
+  if (set->kernel) {
+    p->function = set->kernel(copy);
+    p->kernel = q8_plan_kernels(planner)->sunary;
+    if (q8_plan_fuse_function(planner, x, n->outputs[0], &p->function, n->op->name))
+      return QINT8_OK;
   }
   return add_step(planner, node, x, Q8_FORM_NATIVE, n->op->name, run_float, p, error);
 }

@@ -328,6 +328,8 @@ q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, 
   weighted_step *p = (weighted_step *)(uintptr_t)step.params;
   if (out == Q8_FORM_INT8 && p->conv.way != Q8_CONV_DEPTHWISE && !p->wide.weights)
     step.add_slot = &p->sum;
+  if (out == Q8_FORM_NATIVE && !p->wide.weights)
+    step.function_slot = &p->epilogue.function;
   return q8_plan_add(planner, &step, error);
 }
 
