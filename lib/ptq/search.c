@@ -6,21 +6,28 @@
 
 #include "ptq/calibrate.h"
 #include "ptq/decide.h"
+#include "ptq/equalise.h"
 #include "ptq/mixed.h"
+#include "ptq/rounding.h"
 
 /* Samples that biases are corrected on: as many as hold this many input values. */
 #define REPAIR_VALUES ((size_t)1 << 22)
 /* A mixture is worth its trouble if it takes at most this share of the float graph's time. */
 #define WORTHWHILE 0.9
 
+/* Those that cost next to nothing, and never hurt much. */
+#define USUAL_REPAIRS (Q8_REPAIR_EQUALISE | Q8_REPAIR_BIAS)
+
 /* In the order in which they are tried. All run at the same speed; each costs more to make than the one before. */
 static const struct {
   int32_t config, observer, repairs;
+  int32_t builds_on_best; /* observer and repairs are those of the best static one so far, and these repairs */
 } static_candidates[] = {
-    {QINT8_CONFIG_STATIC_PER_TENSOR, QINT8_OBSERVER_HISTOGRAM_MSE, Q8_REPAIR_BIAS},
-    {QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_OBSERVER_HISTOGRAM_MSE, Q8_REPAIR_BIAS},
-    {QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_OBSERVER_PERCENTILE, Q8_REPAIR_BIAS},
-    {QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_OBSERVER_MINMAX, Q8_REPAIR_BIAS},
+    {QINT8_CONFIG_STATIC_PER_TENSOR, QINT8_OBSERVER_HISTOGRAM_MSE, USUAL_REPAIRS, 0},
+    {QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_OBSERVER_HISTOGRAM_MSE, USUAL_REPAIRS, 0},
+    {QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_OBSERVER_PERCENTILE, USUAL_REPAIRS, 0},
+    {QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_OBSERVER_MINMAX, USUAL_REPAIRS, 0},
+    {QINT8_CONFIG_STATIC_PER_CHANNEL, 0, Q8_REPAIR_ROUND, 1},
 };
 #define STATIC_COUNT (sizeof static_candidates / sizeof *static_candidates)
 
@@ -102,6 +109,14 @@ q8_status q8_search_evaluate(q8_searcher *s, const q8_graph *graph, const q8_rec
   return report(s, error);
 }
 
+/* A recipe that leaves every node in float is no candidate: it would pass for a quantized model. */
+static int has_int8(const q8_recipe *recipe) {
+  for (size_t n = 0; n < recipe->node_count; n++)
+    if (recipe->modes[n] != Q8_MODE_FLOAT)
+      return 1;
+  return 0;
+}
+
 /* ---- Making candidates ---- */
 
 static q8_status observe(q8_searcher *s, const q8_graph *graph, int32_t observer, q8_ranges **out, qint8_error *error) {
@@ -136,28 +151,67 @@ static q8_status repair(q8_searcher *s, const q8_graph *graph, const q8_tried *r
   q8_batches few = q8_first_batches(graph, s->calibration.batches, REPAIR_VALUES);
   q8_host quiet = s->host;
   quiet.progress = NULL;
+  if (row->repairs & Q8_REPAIR_ROUND)
+    Q8_TRY(q8_round_weights(graph, recipe, &few, s->calibration.mask, s->calibration.isa, &quiet, error));
   if (row->repairs & Q8_REPAIR_BIAS)
     Q8_TRY(q8_correct_biases(graph, recipe, &few, s->calibration.mask, s->calibration.isa, &quiet, error));
   return QINT8_OK;
 }
 
-static q8_status try_static(q8_searcher *s, size_t index, qint8_error *error) {
+static q8_tried static_row(const q8_searcher *s, size_t index) {
   q8_tried row = {.config = static_candidates[index].config,
                   .observer = static_candidates[index].observer,
                   .repairs = static_candidates[index].repairs,
                   .seconds = q8_search_seconds()};
+  if (static_candidates[index].builds_on_best && s->static_base.recipe) {
+    const q8_tried *best = &s->search->tried[s->static_base.row];
+    row.observer = best->observer;
+    row.repairs |= best->repairs;
+  }
+  return row;
+}
+
+/* Where channels are alike already there is nothing to equalise: then the row does not claim it. */
+static q8_status graph_for(q8_searcher *s, q8_tried *row, const q8_graph **graph, qint8_error *error) {
+  *graph = s->config->graph;
+  if (!(row->repairs & Q8_REPAIR_EQUALISE))
+    return QINT8_OK;
+  if (!s->equalised)
+    Q8_TRY(q8_equalise(s->config->graph, &s->host, &s->equalised, &s->equalised_groups, error));
+  if (s->equalised_groups > 0)
+    *graph = s->equalised;
+  else
+    row->repairs &= ~Q8_REPAIR_EQUALISE;
+  return QINT8_OK;
+}
+
+static q8_status try_static(q8_searcher *s, size_t index, qint8_error *error) {
+  q8_tried row = static_row(s, index);
+  const q8_graph *graph;
   q8_recipe *recipe;
-  Q8_TRY(decide(s, s->config->graph, &row, &recipe, error));
-  q8_status status = repair(s, s->config->graph, &row, recipe, error);
-  if (status == QINT8_OK)
-    status = q8_search_evaluate(s, s->config->graph, recipe, &row, error);
+  Q8_TRY(graph_for(s, &row, &graph, error));
+  Q8_TRY(decide(s, graph, &row, &recipe, error));
+  int some = has_int8(recipe);
+  q8_status status = some ? repair(s, graph, &row, recipe, error) : QINT8_OK;
+  if (status == QINT8_OK && some)
+    status = q8_search_evaluate(s, graph, recipe, &row, error);
   q8_recipe_free(recipe);
   return status;
 }
 
 static q8_status try_dynamic(q8_searcher *s, const q8_recipe *recipe, double start, qint8_error *error) {
   q8_tried row = {.config = QINT8_CONFIG_DYNAMIC, .seconds = start};
-  return q8_search_evaluate(s, s->config->graph, recipe, &row, error);
+  return has_int8(recipe) ? q8_search_evaluate(s, s->config->graph, recipe, &row, error) : QINT8_OK;
+}
+
+/* Of a graph that has nothing to gain from int8. */
+static q8_status try_float(q8_searcher *s, qint8_error *error) {
+  q8_tried row = {.config = QINT8_CONFIG_FP32, .seconds = q8_search_seconds()};
+  q8_recipe *recipe;
+  Q8_TRY(q8_decide(s->config->graph, NULL, QINT8_CONFIG_FP32, s->config->activation_dtype, 0, &s->host, &recipe, error));
+  q8_status status = q8_search_evaluate(s, s->config->graph, recipe, &row, error);
+  q8_recipe_free(recipe);
+  return status;
 }
 
 /* ---- The order ---- */
@@ -239,6 +293,8 @@ static q8_status search(q8_searcher *s, qint8_error *error) {
                    &dynamic, error));
   q8_status status = try_in_order(s, dynamic, start, error);
   q8_recipe_free(dynamic);
+  if (status == QINT8_OK && !s->search->recipe && q8_search_may_go_on(s))
+    status = try_float(s, error);
   if (status == QINT8_OK && !s->search->recipe)
     return q8_fail(error, QINT8_ERROR_LIMIT, "search", "the bounds leave no room for a single candidate");
   return status;
@@ -255,6 +311,7 @@ q8_status q8_search_run(const q8_search_config *config, const q8_host *host, q8_
   s.validation = (q8_runner){&config->validation, config->mask, config->isa, &s.host};
   q8_status status = search(&s, error);
   q8_outputs_free(s.exact);
+  q8_graph_destroy(s.equalised);
   q8_graph_destroy(s.static_base.graph);
   q8_recipe_free(s.static_base.recipe);
   q8_graph_destroy(s.dynamic_base.graph);

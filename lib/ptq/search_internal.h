@@ -18,6 +18,8 @@ typedef struct q8_searcher {
   q8_outputs *exact; /* of the float graph on the validation samples */
   q8_search *search;
   double start; /* seconds */
+  q8_graph *equalised;     /* NULL: not made yet */
+  size_t equalised_groups; /* 0: it is the one given */
   q8_search_base static_base, dynamic_base;
 } q8_searcher;
 

@@ -120,14 +120,14 @@ static void check_file(const qint8_search *found, double metric, int32_t format)
   qint8_model_destroy(loaded);
 }
 
-/* Three budgets: each met, the looser the cheaper. */
+/* Each budget is met, a looser one more cheaply; the loosest by the first candidate. */
 static void looser_is_cheaper(void) {
-  static const double budgets[] = {0.5, 0.03, 0.01};
+  static const double budgets[] = {0.5, 0.02};
   qint8_search_options options = draw_all();
   qint8_model *model = test_load("demo", NULL);
   double last_us = 0;
-  options.max_evaluations = 16;
-  for (int i = 0; i < 3; i++) {
+  options.max_evaluations = 12;
+  for (int i = 0; i < 2; i++) {
     options.max_drop = budgets[i];
     qint8_search *found = search(model, &options, NULL);
     qint8_candidate c = best(found);
@@ -136,6 +136,7 @@ static void looser_is_cheaper(void) {
     CHECK(c.met && c.metric <= budgets[i] && c.drop == c.metric);
     CHECK(c.microseconds >= last_us && c.microseconds < qint8_search_float_microseconds(found));
     CHECK_EQ(c.mixed, i > 0);
+    CHECK(i > 0 || (qint8_search_count(found) == 1 && c.config == QINT8_CONFIG_STATIC_PER_TENSOR));
     last_us = c.microseconds;
     size_t size;
     free(save(qint8_search_model(found), qint8_search_recipe(found), QINT8_FORMAT_QDQ, &size));
@@ -144,11 +145,6 @@ static void looser_is_cheaper(void) {
     check_file(found, c.metric, QINT8_FORMAT_QOPERATOR);
     qint8_search_destroy(found);
   }
-  options.max_drop = 0.5;
-  qint8_search *found = search(model, &options, NULL);
-  CHECK_EQ(qint8_search_count(found), 1);
-  CHECK_EQ(best(found).config, QINT8_CONFIG_STATIC_PER_TENSOR);
-  qint8_search_destroy(found);
   qint8_model_destroy(model);
 }
 
@@ -156,7 +152,7 @@ static void impossible_gives_the_closest(void) {
   qint8_search_options options = draw_all();
   qint8_model *model = test_load("demo", NULL);
   options.max_drop = 1e-7;
-  options.max_evaluations = 6;
+  options.max_evaluations = 7;
   qint8_search *found = search(model, &options, NULL);
   qint8_candidate closest = best(found);
   CHECK(!closest.met);
@@ -181,7 +177,7 @@ static void same_again_and_with_threads(void) {
   host.threads = 3;
   host.parallel_for = backwards;
   options.max_drop = 0.008;
-  options.max_evaluations = 8;
+  options.max_evaluations = 7;
   qint8_search *one = search(model, &options, NULL), *two = search(model, &options, &host);
   CHECK_EQ(qint8_search_count(one), qint8_search_count(two));
   for (size_t i = 0; i < qint8_search_count(one); i++) {

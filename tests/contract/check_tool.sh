@@ -255,6 +255,29 @@ grep -q ' dwconv .* int8 ' "$tmp/out" && ok "bench --plan shows int8 steps" || f
 works "bench --json --compare" bench "$int8" --compare $net --seconds 0.1 --json
 [ -n "$(value times_as_fast)" ] && [ "$(value arena_bytes)" -gt 0 ] && ok "bench's values" || fail "bench's values"
 
+# ---- Quantize within a budget ----
+
+refuses 2 "auto without a budget" "--budget" quantize $mlp -o "$tmp/q.onnx" --config auto --calibration "$tmp/x.npy"
+refuses 2 "a budget without auto" "--budget" quantize $mlp -o "$tmp/q.onnx" --config dynamic_int8 --budget 'rel_err<=0.1'
+for budget in 'rel_err' 'rel_err<=' 'rel_err<=x' 'rel_err>=0.1' 'best<=1' 'rel_err<=0.1%%' 'top1=1'; do
+  refuses 2 "the budget $budget" "not METRIC<=DROP" quantize $mlp -o "$tmp/q.onnx" --config auto --budget "$budget" --calibration "$tmp/x.npy"
+done
+refuses 2 "a budget that needs targets" "--budget mse: the metric needs" quantize $mlp -o "$tmp/q.onnx" --config auto --budget 'mse<=1' --calibration "$tmp/x.npy" --validation "$tmp/x.npy"
+refuses 2 "auto without data" "--calibration" quantize $mlp -o "$tmp/q.onnx" --config auto --budget 'rel_err<=0.1'
+refuses 1 "no samples left to validate on" "$tmp/x.npy: 3 samples leave none" quantize $mlp -o "$tmp/q.onnx" --config auto --budget 'rel_err<=0.1' --calibration "$tmp/x.npy"
+[ ! -e "$tmp/q.onnx" ] && ok "a refused search writes nothing" || fail "a refused search left a file"
+works "a loose budget" quantize $net -o "$tmp/loose.onnx" --config auto --budget 'top1_agreement<=20%' --calibration $demo:calib --calibration-n 16 --validation $demo:test --max-evaluations 3
+[ "$(grep -c 'the budget\|misses it' "$tmp/out")" = 1 ] && grep -q '^static_int8_per_tensor .* meets the budget, taken$' "$tmp/out" && ok "a loose budget: the first candidate" || fail "a loose budget: $(tail -n 3 "$tmp/out")"
+works "labels of the calibration file's rest" quantize $net -o "$tmp/labels.onnx" --config auto --budget 'top1<=20%' --budget 'sqnr_db>=5' --calibration $demo:test --calibration-n 16 --labels $demo:test_labels --report-out "$tmp/report.json"
+cp "$tmp/report.json" "$tmp/out"
+[ -n "$(value expected_us)" ] && [ "$(value taken)" = 1 ] && ok "the report lists what was tried" || fail "the report does not list what was tried"
+for i in 1 2; do
+  "$tool" quantize $net -o "$tmp/tight$i.onnx" --config auto --budget 'rel_err<=0.000001' --calibration $demo:calib --calibration-n 16 --threads $i --max-evaluations 7 > "$tmp/out" 2> "$tmp/err"
+  [ $? = 3 ] && ok "an impossible budget: exit 3, $i threads" || fail "an impossible budget: exit is not 3: $(head -n 1 "$tmp/err")"
+  grep -q 'comes closest' "$tmp/err" && [ "$(grep -c 'misses it, taken$' "$tmp/out")" = 1 ] && ok "the closest is named" || fail "the closest is not named"
+done
+same "the same file again" "$tmp/tight1.onnx" "$tmp/tight2.onnx"
+
 # ---- Progress ----
 
 if command -v script > /dev/null && script -qec true /dev/null > /dev/null 2>&1 < /dev/null; then

@@ -1,0 +1,106 @@
+#!/bin/sh
+# Every model of a full set (MODELS=dir with models/ and data/) with every config and repair, as a Markdown table:
+#   MODELS=dir sh bench/accuracy.sh [configs|auto] [model ...]      both parts and all models by default
+# configs  rel_err and metric on test data, file size, milliseconds at batch 1 and one thread, seconds to quantize
+# auto     three budgets per model (loose, tight, impossible): what is taken, on validation and on test data, exit code
+set -eu
+tool=${BUILD:-build}/qint8
+out=${BUILD:-build}/bench-accuracy
+: "${MODELS:?set MODELS=dir}"
+mkdir -p "$out"
+number() { sed -n "s/.*\"$1\": \([-0-9.e+]*\).*/\1/p" | head -n 1; }
+short() { sed 's/\(\.[0-9]\{4\}\).*/\1/'; }
+
+part=both
+case ${1:-} in configs | auto) part=$1; shift ;; esac
+models=${*:-fmnist_cnn fmnist_cnn_bn fmnist_mnv2 fmnist_mnv2_bn fmnist_mnv3s fmnist_mnv3l fmnist_effb0 tiny_vit seq_lstm ocr_cls ocr_rec pose_tcn pose_tcn_bn tiny_mlp_a tiny_mlp_b}
+
+# Of model $1: calibration and test arrays, what their outputs are compared with, the metric, further options.
+describe() {
+  data=$MODELS/data file=fmnist calibration=calib test=test metric=top1 more=
+  answers="--labels $data/fmnist.npz:test_labels" known="--labels $data/fmnist.npz:calib_labels"
+  loose='top1<=2%' tight='top1<=0.3%'
+  case $1 in
+  seq_lstm)
+    file=mnist
+    answers="--labels $data/mnist.npz:test_labels" known="--labels $data/mnist.npz:calib_labels" ;;
+  ocr_cls)
+    file=ocr calibration=cls_calib test=cls_test more='--mean 0.5 --std 0.5' known=
+    answers="--labels $data/ocr.npz:cls_labels" loose='top1_agreement<=5%' tight='top1_agreement<=1%' ;;
+  ocr_rec)
+    file=ocr calibration=rec_calib test=rec_test more='--mean 0.5 --std 0.5' known=
+    answers="--labels $data/ocr.npz:rec_text --keys ${KEYS:-$data/ppocr_keys_v1.txt}" metric=character_accuracy
+    loose='rel_err<=0.3' tight='rel_err<=0.05'
+    [ -f "${KEYS:-$data/ppocr_keys_v1.txt}" ] || { answers= metric=rel_err; } ;;
+  pose_*)
+    file=pose metric=pck@20
+    answers="--targets $data/pose.npz:test_target" known="--targets $data/pose.npz:calib_target"
+    loose='pck@20<=3%' tight='pck@20<=0.5% --budget mpjpe_mm<=2' ;;
+  tiny_mlp_*)
+    file=mlp calibration=calib_std test=test_std metric=plcc
+    answers="--targets $data/mlp.npz:test_target" known="--targets $data/mlp.npz:calib_target"
+    loose='plcc<=0.1%' tight='plcc<=0.001%' ;;
+  esac
+  float=$MODELS/models/$1.onnx calibration=$data/$file.npz:$calibration test=$data/$file.npz:$test
+}
+
+# How a model file does on the test data: rel_err | metric | bytes | ms
+measured() {
+  result=$("$tool" evaluate "$1" --data "$test" $answers --reference "$float" --batch 16 $more --json)
+  ms=$("$tool" bench "$1" --seconds "${SECONDS_PER_BENCH:-0.5}" --json | number ms_median)
+  printf '%s | %s | %s | %s' "$(echo "$result" | number rel_err | short)" "$(echo "$result" | number "$metric" | short)" \
+    "$(echo "$result" | number model_bytes)" "$(echo "$ms" | short)"
+}
+
+# model, what the row is called, config, further options of quantize
+row() {
+  int8=$out/$1.$2.onnx name=$1 called=$2 config=$3
+  shift 3
+  line=$("$tool" quantize "$float" -o "$int8" --config "$config" --calibration "$calibration" $more "$@" 2> /dev/null | grep "^$int8: ")
+  printf '| %s | %s | %s | %s |\n' "$name" "$called" "$(measured "$int8")" "$(echo "$line" | sed 's/.*, \([0-9.]*\) s$/\1/')"
+}
+
+configs() {
+  printf '\n| model | config | rel_err | %s | bytes | ms | s to quantize |\n|---|---|---|---|---|---|---|\n' metric
+  for m in $models; do
+    describe "$m"
+    row "$m" fp32 fp32_baseline
+    row "$m" dynamic dynamic_int8
+    row "$m" dynamic+round dynamic_int8 --round-weights
+    row "$m" per_tensor static_int8_per_tensor --no-equalise --no-bias-correction
+    row "$m" per_tensor+equalise+bias static_int8_per_tensor
+    row "$m" per_channel static_int8_per_channel --no-equalise --no-bias-correction
+    row "$m" per_channel+bias static_int8_per_channel --no-equalise
+    row "$m" per_channel+equalise static_int8_per_channel --no-bias-correction
+    row "$m" per_channel+equalise+bias static_int8_per_channel
+    row "$m" +percentile static_int8_per_channel --observer percentile
+    row "$m" +entropy static_int8_per_channel --observer entropy
+    row "$m" +minmax static_int8_per_channel --observer minmax
+    row "$m" +round static_int8_per_channel --round-weights
+  done
+}
+
+# model budget further options
+budget() {
+  int8=$out/$1.auto.onnx code=0
+  "$tool" quantize "$float" -o "$int8" --config auto --budget $2 --calibration "$calibration" $known $more ${3:-} \
+    > "$out/tried" 2> /dev/null || code=$?
+  taken=$(grep ', taken$' "$out/tried" | tr -s ' ')
+  printf '| %s | %s | %s | %s | %s | %s | %s | %s |\n' "$1" "$2" "$(echo "$taken" | sed 's/ meets the budget, taken//; s/ misses it, taken//')" \
+    "$(grep -c 'the budget\|misses it' "$out/tried")" "$(measured "$int8")" "$(sed -n 's/.*, \([0-9.]*\) s$/\1/p' "$out/tried" | tail -n 1)" \
+    "$code" "$(sed -n 's/^fp32_baseline *\([-0-9.e+]*\) .*/\1/p' "$out/tried")"
+}
+
+auto() {
+  printf '\n| model | budget | taken: config, how, metric, drop, float nodes, KB, expected us, s | tried | rel_err | metric | bytes | ms | s | exit | float, validation |\n'
+  printf '|---|---|---|---|---|---|---|---|---|---|---|\n'
+  for m in $models; do
+    describe "$m"
+    budget "$m" "$loose"
+    budget "$m" "$tight"
+    budget "$m" 'rel_err<=1e-7' '--max-evaluations 8'
+  done
+}
+
+[ $part = auto ] || configs
+[ $part = configs ] || auto
