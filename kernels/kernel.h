@@ -131,6 +131,13 @@ typedef void q8_dequantize_fn(size_t n, const uint8_t *x, float scale, int32_t z
 /* Smallest and largest of n values; NaN is skipped; n = 0 or all NaN gives +inf, -inf; a zero result
  * is +0. */
 typedef void q8_minmax_fn(size_t n, const float *x, float *min, float *max);
+/* Where the values that are not zero fall in a histogram of Q8_SLOTS slots used as a ring: floor(x * inverse) mod Q8_SLOTS
+ * of each, in order and without gaps. Returns how many there are, or Q8_NAN if there is a NaN: then slots mean nothing.
+ * |x * inverse| <= 2^22. `slot` has room for n + Q8_SLOTS_SLACK, which may be written. */
+#define Q8_SLOTS 2048
+#define Q8_SLOTS_SLACK 16
+#define Q8_NAN ((size_t)-1)
+typedef size_t q8_slots_fn(size_t n, const float *x, float inverse, uint16_t *slot);
 /* y = table[x], in place allowed. */
 typedef void q8_table_fn(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y);
 
@@ -219,6 +226,7 @@ typedef Q8_FAMILY(q8_dequant_acc_fn) q8_dequant_acc_kernel;
 typedef Q8_FAMILY(q8_quantize_fn) q8_quantize_kernel;
 typedef Q8_FAMILY(q8_dequantize_fn) q8_dequantize_kernel;
 typedef Q8_FAMILY(q8_minmax_fn) q8_minmax_kernel;
+typedef Q8_FAMILY(q8_slots_fn) q8_slots_kernel;
 typedef Q8_FAMILY(q8_table_fn) q8_table_kernel;
 typedef Q8_FAMILY(q8_binary_fn) q8_binary_kernel;
 typedef Q8_FAMILY(q8_max_rows_fn) q8_max_rows_kernel;
@@ -244,6 +252,7 @@ typedef struct q8_isa {
   const q8_quantize_kernel *quantize;
   const q8_dequantize_kernel *dequantize;
   const q8_minmax_kernel *minmax;
+  const q8_slots_kernel *slots;
   const q8_table_kernel *table;
   const q8_binary_kernel *add;
   const q8_binary_kernel *mul;
@@ -279,6 +288,7 @@ typedef struct q8_kernels {
   q8_quantize_fn *quantize;
   q8_dequantize_fn *dequantize;
   q8_minmax_fn *minmax;
+  q8_slots_fn *slots;
   q8_table_fn *table;
   q8_binary_fn *add, *mul;
   q8_max_rows_fn *max_rows;

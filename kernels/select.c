@@ -57,6 +57,7 @@ void q8_kernels_select(q8_cpu_mask mask, q8_kernels *out) {
   PICK(quantize, q8_quantize_kernel);
   PICK(dequantize, q8_dequantize_kernel);
   PICK(minmax, q8_minmax_kernel);
+  PICK(slots, q8_slots_kernel);
   PICK(table, q8_table_kernel);
   PICK(add, q8_binary_kernel);
   PICK(mul, q8_binary_kernel);

@@ -66,7 +66,28 @@ static void minmax(size_t n, const float *x, float *min, float *max) {
   *max = highs[0] + 0.0f;
 }
 
+static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {
+  const __m256 factor = _mm256_set1_ps(inverse);
+  int bad = 0;
+  size_t kept = 0;
+  for (size_t i = 0; i < n; i += 8) {
+    __m256 v = n - i < 8 ? _mm256_maskload_ps(x + i, q8_avx2_mask(n - i)) : _mm256_loadu_ps(x + i);
+    __m256i bin = _mm256_cvttps_epi32(_mm256_floor_ps(_mm256_mul_ps(v, factor)));
+    uint32_t wide[8];
+    _mm256_storeu_si256((__m256i *)(void *)wide, _mm256_and_si256(bin, _mm256_set1_epi32(Q8_SLOTS - 1)));
+    int other = _mm256_movemask_ps(_mm256_cmp_ps(v, _mm256_setzero_ps(), _CMP_NEQ_UQ));
+    bad |= _mm256_movemask_ps(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+    Q8_UNROLL
+    for (int j = 0; j < 8; j++) { /* what is zero is overwritten by the next */
+      slot[kept] = (uint16_t)wide[j];
+      kept += (size_t)(other >> j & 1);
+    }
+  }
+  return bad ? Q8_NAN : kept;
+}
+
 const q8_quantize_kernel q8_avx2_quantize[] = {{"quantize_avx2", Q8_CPU_AVX2, quantize}, {0}};
 const q8_dequantize_kernel q8_avx2_dequantize[] = {{"dequantize_avx2", Q8_CPU_AVX2, dequantize}, {0}};
 const q8_minmax_kernel q8_avx2_minmax[] = {{"minmax_avx2", Q8_CPU_AVX2, minmax}, {0}};
+const q8_slots_kernel q8_avx2_slots[] = {{"slots_avx2", Q8_CPU_AVX2, slots}, {0}};
 #endif

@@ -15,6 +15,7 @@ const q8_isa q8_isa_avx512bw = {
     .quantize = q8_avx512bw_quantize,
     .dequantize = q8_avx512bw_dequantize,
     .minmax = q8_avx512bw_minmax,
+    .slots = q8_avx512bw_slots,
     .table = q8_avx512bw_table,
     .add = q8_avx512bw_add,
     .mul = q8_avx512bw_mul,

@@ -69,8 +69,27 @@ static void minmax(size_t n, const float *x, float *min, float *max) {
       _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(high[0], high[1]), _mm512_max_ps(high[2], high[3])));
 }
 
+static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {
+  const __m512i low = _mm512_set1_epi32(Q8_SLOTS - 1);
+  const __m512 factor = _mm512_set1_ps(inverse);
+  __mmask16 bad = 0;
+  size_t kept = 0;
+  for (size_t i = 0; i < n; i += 16) {
+    __m512 v = _mm512_maskz_loadu_ps(first16(n - i), x + i);
+    __m512 floors = _mm512_roundscale_ps(_mm512_mul_ps(v, factor), _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+    __m512i bin = _mm512_and_si512(_mm512_cvttps_epi32(floors), low);
+    __mmask16 other = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+    bad |= _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    _mm256_storeu_si256((__m256i *)(void *)(slot + kept),
+                        _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(other, bin)));
+    kept += (size_t)__builtin_popcount(other);
+  }
+  return bad ? Q8_NAN : kept;
+}
+
 const q8_quantize_kernel q8_avx512bw_quantize[] = {{"quantize_avx512bw", Q8_NEEDS_AVX512, quantize}, {0}};
 const q8_dequantize_kernel q8_avx512bw_dequantize[] = {
     {"dequantize_avx512bw", Q8_NEEDS_AVX512, dequantize}, {0}};
 const q8_minmax_kernel q8_avx512bw_minmax[] = {{"minmax_avx512bw", Q8_NEEDS_AVX512, minmax}, {0}};
+const q8_slots_kernel q8_avx512bw_slots[] = {{"slots_avx512bw", Q8_NEEDS_AVX512, slots}, {0}};
 #endif

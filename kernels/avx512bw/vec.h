@@ -21,6 +21,7 @@ extern const q8_dequant_acc_kernel q8_avx512bw_dequant_acc[];
 extern const q8_quantize_kernel q8_avx512bw_quantize[];
 extern const q8_dequantize_kernel q8_avx512bw_dequantize[];
 extern const q8_minmax_kernel q8_avx512bw_minmax[];
+extern const q8_slots_kernel q8_avx512bw_slots[];
 extern const q8_table_kernel q8_avx512bw_table[];
 extern const q8_binary_kernel q8_avx512bw_add[], q8_avx512bw_mul[];
 extern const q8_max_rows_kernel q8_avx512bw_max_rows[];

@@ -1,6 +1,8 @@
 /* Floats to bytes, bytes to floats, smallest and largest. */
 #include <math.h>
 
+#include <string.h>
+
 #include "neon.h"
 
 #if defined(__aarch64__)
@@ -59,6 +61,28 @@ static void minmax(size_t n, const float *x, float *min, float *max) {
   *max = hi;
 }
 
+static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {
+  const uint32x4_t low = vdupq_n_u32(Q8_SLOTS - 1);
+  uint32x4_t fine = vdupq_n_u32(~0u);
+  size_t kept = 0;
+  for (size_t i = 0; i < n; i += 4) {
+    float piece[4] = {0};
+    if (n - i < 4)
+      memcpy(piece, x + i, (n - i) * sizeof *x);
+    float32x4_t v = vld1q_f32(n - i < 4 ? piece : x + i);
+    uint16_t wide[4], other[4];
+    vst1_u16(wide, vmovn_u32(vandq_u32(vreinterpretq_u32_s32(vcvtmq_s32_f32(vmulq_n_f32(v, inverse))), low)));
+    vst1_u16(other, vmovn_u32(vmvnq_u32(vceqzq_f32(v))));
+    fine = vandq_u32(fine, vceqq_f32(v, v));
+    for (int j = 0; j < 4; j++) { /* what is zero is overwritten by the next */
+      slot[kept] = wide[j];
+      kept += other[j] & 1;
+    }
+  }
+  return vminvq_u32(fine) ? kept : Q8_NAN;
+}
+
 const q8_minmax_kernel q8_neon_minmax[] = {{"minmax_neon", Q8_CPU_NEON, minmax}, {0}};
+const q8_slots_kernel q8_neon_slots[] = {{"slots_neon", Q8_CPU_NEON, slots}, {0}};
 
 #endif

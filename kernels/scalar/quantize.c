@@ -1,4 +1,6 @@
 /* quantize.c - float to uint8 and back, and the range of a float array. */
+#include <string.h>
+
 #include "scalar.h"
 
 static void quantize(size_t n, const float *x, float scale, int32_t zero_point, uint8_t flip, uint8_t *y) {
@@ -21,6 +23,41 @@ static void minmax(size_t n, const float *x, float *min, float *max) {
   *max = high + 0.0f;
 }
 
+#define CHUNK 64
+
+/* A constant count and no branches, so that compilers vectorize it. 0 if there is a NaN. */
+static int slots_of_chunk(const float *x, float inverse, int32_t *slot) {
+  int32_t bad = 0;
+  for (int i = 0; i < CHUNK; i++) {
+    int32_t is_nan = x[i] != x[i];
+    float v = is_nan ? 0.0f : x[i] * inverse;
+    int32_t bin = (int32_t)v;
+    bin -= (float)bin > v; /* truncation to floor */
+    slot[i] = bin & (Q8_SLOTS - 1);
+    bad |= is_nan;
+  }
+  return !bad;
+}
+
+static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {
+  float rest[CHUNK] = {0};
+  int32_t wide[CHUNK];
+  int fine = 1;
+  size_t kept = 0;
+  for (size_t i = 0; i < n; i += CHUNK) {
+    size_t count = n - i < CHUNK ? n - i : CHUNK;
+    if (count < CHUNK)
+      memcpy(rest, x + i, count * sizeof *x);
+    fine &= slots_of_chunk(count < CHUNK ? rest : x + i, inverse, wide);
+    for (size_t j = 0; j < count; j++) {
+      slot[kept] = (uint16_t)wide[j];
+      kept += x[i + j] != 0.0f;
+    }
+  }
+  return fine ? kept : Q8_NAN;
+}
+
 const q8_quantize_kernel q8_scalar_quantize[] = {{"quantize_scalar", 0, quantize}, {0}};
 const q8_dequantize_kernel q8_scalar_dequantize[] = {{"dequantize_scalar", 0, dequantize}, {0}};
 const q8_minmax_kernel q8_scalar_minmax[] = {{"minmax_scalar", 0, minmax}, {0}};
+const q8_slots_kernel q8_scalar_slots[] = {{"slots_scalar", 0, slots}, {0}};

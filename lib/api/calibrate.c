@@ -151,7 +151,7 @@ qint8_status qint8_ranges_histogram(const qint8_ranges *ranges, size_t index, qi
   out->bin_count = (size_t)(last - first + 1);
   out->width = ldexp(1.0, h->exponent);
   out->left = first * out->width;
-  out->zeros = q8_histogram_zeros(h);
+  out->zeros = h->zeros;
   for (size_t i = 0; i < out->bin_count && i < capacity; i++)
     counts[i] = h->count[q8_histogram_slot(first + (int32_t)i)];
   return QINT8_OK;

@@ -44,7 +44,8 @@ qint8_status qint8_observer_create(const qint8_observer_options *options, const 
                                .channels = (size_t)options->channels,
                                .moving_average = options->moving_average,
                                .percentile = options->percentile,
-                               .minmax = kernels.minmax};
+                               .minmax = kernels.minmax,
+                               .slots = kernels.slots};
   q8_status status = q8_observer_new(&config, &observer->host, &observer->observer, error);
   if (status != QINT8_OK) {
     q8_free(&inner, observer);

@@ -34,7 +34,8 @@ q8_status q8_calibrator_new(const q8_graph *graph, const q8_calibrator_config *c
   c->minmax = kernels.minmax;
   q8_observer_config observer = {
       .kind = config->observer, .moving_average = config->moving_average, .percentile = config->percentile,
-      .minmax = kernels.minmax};
+      .minmax = kernels.minmax,
+      .slots = kernels.slots};
   q8_status status = c->shapes && c->outputs ? q8_ranges_new(graph, &observer, host, &c->ranges, error)
                                              : q8_fail_memory(error, "calibrator", sizeof(*c->shapes));
   if (status != QINT8_OK) {

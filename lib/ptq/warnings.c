@@ -247,7 +247,7 @@ static void examine_tensor(examination *e, size_t t) {
 
 /* Bins of a joint width, at most OVERLAP_BINS, the last one for zeros. */
 static void share_out(const q8_histogram *h, int32_t exponent, int32_t first, double *share) {
-  int64_t total = q8_histogram_zeros(h);
+  int64_t total = h->zeros;
   memset(share, 0, (OVERLAP_BINS + 1) * sizeof *share);
   int32_t last = q8_histogram_bin(h, h->max), shift = exponent - h->exponent;
   for (int32_t bin = q8_histogram_bin(h, h->min); bin <= last; bin++) {
@@ -256,7 +256,7 @@ static void share_out(const q8_histogram *h, int32_t exponent, int32_t first, do
     share[joint - first] += (double)n;
     total += n;
   }
-  share[OVERLAP_BINS] = (double)q8_histogram_zeros(h);
+  share[OVERLAP_BINS] = (double)h->zeros;
   for (int i = 0; i <= OVERLAP_BINS; i++)
     share[i] /= (double)total;
 }

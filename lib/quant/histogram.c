@@ -24,13 +24,6 @@ int32_t q8_histogram_bin(const q8_histogram *h, float x) {
   return bin_at(x, h->exponent);
 }
 
-int64_t q8_histogram_zeros(const q8_histogram *h) {
-  int64_t zeros = 0;
-  for (int i = 0; i < Q8_ZERO_SLOTS; i++)
-    zeros += h->count[Q8_BINS + i];
-  return zeros;
-}
-
 /* The smallest exponent that serves [min, max]; grows with the range. */
 static int32_t exponent_of(float min, float max) {
   int span = 0, magnitude = 0;
@@ -73,31 +66,24 @@ void q8_histogram_widen(q8_histogram *h, float min, float max) {
   h->max = high;
 }
 
-#define CHUNK 64
-
-/* Slots of one chunk: a loop without branches and with a constant count, so that compilers vectorize it. */
-static void find_slots(const float *x, float inverse, int32_t *slot) {
-  for (int i = 0; i < CHUNK; i++) {
-    float v = x[i] * inverse;
-    int32_t bin = (int32_t)v;
-    bin -= (float)bin > v; /* truncation to floor */
-    bin &= Q8_BINS - 1;
-    slot[i] = x[i] == 0.0f ? Q8_BINS + i % Q8_ZERO_SLOTS : bin;
-  }
-}
-
-void q8_histogram_count(q8_histogram *h, const float *x, size_t n) {
-  int32_t slot[CHUNK];
-  float inverse = ldexpf(1.0f, -h->exponent);
+int q8_histogram_count(q8_histogram *h, const float *x, size_t n, q8_slots_fn *slots) {
+  uint16_t slot[Q8_HISTOGRAM_BLOCK + Q8_SLOTS_SLACK];
+  size_t kept = slots(n, x, ldexpf(1.0f, -h->exponent), slot), i = 0;
   int64_t *count = h->count;
-  size_t i = 0;
-  for (; i + CHUNK <= n; i += CHUNK) {
-    find_slots(x + i, inverse, slot);
-    for (int j = 0; j < CHUNK; j++)
-      count[slot[j]]++;
+  if (kept == Q8_NAN)
+    return 0;
+  for (; i + 4 <= kept; i += 4) { /* one load for four */
+    uint64_t four;
+    memcpy(&four, slot + i, sizeof four);
+    count[four & 0xFFFF]++;
+    count[four >> 16 & 0xFFFF]++;
+    count[four >> 32 & 0xFFFF]++;
+    count[four >> 48]++;
   }
-  for (; i < n; i++)
-    count[x[i] == 0.0f ? (size_t)Q8_BINS : q8_histogram_slot(bin_at(x[i], h->exponent))]++;
+  for (; i < kept; i++)
+    count[slot[i]]++;
+  h->zeros += (int64_t)(n - kept);
+  return 1;
 }
 
 void q8_histogram_add(q8_histogram *h, const q8_histogram *other) {
@@ -105,5 +91,5 @@ void q8_histogram_add(q8_histogram *h, const q8_histogram *other) {
     return;
   q8_histogram_widen(h, other->min, other->max);
   add_bins(h->count, h->exponent, other);
-  h->count[Q8_BINS] += q8_histogram_zeros(other);
+  h->zeros += other->zeros;
 }

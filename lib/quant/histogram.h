@@ -12,11 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define Q8_BINS 2048
-#define Q8_ZERO_SLOTS 8 /* consecutive zeros go to different slots: no store waits for the one before */
+#include "kernel.h"
+
+#define Q8_BINS Q8_SLOTS
 
 typedef struct q8_histogram {
-  int64_t count[Q8_BINS + Q8_ZERO_SLOTS];
+  int64_t count[Q8_BINS];
+  int64_t zeros;
   float min, max;   /* of all values; min > max: empty */
   int32_t exponent;
 } q8_histogram;
@@ -24,12 +26,13 @@ typedef struct q8_histogram {
 void q8_histogram_clear(q8_histogram *h);
 /* Widens the range to include [min, max], finite, merging bins as needed. */
 void q8_histogram_widen(q8_histogram *h, float min, float max);
-/* Counts n finite values inside the range. */
-void q8_histogram_count(q8_histogram *h, const float *x, size_t n);
+/* Counts n values inside the range, none of them infinite; 0, and nothing is counted, if there is a NaN among them.
+ * n <= Q8_HISTOGRAM_BLOCK. */
+#define Q8_HISTOGRAM_BLOCK 2048
+int q8_histogram_count(q8_histogram *h, const float *x, size_t n, q8_slots_fn *slots);
 /* Adds all that `other` counted. */
 void q8_histogram_add(q8_histogram *h, const q8_histogram *other);
 
-int64_t q8_histogram_zeros(const q8_histogram *h);
 /* The number of the bin that holds x. */
 int32_t q8_histogram_bin(const q8_histogram *h, float x);
 static inline size_t q8_histogram_slot(int32_t bin) {

@@ -5,7 +5,7 @@
 
 #include "base/fpenv.h"
 
-#define BLOCK 4096 /* values per pass: they stay in the L1 cache between the passes */
+#define BLOCK Q8_HISTOGRAM_BLOCK /* values per pass: they stay in the L1 cache between the passes */
 
 /* One channel, or the whole tensor. */
 typedef struct cell {
@@ -126,22 +126,28 @@ static void widen(cell *c, float min, float max) {
   c->max = (max > c->max ? max : c->max) + 0.0f;
 }
 
+static int count_in_histogram(const q8_observer *o, cell *c, const float *x, size_t n, float min, float max) {
+  if (min < c->histogram->min || max > c->histogram->max)
+    q8_histogram_widen(c->histogram, min, max);
+  return q8_histogram_count(c->histogram, x, n, o->config.slots);
+}
+
 static void add_block(const q8_observer *o, cell *c, const float *x, size_t n) {
   float finite[BLOCK], min, max;
-  if (!all_finite(x, n)) {
+  o->config.minmax(n, x, &min, &max); /* of those that are not NaN */
+  int fine = is_finite(min) && is_finite(max);
+  if (fine)
+    fine = c->histogram ? count_in_histogram(o, c, x, n, min, max) : all_finite(x, n);
+  if (!fine) {
     n = keep_finite(c, x, n, finite);
-    x = finite;
+    if (n == 0)
+      return;
+    o->config.minmax(n, finite, &min, &max);
+    if (c->histogram)
+      count_in_histogram(o, c, finite, n, min, max);
   }
-  if (n == 0)
-    return;
-  o->config.minmax(n, x, &min, &max);
   widen(c, min, max);
   c->count += (int64_t)n;
-  if (c->histogram) {
-    if (min < c->histogram->min || max > c->histogram->max)
-      q8_histogram_widen(c->histogram, min, max);
-    q8_histogram_count(c->histogram, x, n);
-  }
 }
 
 static void add_run(const q8_observer *o, cell *c, const float *x, size_t n) {

@@ -11,7 +11,8 @@ typedef struct q8_observer_config {
   size_t channels;      /* 0: one range for the tensor */
   float moving_average; /* in (0, 1] */
   float percentile;     /* in (0, 100] */
-  q8_minmax_fn *minmax; /* of the caller's kernels */
+  q8_minmax_fn *minmax; /* of the caller's kernels, as is */
+  q8_slots_fn *slots;
 } q8_observer_config;
 
 typedef struct q8_observer q8_observer;

@@ -7,7 +7,7 @@
  * and bin 0. */
 static float value_beyond(const q8_histogram *h, int from_top, double rank) {
   int32_t first = q8_histogram_bin(h, h->min), last = q8_histogram_bin(h, h->max), step = from_top ? -1 : 1;
-  double zeros = (double)q8_histogram_zeros(h);
+  double zeros = (double)h->zeros;
   for (int32_t bin = from_top ? last : first; bin >= first && bin <= last; bin += step) {
     if (bin == (from_top ? -1 : 0) && rank < zeros)
       return 0;

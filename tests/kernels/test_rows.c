@@ -102,6 +102,35 @@ static void minmax_record(const void *record) {
     }
 }
 
+static void slots_record(const void *record) {
+  const q8_slots_kernel *kernel = record;
+  for (size_t n = 0; n < 1000; n = next_length(n))
+    for (int kind = 0; kind < 5; kind++) {
+      float inverse = kind == 1 ? 65536.0f : kind == 2 ? 0x1p-20f : 16.0f;
+      int fine = 1;
+      size_t kept = 0;
+      walk_case("n %zu kind %d", n, kind);
+      float *x = walk_place(&x_buffer, n * sizeof *x, 4, 0);
+      uint16_t got[1000 + Q8_SLOTS_SLACK], want[1000];
+      for (size_t i = 0; i < n; i++) {
+        x[i] = test_random_float(-60, 60);
+        if (kind >= 2 && test_random() % 2 == 0) /* exact bounds of bins, zeros of both signs, denormals */
+          x[i] = test_random() % 2 ? (float)test_random_int(-64, 64) / 16 : test_random() % 2 ? -0.0f : -1e-42f;
+        if (kind == 4 && test_random() % 50 == 0)
+          x[i] = NAN;
+        fine &= !isnan(x[i]);
+        if (fine && x[i] != 0)
+          want[kept++] = (uint16_t)((uint32_t)(int32_t)floorf(x[i] * inverse) % Q8_SLOTS);
+      }
+      size_t count = kernel->run(n, x, inverse, got);
+      if (count != (fine ? kept : Q8_NAN))
+        walk_failed("%zu slots, expected %zu", count, fine ? kept : Q8_NAN);
+      for (size_t i = 0; fine && i < kept; i++)
+        if (got[i] != want[i])
+          walk_failed("slot %zu is %d, expected %d", i, got[i], want[i]);
+    }
+}
+
 static void table_record(const void *record) {
   const q8_table_kernel *kernel = record;
   uint8_t *table = walk_place(&b_buffer, 256, 1, 0);
@@ -270,6 +299,9 @@ static void dequantize(void) {
 static void minmax(void) {
   WALK(q8_minmax_kernel, minmax, minmax_record);
 }
+static void slots(void) {
+  WALK(q8_slots_kernel, slots, slots_record);
+}
 static void table(void) {
   WALK(q8_table_kernel, table, table_record);
 }
@@ -298,6 +330,7 @@ int main(int argc, char **argv) {
   RUN(quantize);
   RUN(dequantize);
   RUN(minmax);
+  RUN(slots);
   RUN(table);
   RUN(add);
   RUN(mul);

@@ -71,7 +71,8 @@ static q8_id begin(void) {
 static void freeze(q8_id output) {
   CHECK(q8_graph_set_outputs(graph, &output, 1, NULL) == QINT8_OK);
   CHECK(q8_graph_freeze(graph, NULL) == QINT8_OK);
-  q8_observer_config config = {.kind = QINT8_OBSERVER_MINMAX, .moving_average = 0.1f, .minmax = kernels.minmax};
+  q8_observer_config config = {.kind = QINT8_OBSERVER_MINMAX, .moving_average = 0.1f, .minmax = kernels.minmax,
+                               .slots = kernels.slots};
   CHECK(q8_ranges_new(graph, &config, &host, &ranges, NULL) == QINT8_OK);
 }
 
@@ -235,7 +236,8 @@ static void constants_get_their_own_range(void) {
 static void errors_name_the_tensor(void) {
   build_chain();
   q8_observer_free(ranges->observers[q8_graph_find(graph, "a")]);
-  q8_observer_config config = {.kind = QINT8_OBSERVER_MINMAX, .moving_average = 0.1f, .minmax = kernels.minmax};
+  q8_observer_config config = {.kind = QINT8_OBSERVER_MINMAX, .moving_average = 0.1f, .minmax = kernels.minmax,
+                               .slots = kernels.slots};
   CHECK(q8_observer_new(&config, &host, &ranges->observers[q8_graph_find(graph, "a")], NULL) == QINT8_OK);
   see("a", NAN, INFINITY);
   CHECK_EQ(decide(QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_DTYPE_U8), QINT8_ERROR_DATA);
