@@ -110,7 +110,8 @@ static void observe(void *user, q8_id tensor, const char *name, const q8_shape *
 }
 
 static q8_status compile(q8_calibrator *c, const q8_shape *shapes, qint8_error *error) {
-  q8_plan_config config = {.mask = c->config.mask, .isa = c->config.isa, .inputs = shapes};
+  /* plain: a tensor inside a merged step would never be seen */
+  q8_plan_config config = {.mask = c->config.mask, .isa = c->config.isa, .plain = 1, .inputs = shapes};
   Q8_TRY(q8_plan_compile(c->graph, NULL, &config, &c->host, &c->plan, error));
   for (size_t i = 0; i < c->graph->output_count; i++) {
     const q8_plan_io *info = q8_plan_output_info(c->plan, i);
