@@ -322,12 +322,14 @@ const q8_isa *q8_isa_find(const char *name);
 
 /* Kernels keep small accumulator tiles in registers only if their constant-bound loops are unrolled: gcc 12 -O2
  * leaves them rolled, with the accumulators in memory (measured 2.6 times slower). Put before such loops. */
-#if defined(__has_feature)
+/* A file that defines Q8_LARGE_BODIES first is not unrolled under AddressSanitizer: with every load checked it would take
+ * minutes to compile. */
+#if defined(Q8_LARGE_BODIES) && defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define Q8_SANITIZED /* every load is checked: large bodies take minutes to compile */
+#define Q8_SMALL_BODIES
 #endif
 #endif
-#if defined(Q8_SANITIZED)
+#if defined(Q8_SMALL_BODIES)
 #define Q8_UNROLL
 #elif defined(__clang__)
 #define Q8_UNROLL _Pragma("clang loop unroll(full)")
@@ -336,7 +338,7 @@ const q8_isa *q8_isa_find(const char *name);
 #else
 #define Q8_UNROLL
 #endif
-#if defined(Q8_SANITIZED)
+#if defined(Q8_SMALL_BODIES)
 #define Q8_INLINE static inline __attribute__((unused))
 #else
 #define Q8_INLINE static inline __attribute__((always_inline))

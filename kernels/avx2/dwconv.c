@@ -4,6 +4,7 @@
  * multiplies and adds two taps of 8 channels exactly. A widened column serves every output pixel whose window
  * covers it, up to four at once. Weights are packed to match, in blocks of 16 channels, zero beyond the last
  * row and channel: int16 [channels / 16][s][row pairs][16][2]. */
+#define Q8_LARGE_BODIES
 #include "kernel.h"
 
 #if defined(__AVX2__) && defined(__FMA__)

@@ -4,6 +4,7 @@
  *
  * Unpacking works in 128-bit lanes: register h holds channels 8 l + 4 h .. 8 l + 4 h + 3 in lane l. The saturating pack
  * of both halves gives channels in order. Weights are packed to match: int16 [channels / 32][s][row pairs][2][16][2]. */
+#define Q8_LARGE_BODIES
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "vec.h"
 

@@ -1,4 +1,5 @@
 /* dwconv_fill.c - the first pass of the depthwise kernel: four taps of every channel side by side. */
+#define Q8_LARGE_BODIES
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "dwconv.h"
 

@@ -1,4 +1,5 @@
 /* dwconv_multiply.c - the second pass of the depthwise kernel. */
+#define Q8_LARGE_BODIES
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "dwconv.h"
 

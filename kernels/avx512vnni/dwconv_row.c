@@ -4,6 +4,7 @@
  * register holds several pixels, they come from as many strips of the row, side by side: then the next column of every
  * strip is again a register. Strips have one length; where the row is not a multiple, they overlap and compute the same
  * bytes twice. */
+#define Q8_LARGE_BODIES
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "dwconv.h"
 
