@@ -340,6 +340,17 @@ QINT8_API qint8_status qint8_model_weights(const qint8_model *model, size_t inde
 QINT8_API qint8_status qint8_model_equalise(const qint8_model *model, const qint8_host *host, qint8_model **out,
                                             size_t *changed, qint8_error *error);
 
+/* A new model that computes the same, to the bit, in which channel c (axis 1) of an input is divided by the power of two
+ * that brings it to the size of the median channel, and the weights that read it multiplied: for inputs of several
+ * quantities in raw units, which one scale would serve badly. largest[c] >= 0, finite, is the largest magnitude of
+ * channel c on representative data, [channels]. `changed` (may be NULL) receives 1, or 0 if the channels are of like size
+ * already (no more than 4 times from the median) or not only constant weights read the input: then *out is a plain copy.
+ * The caller owns *out. To be done before calibration. Status: ARGUMENT (index, channels), DATA (a magnitude that is not
+ * finite or negative), STATE (a quantized file), MEMORY, and SHAPE and the like if shapes do not fit together. */
+QINT8_API qint8_status qint8_model_scale_input(const qint8_model *model, size_t input, const float *largest,
+                                               int64_t channels, const qint8_host *host, qint8_model **out,
+                                               int32_t *changed, qint8_error *error);
+
 /* ==== 10. Calibration: model + samples -> ranges ==================================================================== */
 
 typedef struct qint8_calibrator qint8_calibrator;

@@ -18,6 +18,7 @@ typedef struct job {
   qint8_ranges *ranges;
   size_t used; /* calibration samples */
   size_t equalised; /* groups of channels */
+  int32_t scaled_input;
   double seconds_calibrate, seconds_total;
   long long peak_bytes; /* resident, when calibration had ended */
   int is_auto;
@@ -291,6 +292,7 @@ static int write_report(const job *j, const report *r) {
   json_integer(&out, "output_bytes", file_size(j->out_path));
   json_number(&out, "seconds_calibrate", j->seconds_calibrate);
   json_number(&out, "seconds_total", j->seconds_total);
+  json_integer(&out, "scaled_input", j->scaled_input);
   json_integer(&out, "equalised_groups", (long long)j->equalised);
   json_integer(&out, "corrected_biases", is_static(j) && !j->no_correction);
   if (j->is_auto)
@@ -378,11 +380,47 @@ static void print_summary(const job *j) {
            qint8_recipe_kept_float(j->recipe));
 }
 
+/* Largest magnitude of each channel (axis 1) of the data. */
+static int measure_channels(const dataset *data, size_t channels, float *largest) {
+  float *values = allocate(data->sample + 1, sizeof *values);
+  size_t inner = data->sample / channels;
+  int failed = 0;
+  for (size_t n = 0; n < data->count && !failed; n++) {
+    failed = dataset_read(data, n, 1, values);
+    for (size_t i = 0; i < data->sample && !failed; i++)
+      largest[i / inner] = fmaxf(largest[i / inner], fabsf(values[i]));
+  }
+  free(values);
+  return failed;
+}
+
+/* The rescaled model takes the place of the given one. Data that is not finite is left for calibration to complain about. */
+static int scale_input(job *j, const qint8_host *host) {
+  dataset data = {0};
+  qint8_model *scaled = NULL;
+  int status = dataset_open(j->calibration, j->model, j->mean, j->std, j->samples, &data);
+  size_t channels = !status && data.rank > 1 ? (size_t)data.shape[1] : 0;
+  float *largest = allocate(channels + 1, sizeof *largest);
+  memset(largest, 0, (channels + 1) * sizeof *largest);
+  if (!status && channels > 1 && data.sample > 0)
+    status = measure_channels(&data, channels, largest);
+  if (!status && channels > 1 && data.sample > 0 &&
+      qint8_model_scale_input(j->model, 0, largest, (int64_t)channels, host, &scaled, &j->scaled_input, NULL) == QINT8_OK) {
+    qint8_model_destroy(j->model);
+    j->model = scaled;
+  }
+  free(largest);
+  dataset_free(&data);
+  return status;
+}
+
 static int quantize_as_told(job *j, const qint8_host *host) {
   if (is_static(j) && !j->calibration) {
     fail("--config %s needs --calibration FILE.npz:KEY", j->config_name);
     return EXIT_USAGE;
   }
+  if (is_static(j) && !j->no_equalise && scale_input(j, host))
+    return EXIT_FAILED;
   if (is_static(j) && calibrate(j, host))
     return EXIT_FAILED;
   return decide_and_write(j, host);

@@ -78,6 +78,18 @@ qint8_status qint8_recipe_round_weights(const qint8_model *model, qint8_recipe *
   return repair_recipe(q8_round_weights, "adaptive rounding", model, recipe, inputs, batch_count, host, error);
 }
 
+/* Wraps a new graph; takes it over, also on failure. */
+static q8_status wrap_graph(q8_graph *graph, const q8_host *host, qint8_model **out, qint8_error *error) {
+  *out = q8_calloc(host, 1, sizeof **out);
+  if (!*out) {
+    q8_graph_destroy(graph);
+    return q8_fail_memory(error, "model", sizeof **out);
+  }
+  (*out)->host = *host;
+  (*out)->graph = graph;
+  return QINT8_OK;
+}
+
 qint8_status qint8_model_equalise(const qint8_model *model, const qint8_host *host, qint8_model **out, size_t *changed,
                                   qint8_error *error) {
   Q8_REQUIRE(error, out);
@@ -89,15 +101,37 @@ qint8_status qint8_model_equalise(const qint8_model *model, const qint8_host *ho
     return q8_fail(error, QINT8_ERROR_STATE, "model", "the file is quantized: its float model is to be equalised");
   q8_host inner;
   Q8_TRY(q8_host_init(&inner, host, error));
-  qint8_model *equal = q8_calloc(&inner, 1, sizeof *equal);
-  if (!equal)
-    return q8_fail_memory(error, "model", sizeof *equal);
-  equal->host = inner;
-  q8_status status = q8_equalise(model->graph, &inner, &equal->graph, changed, error);
-  if (status != QINT8_OK) {
-    q8_free(&inner, equal);
-    return status;
-  }
-  *out = equal;
-  return QINT8_OK;
+  q8_graph *graph;
+  Q8_TRY(q8_equalise(model->graph, &inner, &graph, changed, error));
+  return wrap_graph(graph, &inner, out, error);
+}
+
+qint8_status qint8_model_scale_input(const qint8_model *model, size_t input, const float *largest, int64_t channels,
+                                     const qint8_host *host, qint8_model **out, int32_t *changed, qint8_error *error) {
+  Q8_REQUIRE(error, out);
+  *out = NULL;
+  if (changed)
+    *changed = 0;
+  Q8_REQUIRE(error, model);
+  Q8_REQUIRE(error, largest);
+  if (model->recipe)
+    return q8_fail(error, QINT8_ERROR_STATE, "model", "the file is quantized: its float model is to be rescaled");
+  if (input >= model->graph->input_count)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "input", "input %zu of %zu", input, model->graph->input_count);
+  const q8_tensor *x = &model->graph->tensors[model->graph->inputs[input]];
+  if (x->shape.rank < 2 || channels < 1 || (x->shape.dim[1] >= 0 && x->shape.dim[1] != channels) ||
+      (x->dtype != QINT8_DTYPE_F32 && x->dtype != QINT8_DTYPE_NONE))
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, x->name, "not a float input with %lld channels on axis 1",
+                   (long long)channels);
+  for (int64_t c = 0; c < channels; c++)
+    if (!isfinite(largest[c]) || largest[c] < 0)
+      return q8_fail(error, QINT8_ERROR_DATA, x->name, "magnitude %g of channel %lld", (double)largest[c], (long long)c);
+  q8_host inner;
+  q8_graph *graph;
+  int scaled;
+  Q8_TRY(q8_host_init(&inner, host, error));
+  Q8_TRY(q8_scale_input(model->graph, input, largest, (size_t)channels, &inner, &graph, &scaled, error));
+  if (changed)
+    *changed = scaled;
+  return wrap_graph(graph, &inner, out, error);
 }

@@ -109,6 +109,12 @@ static int attribute_of(const q8_node *node, const char *name, int otherwise) {
   return a ? (int)*(const int64_t *)(const void *)((const char *)node->params + a->offset) : otherwise;
 }
 
+static int is_batchnorm(const q8_node *node) {
+  static const char *const names[] = {"BatchNormalization", NULL};
+  return is_one_of(node, names) && node->output_count == 1 && !attribute_of(node, "training_mode", 0) &&
+         attribute_of(node, "spatial", 1);
+}
+
 /* How the weights lie: 0 if the node is not one that is understood. */
 static int describe(const finder *f, const q8_node *node, q8_channel_node *out) {
   static const char *const convs[] = {"Conv", NULL}, *const matrices[] = {"Gemm", "MatMul", NULL};
@@ -116,6 +122,11 @@ static int describe(const finder *f, const q8_node *node, q8_channel_node *out) 
     return 0;
   const q8_shape *w = &f->graph->tensors[node->inputs[1]].shape;
   *out = (q8_channel_node){.groups = 1, .taps = 1, .reads = Q8_NONE, .writes = Q8_NONE};
+  if (is_batchnorm(node) && w->rank == 1) {
+    out->groups = out->outputs = out->inputs = (size_t)w->dim[0];
+    out->step_out = 1;
+    return w->dim[0] > 0;
+  }
   if (is_one_of(node, convs) && w->rank > 2) {
     out->groups = (size_t)attribute_of(node, "group", 1);
     out->outputs = (size_t)w->dim[0];
@@ -159,6 +170,8 @@ static void visit(finder *f, const q8_node *node) {
   if (describe(f, node, &n)) {
     if (!can_write(f, node, &n))
       stick(f, node->outputs[0]);
+    if (is_batchnorm(node)) /* its mean and variance belong to what it reads */
+      stick(f, node->inputs[0]);
     return;
   }
   if (commutes(f, node)) {

@@ -10,7 +10,7 @@
 
 #include "ops/op.h"
 
-/* A weighted node that writes to or reads from a group: weight (k, c), output k of K and input c of C / groups, belongs to
+/* A weighted node (Conv, Gemm, MatMul; BatchNormalization, which only writes) that writes to or reads from a group: weight (k, c), output k of K and input c of C / groups, belongs to
  * channel k / (K / channels) of the group that it writes, and to the channel of its input that it reads. */
 typedef struct q8_channel_node {
   q8_id node;

@@ -18,4 +18,12 @@
  * binding shapes may say. */
 q8_status q8_equalise(const q8_graph *graph, const q8_host *host, q8_graph **out, size_t *changed, qint8_error *error);
 
+/* A new graph in which channel c of graph input `input` is divided by the power of two that brings it to the size of the
+ * median channel, by a BatchNormalization, and the weights that read it multiplied: an input of several quantities, such
+ * as metres and per cent, then shares one scale with less loss. largest[c] is the largest magnitude of channel c, [channels],
+ * the size of axis 1. *scaled: 0 if the graph is a plain copy, because the channels are of like size (less than 4 times
+ * apart) or something other than constant weights reads the input. MEMORY, and what binding shapes may say. */
+q8_status q8_scale_input(const q8_graph *graph, size_t input, const float *largest, size_t channels, const q8_host *host,
+                         q8_graph **out, int *scaled, qint8_error *error);
+
 #endif

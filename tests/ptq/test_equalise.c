@@ -228,6 +228,34 @@ static void ranges_become_equal(void) {
   q8_graph_destroy(graph);
 }
 
+/* Channels of the input: the same bits, and what the weights read is of one size; alike channels, or an input that is read
+ * by anything else, give a plain copy. */
+static void inputs_are_scaled(void) {
+  static const float unlike[3] = {30, 0.9f, 0}, alike[3] = {1, 2, 0.7f};
+  for (int kind = 0; kind < 3; kind++) {
+    q8_id x = begin(), a = conv("a", x, 3, 3, 1, 1);
+    freeze(x, kind == 2 ? sum("s", a, unary("HardSwish", "h", x)) : a);
+    q8_graph *scaled = NULL;
+    int changed = -1;
+    for (size_t i = 0; i < MAX_VALUES; i++)
+      input[i] = test_random_float(-1, 1) * unlike[i / 64 % 3];
+    CHECK(q8_scale_input(graph, 0, kind == 1 ? alike : unlike, 3, &host, &scaled, &changed, NULL) == QINT8_OK);
+    CHECK_EQ(changed, kind == 0);
+    CHECK_EQ(scaled->node_count, graph->node_count + (kind == 0));
+    if (kind < 2) {
+      size_t count = run(graph, first);
+      CHECK(run(scaled, second) == count && !memcmp(first, second, count * sizeof *first));
+    }
+    if (kind == 0) {
+      const float *was = graph->tensors[q8_graph_find(graph, "a.w")].data;
+      const float *is = scaled->tensors[q8_graph_find(scaled, "a.w")].data;
+      CHECK(is[0] == was[0] && is[1] == was[1] / 32 && is[2] == was[2]);
+    }
+    q8_graph_destroy(scaled);
+    q8_graph_destroy(graph);
+  }
+}
+
 /* ---- Whole models ---- */
 
 static int rescale_file(const char *from, const char *to) {
@@ -273,5 +301,6 @@ int main(int argc, char **argv) {
   RUN(the_rest_is_left_alone);
   RUN(channels_of_zeros_stay);
   RUN(ranges_become_equal);
+  RUN(inputs_are_scaled);
   return TEST_END();
 }
