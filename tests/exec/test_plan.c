@@ -212,8 +212,26 @@ static void check_model(const char *name) {
     return;
   check_config(&s, QINT8_CONFIG_STATIC_PER_CHANNEL);
   check_config(&s, QINT8_CONFIG_DYNAMIC);
+  check_config(&s, QINT8_CONFIG_FP32);
   qint8_model_destroy(s.model);
   CHECK_MSG(s.host.live == 0, "%s: %ld allocations were not released", name, s.host.live);
+}
+
+/* A tensor between a convolution and its activation, which a float plan merges, gets its range too. */
+static void calibration_sees_merged_tensors(void) {
+  qint8_model *model = test_load("demo", NULL);
+  qint8_recipe *recipe = model ? test_recipe(model, QINT8_CONFIG_STATIC_PER_CHANNEL, NULL) : NULL;
+  size_t seen = 0;
+  for (size_t i = 0; recipe && i < model->graph->node_count; i++) {
+    const q8_node *n = &model->graph->nodes[i];
+    if (n->op->quant != Q8_QUANT_WEIGHTED || q8_graph_is_output(model->graph, n->outputs[0]))
+      continue;
+    seen++;
+    CHECK_MSG(q8_is_quantized(&recipe->recipe->tensors[n->outputs[0]]), "the output of %s has no parameters", n->name);
+  }
+  CHECK(seen > 10);
+  qint8_recipe_destroy(recipe);
+  qint8_model_destroy(model);
 }
 
 static void own_models(void) {
@@ -232,6 +250,7 @@ static void full_set(void) {
 
 int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
+  RUN(calibration_sees_merged_tensors);
   RUN(own_models);
   RUN(full_set);
   return TEST_END();
