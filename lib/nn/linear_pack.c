@@ -59,6 +59,17 @@ static int smallest_weight(const q8_linear_desc *d) {
   return has_least ? -128 : -127;
 }
 
+/* For the last `left` columns: the narrowest that covers them, or one of two equal ones where these are no wider than the
+ * widest and a narrow one, which would do less for each value it loads. */
+static const q8_sgemm_kernel *choose_float(const q8_sgemm_kernel *wide, size_t left) {
+  if (left > wide->nr && left < 2 * (size_t)wide->nr) {
+    const q8_sgemm_kernel *half = q8_sgemm_for_columns(wide, (left + 1) / 2);
+    if (2 * half->nr <= wide->nr + q8_sgemm_for_columns(wide, left - wide->nr)->nr)
+      return half;
+  }
+  return q8_sgemm_for_columns(wide, left);
+}
+
 /* Panels that cover n columns: the widest while it fits, then the narrowest that covers the rest. */
 static q8_status lay_out_panels(q8_linear *l, const q8_gemm_kernel *wide, const q8_sgemm_kernel *wide_float,
                                 size_t element, q8_pool *pool, qint8_error *error) {
@@ -67,9 +78,9 @@ static q8_status lay_out_panels(q8_linear *l, const q8_gemm_kernel *wide, const 
   l->panels = q8_pool_alloc(pool, l->panel_count, sizeof *l->panels);
   if (!l->panels)
     return q8_fail_memory(error, "weights", l->panel_count * sizeof *l->panels);
-  size_t offset = 0;
+  size_t offset = 0, column = 0;
   for (size_t i = 0; i < l->panel_count; i++) {
-    size_t column = i * nr, left = l->n - column;
+    size_t left = l->n - column;
     q8_panel *panel = &l->panels[i];
     panel->column = column;
     panel->offset = offset;
@@ -79,12 +90,13 @@ static q8_status lay_out_panels(q8_linear *l, const q8_gemm_kernel *wide, const 
       panel->mr = kernel->mr;
       panel->nr = kernel->nr;
     } else {
-      const q8_sgemm_kernel *kernel = q8_sgemm_for_columns(wide_float, left);
+      const q8_sgemm_kernel *kernel = choose_float(wide_float, left);
       panel->kernel = kernel;
       panel->mr = kernel->mr;
       panel->nr = kernel->nr;
     }
     assert(panel->mr * panel->nr % 16 == 0); /* tiles lie one behind the other, each 64-byte aligned */
+    column += panel->nr;
     panel->tiles = (uint8_t)(Q8_MAX_ACC / ((size_t)panel->mr * panel->nr));
     size_t size;
     if (!q8_mul(l->taps * l->k_padded, panel->nr * element, &size))
