@@ -109,7 +109,7 @@ static q8_status take_integers(q8_planner *planner, q8_id tensor, qint8_error *e
   const q8_tensor_quant *quant = q8_plan_recipe(planner, tensor);
   q8_value *value = &planner->binding->values[tensor];
   size_t inner = 1;
-  if (!quant || !quant->integers || !value->data || quant->integer_count != value->count)
+  if (!quant || !quant->integers || !q8_plan_is_constant(planner, tensor) || quant->integer_count != value->count)
     return QINT8_OK;
   for (int32_t i = quant->axis + 1; quant->count > 1 && i < value->shape.rank; i++)
     inner *= (size_t)value->shape.dim[i];

@@ -35,6 +35,16 @@ if make -s install BUILD="$BUILD" CC="$CC" DESTDIR="$tmp/root" PREFIX=/opt/q8 > 
        LD_LIBRARY_PATH="$tmp/root/opt/q8/lib" "$tmp/installed" > /dev/null; then ok "an example builds from the installed copy with pkg-config"
     else fail "installed copy: $(head -3 "$tmp/log")"; fi
   else skip "pkg-config" "not installed"; fi
+  # For the default flags: what a library of all x86 instruction sets may weigh. To be lowered whenever it can be.
+  limit=790000
+  so=$tmp/root/opt/q8/lib/libqint8.so
+  case $($CC -dumpmachine)-$($CC --version) in x86_64*Free\ Software*) gcc=1;; *) gcc=0;; esac
+  if [ $gcc = 0 ] || [ -n "$CFLAGS" ] || ! command -v strip > /dev/null || grep -q __asan_init "$so"; then
+    skip "size of the library" "not an x86 build by gcc with the default flags"
+  else
+    size=$(strip -o "$tmp/stripped.so" "$so" && wc -c < "$tmp/stripped.so")
+    if [ "$size" -le $limit ]; then ok "libqint8.so has $size bytes, at most $limit"; else fail "libqint8.so has $size bytes, at most $limit"; fi
+  fi
   make -s uninstall BUILD="$BUILD" DESTDIR="$tmp/root" PREFIX=/opt/q8
   if [ -z "$(find "$tmp/root" -type f -o -type l)" ]; then ok "make uninstall leaves nothing"; else fail "uninstall left $(find "$tmp/root" -type f)"; fi
 else fail "make install: $(tail -3 "$tmp/log")"; fi
