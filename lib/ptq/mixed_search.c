@@ -218,7 +218,7 @@ static q8_status search(mixer *m, uint8_t *tried, qint8_error *error) {
 }
 
 q8_status q8_search_mixed(q8_searcher *s, const q8_search_base *base, double us, qint8_error *error) {
-  const q8_graph *graph = base->graph ? base->graph : s->config->graph;
+  const q8_graph *graph = base->graph;
   mixer m = {.s = s, .graph = graph, .base = base, .limit = us, .best_us = us};
   q8_pool_init(&m.pool, &s->host);
   m.keep = q8_pool_alloc(&m.pool, graph->node_count + 1, 1);

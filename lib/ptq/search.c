@@ -53,14 +53,9 @@ static int is_better(const q8_tried *a, const q8_tried *b) {
   return a->us < b->us;
 }
 
-static q8_status replace(const q8_searcher *s, const q8_graph *graph, const q8_recipe *recipe, q8_graph **kept_graph,
-                         q8_recipe **kept, qint8_error *error) {
-  q8_graph_destroy(*kept_graph);
+static q8_status replace(const q8_recipe *recipe, q8_recipe **kept, qint8_error *error) {
   q8_recipe_free(*kept);
-  *kept_graph = NULL;
   *kept = NULL;
-  if (graph != s->config->graph)
-    Q8_TRY(q8_graph_clone(graph, kept_graph, error));
   return q8_recipe_copy(recipe, kept, error);
 }
 
@@ -70,13 +65,15 @@ static q8_status keep_if_best(q8_searcher *s, const q8_graph *graph, const q8_re
   const q8_tried *tried = &search->tried[row];
   q8_search_base *base = tried->config == QINT8_CONFIG_DYNAMIC ? &s->dynamic_base : &s->static_base;
   if (!tried->mixed && (!base->recipe || is_better(tried, &search->tried[base->row]))) {
-    Q8_TRY(replace(s, graph, recipe, &base->graph, &base->recipe, error));
+    base->graph = graph;
     base->row = row;
+    Q8_TRY(replace(recipe, &base->recipe, error));
   }
   if (search->recipe && !is_better(tried, &search->tried[search->best]))
     return QINT8_OK;
   search->best = row;
-  return replace(s, graph, recipe, &search->graph, &search->recipe, error);
+  s->best_graph = graph;
+  return replace(recipe, &search->recipe, error);
 }
 
 static q8_status report(const q8_searcher *s, qint8_error *error) {
@@ -311,10 +308,11 @@ q8_status q8_search_run(const q8_search_config *config, const q8_host *host, q8_
   s.validation = (q8_runner){&config->validation, config->mask, config->isa, &s.host};
   q8_status status = search(&s, error);
   q8_outputs_free(s.exact);
-  q8_graph_destroy(s.equalised);
-  q8_graph_destroy(s.static_base.graph);
+  if (s.best_graph == s.equalised)
+    found->graph = s.equalised;
+  else
+    q8_graph_destroy(s.equalised);
   q8_recipe_free(s.static_base.recipe);
-  q8_graph_destroy(s.dynamic_base.graph);
   q8_recipe_free(s.dynamic_base.recipe);
   if (status != QINT8_OK) {
     q8_search_free(found);

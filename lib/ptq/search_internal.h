@@ -6,7 +6,7 @@
 
 /* A recipe that mixtures start from: the static one, or the dynamic one, with the smallest drop so far. */
 typedef struct q8_search_base {
-  q8_graph *graph; /* NULL: the one given */
+  const q8_graph *graph; /* the one given, or the equalised one */
   q8_recipe *recipe;
   size_t row;
 } q8_search_base;
@@ -20,6 +20,7 @@ typedef struct q8_searcher {
   double start; /* seconds */
   q8_graph *equalised;     /* NULL: not made yet */
   size_t equalised_groups; /* 0: it is the one given */
+  const q8_graph *best_graph;
   q8_search_base static_base, dynamic_base;
 } q8_searcher;
 
