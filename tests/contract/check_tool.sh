@@ -201,8 +201,8 @@ cp "$tmp/report.json" "$tmp/out"
 [ "$(value calibration_samples)" = 32 ] && [ "$(value config)" = static_int8_per_channel ] && [ "$(value output_bytes)" = "$(wc -c < "$int8" | tr -d ' ')" ] &&
   ok "the report" || fail "the report: $(head -n 12 "$tmp/report.json" | tr '\n' ' ')"
 head -c 31360 "$tool" | npy '|u1' '40, 28, 28' > "$tmp/noise.npy"
-warns "quantize, validation data of another kind" "input: the validation data reaches" quantize $net -o "$tmp/q.onnx" --config static_int8_per_channel --calibration $demo:calib --calibration-n 32 --validation "$tmp/noise.npy"
-grep -q 'validation data' "$tmp/err" && "$tool" quantize $net -o "$tmp/q.onnx" --config static_int8_per_channel --calibration $demo:calib --calibration-n 64 --validation $demo:test 2>&1 | grep -q 'validation data' &&
+warns "quantize, validation data of another kind" "input: the validation data reaches" quantize $net -o "$tmp/validated.onnx" --config static_int8_per_channel --calibration $demo:calib --calibration-n 32 --validation "$tmp/noise.npy"
+grep -q 'validation data' "$tmp/err" && "$tool" quantize $net -o "$tmp/validated.onnx" --config static_int8_per_channel --calibration $demo:calib --calibration-n 64 --validation $demo:test 2>&1 | grep -q 'validation data' &&
   fail "validation data of the same kind is called another" || ok "no word on validation data of the same kind"
 warns "quantize to QOperator form" "are always 0, the first is" quantize $net -o "$tmp/qoperator.onnx" --config static_int8_per_channel --calibration $demo:calib --calibration-n 32 --format qoperator
 refuses 2 "quantize, unknown format" "--format onnx" quantize $mlp -o "$tmp/q.onnx" --config dynamic_int8 --format onnx
