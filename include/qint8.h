@@ -711,6 +711,37 @@ QINT8_API double qint8_search_float_microseconds(const qint8_search *search);
 QINT8_API const qint8_model *qint8_search_model(const qint8_search *search);
 QINT8_API const qint8_recipe *qint8_search_recipe(const qint8_search *search);
 
+/* ---- Sensitivity: which nodes do the damage ---- */
+
+typedef struct qint8_sensitivity qint8_sensitivity;
+
+/* Measures what each int8 node of the recipe does to the outputs, on samples given as for qint8_recipe_correct_biases.
+ * Errors are rel_err, ||q - f|| / ||f||, over the values of float outputs. For n int8 nodes that takes 2 n runs of the
+ * samples, half of them mostly in float; a few dozen samples serve. Deterministic. Status: ARGUMENT, SHAPE, DATA (a NaN
+ * or Inf in an input), CANCELLED, MEMORY. */
+QINT8_API qint8_status qint8_sensitivity_create(const qint8_model *model, const qint8_recipe *recipe,
+                                                const qint8_tensor *const *inputs, size_t batch_count,
+                                                const qint8_host *host, qint8_sensitivity **out, qint8_error *error);
+QINT8_API void qint8_sensitivity_destroy(qint8_sensitivity *sensitivity);
+
+/* One int8 node that computes; nodes that only move values follow their neighbours. Strings belong to the model. */
+typedef struct qint8_node_damage {
+  size_t struct_size;
+  const char *name, *op_type;
+  const char *output;     /* its first output: what qint8_recipe_set_float takes */
+  double error_alone;     /* rel_err with this node in int8 and all others in float; 0 for one without weights */
+  double error_without;   /* rel_err with this node in float, with what follows from it, and all others as they are */
+  double microseconds;    /* expected to be lost by that for one sample; may be below 0 */
+} qint8_node_damage;
+#define QINT8_NODE_DAMAGE_INIT {sizeof(qint8_node_damage), NULL, NULL, NULL, 0.0, 0.0, 0.0}
+
+/* In execution order. Status: ARGUMENT. */
+QINT8_API size_t qint8_sensitivity_count(const qint8_sensitivity *sensitivity);
+QINT8_API qint8_status qint8_sensitivity_node(const qint8_sensitivity *sensitivity, size_t index,
+                                              qint8_node_damage *out);
+/* rel_err of the recipe as it is. */
+QINT8_API double qint8_sensitivity_error(const qint8_sensitivity *sensitivity);
+
 #ifdef __cplusplus
 }
 #endif

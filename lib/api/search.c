@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/batches.h"
 #include "onnx/export.h"
 
 struct qint8_search {
@@ -51,39 +52,6 @@ static q8_status ask_size(void *user, const q8_graph *graph, const q8_recipe *re
   return QINT8_OK;
 }
 
-/* ---- Samples ---- */
-
-static q8_status take_batch(const q8_graph *graph, const qint8_tensor *const *inputs, q8_shape *shapes,
-                            const void **data, qint8_error *error) {
-  for (size_t i = 0; i < graph->input_count; i++) {
-    const q8_tensor *declared = &graph->tensors[graph->inputs[i]];
-    int32_t dtype = declared->dtype ? declared->dtype : QINT8_DTYPE_F32;
-    Q8_TRY(q8_take_shape(inputs[i], declared->name, &declared->shape, &shapes[i], error));
-    Q8_TRY(q8_check_tensor(inputs[i], declared->name, dtype, &shapes[i], error));
-    const float *x = data[i] = inputs[i]->data;
-    for (size_t k = 0, count = q8_shape_count(&shapes[i], NULL); dtype == QINT8_DTYPE_F32 && k < count; k++)
-      if (!isfinite(x[k]))
-        return q8_fail(error, QINT8_ERROR_DATA, declared->name, "element %zu is %s", k,
-                       isnan(x[k]) ? "NaN" : "infinite");
-  }
-  return QINT8_OK;
-}
-
-static q8_status take_batches(const q8_graph *graph, const qint8_tensor *const *inputs, size_t count, q8_pool *pool,
-                              q8_batches *out, qint8_error *error) {
-  size_t total = count * graph->input_count + 1;
-  q8_shape *shapes = q8_pool_alloc(pool, total, sizeof *shapes);
-  const void **data = q8_pool_alloc(pool, total, sizeof *data);
-  if (!shapes || !data)
-    return q8_fail_memory(error, "search", total * sizeof *shapes);
-  for (size_t b = 0; b < count; b++) {
-    size_t at = b * graph->input_count;
-    Q8_TRY(take_batch(graph, inputs + at, shapes + at, data + at, error));
-  }
-  *out = (q8_batches){count, shapes, data};
-  return QINT8_OK;
-}
-
 static q8_status check_options(const qint8_search_options *o, qint8_error *error) {
   Q8_REQUIRE_SIZE(error, o);
   if (!o->validation || o->validation_batches == 0)
@@ -118,8 +86,8 @@ static q8_status run(const q8_graph *graph, const qint8_search_options *options,
   config.max_evaluations = options->max_evaluations;
   config.max_seconds = options->max_seconds;
   Q8_TRY(q8_choose_isa(NULL, &config.mask, &config.isa, error));
-  Q8_TRY(take_batches(graph, options->calibration, options->calibration_batches, pool, &config.calibration, error));
-  Q8_TRY(take_batches(graph, options->validation, options->validation_batches, pool, &config.validation, error));
+  Q8_TRY(q8_take_batches(graph, options->calibration, options->calibration_batches, pool, &config.calibration, error));
+  Q8_TRY(q8_take_batches(graph, options->validation, options->validation_batches, pool, &config.validation, error));
   return q8_search_run(&config, host, out, error);
 }
 

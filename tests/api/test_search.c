@@ -289,6 +289,36 @@ static void bad_calls(void) {
   qint8_model_destroy(model);
 }
 
+/* A recipe without its most damaging node is better by that node's damage; the sum of damages is about the whole. */
+static void sensitivity_of_nodes(void) {
+  qint8_search_options options = draw_all();
+  qint8_model *model = test_load("demo", NULL);
+  options.max_drop = 0.5;
+  qint8_search *found = search(model, &options, NULL);
+  qint8_sensitivity *s = NULL;
+  CHECK(qint8_sensitivity_create(qint8_search_model(found), qint8_search_recipe(found), inputs[0], 1, NULL, &s,
+                                 &failure) == QINT8_OK);
+  double squares = 0, least = 1;
+  int weighted = 0;
+  for (size_t i = 0; i < qint8_sensitivity_count(s); i++) {
+    qint8_node_damage d = QINT8_NODE_DAMAGE_INIT;
+    CHECK(qint8_sensitivity_node(s, i, &d) == QINT8_OK && d.name && d.op_type && d.output);
+    CHECK(d.error_alone >= 0 && d.error_without >= 0 && isfinite(d.microseconds));
+    squares += d.error_alone * d.error_alone;
+    least = d.error_without < least ? d.error_without : least;
+    weighted += !strcmp(d.op_type, "Conv") || !strcmp(d.op_type, "Gemm");
+  }
+  double error = qint8_sensitivity_error(s), sum = sqrt(squares);
+  printf("     rel_err %.4f, of single nodes together %.4f, without the worst %.4f\n", error, sum, least);
+  qint8_sensitivity_destroy(s);
+  CHECK(weighted > 40 && error > 0 && least < error && sum > 0.3 * error && sum < 3 * error);
+  CHECK(qint8_sensitivity_create(model, NULL, inputs[0], 1, NULL, &s, &failure) == QINT8_ERROR_ARGUMENT && !s);
+  CHECK(qint8_sensitivity_create(model, qint8_search_recipe(found), inputs[0], 0, NULL, &s, &failure) ==
+        QINT8_ERROR_ARGUMENT);
+  qint8_search_destroy(found);
+  qint8_model_destroy(model);
+}
+
 /* Each failing allocation of a small search gives MEMORY and leaks nothing. */
 static void failing_allocations(void) {
   counting_host counter;
@@ -329,6 +359,7 @@ int main(int argc, char **argv) {
   RUN(host_metric_and_bounds);
   RUN(without_calibration);
   RUN(bad_calls);
+  RUN(sensitivity_of_nodes);
   RUN(failing_allocations);
   return TEST_END();
 }
