@@ -126,8 +126,23 @@ static int sees_few_values(const q8_decision *d, groups *g, q8_id root) {
 
 typedef enum extent { WHOLE, SEARCHED, WITH_HEADROOM } extent;
 
-static q8_status choose_params(const q8_decision *d, const q8_observer *sum, const q8_node *through, extent reach,
-                               qint8_qparams *out, qint8_error *error) {
+/* What alone gives the group's values, or NULL; *factor is the largest headroom of its tensors. */
+static const q8_node *only_producer(const q8_decision *d, groups *g, q8_id root, float *factor) {
+  const q8_node *producer = NULL;
+  int members = 0;
+  *factor = 1;
+  for (size_t t = 0; t < d->graph->tensor_count; t++) {
+    if (!g->quantized[t] || find(g->parent, (q8_id)t) != root)
+      continue;
+    q8_id node = d->graph->tensors[t].producer;
+    producer = ++members == 1 && node != Q8_NONE ? &d->graph->nodes[node] : NULL;
+    *factor = d->headroom[t] > *factor ? d->headroom[t] : *factor;
+  }
+  return producer;
+}
+
+static q8_status choose_params(const q8_decision *d, groups *g, q8_id root, const q8_observer *sum,
+                               const q8_node *through, extent reach, qint8_qparams *out, qint8_error *error) {
   qint8_range range = QINT8_RANGE_INIT;
   if (sum && q8_observer_finite(sum, 0) > 0)
     Q8_TRY(q8_observer_range_through(sum, 0, through ? through->op->unary : NULL, through ? through->params : NULL,
@@ -137,6 +152,11 @@ static q8_status choose_params(const q8_decision *d, const q8_observer *sum, con
     range.high = range.max;
   } else if (reach == WITH_HEADROOM && sum) {
     q8_observer_add_headroom(sum, 0, &range);
+  }
+  if (reach != WHOLE && sum && q8_observer_config_of(sum)->kind == QINT8_OBSERVER_HISTOGRAM_MSE) {
+    float factor;
+    const q8_node *producer = only_producer(d, g, root, &factor);
+    q8_reach_out(&range, factor, producer, through);
   }
   *out = q8_qparams_affine(range.low, range.high, d->recipe->activation_dtype);
   return QINT8_OK;
@@ -149,7 +169,7 @@ static q8_status decide_group(q8_decision *d, groups *g, const q8_observer_confi
   qint8_qparams params;
   q8_status status = merge_group(d, g, config, root, &sum, &through, error);
   if (status == QINT8_OK)
-    status = choose_params(d, sum, through,
+    status = choose_params(d, g, root, sum, through,
                            has_input(d, g, root)         ? WHOLE
                            : sees_few_values(d, g, root) ? WITH_HEADROOM
                                                          : SEARCHED,
@@ -185,6 +205,7 @@ static q8_status make_groups(q8_decision *d, groups *g, qint8_error *error) {
 q8_status q8_decide_activations(q8_decision *d, qint8_error *error) {
   groups g;
   Q8_TRY(make_groups(d, &g, error));
+  Q8_TRY(q8_decide_headroom(d, error));
   const q8_observer_config *config = NULL;
   for (size_t t = 0; t < d->graph->tensor_count && !config; t++)
     if (d->ranges->observers[t])

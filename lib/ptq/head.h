@@ -10,7 +10,7 @@
 #include "ptq/bias.h"
 
 #define Q8_HEAD_TOLERATED 0.025 /* rel_err of the outputs from which on it is tried */
-#define Q8_HEAD_SLOWDOWN 1.25   /* expected time with the head, in times without */
+#define Q8_HEAD_SLOWDOWN 1.4   /* expected time with the head, in times without */
 #define Q8_HEAD_GAIN 0.8        /* the error must fall to this part or below, else the recipe stays as it is */
 
 /* Changes the modes of a static recipe's nodes, to be followed by q8_correct_biases. Deterministic: times are the

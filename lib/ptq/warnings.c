@@ -180,24 +180,33 @@ static double growth_of(const q8_tensor_quality *q) {
   return was > 0 ? is / was - 1 : 0;
 }
 
-static void examine_growth(examination *e) {
-  size_t tensors = 0, all = 0, where = 0;
-  double most = 0;
-  for (size_t t = 0; t < e->ranges->tensor_count; t++) {
-    const q8_tensor_quality *q = samples_of(e->ranges, t);
-    double growth = q ? growth_of(q) : 0;
-    all += q != NULL;
-    tensors += growth > GROWTH;
-    if (growth > most) {
-      most = growth;
-      where = t;
-    }
+double q8_ranges_growth(const q8_ranges *ranges, size_t tensor) {
+  const q8_tensor_quality *q = samples_of(ranges, tensor);
+  return q ? growth_of(q) : 0;
+}
+
+int q8_ranges_grow(const q8_ranges *ranges, size_t *tensors, size_t *where) {
+  size_t all = 0;
+  *tensors = *where = 0;
+  for (size_t t = 0; t < ranges->tensor_count; t++) {
+    double growth = q8_ranges_growth(ranges, t);
+    all += samples_of(ranges, t) != NULL;
+    *tensors += growth > GROWTH;
+    if (growth > q8_ranges_growth(ranges, *where))
+      *where = t;
   }
+  return *tensors && *tensors * GROWING_SHARE >= all;
+}
+
+static void examine_growth(examination *e) {
+  size_t tensors, where;
   char also[64];
-  if (tensors && tensors * GROWING_SHARE >= all) /* a few grow by chance, whatever the number of samples */
-    tell(e, QINT8_WARNING_GROWING, where, -1, (int64_t)tensors, most,
-         "the last quarter of the samples widened the range by %.0f %%%s: calibrate on more samples", most * 100,
-         others(also, sizeof also, tensors));
+  if (!q8_ranges_grow(e->ranges, &tensors, &where))
+    return;
+  double most = q8_ranges_growth(e->ranges, where);
+  tell(e, QINT8_WARNING_GROWING, where, -1, (int64_t)tensors, most,
+       "the last quarter of the samples widened the range by %.0f %%%s: calibrate on more samples", most * 100,
+       others(also, sizeof also, tensors));
 }
 
 /* ---- Tensors and channels ---- */

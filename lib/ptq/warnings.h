@@ -11,6 +11,11 @@ typedef int (*q8_warning_fn)(void *user, const qint8_warning *warning);
  * graph and is compared. */
 void q8_ranges_examine(const q8_ranges *ranges, const q8_ranges *validation, q8_warning_fn tell, void *user);
 
+/* By how much the last quarter of the samples widened the range of a tensor: 0.1 is a tenth. 0 if that is not known. */
+double q8_ranges_growth(const q8_ranges *ranges, size_t tensor);
+/* Whether so many tensors (*tensors) grew that it is not by chance, and which one most. */
+int q8_ranges_grow(const q8_ranges *ranges, size_t *tensors, size_t *where);
+
 /* The share of values that two histograms have in common, in [0, 1]: the sum over bins of the smaller share. Zeros are a
  * bin of their own. Neither is empty. */
 double q8_histogram_overlap(const q8_histogram *a, const q8_histogram *b);

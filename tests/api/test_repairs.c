@@ -1,4 +1,5 @@
-/* Bias correction and the float head: what they promise, on the demo model and images with a large constant background. */
+/* Headroom, the float head and bias correction: what they promise, on the demo model and images with a large constant
+ * background. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,8 +190,62 @@ static void a_head_that_is_not_needed_stays_int8(void) {
   qint8_model_destroy(model);
 }
 
+/* Tensors whose parameters reach at least 1.25 times as far as the values seen; *input: how far the input's do. */
+static size_t wide_tensors(const qint8_model *model, const qint8_ranges *ranges, size_t *all, double *input) {
+  qint8_recipe *recipe = NULL;
+  size_t wide = 0;
+  CHECK(qint8_recipe_create(model, ranges, NULL, NULL, &recipe, &failure) == QINT8_OK);
+  *all = 0;
+  for (size_t i = 0; i < qint8_ranges_count(ranges); i++) {
+    const char *name;
+    qint8_range range = QINT8_RANGE_INIT;
+    qint8_qparams q = QINT8_QPARAMS_INIT;
+    CHECK(qint8_ranges_get(ranges, i, &name, &range) == QINT8_OK);
+    if (range.max <= range.min || qint8_recipe_tensor(recipe, name, &q, 1, NULL, NULL) != QINT8_OK)
+      continue;
+    double reach = (double)q.scale * 255 / (fmax(0, (double)range.max) - fmin(0, (double)range.min)); /* 0 is inside */
+    *input = !strcmp(name, "input") ? reach : *input;
+    wide += reach >= 1.25;
+    ++*all;
+  }
+  qint8_recipe_destroy(recipe);
+  return wide;
+}
+
+static qint8_ranges *calibrate(const qint8_model *model) {
+  qint8_calibrator *calibrator = NULL;
+  qint8_ranges *ranges = NULL;
+  CHECK(qint8_calibrator_create(model, NULL, NULL, &calibrator, &failure) == QINT8_OK);
+  for (int b = 0; b < BATCHES; b++)
+    CHECK(qint8_calibrator_feed(calibrator, &inputs[b], 1, &failure) == QINT8_OK);
+  CHECK(qint8_calibrator_ranges(calibrator, &ranges, &failure) == QINT8_OK);
+  qint8_calibrator_destroy(calibrator);
+  return ranges;
+}
+
+static void growing_ranges_get_headroom(void) {
+  qint8_model *model = test_load("demo", NULL);
+  size_t all;
+  double input = 0;
+  draw_all();
+  memcpy(images[BATCHES - 1], images[0], sizeof images[0]); /* nothing new in the last quarter */
+  qint8_ranges *steady = calibrate(model);
+  CHECK_EQ(wide_tensors(model, steady, &all, &input), 0);
+  for (int i = 0; i < SAMPLES * PIXELS; i++)
+    images[BATCHES - 1][i] *= 3;
+  qint8_ranges *growing = calibrate(model);
+  size_t wide = wide_tensors(model, growing, &all, &input);
+  printf("     %zu of %zu tensors with headroom\n", wide, all);
+  CHECK(wide > all / 4); /* the others are bounded by their functions */
+  CHECK_MSG(fabs(input - 1) < 0.01, "the input's range was changed: %g", input);
+  qint8_ranges_destroy(growing);
+  qint8_ranges_destroy(steady);
+  qint8_model_destroy(model);
+}
+
 int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
+  RUN(growing_ranges_get_headroom);
   RUN(means_of_the_result_come_back);
   RUN(corrected_biases_are_saved);
   RUN(bad_calls);

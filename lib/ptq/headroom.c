@@ -1,0 +1,79 @@
+/* headroom.c - ranges of calibration data that has not reached its extremes.
+ *
+ * If the last quarter of the samples still widened many ranges, the next samples will widen them more, and what is clipped
+ * in one tensor is missing in all that are computed from it. So each tensor gets as factor the largest growth among
+ * itself and what it is computed from. On fmnist_effb0, whose test images reach up to four times as far as 256 calibration
+ * images, this takes rel_err from 0.093 to about 0.05; of a dozen models it is the only one whose ranges grow so. */
+#include <math.h>
+
+#include "ops/hooks.h"
+#include "ptq/decide_internal.h"
+#include "ptq/warnings.h"
+
+#define MOST 2.0f /* one sample far outside must not cost every other more than a bit */
+#define PROBES 512
+#define REACH 64.0f /* functions are probed on [-REACH, REACH] */
+
+q8_status q8_decide_headroom(q8_decision *d, qint8_error *error) {
+  const q8_graph *graph = d->graph;
+  size_t tensors, where;
+  d->headroom = q8_pool_alloc(&d->scratch, graph->tensor_count + 1, sizeof *d->headroom);
+  if (!d->headroom)
+    return q8_fail_memory(error, "recipe", graph->tensor_count * sizeof *d->headroom);
+  int grow = q8_ranges_grow(d->ranges, &tensors, &where);
+  for (size_t t = 0; t < graph->tensor_count; t++) {
+    float factor = grow ? (float)(1 + q8_ranges_growth(d->ranges, t)) : 1;
+    d->headroom[t] = factor > MOST ? MOST : factor;
+  }
+  for (size_t n = 0; n < graph->node_count; n++) { /* in execution order */
+    const q8_node *node = &graph->nodes[n];
+    for (int32_t i = 0; i < node->input_count; i++)
+      for (int32_t o = 0; o < node->output_count; o++)
+        if (node->inputs[i] != Q8_NONE && node->outputs[o] != Q8_NONE &&
+            d->headroom[node->inputs[i]] > d->headroom[node->outputs[o]])
+          d->headroom[node->outputs[o]] = d->headroom[node->inputs[i]];
+  }
+  return QINT8_OK;
+}
+
+/* What the node can give at all. */
+static void limits(const q8_node *node, float *low, float *high) {
+  *low = -INFINITY;
+  *high = INFINITY;
+  if (!node->op->unary) {
+    q8_node_clamp(node, low, high);
+    return;
+  }
+  *low = INFINITY;
+  *high = -INFINITY;
+  for (int i = 0; i <= PROBES; i++) {
+    float y = node->op->unary(node->params, ((float)i / (PROBES / 2) - 1) * REACH);
+    *low = y < *low ? y : *low;
+    *high = y > *high ? y : *high;
+  }
+}
+
+/* Whether f gives the same at x and farther out, to a quarter of a step of its results over the range. */
+static int is_flat(const q8_node *f, float x, float factor, float span) {
+  float change = f->op->unary(f->params, x) - f->op->unary(f->params, x * factor);
+  return (change < 0 ? -change : change) < span / 1024;
+}
+
+void q8_reach_out(qint8_range *range, float factor, const q8_node *producer, const q8_node *through) {
+  float low = range->low * factor, high = range->high * factor, least, most;
+  if (factor <= 1)
+    return;
+  if (through) {
+    float from = through->op->unary(through->params, range->low), to = through->op->unary(through->params, range->high);
+    float span = to > from ? to - from : from - to;
+    low = is_flat(through, range->low, factor, span) ? range->low : low;
+    high = is_flat(through, range->high, factor, span) ? range->high : high;
+  }
+  if (producer) {
+    limits(producer, &least, &most);
+    low = low < least ? least : low;
+    high = high > most ? most : high;
+  }
+  range->low = low < range->low ? low : range->low;
+  range->high = high > range->high ? high : range->high;
+}
