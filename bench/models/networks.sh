@@ -10,7 +10,7 @@ for name in mobilenet_v2 mobilenet_v3_small mobilenet_v3_large efficientnet_b0 r
     echo "networks: skipped, \"$python $here/export.py\" failed (Debian: python3-torch python3-torchvision python3-onnx)"
     exit 0
   fi
-  [ -f "$out/$name.int8.onnx" ] || "$tool" quantize "$out/$name.onnx" -o "$out/$name.int8.onnx" \
+  [ -f "$out/$name.int8.onnx" ] || "$tool" quantize --all-int8 "$out/$name.onnx" -o "$out/$name.int8.onnx" \
     --config static_int8_per_channel --calibration "$out/calibration.npy" --calibration-n 4 > /dev/null
 done
 if ! node -e 'require("onnxruntime-node")' 2> /dev/null; then

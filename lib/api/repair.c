@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "api/api.h"
+#include "api/batches.h"
 #include "ptq/bias.h"
 #include "ptq/equalise.h"
 #include "ptq/head.h"
@@ -11,31 +12,23 @@
 typedef q8_status repair_fn(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
                             const char *isa, const q8_host *host, qint8_error *error);
 
-static q8_status take_sample(const qint8_tensor *given, const q8_tensor *declared, q8_shape *shape, const void **data,
-                             qint8_error *error) {
-  int32_t dtype = declared->dtype ? declared->dtype : QINT8_DTYPE_F32;
-  Q8_TRY(q8_take_shape(given, declared->name, &declared->shape, shape, error));
-  Q8_TRY(q8_check_tensor(given, declared->name, dtype, shape, error));
-  const float *x = *data = given->data;
-  for (size_t i = 0, count = q8_shape_count(shape, NULL); dtype == QINT8_DTYPE_F32 && i < count; i++)
-    if (!isfinite(x[i]))
-      return q8_fail(error, QINT8_ERROR_DATA, declared->name, "element %zu is %s", i, isnan(x[i]) ? "NaN" : "infinite");
-  return QINT8_OK;
-}
-
 static q8_status run_repair(repair_fn *repair, const q8_graph *graph, q8_recipe *recipe,
-                            const qint8_tensor *const *inputs, size_t batch_count, q8_shape *shapes, const void **data,
-                            const q8_host *host, qint8_error *error) {
+                            const qint8_tensor *const *inputs, size_t batch_count, const q8_host *host,
+                            qint8_error *error) {
   q8_cpu_mask mask;
   const char *isa;
+  q8_batches batches;
+  q8_pool pool;
   Q8_TRY(q8_choose_isa(NULL, &mask, &isa, error));
-  for (size_t i = 0; i < batch_count * graph->input_count; i++)
-    Q8_TRY(take_sample(inputs[i], &graph->tensors[graph->inputs[i % graph->input_count]], &shapes[i], &data[i], error));
-  q8_batches batches = {batch_count, shapes, data};
-  return repair(graph, recipe, &batches, mask, isa, host, error);
+  q8_pool_init(&pool, host);
+  q8_status status = q8_take_batches(graph, inputs, batch_count, &pool, &batches, error);
+  if (status == QINT8_OK)
+    status = repair(graph, recipe, &batches, mask, isa, host, error);
+  q8_pool_destroy(&pool);
+  return status;
 }
 
-static q8_status repair_recipe(repair_fn *repair, const char *what, const qint8_model *model, qint8_recipe *recipe,
+static q8_status repair_recipe(repair_fn *repair, const qint8_model *model, qint8_recipe *recipe,
                                const qint8_tensor *const *inputs, size_t batch_count, const qint8_host *host,
                                qint8_error *error) {
   Q8_REQUIRE(error, model);
@@ -50,32 +43,26 @@ static q8_status repair_recipe(repair_fn *repair, const char *what, const qint8_
   q8_graph *copy;
   Q8_TRY(q8_host_init(&inner, host, error));
   Q8_TRY(q8_api_float_graph(model, &graph, &copy, error));
-  q8_shape *shapes = q8_calloc(&inner, batch_count, (graph->input_count + 1) * sizeof *shapes);
-  const void **data = q8_calloc(&inner, batch_count, (graph->input_count + 1) * sizeof *data);
-  q8_status status = shapes && data ? run_repair(repair, graph, recipe->recipe, inputs, batch_count, shapes, data,
-                                                 &inner, error)
-                                    : q8_fail_memory(error, what, batch_count * sizeof *shapes);
+  q8_status status = run_repair(repair, graph, recipe->recipe, inputs, batch_count, &inner, error);
   q8_graph_destroy(copy);
-  q8_free(&inner, shapes);
-  q8_free(&inner, data);
   return status;
 }
 
 qint8_status qint8_recipe_correct_biases(const qint8_model *model, qint8_recipe *recipe,
                                          const qint8_tensor *const *inputs, size_t batch_count, const qint8_host *host,
                                          qint8_error *error) {
-  return repair_recipe(q8_correct_biases, "bias correction", model, recipe, inputs, batch_count, host, error);
+  return repair_recipe(q8_correct_biases, model, recipe, inputs, batch_count, host, error);
 }
 
 qint8_status qint8_recipe_keep_head(const qint8_model *model, qint8_recipe *recipe, const qint8_tensor *const *inputs,
                                     size_t batch_count, const qint8_host *host, qint8_error *error) {
-  return repair_recipe(q8_keep_head, "float head", model, recipe, inputs, batch_count, host, error);
+  return repair_recipe(q8_keep_head, model, recipe, inputs, batch_count, host, error);
 }
 
 qint8_status qint8_recipe_round_weights(const qint8_model *model, qint8_recipe *recipe,
                                         const qint8_tensor *const *inputs, size_t batch_count, const qint8_host *host,
                                         qint8_error *error) {
-  return repair_recipe(q8_round_weights, "adaptive rounding", model, recipe, inputs, batch_count, host, error);
+  return repair_recipe(q8_round_weights, model, recipe, inputs, batch_count, host, error);
 }
 
 /* Wraps a new graph; takes it over, also on failure. */
