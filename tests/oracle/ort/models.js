@@ -14,7 +14,7 @@ const WHY = {
   fmnist_mnv2: ADD, fmnist_mnv2_bn: ADD, fmnist_mnv3s: ADD, fmnist_mnv3l: ADD, fmnist_effb0: 'Add: ties; SiLU, which it runs in float',
   tiny_vit: FLOAT, pose_tcn: FLOAT, pose_tcn_bn: FLOAT, ocr_cls: ADD, ocr_rec: FLOAT,
 };
-const SAMPLES = { pose_tcn: 64, pose_tcn_bn: 64, ocr_cls: 64, ocr_rec: 8 };
+const SAMPLES = { pose_tcn: 64, pose_tcn_bn: 64, ocr_cls: 500, ocr_rec: 8 }, CALIBRATION = { ocr_rec: 8 };
 const STATIC = ['--config', 'static_int8_per_channel'];
 const CONFIGS = {
   u8: STATIC, s8: [...STATIC, '--activations', 's8'], 'u8 per tensor': ['--config', 'static_int8_per_tensor'],
@@ -30,7 +30,7 @@ function argmax(values, at, width) {
 
 async function compare(name, source, config, norm, calibration, data, x) {
   const int8 = path.join(folder, `${name}.${config.replace(/ /g, '_')}`);
-  run('quantize', source, '-o', int8 + '.onnx', ...CONFIGS[config], '--force', '--calibration', calibration, '--calibration-n', '64', ...norm);
+  run('quantize', source, '-o', int8 + '.onnx', ...CONFIGS[config], '--force', '--calibration', calibration, '--calibration-n', String(CALIBRATION[name] || 64), ...norm);
   run('evaluate', int8 + '.onnx', '--data', data, '--n', String(x.shape[0]), ...norm, '--output', int8 + '.npy');
   const ours = readNpy(int8 + '.npy'), theirs = await runOrt(int8 + '.onnx', x), width = ours.shape[ours.shape.length - 1];
   if (ours.data.length !== theirs.length) throw new Error(`${ours.data.length} values, ONNX Runtime has ${theirs.length}`);
