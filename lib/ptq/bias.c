@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ops/hooks.h"
+#include "ptq/peek.h"
 
 /* As in weights.c: a bias of at most this many steps is exact in f32 and leaves the accumulator its room. */
 #define MAX_BIAS_STEPS 8388608.0
@@ -22,12 +23,10 @@ typedef struct corrector {
   q8_host host;
   const q8_graph *graph;
   q8_recipe *recipe;
-  const q8_batches *batches;
-  q8_plan_config config;
+  q8_peek_run run;
   mean_image *means[2]; /* [tensor_count] of inputs of weighted nodes: in float, in int8 */
   uint8_t *wanted;      /* [tensor_count] whose means the next run takes */
   mean_image *taking;   /* means[0] or means[1] */
-  void **outputs;      /* [output_count] of the plan that runs */
   int out_of_memory;
 } corrector;
 
@@ -50,8 +49,9 @@ static void add_to_mean(void *user, q8_id tensor, const char *name, const q8_sha
     c->out_of_memory |= !mean->sum;
   }
   mean->mixed = !mean->sum || count != mean->count * (size_t)samples;
-  for (size_t i = 0; !mean->mixed && i < count; i++)
-    mean->sum[i % mean->count] += (double)values[i];
+  for (size_t begin = 0; !mean->mixed && begin < count; begin += mean->count)
+    for (size_t i = 0; i < mean->count; i++)
+      mean->sum[i] += (double)values[begin + i];
   mean->samples += samples;
 }
 
@@ -60,63 +60,11 @@ static void drop_mean(corrector *c, mean_image *mean) {
   *mean = (mean_image){.sum = NULL};
 }
 
-/* ---- Running the batches ---- */
-
-static void drop_outputs(corrector *c) {
-  for (size_t i = 0; i < c->graph->output_count; i++) {
-    q8_free(&c->host, c->outputs[i]);
-    c->outputs[i] = NULL;
-  }
-}
-
-static q8_status make_outputs(corrector *c, const q8_plan *plan, qint8_error *error) {
-  for (size_t i = 0; i < c->graph->output_count; i++) {
-    const q8_plan_io *info = q8_plan_output_info(plan, i);
-    size_t count = q8_shape_count(&info->shape, NULL), size = qint8_dtype_size((qint8_dtype)info->dtype);
-    c->outputs[i] = q8_alloc(&c->host, count ? count : 1, size);
-    if (!c->outputs[i])
-      return q8_fail_memory(error, info->name, count * size);
-  }
-  return QINT8_OK;
-}
-
-/* Batches of one shape share a plan; they come together. */
-static int same_shapes(const corrector *c, size_t a, size_t b) {
-  size_t inputs = c->graph->input_count;
-  for (size_t i = 0; i < inputs; i++)
-    if (!q8_shape_equal(&c->batches->shapes[a * inputs + i], &c->batches->shapes[b * inputs + i]))
-      return 0;
-  return 1;
-}
-
-static q8_status run_alike(corrector *c, size_t first, size_t end, const q8_recipe *recipe, size_t count,
-                           qint8_error *error) {
-  q8_plan *plan = NULL;
-  q8_session *session = NULL;
-  q8_peek peek = {.wanted = c->wanted, .count = count, .show = add_to_mean, .user = c};
-  peek.form = recipe ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
-  c->config.inputs = c->batches->shapes + first * c->graph->input_count;
-  q8_status status = q8_plan_compile(c->graph, recipe, &c->config, &c->host, &plan, error);
-  if (status == QINT8_OK)
-    status = make_outputs(c, plan, error);
-  if (status == QINT8_OK)
-    status = q8_session_open(plan, NULL, 0, &c->host, &session, error);
-  for (size_t b = first; b < end && status == QINT8_OK; b++)
-    status = q8_session_peek(session, c->batches->data + b * c->graph->input_count, c->outputs, &peek, error);
-  q8_session_close(session);
-  q8_plan_free(plan);
-  drop_outputs(c);
-  return status;
-}
-
 /* Takes the means of `count` wanted tensors, in float (recipe NULL) or in int8. */
 static q8_status take_means(corrector *c, const q8_recipe *recipe, size_t count, qint8_error *error) {
+  c->run.recipe = recipe;
   c->taking = c->means[recipe != NULL];
-  for (size_t first = 0, end; first < c->batches->count; first = end) {
-    for (end = first + 1; end < c->batches->count && same_shapes(c, first, end); end++)
-      ;
-    Q8_TRY(run_alike(c, first, end, recipe, count, error));
-  }
+  Q8_TRY(q8_peek_batches(&c->run, c->wanted, count, add_to_mean, c, error));
   return c->out_of_memory ? q8_fail_memory(error, "bias correction", sizeof(double)) : QINT8_OK;
 }
 
@@ -308,15 +256,14 @@ static q8_status correct_all(corrector *c, qint8_error *error) {
 
 q8_status q8_correct_biases(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
                             const char *isa, const q8_host *host, qint8_error *error) {
-  corrector c = {.host = *host, .graph = graph, .recipe = recipe, .batches = batches};
+  corrector c = {.host = *host, .graph = graph, .recipe = recipe};
   size_t tensors = graph->tensor_count + 1;
-  c.config = (q8_plan_config){.mask = mask, .isa = isa, .plain = 1};
+  c.run = (q8_peek_run){graph, NULL, batches, mask, isa, &c.host};
   q8_pool_init(&c.pool, host);
   c.wanted = q8_pool_alloc(&c.pool, tensors, 1);
-  c.outputs = q8_pool_alloc(&c.pool, graph->output_count + 1, sizeof *c.outputs);
   for (int i = 0; i < 2; i++)
     c.means[i] = q8_pool_alloc(&c.pool, tensors, sizeof *c.means[i]);
-  q8_status status = c.wanted && c.outputs && c.means[0] && c.means[1]
+  q8_status status = c.wanted && c.means[0] && c.means[1]
                          ? correct_all(&c, error)
                          : q8_fail_memory(error, "bias correction", tensors * sizeof *c.means[0]);
   for (size_t t = 0; t < graph->tensor_count; t++)

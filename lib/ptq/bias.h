@@ -12,13 +12,7 @@
 #define Q8_PTQ_BIAS_H
 
 #include "exec/exec.h"
-
-/* Samples: shapes and data of batch b, input i of the graph at [b * input_count + i]. */
-typedef struct q8_batches {
-  size_t count;
-  const q8_shape *shapes;
-  const void *const *data;
-} q8_batches;
+#include "ptq/batches.h"
 
 /* Corrects the s32 biases of the recipe's static nodes (recipe integers, see q8_recipe_keep_integers). Costs one int8
  * run of all batches for each of them, up to its input. The same on every ISA but for the rounding of float runs.

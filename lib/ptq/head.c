@@ -48,28 +48,19 @@ static q8_status fit(const head *h, size_t *k, qint8_error *error) {
   return QINT8_OK;
 }
 
-static q8_status error_of(const head *h, const q8_recipe *recipe, const q8_outputs *want, double *rel_err,
-                          qint8_error *error) {
-  q8_outputs *got;
-  Q8_TRY(q8_run_all(h->graph, recipe, h->runner, &got, error));
-  *rel_err = q8_outputs_rel_err(got, want);
-  q8_outputs_free(got);
-  return QINT8_OK;
-}
-
 /* *out is NULL if the head is not worth its time. */
 static q8_status choose(const head *h, const q8_outputs *want, q8_recipe **out, qint8_error *error) {
   double before, after = 0;
   size_t k;
   *out = NULL;
-  Q8_TRY(error_of(h, h->recipe, want, &before, error));
+  Q8_TRY(q8_run_error(h->graph, h->recipe, h->runner, want, &before, error));
   if (before < Q8_HEAD_TOLERATED)
     return QINT8_OK;
   Q8_TRY(fit(h, &k, error));
   if (k == 0)
     return QINT8_OK;
   Q8_TRY(mix(h, k, out, error));
-  q8_status status = error_of(h, *out, want, &after, error);
+  q8_status status = q8_run_error(h->graph, *out, h->runner, want, &after, error);
   if (status != QINT8_OK || after > Q8_HEAD_GAIN * before) {
     q8_recipe_free(*out);
     *out = NULL;

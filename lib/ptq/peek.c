@@ -1,14 +1,5 @@
 #include "ptq/peek.h"
 
-/* Batches of one shape share a plan; they come together. */
-static int same_shapes(const q8_peek_run *run, size_t a, size_t b) {
-  size_t inputs = run->graph->input_count;
-  for (size_t i = 0; i < inputs; i++)
-    if (!q8_shape_equal(&run->batches->shapes[a * inputs + i], &run->batches->shapes[b * inputs + i]))
-      return 0;
-  return 1;
-}
-
 static q8_status make_outputs(const q8_plan *plan, q8_pool *pool, void ***out, qint8_error *error) {
   size_t outputs = q8_plan_output_count(plan);
   *out = q8_pool_alloc(pool, outputs + 1, sizeof **out);
@@ -48,8 +39,7 @@ q8_status q8_peek_batches(const q8_peek_run *run, const uint8_t *wanted, size_t 
   q8_peek peek = {.wanted = wanted, .count = count, .show = show, .user = user};
   peek.form = run->recipe ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
   for (size_t first = 0, end; first < run->batches->count; first = end) {
-    for (end = first + 1; end < run->batches->count && same_shapes(run, first, end); end++)
-      ;
+    end = q8_batches_alike(run->graph, run->batches, first);
     Q8_TRY(run_alike(run, first, end, &peek, error));
   }
   return QINT8_OK;

@@ -2,7 +2,8 @@
 #ifndef Q8_PTQ_PEEK_H
 #define Q8_PTQ_PEEK_H
 
-#include "ptq/bias.h"
+#include "exec/exec.h"
+#include "ptq/batches.h"
 
 typedef struct q8_peek_run {
   const q8_graph *graph;

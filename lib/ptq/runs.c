@@ -3,28 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-int q8_batches_alike(const q8_graph *graph, const q8_batches *batches, size_t a, size_t b) {
-  size_t inputs = graph->input_count;
-  for (size_t i = 0; i < inputs; i++)
-    if (!q8_shape_equal(&batches->shapes[a * inputs + i], &batches->shapes[b * inputs + i]))
-      return 0;
-  return 1;
-}
-
-q8_batches q8_first_batches(const q8_graph *graph, const q8_batches *batches, size_t values) {
-  q8_batches first = *batches;
-  size_t inputs = graph->input_count, taken = 0;
-  for (size_t b = 0; b < batches->count; b++) {
-    for (size_t i = 0; i < inputs; i++)
-      taken += q8_shape_count(&batches->shapes[b * inputs + i], NULL);
-    if (b > 0 && taken > values) {
-      first.count = b;
-      break;
-    }
-  }
-  return first;
-}
-
 /* ---- Outputs of all batches ---- */
 
 typedef struct collector {
@@ -109,8 +87,7 @@ static q8_status collect(collector *c, qint8_error *error) {
   if (!c->outputs->v || !c->filled || !c->room || !c->at)
     return q8_fail_memory(error, "outputs", outputs * sizeof *c->outputs->v);
   for (size_t first = 0, end; first < c->runner->batches->count; first = end) {
-    for (end = first + 1; end < c->runner->batches->count && q8_batches_alike(c->graph, c->runner->batches, first, end); end++)
-      ;
+    end = q8_batches_alike(c->graph, c->runner->batches, first);
     Q8_TRY(run_alike(c, first, end, error));
   }
   return QINT8_OK;
@@ -157,6 +134,15 @@ double q8_outputs_rel_err(const q8_outputs *got, const q8_outputs *want) {
     counted++;
   }
   return counted ? sqrt(sum / counted) : 0;
+}
+
+q8_status q8_run_error(const q8_graph *graph, const q8_recipe *recipe, const q8_runner *runner, const q8_outputs *want,
+                       double *rel_err, qint8_error *error) {
+  q8_outputs *got;
+  Q8_TRY(q8_run_all(graph, recipe, runner, &got, error));
+  *rel_err = q8_outputs_rel_err(got, want);
+  q8_outputs_free(got);
+  return QINT8_OK;
 }
 
 /* ---- Expected time ---- */

@@ -2,7 +2,8 @@
 #ifndef Q8_PTQ_RUNS_H
 #define Q8_PTQ_RUNS_H
 
-#include "ptq/bias.h"
+#include "exec/exec.h"
+#include "ptq/batches.h"
 
 /* How and on what to run. */
 typedef struct q8_runner {
@@ -33,11 +34,9 @@ void q8_outputs_free(q8_outputs *outputs);
 /* ||got - want|| / ||want|| over the values of float outputs; of several outputs the root of the mean square. */
 double q8_outputs_rel_err(const q8_outputs *got, const q8_outputs *want);
 
-/* The first batches that hold together at most `values` input values, at least one. */
-q8_batches q8_first_batches(const q8_graph *graph, const q8_batches *batches, size_t values);
-
-/* Whether batches a and b have the same shapes, so that they share a plan. */
-int q8_batches_alike(const q8_graph *graph, const q8_batches *batches, size_t a, size_t b);
+/* The same of a recipe's outputs against `want`, those of the float graph. */
+q8_status q8_run_error(const q8_graph *graph, const q8_recipe *recipe, const q8_runner *runner, const q8_outputs *want,
+                       double *rel_err, qint8_error *error);
 
 /* Microseconds that one run of the plan is expected to take, from a fixed model of a core (AVX512-VNNI, 2.5 GHz): not a
  * measurement, so that what is decided with it is decided the same way each time. Right to some ten per cent; what

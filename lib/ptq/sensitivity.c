@@ -19,10 +19,7 @@ static q8_status report(meter *m, qint8_error *error) {
 }
 
 static q8_status error_of(meter *m, const q8_recipe *recipe, double *rel_err, qint8_error *error) {
-  q8_outputs *outputs;
-  Q8_TRY(q8_run_all(m->graph, recipe, m->runner, &outputs, error));
-  *rel_err = q8_outputs_rel_err(outputs, m->exact);
-  q8_outputs_free(outputs);
+  Q8_TRY(q8_run_error(m->graph, recipe, m->runner, m->exact, rel_err, error));
   return report(m, error);
 }
 
