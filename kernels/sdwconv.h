@@ -1,8 +1,8 @@
 /* sdwconv.h - fp32 depthwise convolution for vectors of any kind: one source for the ISA folders.
  *
- * A folder defines the type sdw_vec, SDW_LANES, the type sdw_part (which lanes are on), SDW_MASKED (1 if loads and stores of
- * parts cost no more than whole ones), and as functions sdw_part_of(n), sdw_load(x), sdw_load_part(x, part),
- * sdw_store(y, v), sdw_store_part(y, v, part), sdw_fma(a, b, c) and sdw_clamp(v, lo, hi). */
+ * A folder defines the type sv_vec, SV_LANES, the type sv_part (which lanes are on), SV_MASKED (1 if loads and stores of
+ * parts cost no more than whole ones), and as functions sv_part_of(n), sv_load(x), sv_load_part(x, part),
+ * sv_store(y, v), sv_store_part(y, v, part), sv_fma(a, b, c) and sv_clamp(v, lo, hi). */
 #ifndef Q8_SDWCONV_H
 #define Q8_SDWCONV_H
 
@@ -20,47 +20,47 @@ typedef struct sdw_row {
 
 /* In the functions below pixels, s, step and full are constants in every caller. */
 
-Q8_INLINE sdw_vec sdw_get(int full, const float *x, sdw_part part) {
-  return full ? sdw_load(x) : sdw_load_part(x, part);
+Q8_INLINE sv_vec sdw_get(int full, const float *x, sv_part part) {
+  return full ? sv_load(x) : sv_load_part(x, part);
 }
 
 /* Adds kernel row i of width s. An input column is loaded once and serves every pixel that it meets; the taps of a pixel
  * still come in their order. */
 Q8_INLINE void sdw_taps(size_t pixels, size_t s, size_t step, int full, const sdw_row *a, size_t i, size_t c,
-                        sdw_part part, sdw_vec *sum) {
+                        sv_part part, sv_vec *sum) {
   const float *const *cols = a->cols + i;
   const size_t n = a->shape->channels, r = a->shape->r;
   const float *w = a->w + i * s * n + c;
-  sdw_vec tap[SDW_MAX_S];
+  sv_vec tap[SDW_MAX_S];
   Q8_UNROLL
   for (size_t j = 0; j < s; j++)
     tap[j] = sdw_get(full, w + j * n, part);
   Q8_UNROLL
   for (size_t x = 0; x < (pixels - 1) * step + s; x++) {
-    const sdw_vec v = sdw_get(full, cols[x * r] + c, part);
+    const sv_vec v = sdw_get(full, cols[x * r] + c, part);
     Q8_UNROLL
     for (size_t p = 0; p < pixels; p++)
       if (x >= p * step && x - p * step < s)
-        sum[p] = sdw_fma(v, tap[x - p * step], sum[p]);
+        sum[p] = sv_fma(v, tap[x - p * step], sum[p]);
   }
 }
 
 /* The same for any width, step and dilation. */
-Q8_INLINE void sdw_any_taps(size_t pixels, int full, const sdw_row *a, size_t i, size_t c, sdw_part part,
-                            sdw_vec *sum) {
+Q8_INLINE void sdw_any_taps(size_t pixels, int full, const sdw_row *a, size_t i, size_t c, sv_part part,
+                            sv_vec *sum) {
   const q8_dwconv_shape *k = a->shape;
   for (size_t j = 0; j < k->s; j++) {
-    const sdw_vec tap = sdw_get(full, a->w + (i * k->s + j) * k->channels + c, part);
+    const sv_vec tap = sdw_get(full, a->w + (i * k->s + j) * k->channels + c, part);
     const float *const *cols = a->cols + j * k->col_dilation * k->r + i;
     Q8_UNROLL
     for (size_t p = 0; p < pixels; p++)
-      sum[p] = sdw_fma(sdw_get(full, cols[p * k->col_step * k->r] + c, part), tap, sum[p]);
+      sum[p] = sv_fma(sdw_get(full, cols[p * k->col_step * k->r] + c, part), tap, sum[p]);
   }
 }
 
 /* One vector of channels from c on of `pixels` outputs; s = 0: any size. */
-Q8_INLINE void sdw_pixels(size_t pixels, size_t s, size_t step, int full, const sdw_row *a, size_t c, sdw_part part) {
-  sdw_vec sum[SDW_PIXELS];
+Q8_INLINE void sdw_pixels(size_t pixels, size_t s, size_t step, int full, const sdw_row *a, size_t c, sv_part part) {
+  sv_vec sum[SDW_PIXELS];
   Q8_UNROLL
   for (size_t p = 0; p < pixels; p++)
     sum[p] = sdw_get(full, a->bias + c, part);
@@ -72,21 +72,21 @@ Q8_INLINE void sdw_pixels(size_t pixels, size_t s, size_t step, int full, const 
   Q8_UNROLL
   for (size_t p = 0; p < pixels; p++) {
     float *y = a->y + p * a->y_stride + c;
-    const sdw_vec v = sdw_clamp(sum[p], a->lo, a->hi);
+    const sv_vec v = sv_clamp(sum[p], a->lo, a->hi);
     if (full)
-      sdw_store(y, v);
+      sv_store(y, v);
     else
-      sdw_store_part(y, v, part);
+      sv_store_part(y, v, part);
   }
 }
 
 Q8_INLINE void sdw_channels(size_t pixels, size_t s, size_t step, const sdw_row *a) {
   const size_t n = a->shape->channels;
   size_t c = 0;
-  for (; !SDW_MASKED && c + SDW_LANES <= n; c += SDW_LANES)
-    sdw_pixels(pixels, s, step, 1, a, c, sdw_part_of(SDW_LANES));
-  for (; c < n; c += SDW_LANES)
-    sdw_pixels(pixels, SDW_MASKED ? s : 0, step, 0, a, c, sdw_part_of(n - c));
+  for (; !SV_MASKED && c + SV_LANES <= n; c += SV_LANES)
+    sdw_pixels(pixels, s, step, 1, a, c, sv_part_of(SV_LANES));
+  for (; c < n; c += SV_LANES)
+    sdw_pixels(pixels, SV_MASKED ? s : 0, step, 0, a, c, sv_part_of(n - c));
 }
 
 Q8_INLINE sdw_row sdw_at(const sdw_row *a, size_t x) {
