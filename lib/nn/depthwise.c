@@ -72,21 +72,22 @@ static void dw_inside(const q8_conv *conv, size_t *first, size_t *last) {
   *last = columns - *first < g->w ? columns : *first + g->w;
 }
 
-static void dw_fill_table(const q8_image_rows *rows, size_t n, size_t p, const void **table) {
+/* Of `count` kernel rows from row `top` on. */
+static void dw_fill_table(const q8_image_rows *rows, size_t n, size_t p, size_t top, size_t count, const void **table) {
   const q8_conv_geometry *g = &rows->conv->g;
   size_t pixel = g->c * rows->conv->element, columns = dw_columns(rows->conv), first, last;
   const uint8_t *zero = rows->zero_rows + n * rows->zero_stride;
   dw_inside(rows->conv, &first, &last);
-  for (size_t i = 0; i < g->r; i++) {
-    size_t y = p * g->stride_h + i * g->dilation_h - g->pad_top; /* wraps to a huge value above the image */
+  for (size_t i = 0; i < count; i++) {
+    size_t y = p * g->stride_h + (top + i) * g->dilation_h - g->pad_top; /* wraps to a huge value above the image */
     size_t from = y < g->h ? first : columns, to = y < g->h ? last : columns, at = 0;
     const void **out = table + i;
-    for (; at < from; at++, out += g->r)
+    for (; at < from; at++, out += count)
       *out = zero;
     const uint8_t *x = at < to ? rows->x + (n * g->h + y) * g->w * pixel : NULL;
-    for (; at < to; at++, out += g->r, x += pixel)
+    for (; at < to; at++, out += count, x += pixel)
       *out = x;
-    for (; at < columns; at++, out += g->r)
+    for (; at < columns; at++, out += count)
       *out = zero;
   }
 }
@@ -95,6 +96,17 @@ static void dw_fill_table(const q8_image_rows *rows, size_t n, size_t p, const v
 static int dw_is_inside(const q8_conv_geometry *g, size_t p) {
   size_t top = p * g->stride_h;
   return top >= g->pad_top && top - g->pad_top + (g->r - 1) * g->dilation_h < g->h;
+}
+
+/* The kernel rows of output row p that lie inside: *count from *top on. */
+static void dw_rows_inside(const q8_conv_geometry *g, size_t p, size_t *top, size_t *count) {
+  size_t y = p * g->stride_h, end = g->h + g->pad_top, i = 0, last;
+  while (i < g->r && y + i * g->dilation_h < g->pad_top)
+    i++;
+  for (last = i; last < g->r && y + last * g->dilation_h < end;)
+    last++;
+  *top = i;
+  *count = last - i;
 }
 
 /* Adds `by` to every one of them, by vectors where the compiler has them: -O2 alone leaves this loop scalar. */
@@ -126,9 +138,11 @@ static void dw_move_table(const q8_image_rows *rows, const void **table) {
   move_addresses((uintptr_t *)(void *)(table + first * g->r), (last - first) * g->r, down);
 }
 
-static void float_row(const dw_job *job, const q8_dwconv_shape *shape, const float *const *table, float *y) {
+/* The kernel rows from `top` on: padding above and below is left out. */
+static void float_row(const dw_job *job, const q8_dwconv_shape *shape, size_t top, const float *const *table, float *y) {
   const q8_epilogue *e = job->epilogue;
-  job->kernels->sdwconv(shape, job->conv->dw_weights, e->bias, e->lo, e->hi, table, y, shape->channels);
+  const float *w = (const float *)job->conv->dw_weights + top * shape->s * shape->channels;
+  job->kernels->sdwconv(shape, w, e->bias, e->lo, e->hi, table, y, shape->channels);
   if (e->function)
     job->kernels->sunary(shape->q * shape->channels, e->function, y, y);
 }
@@ -137,22 +151,26 @@ static void dw_task(void *argument, size_t task) {
   const dw_job *job = argument;
   const q8_conv *conv = job->conv;
   const q8_conv_geometry *g = &conv->g;
-  const q8_dwconv_shape shape = {g->c, g->r, g->s, g->q, g->stride_w, g->dilation_w};
+  q8_dwconv_shape shape = {g->c, g->r, g->s, g->q, g->stride_w, g->dilation_w};
   q8_requant requant = job->epilogue->requant;
   const uint8_t *values = requant.table; /* for whole rows at once */
   requant.table = NULL;
   const void **table = (const void **)(void *)(job->tables + task * dw_table(conv));
   size_t first = g->n * g->p * task / job->tasks, last = g->n * g->p * (task + 1) / job->tasks;
   for (size_t row = first, n = first / g->p, p = first % g->p; row < last; row++) {
+    size_t top = 0;
+    shape.r = g->r;
+    if (conv->element != 1)
+      dw_rows_inside(g, p, &top, &shape.r);
     if (row > first && p > 0 && dw_is_inside(g, p - 1) && dw_is_inside(g, p))
       dw_move_table(job->rows, table);
     else
-      dw_fill_table(job->rows, n, p, table);
+      dw_fill_table(job->rows, n, p, top, shape.r, table);
     size_t at = row * g->q * g->c;
     if (conv->element == 1)
       conv->dwconv->run(&shape, conv->dw_weights, &requant, (const uint8_t *const *)table, job->y + at, g->c);
     else
-      float_row(job, &shape, (const float *const *)table, (float *)(void *)job->y + at);
+      float_row(job, &shape, top, (const float *const *)table, (float *)(void *)job->y + at);
     if (conv->element == 1 && values)
       job->kernels->table(g->q * g->c, job->y + at, values, job->y + at);
     if (++p == g->p) {
