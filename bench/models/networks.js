@@ -3,8 +3,8 @@
 // DIR holds NAME.onnx and NAME.int8.onnx (our QDQ export, which serves as ONNX Runtime's int8 model too). Machines drift
 // within seconds, so rounds are short and take turns: our pair (interleaved run by run inside the tool), then ONNX
 // Runtime's pair (interleaved here). Ratios are medians over rounds of ratios of medians within one round; on a machine
-// with noisy neighbours the second table, of the shortest runs, says more. ONLY=part of a name: only these; LOADING=1: only
-// the times and memory of loading.
+// with noisy neighbours the second table, of the shortest runs, says more. ONLY=part of a name: only these; LOADING=1 or
+// THREADS=1: only the tables of loading or of two threads.
 const fs = require('fs'), path = require('path'), {execFileSync} = require('child_process');
 const ort = require('onnxruntime-node');
 const [tool, dir, rounds = '7'] = process.argv.slice(2);
@@ -101,12 +101,38 @@ function loadingTable(rows) {
     console.log('| ' + [name, ...row].join(' | ') + ' |');
 }
 
+// One thread and two in turn, at batch 1 and 8: medians, and the median over rounds of their ratio.
+function scaling(name) {
+  const int8 = path.join(dir, name + '.int8.onnx'), row = [];
+  for (const batch of ['1', '8']) {
+    const ms = [[], []];
+    for (let i = 0; i < Number(rounds); i++)
+      ms.forEach((list, t) => list.push(JSON.parse(execFileSync(
+          tool, ['bench', int8, '--batch', batch, '--threads', String(t + 1), '--seconds', String(SECONDS), '--json']))
+                                            .ms_median));
+    row.push(...ms.map(list => median(list).toFixed(2)), median(ms[0].map((one, i) => one / ms[1][i])).toFixed(2));
+  }
+  return row;
+}
+
+function scalingTable(rows) {
+  console.log('\nInt8 with one thread and with two, ms\n');
+  console.log('| model | batch 1 | two threads | ratio | batch 8 | two threads | ratio |');
+  console.log('|---|---|---|---|---|---|---|');
+  for (const [name, row] of rows)
+    console.log('| ' + [name, ...row].join(' | ') + ' |');
+}
+
 (async () => {
+  const {LOADING, THREADS} = process.env;
   const all = [], names = fs.readdirSync(dir).sort()
                             .filter(f => f.endsWith('.int8.onnx') && f.includes(process.env.ONLY || ''))
                             .map(f => f.slice(0, -'.int8.onnx'.length));
-  loadingTable(names.map(name => [name, loading(name)]));
-  if (process.env.LOADING)
+  if (LOADING || !THREADS)
+    loadingTable(names.map(name => [name, loading(name)]));
+  if (THREADS || !LOADING)
+    scalingTable(names.map(name => [name, scaling(name)]));
+  if (LOADING || THREADS)
     return;
   for (const name of names)
     all.push(await measure(name));

@@ -127,31 +127,6 @@ static double measure(void *user, const qint8_tensor *const *tensors, const qint
 
 /* ---- The search ---- */
 
-/* Views of samples [first, first + count), and pointers to them; *batches of them. */
-static const qint8_tensor **batches_of(const dataset *data, size_t first, size_t count, int64_t batch,
-                                       size_t *batches) {
-  size_t size = (size_t)batch;
-  *batches = (count + size - 1) / size;
-  const qint8_tensor **inputs = allocate(*batches + 1, sizeof *inputs + sizeof **inputs);
-  qint8_tensor *views = (qint8_tensor *)(void *)(inputs + *batches + 1);
-  for (size_t b = 0; b < *batches; b++) {
-    views[b] = (qint8_tensor)QINT8_TENSOR_INIT;
-    views[b].dtype = QINT8_DTYPE_F32;
-    views[b].rank = data->rank;
-    memcpy(views[b].shape, data->shape, sizeof views[b].shape);
-    views[b].shape[0] = (int64_t)(count - b * size < size ? count - b * size : size);
-    views[b].data = data->values + (first + b * size) * data->sample;
-    inputs[b] = &views[b];
-  }
-  return inputs;
-}
-
-static int32_t show_progress(void *user, const char *what, size_t done, size_t total) {
-  (void)user;
-  progress(what, done, total);
-  return 0;
-}
-
 /* Whole batches only where the model fixes its batch. */
 static size_t whole(const qint8_model *model, size_t count) {
   size_t batch = (size_t)batch_for(model, 1);
@@ -164,10 +139,10 @@ static int search(const auto_request *q, judge *j, size_t first, size_t count, q
   qint8_search_options options = QINT8_SEARCH_OPTIONS_INIT;
   qint8_host host = *q->host;
   int64_t batch = batch_for(q->model, q->batch);
-  host.progress = show_progress;
+  host.progress = progress_of_host;
   options.calibration =
-      batches_of(q->calibration, 0, whole(q->model, q->calibration->count), batch, &options.calibration_batches);
-  options.validation = batches_of(q->validation, first, whole(q->model, count), batch, &options.validation_batches);
+      dataset_batches(q->calibration, 0, whole(q->model, q->calibration->count), batch, &options.calibration_batches);
+  options.validation = dataset_batches(q->validation, first, whole(q->model, count), batch, &options.validation_batches);
   options.metric = measure;
   options.metric_user = j;
   options.max_drop = 1;

@@ -160,6 +160,24 @@ int dataset_load(const char *spec, const qint8_model *model, double mean, double
   return status ? status : dataset_hold(out, out->count);
 }
 
+const qint8_tensor **dataset_batches(const dataset *data, size_t first, size_t count, int64_t batch,
+                                     size_t *batches) {
+  size_t size = (size_t)batch;
+  *batches = (count + size - 1) / size;
+  const qint8_tensor **inputs = allocate(*batches + 1, sizeof *inputs + sizeof **inputs);
+  qint8_tensor *views = (qint8_tensor *)(void *)(inputs + *batches + 1);
+  for (size_t b = 0; b < *batches; b++) {
+    views[b] = (qint8_tensor)QINT8_TENSOR_INIT;
+    views[b].dtype = QINT8_DTYPE_F32;
+    views[b].rank = data->rank;
+    memcpy(views[b].shape, data->shape, sizeof views[b].shape);
+    views[b].shape[0] = (int64_t)(count - b * size < size ? count - b * size : size);
+    views[b].data = data->values + (first + b * size) * data->sample;
+    inputs[b] = &views[b];
+  }
+  return inputs;
+}
+
 void dataset_free(dataset *d) {
   array_close(&d->file);
   free(d->values);

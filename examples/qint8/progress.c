@@ -19,3 +19,9 @@ void progress(const char *what, size_t done, size_t total) {
   if (done >= total)
     fputc('\n', stderr);
 }
+
+int32_t progress_of_host(void *user, const char *what, size_t done, size_t total) {
+  (void)user;
+  progress(what, done, total);
+  return 0;
+}

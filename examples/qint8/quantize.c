@@ -1,33 +1,11 @@
-/* quantize.c - qint8 quantize: calibrate, decide, write QDQ ONNX and a report. */
+/* quantize.c - qint8 quantize: calibrate, decide, write the int8 model. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "report.h"
+#include "quantize.h"
 
-typedef struct job {
-  const char *model_path, *out_path, *config_name, *calibration, *observer_name, *activations, *format_name, *report, *report_page;
-  long samples, batch, threads;
-  double mean, std;
-  qint8_config config;
-  int32_t observer, activation_dtype, format;
-  int force, no_correction, round_weights, no_equalise, all_int8;
-  dataset data; /* what was calibrated on */
-  qint8_model *model;
-  qint8_recipe *file_recipe, *recipe;
-  qint8_ranges *ranges;
-  size_t used; /* calibration samples */
-  size_t equalised; /* groups of channels */
-  int32_t scaled_input;
-  double seconds_calibrate, seconds_total;
-  long long peak_bytes; /* resident, when calibration had ended */
-  int is_auto;
-  auto_options automatic;
-  auto_result tried;
-} job;
-
-/* By qint8_observer_kind. */
-static const char *const observers[] = {"minmax", "moving_average", "histogram", "percentile", "entropy"};
+const char *const observer_names[] = {"minmax", "moving_average", "histogram", "percentile", "entropy", NULL};
 
 static int parse_config(job *j) {
   int found = j->is_auto = !strcmp(j->config_name, "auto");
@@ -57,8 +35,8 @@ static int parse_names(job *j) {
   if (status)
     return status;
   j->observer = -1;
-  for (int i = 0; i < COUNT(observers); i++)
-    if (!strcmp(j->observer_name, observers[i]))
+  for (int i = 0; observer_names[i]; i++)
+    if (!strcmp(j->observer_name, observer_names[i]))
       j->observer = i;
   if (j->observer < 0) {
     fail("--observer %s is unknown: minmax, moving_average, histogram, percentile, entropy", j->observer_name);
@@ -77,123 +55,8 @@ static int parse_names(job *j) {
   return 0;
 }
 
-static int is_static(const job *j) {
+int is_static(const job *j) {
   return j->config == QINT8_CONFIG_STATIC_PER_TENSOR || j->config == QINT8_CONFIG_STATIC_PER_CHANNEL;
-}
-
-static int feed_all(qint8_calibrator *calibrator, const dataset *data, int64_t batch) {
-  qint8_error error = QINT8_ERROR_INIT;
-  qint8_tensor in = QINT8_TENSOR_INIT;
-  in.dtype = QINT8_DTYPE_F32;
-  in.rank = data->rank;
-  memcpy(in.shape, data->shape, sizeof in.shape);
-  const qint8_tensor *inputs[] = {&in};
-  float *values = allocate((size_t)batch * data->sample + 1, sizeof *values);
-  int failed = 0;
-  for (size_t done = 0; done < data->count && !failed;) {
-    size_t now = data->count - done < (size_t)batch ? data->count - done : (size_t)batch;
-    in.shape[0] = (int64_t)now;
-    in.data = values;
-    failed = dataset_read(data, done, now, values);
-    qint8_status status = failed ? QINT8_OK : qint8_calibrator_feed(calibrator, inputs, 1, &error);
-    if (status != QINT8_OK)
-      failed = fail_error("calibration", status, &error);
-    done += now;
-    progress("calibrate", done, data->count);
-  }
-  free(values);
-  return failed;
-}
-
-/* Where the data to validate on differs from what was calibrated on. */
-static int check_validation(job *j, const qint8_host *host) {
-  dataset validation = {0};
-  qint8_ranges *ranges = NULL;
-  int status = dataset_open(j->automatic.validation, j->model, j->mean, j->std, j->samples, &validation);
-  if (!status)
-    status = dataset_ranges(j->model, &validation, validation.count, j->batch, host, &ranges);
-  if (!status)
-    print_warnings(j->ranges, ranges);
-  qint8_ranges_destroy(ranges);
-  dataset_free(&validation);
-  return status;
-}
-
-static int calibrate(job *j, const qint8_host *host) {
-  qint8_error error = QINT8_ERROR_INIT;
-  qint8_calibrator *calibrator = NULL;
-  qint8_calibrator_options options = QINT8_CALIBRATOR_OPTIONS_INIT;
-  options.observer = j->observer;
-  double start = now_seconds();
-  int status = dataset_open(j->calibration, j->model, j->mean, j->std, j->samples, &j->data);
-  if (!status) {
-    if (j->samples > 0 && j->data.count < (size_t)j->samples)
-      warn("%s holds %zu samples, %ld were asked for", j->calibration, j->data.count, j->samples);
-    j->used = j->data.count;
-    qint8_status s = qint8_calibrator_create(j->model, &options, host, &calibrator, &error);
-    status = s == QINT8_OK ? feed_all(calibrator, &j->data, batch_for(j->model, j->batch))
-                           : fail_error("calibration", s, &error);
-    if (!status && (s = qint8_calibrator_ranges(calibrator, &j->ranges, &error)) != QINT8_OK)
-      status = fail_error("calibration", s, &error);
-  }
-  if (!status && j->automatic.validation)
-    status = check_validation(j, host);
-  else if (!status)
-    print_warnings(j->ranges, NULL);
-  qint8_calibrator_destroy(calibrator);
-  j->peak_bytes = peak_resident_bytes();
-  j->seconds_calibrate = now_seconds() - start;
-  return status;
-}
-
-/* Samples that biases are corrected on: the first ones, as many as CORRECTION_VALUES values hold, whatever the batch. Of a
- * model with a fixed batch, whole batches, at least one. */
-#define CORRECTION_VALUES ((size_t)1 << 22)
-
-static int32_t show_progress(void *user, const char *what, size_t done, size_t total) {
-  (void)user;
-  progress(what, done, total);
-  return 0;
-}
-
-typedef qint8_status repair_fn(const qint8_model *model, qint8_recipe *recipe, const qint8_tensor *const *inputs,
-                               size_t batch_count, const qint8_host *host, qint8_error *error);
-
-static int repair(job *j, repair_fn *step, const char *what, const qint8_host *quiet) {
-  qint8_host host = *quiet;
-  host.progress = show_progress;
-  qint8_error error = QINT8_ERROR_INIT;
-  size_t batch = (size_t)batch_for(j->model, j->batch), samples = j->data.count;
-  size_t most = j->data.sample ? CORRECTION_VALUES / j->data.sample : samples;
-  int fixed = batch_for(j->model, 1) == batch_for(j->model, 2);
-  samples = samples > most ? most : samples;
-  if (fixed)
-    samples -= samples % batch;
-  if (samples == 0)
-    samples = fixed && j->data.count >= batch ? batch : 1;
-  if (dataset_hold(&j->data, samples))
-    return EXIT_FAILED;
-  size_t batches = (samples + batch - 1) / batch;
-  qint8_tensor *views = calloc(batches, sizeof *views);
-  const qint8_tensor **inputs = calloc(batches, sizeof *inputs);
-  if (!views || !inputs) {
-    free(views);
-    free(inputs);
-    return fail("%s: out of memory", what);
-  }
-  for (size_t b = 0; b < batches; b++) {
-    views[b] = (qint8_tensor)QINT8_TENSOR_INIT;
-    views[b].dtype = QINT8_DTYPE_F32;
-    views[b].rank = j->data.rank;
-    memcpy(views[b].shape, j->data.shape, sizeof views[b].shape);
-    views[b].shape[0] = (int64_t)(samples - b * batch < batch ? samples - b * batch : batch);
-    views[b].data = j->data.values + b * batch * j->data.sample;
-    inputs[b] = &views[b];
-  }
-  qint8_status s = step(j->model, j->recipe, inputs, batches, &host, &error);
-  free(views);
-  free(inputs);
-  return s == QINT8_OK ? 0 : fail_error(what, s, &error);
 }
 
 static int decide_and_write(job *j, const qint8_host *host) {
@@ -205,127 +68,12 @@ static int decide_and_write(job *j, const qint8_host *host) {
   qint8_status s = qint8_recipe_create(j->model, j->ranges, &options, host, &j->recipe, &error);
   if (s != QINT8_OK)
     return fail_error("recipe", s, &error);
-  if (is_static(j) && !j->all_int8 && !j->force && repair(j, qint8_recipe_keep_head, "float head", host))
-    return EXIT_FAILED;
-  if (is_static(j) && j->round_weights && repair(j, qint8_recipe_round_weights, "adaptive rounding", host))
-    return EXIT_FAILED;
-  if (is_static(j) && !j->no_correction && repair(j, qint8_recipe_correct_biases, "bias correction", host))
+  if (is_static(j) && repair_recipe(j, host))
     return EXIT_FAILED;
   qint8_save_options save = QINT8_SAVE_OPTIONS_INIT;
   save.format = j->format;
   s = qint8_model_export_file(j->model, j->config == QINT8_CONFIG_FP32 ? NULL : j->recipe, &save, j->out_path, &error);
   return s == QINT8_OK ? 0 : fail_error(j->out_path, s, &error);
-}
-
-static long long file_size(const char *path) {
-  FILE *file = fopen(path, "rb");
-  if (!file)
-    return -1;
-  long long size = fseek(file, 0, SEEK_END) ? -1 : ftell(file);
-  fclose(file);
-  return size;
-}
-
-static void report_tensors(const job *j, json *out) {
-  json_open(out, "tensors", '[');
-  for (size_t i = 0; i < qint8_ranges_count(j->ranges); i++) {
-    const char *name;
-    qint8_range r = QINT8_RANGE_INIT;
-    qint8_qparams q = QINT8_QPARAMS_INIT;
-    if (qint8_ranges_get(j->ranges, i, &name, &r) != QINT8_OK)
-      continue;
-    json_open(out, NULL, '{');
-    json_text(out, "name", name);
-    json_number(out, "min", (double)r.min);
-    json_number(out, "max", (double)r.max);
-    json_number(out, "low", (double)r.low);
-    json_number(out, "high", (double)r.high);
-    json_integer(out, "nan", r.nan_count);
-    json_integer(out, "inf", r.inf_count);
-    if (qint8_recipe_tensor(j->recipe, name, &q, 1, NULL, NULL) == QINT8_OK) {
-      json_number(out, "scale", (double)q.scale);
-      json_integer(out, "zero_point", q.zero_point);
-    }
-    json_close(out, '}');
-  }
-  json_close(out, ']');
-}
-
-static void report_tried(const job *j, json *out) {
-  const auto_options *o = &j->automatic;
-  json_open(out, "candidates", '[');
-  for (size_t i = 0; i < j->tried.count; i++) {
-    const qint8_candidate *c = &j->tried.rows[i].candidate;
-    char how[64];
-    candidate_text(c, observers, how, sizeof how);
-    json_open(out, NULL, '{');
-    json_text(out, "config", qint8_config_name((qint8_config)c->config));
-    json_text(out, "how", how);
-    for (int k = 0; k < o->budget_count; k++)
-      json_number(out, o->budgets[k].metric->name, j->tried.rows[i].values[k]);
-    json_integer(out, "float_nodes", (long long)c->float_nodes);
-    json_integer(out, "bytes", (long long)c->bytes);
-    json_number(out, "expected_us", c->microseconds);
-    json_number(out, "seconds", c->seconds);
-    json_integer(out, "met", c->met);
-    json_integer(out, "taken", c->best);
-    json_close(out, '}');
-  }
-  json_close(out, ']');
-}
-
-static int write_report(const job *j, const report *r) {
-  FILE *file = fopen(j->report, "w");
-  if (!file)
-    return fail("%s: cannot be opened for writing", j->report);
-  json out;
-  json_begin(&out, file);
-  json_open(&out, NULL, '{');
-  json_text(&out, "model", j->model_path);
-  json_text(&out, "output", j->out_path);
-  json_text(&out, "config", j->config_name);
-  json_text(&out, "observer", j->observer_name);
-  json_text(&out, "activations", j->activations);
-  json_text(&out, "format", j->format_name);
-  json_integer(&out, "calibration_samples", (long long)j->used);
-  json_integer(&out, "model_bytes", file_size(j->model_path));
-  json_integer(&out, "output_bytes", file_size(j->out_path));
-  json_number(&out, "seconds_calibrate", j->seconds_calibrate);
-  json_number(&out, "seconds_total", j->seconds_total);
-  json_integer(&out, "scaled_input", j->scaled_input);
-  json_integer(&out, "equalised_groups", (long long)j->equalised);
-  json_integer(&out, "corrected_biases", is_static(j) && !j->no_correction);
-  if (j->is_auto)
-    report_tried(j, &out);
-  report_tensors(j, &out);
-  report_json(r, &out);
-  json_close(&out, '}');
-  json_end(&out);
-  return fclose(file) ? fail("%s: could not be written whole", j->report) : 0;
-}
-
-static int write_reports(job *j, const qint8_host *host) {
-  report r = {0};
-  report_request request = {.title = "quantize", .float_path = j->model_path, .int8_path = j->out_path,
-                            .config = j->config_name, .float_model = j->model, .batch = j->batch, .host = host,
-                            .ranges = j->ranges, .observers = observers, .seconds = j->seconds_total,
-                            .peak_bytes = j->peak_bytes ? j->peak_bytes : peak_resident_bytes()};
-  if (j->calibration && !j->data.file.file &&
-      dataset_open(j->calibration, j->model, j->mean, j->std, j->samples, &j->data))
-    return EXIT_FAILED;
-  if (j->data.file.file)
-    request.data = &j->data;
-  if (j->is_auto) {
-    request.options = &j->automatic;
-    request.tried = &j->tried;
-  }
-  int status = report_make(&request, &r);
-  if (!status && j->report)
-    status = write_report(j, &r);
-  if (!status && j->report_page)
-    status = report_html(&r, j->report_page);
-  report_free(&r);
-  return status;
 }
 
 /* ---- --config auto ---- */
@@ -360,57 +108,12 @@ static int quantize_auto(job *j, const qint8_host *host) {
   int status = load_for_auto(j, &validation, &first, &count);
   auto_request request = {.model = j->model, .out_path = j->out_path, .calibration = &j->data, .batch = j->batch,
                           .activation_dtype = j->activation_dtype, .force = j->force, .format = j->format,
-                          .observers = observers, .host = host, .options = &j->automatic};
+                          .observers = observer_names, .host = host, .options = &j->automatic};
   request.validation = j->automatic.validation ? &validation : &j->data;
   j->tried.float_bytes = file_size(j->model_path);
   if (!status)
     status = auto_quantize(&request, first, count, &j->tried);
   dataset_free(&validation);
-  return status;
-}
-
-static void print_summary(const job *j) {
-  printf("%s: %s, %lld bytes (float: %lld), %zu calibration samples, %.2f s\n", j->out_path, j->config_name,
-         file_size(j->out_path), file_size(j->model_path), j->used, j->seconds_total);
-  if (qint8_recipe_head(j->recipe))
-    printf("%zu operators at the start stay float: most of the error was born there (--all-int8 quantizes them)\n",
-           qint8_recipe_head(j->recipe));
-  if (qint8_recipe_kept_float(j->recipe))
-    printf("%zu small operators stay float: int8 would be slower (--force quantizes them)\n",
-           qint8_recipe_kept_float(j->recipe));
-}
-
-/* Largest magnitude of each channel (axis 1) of the data. */
-static int measure_channels(const dataset *data, size_t channels, float *largest) {
-  float *values = allocate(data->sample + 1, sizeof *values);
-  size_t inner = data->sample / channels;
-  int failed = 0;
-  for (size_t n = 0; n < data->count && !failed; n++) {
-    failed = dataset_read(data, n, 1, values);
-    for (size_t i = 0; i < data->sample && !failed; i++)
-      largest[i / inner] = fmaxf(largest[i / inner], fabsf(values[i]));
-  }
-  free(values);
-  return failed;
-}
-
-/* The rescaled model takes the place of the given one. Data that is not finite is left for calibration to complain about. */
-static int scale_input(job *j, const qint8_host *host) {
-  dataset data = {0};
-  qint8_model *scaled = NULL;
-  int status = dataset_open(j->calibration, j->model, j->mean, j->std, j->samples, &data);
-  size_t channels = !status && data.rank > 1 ? (size_t)data.shape[1] : 0;
-  float *largest = allocate(channels + 1, sizeof *largest);
-  memset(largest, 0, (channels + 1) * sizeof *largest);
-  if (!status && channels > 1 && data.sample > 0)
-    status = measure_channels(&data, channels, largest);
-  if (!status && channels > 1 && data.sample > 0 &&
-      qint8_model_scale_input(j->model, 0, largest, (int64_t)channels, host, &scaled, &j->scaled_input, NULL) == QINT8_OK) {
-    qint8_model_destroy(j->model);
-    j->model = scaled;
-  }
-  free(largest);
-  dataset_free(&data);
   return status;
 }
 
@@ -424,18 +127,6 @@ static int quantize_as_told(job *j, const qint8_host *host) {
   if (is_static(j) && calibrate(j, host))
     return EXIT_FAILED;
   return decide_and_write(j, host);
-}
-
-/* The equalised model takes the place of the given one. */
-static int equalise(job *j, const qint8_host *host) {
-  qint8_error error = QINT8_ERROR_INIT;
-  qint8_model *equal;
-  qint8_status s = qint8_model_equalise(j->model, host, &equal, &j->equalised, &error);
-  if (s != QINT8_OK)
-    return fail_error("equalisation", s, &error);
-  qint8_model_destroy(j->model);
-  j->model = equal;
-  return 0;
 }
 
 static int quantize(job *j, const qint8_host *host) {
@@ -492,8 +183,10 @@ int command_quantize(int argc, char **argv) {
       "Writes an int8 model as ONNX, in QDQ or QOperator form. CONFIG is one of\n"
       "  fp32_baseline            the float model, folded and fused\n"
       "  dynamic_int8             int8 weights; activations get one scale per sample while running; no calibration\n"
-      "  static_int8_per_tensor   everything int8, one scale per weight\n"
-      "  static_int8_per_channel  everything int8, one scale per output channel: the usual choice\n"
+      "  static_int8_per_tensor   int8 with ranges from calibration, one scale per weight\n"
+      "  static_int8_per_channel  the same with one scale per output channel: the usual choice. Of a static model,\n"
+      "                           operators stay float where int8 would be slower (see --force), or at the start if\n"
+      "                           most of the error is born there (see --all-int8)\n"
       "  auto                     the cheapest of these that keeps a metric within a --budget\n"
       "  qat_int8                 not supported yet\n"
       "uint8 images [N,H,W] or [N,H,W,C] become (v / 255 - mean) / std; float arrays go in as they are.\n\n"

@@ -119,6 +119,9 @@ int dataset_read(const dataset *d, size_t first, size_t count, float *out);
 int dataset_hold(dataset *d, size_t count);
 /* Opens and holds all. */
 int dataset_load(const char *spec, const qint8_model *model, double mean, double std, long limit, dataset *out);
+/* Views of the held samples first to first + count - 1, `batch` in each but the last, and pointers to them; *batches of
+ * them. One free(). */
+const qint8_tensor **dataset_batches(const dataset *data, size_t first, size_t count, int64_t batch, size_t *batches);
 void dataset_free(dataset *d);
 
 /* ---- engine.c ---- */
@@ -222,6 +225,8 @@ size_t arg_max(const float *x, size_t n); /* the first of equals */
 
 /* ---- ranges.c, warnings.c ---- */
 
+/* Feeds the first `count` samples; `what` names the bar. 0 or EXIT_FAILED. */
+int dataset_feed(qint8_calibrator *calibrator, const dataset *data, size_t count, int64_t batch, const char *what);
 /* Of at most `limit` samples, with histograms. 0 or EXIT_FAILED. */
 int dataset_ranges(const qint8_model *model, const dataset *data, size_t limit, long wanted_batch,
                    const qint8_host *host, qint8_ranges **out);
@@ -296,6 +301,7 @@ void json_end(json *j);
 /* ---- progress.c: a bar on a terminal, quiet otherwise ---- */
 
 void progress(const char *what, size_t done, size_t total);
+int32_t progress_of_host(void *user, const char *what, size_t done, size_t total); /* as qint8_host wants it */
 
 /* ---- The commands ---- */
 

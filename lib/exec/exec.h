@@ -81,6 +81,15 @@ typedef struct q8_peek {
 } q8_peek;
 q8_status q8_session_peek(q8_session *session, const void *const *inputs, void *const *outputs, const q8_peek *peek,
                           qint8_error *error);
+/* The same from step *step on, which becomes the step that a further call goes on with; what earlier steps left must be
+ * there, also in the outputs. */
+q8_status q8_session_peek_from(q8_session *session, const void *const *inputs, void *const *outputs,
+                               const q8_peek *peek, size_t *step, qint8_error *error);
+/* What the steps before `step` left for those from it on, in one piece: to go on later, in a session of this plan or of
+ * one that differs from it in the values of constants alone. */
+size_t q8_session_live_size(const q8_session *session, size_t step);
+void q8_session_save(q8_session *session, size_t step, void *const *outputs, void *to);
+void q8_session_restore(q8_session *session, size_t step, void *const *outputs, const void *from);
 
 /* Times every step of later runs. */
 q8_status q8_session_time_steps(q8_session *session, int enable, qint8_error *error);

@@ -1,6 +1,8 @@
 /* linear_run.c - the walk over blocks of rows, panels and tiles. */
+#include <stdint.h>
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/parallel.h"
 #include "nn/linear.h"
 
@@ -10,25 +12,74 @@ typedef struct cut {
   size_t rows, blocks, units, unit_tasks, panel_tasks;
 } cut;
 
-/* With several threads: each takes panels where there are enough of them and few blocks, else blocks of rows.
- */
-static cut cut_run(const q8_linear *l, size_t m, int32_t threads) {
-  size_t wanted = threads > 1 ? (size_t)threads : 1;
-  if (wanted == 1 && m - 1 < l->rows_per_block) /* small layers are done in the time of a few divisions */
-    return (cut){q8_round_up(m, l->row_step), 1, l->groups, 1, 1};
+/* Where part i of `parts` of `count` begins. */
+static size_t part(size_t count, size_t i, size_t parts) {
+  return parts == 1 ? count * i : count * i / parts;
+}
+
+/* Fewer products are done sooner than another thread begins with them. */
+#define MIN_SPLIT_PRODUCTS 65536
+
+static size_t first_column(const q8_linear *l, size_t panel) {
+  return panel < l->panel_count ? l->panels[panel].column : l->n;
+}
+
+static size_t most_columns(const q8_linear *l, size_t panel_tasks) {
+  size_t most = 0;
+  for (size_t i = 0; i < panel_tasks; i++) {
+    size_t begin = first_column(l, part(l->panel_count, i, panel_tasks));
+    size_t end = first_column(l, part(l->panel_count, i + 1, panel_tasks));
+    most = end - begin > most ? end - begin : most;
+  }
+  return most;
+}
+
+/* Whole tiles of every panel, which float needs (see row_step); of the widest panels, where that is more even. */
+static size_t block_step(const q8_linear *l, size_t unit_tasks) {
+  return l->a_bytes == sizeof(float) || unit_tasks == 1 ? l->row_step : l->panels[0].mr;
+}
+
+static cut cut_parts(const q8_linear *l, size_t m, size_t unit_tasks, size_t panel_tasks) {
   size_t blocks = (m + l->rows_per_block - 1) / l->rows_per_block;
-  if (blocks * l->groups < wanted && l->panel_count < wanted)
-    blocks = (wanted + l->groups - 1) / l->groups;
-  else if (blocks > wanted)
-    blocks = q8_round_up(blocks, wanted);
-  cut c = {.rows = q8_round_up(blocks ? (m + blocks - 1) / blocks : 1, l->row_step)};
+  if (blocks * l->groups < unit_tasks)
+    blocks = (unit_tasks + l->groups - 1) / l->groups;
+  else if (l->groups == 1)
+    blocks = q8_round_up(blocks, unit_tasks);
+  cut c = {.rows = q8_round_up(blocks ? (m + blocks - 1) / blocks : 1, block_step(l, unit_tasks))};
   c.blocks = (m + c.rows - 1) / c.rows;
   c.units = c.blocks * l->groups;
-  c.unit_tasks = c.units < wanted ? c.units : wanted;
-  c.panel_tasks = c.unit_tasks ? wanted / c.unit_tasks : 1;
-  if (c.panel_tasks > l->panel_count)
-    c.panel_tasks = l->panel_count;
+  c.unit_tasks = c.units < unit_tasks ? c.units : unit_tasks;
+  c.panel_tasks = panel_tasks;
   return c;
+}
+
+/* Outputs of the task that has the most. */
+static size_t most_outputs(const q8_linear *l, size_t m, const cut *c) {
+  size_t units = c->unit_tasks ? (c->units + c->unit_tasks - 1) / c->unit_tasks : 0, rows = c->rows < m ? c->rows : m;
+  return units * rows * most_columns(l, c->panel_tasks);
+}
+
+/* The most even cut. Among those that are about as even, threads share the panels, so that the next step finds its rows
+ * where they were made; or they share the rows, where the panels do not fit L2 and would pass through each core's. */
+static cut cut_run(const q8_linear *l, size_t m, int32_t threads) {
+  size_t wanted = threads > 1 ? (size_t)threads : 1;
+  if (m * l->n * l->taps * l->k * l->groups < MIN_SPLIT_PRODUCTS)
+    wanted = 1;
+  if (wanted == 1 && m - 1 < l->rows_per_block) /* small layers are done in the time of a few divisions */
+    return (cut){q8_round_up(m, l->row_step), 1, l->groups, 1, 1};
+  size_t most = wanted < l->panel_count ? wanted : l->panel_count, least = SIZE_MAX;
+  int panels_first = l->group_size > q8_cpu_l2_size() / 2;
+  cut best = {0};
+  for (size_t i = 0; i < most; i++) {
+    size_t panel_tasks = panels_first ? most - i : i + 1;
+    cut c = cut_parts(l, m, wanted / panel_tasks, panel_tasks);
+    size_t outputs = most_outputs(l, m, &c);
+    if (outputs < least - least / 16) {
+      least = outputs;
+      best = c;
+    }
+  }
+  return best;
 }
 
 /* Scratch of one task: accumulators, pointer table, and where needed the end of the input with room behind
@@ -47,13 +98,19 @@ static size_t task_scratch(const q8_linear *l, size_t rows) {
 }
 
 size_t q8_linear_scratch(const q8_linear *l, size_t m, int32_t threads) {
-  cut c = cut_run(l, m, threads);
-  return c.unit_tasks * c.panel_tasks * task_scratch(l, c.rows);
+  size_t most = 0;
+  for (int32_t t = 1; t == 1 || t <= threads; t++) { /* a run may have fewer threads than were planned for */
+    cut c = cut_run(l, m, t);
+    size_t size = c.unit_tasks * c.panel_tasks * task_scratch(l, q8_round_up(c.rows, l->row_step));
+    most = size > most ? size : most;
+  }
+  return most;
 }
 
 typedef struct job {
   const q8_linear_run *run;
   cut c;
+  size_t stride; /* of the table: whole tiles of every panel */
 } job;
 
 /* ---- Pointers to rows ---- */
@@ -278,10 +335,10 @@ static void run_unit(const job *j, size_t group, size_t block, size_t first_pane
   const q8_linear_run *run = j->run;
   const q8_linear *l = run->linear;
   size_t row = block * j->c.rows;
-  size_t rows = run->m - row < j->c.rows ? run->m - row : j->c.rows, stride = j->c.rows;
+  size_t rows = run->m - row < j->c.rows ? run->m - row : j->c.rows, stride = j->stride;
   int32_t *acc = (int32_t *)(void *)scratch;
   const void **table = (const void **)(void *)(acc + Q8_MAX_ACC);
-  fill_table(run, group, row, rows, stride, table, (uint8_t *)table + table_size(l, j->c.rows));
+  fill_table(run, group, row, rows, stride, table, (uint8_t *)table + table_size(l, stride));
   for (size_t p = first_panel; p < last_panel; p++)
     run_panel(run, group, &l->panels[p], row, rows, table, stride, acc);
   if (first_panel == last_panel)
@@ -294,11 +351,6 @@ static void run_unit(const job *j, size_t group, size_t block, size_t first_pane
     finish_floats(run, group, row, rows, first, last);
 }
 
-/* Where part i of `parts` of `count` begins. */
-static size_t part(size_t count, size_t i, size_t parts) {
-  return parts == 1 ? count * i : count * i / parts;
-}
-
 static void run_task(void *argument, size_t task) {
   const job *j = argument;
   const cut *c = &j->c;
@@ -307,7 +359,7 @@ static void run_task(void *argument, size_t task) {
   size_t first = part(c->units, ut, c->unit_tasks), last = part(c->units, ut + 1, c->unit_tasks);
   size_t first_panel = part(l->panel_count, pt, c->panel_tasks);
   size_t last_panel = part(l->panel_count, pt + 1, c->panel_tasks);
-  uint8_t *scratch = (uint8_t *)j->run->scratch + task * task_scratch(l, c->rows);
+  uint8_t *scratch = (uint8_t *)j->run->scratch + task * task_scratch(l, j->stride);
   for (size_t unit = first; unit < last; unit++) {
     size_t group = part(unit, 1, c->blocks);
     run_unit(j, group, unit - group * c->blocks, first_panel, last_panel, scratch);
@@ -315,7 +367,8 @@ static void run_task(void *argument, size_t task) {
 }
 
 void q8_linear_execute(const q8_linear_run *run, const q8_host *host) {
-  job j = {run, cut_run(run->linear, run->m, host->threads)};
+  job j = {run, cut_run(run->linear, run->m, host->threads), 0};
+  j.stride = q8_round_up(j.c.rows, run->linear->row_step);
   q8_parallel(host, j.c.unit_tasks * j.c.panel_tasks, run_task, &j);
 }
 

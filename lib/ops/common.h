@@ -59,6 +59,6 @@ q8_status q8_plan_table(q8_planner *planner, q8_id node, q8_id x, const uint8_t 
 int q8_same_quant(const q8_planner *planner, q8_id a, q8_id b);
 
 /* Elements per task of an elementwise step: large enough to be worth a thread. */
-#define Q8_CHUNK ((size_t)65536)
+#define Q8_CHUNK ((size_t)16384)
 
 #endif

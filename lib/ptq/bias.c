@@ -9,6 +9,9 @@
 /* As in weights.c: a bias of at most this many steps is exact in f32 and leaves the accumulator its room. */
 #define MAX_BIAS_STEPS 8388608.0
 
+/* Bytes that runs which stop at a node may keep, to go on from there. */
+#define FRONTIER_BYTES ((size_t)1 << 27)
+
 /* The mean of a tensor over the samples. */
 typedef struct mean_image {
   q8_shape shape; /* of one sample: dimension 0 is 1 */
@@ -24,6 +27,7 @@ typedef struct corrector {
   const q8_graph *graph;
   q8_recipe *recipe;
   q8_peek_run run;
+  q8_frontier *frontier; /* of int8 runs */
   mean_image *means[2]; /* [tensor_count] of inputs of weighted nodes: in float, in int8 */
   uint8_t *wanted;      /* [tensor_count] whose means the next run takes */
   mean_image *taking;   /* means[0] or means[1] */
@@ -63,6 +67,7 @@ static void drop_mean(corrector *c, mean_image *mean) {
 /* Takes the means of `count` wanted tensors, in float (recipe NULL) or in int8. */
 static q8_status take_means(corrector *c, const q8_recipe *recipe, size_t count, qint8_error *error) {
   c->run.recipe = recipe;
+  c->run.frontier = recipe ? c->frontier : NULL;
   c->taking = c->means[recipe != NULL];
   Q8_TRY(q8_peek_batches(&c->run, c->wanted, count, add_to_mean, c, error));
   return c->out_of_memory ? q8_fail_memory(error, "bias correction", sizeof(double)) : QINT8_OK;
@@ -205,23 +210,39 @@ static int are_comparable(const mean_image *a, const mean_image *b) {
          q8_shape_equal(&a->shape, &b->shape);
 }
 
-static q8_status correct_node(corrector *c, const q8_node *node, qint8_error *error) {
-  q8_id x = node->inputs[0];
-  size_t channels = q8_shape_count(&c->graph->tensors[node->inputs[2]].shape, NULL);
+static q8_status take_int8_mean(corrector *c, q8_id x, qint8_error *error) {
+  if (c->means[1][x].sum)
+    return QINT8_OK; /* another node reads it too */
   c->wanted[x] = 1;
   q8_status status = take_means(c, c->recipe, 1, error);
   c->wanted[x] = 0;
+  return status;
+}
+
+static q8_status correct_node(corrector *c, const q8_node *node, qint8_error *error) {
+  q8_id x = node->inputs[0];
+  size_t channels = q8_shape_count(&c->graph->tensors[node->inputs[2]].shape, NULL);
+  Q8_TRY(take_int8_mean(c, x, error));
+  if (!are_comparable(&c->means[0][x], &c->means[1][x]))
+    return QINT8_OK;
   double *difference = q8_calloc(&c->host, channels, sizeof *difference);
   if (!difference)
     return q8_fail_memory(error, node->name, channels * sizeof *difference);
-  int comparable = status == QINT8_OK && are_comparable(&c->means[0][x], &c->means[1][x]);
-  if (comparable)
-    status = difference_of(c, node, channels, difference, error);
-  if (comparable && status == QINT8_OK && are_finite(difference, channels))
+  q8_status status = difference_of(c, node, channels, difference, error);
+  if (status == QINT8_OK && are_finite(difference, channels))
     status = keep_bias(c, node, difference, channels, error);
   q8_free(&c->host, difference);
-  drop_mean(c, &c->means[1][x]);
   return status;
+}
+
+/* The means of what node n reads, if no later node needs them. */
+static void drop_means(corrector *c, size_t n) {
+  q8_id x = c->graph->nodes[n].inputs[0];
+  for (size_t later = n + 1; later < c->graph->node_count; later++)
+    if (is_correctable(c, later) && c->graph->nodes[later].inputs[0] == x)
+      return;
+  drop_mean(c, &c->means[0][x]);
+  drop_mean(c, &c->means[1][x]);
 }
 
 static q8_status take_float_means(corrector *c, size_t *nodes, qint8_error *error) {
@@ -248,6 +269,7 @@ static q8_status correct_all(corrector *c, qint8_error *error) {
     if (!is_correctable(c, n))
       continue;
     Q8_TRY(correct_node(c, &c->graph->nodes[n], error));
+    drop_means(c, n);
     if (c->host.progress && c->host.progress(c->host.user, "correct biases", ++done, total))
       return q8_fail(error, QINT8_ERROR_CANCELLED, "bias correction", "stopped by the progress callback");
   }
@@ -258,17 +280,20 @@ q8_status q8_correct_biases(const q8_graph *graph, q8_recipe *recipe, const q8_b
                             const char *isa, const q8_host *host, qint8_error *error) {
   corrector c = {.host = *host, .graph = graph, .recipe = recipe};
   size_t tensors = graph->tensor_count + 1;
-  c.run = (q8_peek_run){graph, NULL, batches, mask, isa, &c.host};
+  c.run = (q8_peek_run){graph, NULL, batches, mask, isa, &c.host, NULL};
   q8_pool_init(&c.pool, host);
   c.wanted = q8_pool_alloc(&c.pool, tensors, 1);
   for (int i = 0; i < 2; i++)
     c.means[i] = q8_pool_alloc(&c.pool, tensors, sizeof *c.means[i]);
   q8_status status = c.wanted && c.means[0] && c.means[1]
-                         ? correct_all(&c, error)
+                         ? q8_frontier_new(batches->count, FRONTIER_BYTES, host, &c.frontier, error)
                          : q8_fail_memory(error, "bias correction", tensors * sizeof *c.means[0]);
+  if (status == QINT8_OK)
+    status = correct_all(&c, error);
   for (size_t t = 0; t < graph->tensor_count; t++)
     for (int i = 0; i < 2 && c.means[i]; i++)
       drop_mean(&c, &c.means[i][t]);
+  q8_frontier_free(c.frontier);
   q8_pool_destroy(&c.pool);
   return status;
 }

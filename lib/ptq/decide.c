@@ -57,7 +57,7 @@ static int is_useful_in_int8(const q8_decision *d, const q8_node *node) {
 static void choose_static_nodes(q8_decision *d) {
   for (size_t n = d->graph->node_count; n-- > 0;) {
     const q8_node *node = &d->graph->nodes[n];
-    if (!is_useful_in_int8(d, node))
+    if (d->late[n] || !is_useful_in_int8(d, node))
       continue;
     d->recipe->modes[n] = Q8_MODE_STATIC;
     for (int32_t i = 0; i < node->input_count; i++)
@@ -90,6 +90,7 @@ static q8_status decide_static(q8_decision *d, qint8_error *error) {
   if (!d->known || !d->wanted)
     return q8_fail_memory(error, "recipe", d->graph->tensor_count);
   find_known(d);
+  Q8_TRY(q8_decide_late(d, error));
   choose_static_nodes(d);
   if (!d->force)
     Q8_TRY(q8_decide_speed(d, error));

@@ -13,6 +13,7 @@ typedef struct q8_decision {
   int force;       /* int8 also where it is slower */
   uint8_t *known;  /* [tensor_count] float values that were seen, are constant, or are those of another such tensor */
   uint8_t *wanted; /* [tensor_count] an int8 node reads it */
+  uint8_t *late;   /* [node_count] stays float: see late.c */
   float *headroom; /* [tensor_count] factors of the ranges, 1 or more: see headroom.c */
 } q8_decision;
 
@@ -22,6 +23,8 @@ static inline q8_mode q8_decided_mode(const q8_decision *d, size_t node) {
 
 /* cost.c: nodes that would be slower become float again, unless `force`; the recipe counts them. */
 q8_status q8_decide_speed(q8_decision *d, qint8_error *error);
+/* late.c: nodes that int8 would make less exact, and not faster; none if `force`. */
+q8_status q8_decide_late(q8_decision *d, qint8_error *error);
 /* headroom.c: how much farther than the samples a tensor may reach. */
 q8_status q8_decide_headroom(q8_decision *d, qint8_error *error);
 /* A range times its factor, but not beyond what its producer can give and what changes the result of `through`, the

@@ -1,5 +1,72 @@
 #include "ptq/peek.h"
 
+/* ---- Where batches stand ---- */
+
+typedef struct pause_point {
+  size_t step, size;
+  void *live; /* [size] what the steps before left; NULL: the batch starts over */
+} pause_point;
+
+struct q8_frontier {
+  q8_host host;
+  pause_point *points; /* [count] */
+  size_t count, room;  /* bytes */
+};
+
+q8_status q8_frontier_new(size_t batches, size_t limit, const q8_host *host, q8_frontier **out, qint8_error *error) {
+  q8_frontier *f = q8_calloc(host, 1, sizeof *f);
+  pause_point *points = q8_calloc(host, batches + 1, sizeof *points);
+  *out = f;
+  if (!f || !points) {
+    q8_free(host, f);
+    q8_free(host, points);
+    *out = NULL;
+    return q8_fail_memory(error, "samples", batches * sizeof *points);
+  }
+  *f = (q8_frontier){*host, points, batches, limit};
+  return QINT8_OK;
+}
+
+static void forget(q8_frontier *f, pause_point *point) {
+  q8_free(&f->host, point->live);
+  f->room += point->size;
+  *point = (pause_point){.live = NULL};
+}
+
+void q8_frontier_free(q8_frontier *frontier) {
+  if (!frontier)
+    return;
+  for (size_t b = 0; b < frontier->count; b++)
+    forget(frontier, &frontier->points[b]);
+  q8_host host = frontier->host;
+  q8_free(&host, frontier->points);
+  q8_free(&host, frontier);
+}
+
+/* A run to the end, which did not find all that was wanted or has no more to give, leaves the batch where it was. */
+static q8_status run_on(q8_frontier *f, pause_point *point, q8_session *session, const void *const *inputs,
+                        void *const *outputs, const q8_peek *peek, qint8_error *error) {
+  size_t step = 0;
+  if (point->live && q8_session_live_size(session, point->step) == point->size) {
+    step = point->step;
+    q8_session_restore(session, step, outputs, point->live);
+  }
+  Q8_TRY(q8_session_peek_from(session, inputs, outputs, peek, &step, error));
+  if (step == q8_plan_step_count(q8_session_plan(session)))
+    return QINT8_OK;
+  forget(f, point);
+  size_t size = q8_session_live_size(session, step);
+  void *live = size <= f->room ? q8_alloc(&f->host, size + 1, 1) : NULL;
+  if (!live)
+    return QINT8_OK;
+  q8_session_save(session, step, outputs, live);
+  *point = (pause_point){step, size, live};
+  f->room -= size;
+  return QINT8_OK;
+}
+
+/* ---- Runs ---- */
+
 static q8_status make_outputs(const q8_plan *plan, q8_pool *pool, void ***out, qint8_error *error) {
   size_t outputs = q8_plan_output_count(plan);
   *out = q8_pool_alloc(pool, outputs + 1, sizeof **out);
@@ -26,8 +93,12 @@ static q8_status run_alike(const q8_peek_run *run, size_t first, size_t end, con
     status = make_outputs(plan, &pool, &outputs, error);
   if (status == QINT8_OK)
     status = q8_session_open(plan, NULL, 0, run->host, &session, error);
-  for (size_t b = first; b < end && status == QINT8_OK; b++)
-    status = q8_session_peek(session, run->batches->data + b * inputs, outputs, peek, error);
+  for (size_t b = first; b < end && status == QINT8_OK; b++) {
+    const void *const *data = run->batches->data + b * inputs;
+    status = run->frontier
+                 ? run_on(run->frontier, &run->frontier->points[b], session, data, outputs, peek, error)
+                 : q8_session_peek(session, data, outputs, peek, error);
+  }
   q8_session_close(session);
   q8_plan_free(plan);
   q8_pool_destroy(&pool);

@@ -5,6 +5,10 @@
 #include "exec/exec.h"
 #include "ptq/batches.h"
 
+/* Where each batch stands, if runs go on from where the one before ended: then many runs, each as far as a later tensor,
+ * cost one. Recipes may change in between, but only in constants of nodes that were not reached. */
+typedef struct q8_frontier q8_frontier;
+
 typedef struct q8_peek_run {
   const q8_graph *graph;
   const q8_recipe *recipe; /* NULL: float */
@@ -12,7 +16,13 @@ typedef struct q8_peek_run {
   q8_cpu_mask mask; /* as in q8_plan_config */
   const char *isa;
   const q8_host *host;
+  q8_frontier *frontier; /* NULL: every run is whole */
 } q8_peek_run;
+
+/* For `batches` batches. What they leave for later steps is kept in at most `limit` bytes; those with no room start over
+ * in each run. */
+q8_status q8_frontier_new(size_t batches, size_t limit, const q8_host *host, q8_frontier **out, qint8_error *error);
+void q8_frontier_free(q8_frontier *frontier);
 
 /* Shows the wanted tensors ([tensor_count], `count` of them) of every batch: their float values in a float run, what
  * their integers stand for in an int8 run. What compiling and running may say. */

@@ -36,15 +36,17 @@ static void draw_all(void) {
   }
 }
 
-static qint8_recipe *make_recipe(const qint8_model *model) {
+static qint8_recipe *make_recipe(const qint8_model *model, int32_t force) {
+  qint8_recipe_options options = QINT8_RECIPE_OPTIONS_INIT;
   qint8_calibrator *calibrator = NULL;
   qint8_ranges *ranges = NULL;
   qint8_recipe *recipe = NULL;
+  options.force = force;
   CHECK(qint8_calibrator_create(model, NULL, NULL, &calibrator, &failure) == QINT8_OK);
   for (int b = 0; b < BATCHES; b++)
     CHECK(qint8_calibrator_feed(calibrator, &inputs[b], 1, &failure) == QINT8_OK);
   CHECK(qint8_calibrator_ranges(calibrator, &ranges, &failure) == QINT8_OK);
-  CHECK(qint8_recipe_create(model, ranges, NULL, NULL, &recipe, &failure) == QINT8_OK);
+  CHECK(qint8_recipe_create(model, ranges, &options, NULL, &recipe, &failure) == QINT8_OK);
   qint8_ranges_destroy(ranges);
   qint8_calibrator_destroy(calibrator);
   return recipe;
@@ -79,10 +81,11 @@ static double mean_shift(const float *a, const float *b) {
 static float exact[BATCHES * SAMPLES * CLASSES], before[BATCHES * SAMPLES * CLASSES],
     after[BATCHES * SAMPLES * CLASSES], again[BATCHES * SAMPLES * CLASSES];
 
+/* With every product in int8: the last one would stay float otherwise, and float products are not corrected. */
 static void means_of_the_result_come_back(void) {
   draw_all();
   qint8_model *model = test_load("demo", NULL);
-  qint8_recipe *recipe = make_recipe(model);
+  qint8_recipe *recipe = make_recipe(model, 1);
   run_model(model, NULL, NULL, exact);
   run_model(model, recipe, NULL, before);
   CHECK(qint8_recipe_correct_biases(model, recipe, inputs, BATCHES, NULL, &failure) == QINT8_OK);
@@ -101,7 +104,7 @@ static void means_of_the_result_come_back(void) {
 static void corrected_biases_are_saved(void) {
   draw_all();
   qint8_model *model = test_load("demo", NULL), *loaded = NULL;
-  qint8_recipe *recipe = make_recipe(model), *from_file = NULL;
+  qint8_recipe *recipe = make_recipe(model, 0), *from_file = NULL;
   void *file = NULL;
   size_t size;
   CHECK(qint8_recipe_correct_biases(model, recipe, inputs, BATCHES, NULL, &failure) == QINT8_OK);
@@ -127,7 +130,7 @@ static int32_t stop_at_third(void *user, const char *what, size_t done, size_t t
 static void bad_calls(void) {
   draw_all();
   qint8_model *model = test_load("demo", NULL), *other = test_load("tiny", NULL);
-  qint8_recipe *recipe = make_recipe(model);
+  qint8_recipe *recipe = make_recipe(model, 0);
   CHECK(qint8_recipe_correct_biases(model, recipe, inputs, 0, NULL, &failure) == QINT8_ERROR_ARGUMENT);
   CHECK(qint8_recipe_correct_biases(NULL, recipe, inputs, 1, NULL, &failure) == QINT8_ERROR_ARGUMENT);
   CHECK(qint8_recipe_correct_biases(model, NULL, inputs, 1, NULL, &failure) == QINT8_ERROR_ARGUMENT);
@@ -161,7 +164,7 @@ static double rel_err(const float *got, const float *want, size_t count) {
 static void a_float_head_removes_error(void) {
   draw_all();
   qint8_model *model = test_load("demo", NULL);
-  qint8_recipe *recipe = make_recipe(model);
+  qint8_recipe *recipe = make_recipe(model, 0);
   CHECK(qint8_recipe_head(recipe) == 0 && qint8_recipe_head(NULL) == 0);
   run_model(model, NULL, NULL, exact);
   run_model(model, recipe, NULL, before);

@@ -144,12 +144,15 @@ static void run_threads(const int8_case *c, const q8_kernels *kernels, const q8_
   const q8_conv_geometry *g = &c->g;
   int32_t *folded = array(g->k, 4);
   q8_epilogue epilogue = make_epilogue(c, conv, folded);
-  size_t element = c->kind == Q8_EPILOGUE_REQUANT ? 1 : 4;
+  size_t element = c->kind == Q8_EPILOGUE_REQUANT ? 1 : 4, with_fewer = 0;
   for (size_t t = 0; t < sizeof nn_threads / sizeof *nn_threads; t++) {
     q8_host host = nn_host(nn_threads[t]);
     nn_block y_block, scratch_block;
     void *y = nn_alloc(&y_block, nn_rows(g) * g->k * element, element);
-    void *scratch = nn_alloc(&scratch_block, q8_conv_scratch(conv, host.threads), 64);
+    size_t size = q8_conv_scratch(conv, host.threads);
+    CHECK_MSG(size >= with_fewer, "%s: scratch of %d threads does not serve fewer", nn_text(g), host.threads);
+    with_fewer = size;
+    void *scratch = nn_alloc(&scratch_block, size, 64);
     q8_conv_run(conv, kernels, c->x, c->zero_points, (size_t)c->dynamic, &epilogue, y, scratch, &host);
     if (element == 1)
       check_bytes(c, conv, host.threads, y);

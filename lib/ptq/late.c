@@ -1,0 +1,153 @@
+/* late.c - nodes whose int8 form would round for nothing.
+ *
+ * The last product before an output of the graph: what it rounds, nothing behind it evens out, and where few of the
+ * products and weights are its own, float costs next to nothing. On pose_tcn, whose last convolution is a 5,000th part of
+ * the network, that is half of the squared error.
+ *
+ * Sums behind a product by a matrix: MatMul has no bias, so its accumulators, which become float anyway, would be rounded
+ * once before the bias is added, once after, and once more after the sum with a residual. In float that is once, for the
+ * next product, and the sums take no longer. Sums that a convolution takes into its own step stay int8. */
+#include <string.h>
+
+#include "exec/exec.h"
+#include "ops/hooks.h"
+#include "ptq/decide_internal.h"
+
+#define TAIL_SHARE 64         /* at most one in so many of the graph's products, and of its weights, is float */
+#define SMALL_MODEL (1 << 16) /* products: up to here one more conversion shows in the time */
+
+/* ---- Sums ---- */
+
+static int is_sum(const q8_node *node) {
+  return !*node->op->domain && (!strcmp(node->op->name, "Add") || !strcmp(node->op->name, "Sub"));
+}
+
+static const q8_node *producer(const q8_graph *graph, q8_id tensor) {
+  q8_id node = graph->tensors[tensor].producer;
+  return node == Q8_NONE ? NULL : &graph->nodes[node];
+}
+
+/* Adds the bias of a product by a matrix. */
+static int adds_bias(const q8_graph *graph, const q8_node *sum) {
+  for (int32_t i = 0; i < 2; i++) {
+    const q8_node *before = producer(graph, sum->inputs[i]);
+    if (before && before->op->two_activations && q8_has_constant_weights(graph, before) &&
+        q8_graph_is_constant(graph, sum->inputs[1 - i]))
+      return 1;
+  }
+  return 0;
+}
+
+/* A product may take the sum into its own step. */
+static int follows_product(const q8_graph *graph, const q8_node *sum) {
+  for (int32_t i = 0; i < 2; i++) {
+    const q8_node *before = producer(graph, sum->inputs[i]);
+    if (before && before->op->quant == Q8_QUANT_WEIGHTED)
+      return 1;
+  }
+  return 0;
+}
+
+static int is_marked(const uint8_t *tensors, const q8_id *ids, int32_t count) {
+  for (int32_t i = 0; i < count; i++)
+    if (ids[i] != Q8_NONE && tensors[ids[i]])
+      return 1;
+  return 0;
+}
+
+static void mark(uint8_t *tensors, const q8_id *ids, int32_t count) {
+  for (int32_t i = 0; i < count; i++)
+    if (ids[i] != Q8_NONE)
+      tensors[ids[i]] = 1;
+}
+
+/* `stream`: results of such sums, also moved; `summed`: what such sums read. A sum that reads a stream is one itself, so
+ * is one that a stream begins with, and what moves a stream to the next sum stays float, or it would be rounded there. */
+static void mark_sums(q8_decision *d, uint8_t *stream, uint8_t *summed) {
+  const q8_graph *graph = d->graph;
+  for (size_t n = 0; n < graph->node_count; n++) {
+    const q8_node *node = &graph->nodes[n];
+    int reads = is_marked(stream, node->inputs, node->input_count);
+    d->late[n] |= is_sum(node) && (reads || adds_bias(graph, node));
+    if (d->late[n] || (reads && node->op->quant == Q8_QUANT_SAME))
+      mark(stream, node->outputs, node->output_count);
+  }
+  for (size_t n = graph->node_count; n-- > 0;) {
+    const q8_node *node = &graph->nodes[n];
+    int moves = node->op->quant == Q8_QUANT_SAME && is_marked(stream, node->inputs, node->input_count);
+    d->late[n] |= (moves || (is_sum(node) && !follows_product(graph, node))) &&
+                  is_marked(summed, node->outputs, node->output_count);
+    if (d->late[n])
+      mark(summed, node->inputs, node->input_count);
+  }
+}
+
+/* ---- The last products ---- */
+
+typedef struct size {
+  double products, weights;
+} size;
+
+static size size_of(const q8_binding *binding, const q8_node *node) {
+  const q8_value *w = &binding->values[node->inputs[1]], *y = &binding->values[node->outputs[0]];
+  int32_t axis = node->op->weight_axis(node);
+  axis = axis < 0 ? axis + w->shape.rank : axis;
+  double channels = axis >= 0 && axis < w->shape.rank && w->shape.dim[axis] > 0 ? (double)w->shape.dim[axis] : 1;
+  return (size){(double)y->count * ((double)w->count / channels), (double)w->count};
+}
+
+static int multiplies(const q8_decision *d, const q8_node *node) {
+  return node->op->quant == Q8_QUANT_WEIGHTED && node->op->weight_axis && q8_has_constant_weights(d->graph, node);
+}
+
+/* Marks the products from which no other product, of any kind, is reached: `followed` is scratch for every tensor. */
+static void mark_tails(q8_decision *d, const q8_binding *binding, uint8_t *followed) {
+  const q8_graph *graph = d->graph;
+  size all = {0, 0};
+  for (size_t n = 0; n < graph->node_count; n++)
+    if (multiplies(d, &graph->nodes[n])) {
+      size s = size_of(binding, &graph->nodes[n]);
+      all.products += s.products;
+      all.weights += s.weights;
+    }
+  for (size_t n = graph->node_count; n-- > 0;) {
+    const q8_node *node = &graph->nodes[n];
+    int behind = is_marked(followed, node->outputs, node->output_count);
+    if (!behind && multiplies(d, node)) {
+      size s = size_of(binding, node);
+      d->late[n] |= all.products > SMALL_MODEL && s.products * TAIL_SHARE <= all.products &&
+                    s.weights * TAIL_SHARE <= all.weights;
+    }
+    if (behind || q8_weight_inputs(node->op) > 0)
+      mark(followed, node->inputs, node->input_count);
+  }
+}
+
+/* Sizes are those of one sample; where free dimensions of 1 do not fit the model, nothing is known. */
+static q8_status find_tails(q8_decision *d, qint8_error *error) {
+  const q8_host *host = &d->recipe->pool.host;
+  uint8_t *followed = q8_pool_alloc(&d->scratch, d->graph->tensor_count + 1, 1);
+  q8_shape *shapes = q8_pool_alloc(&d->scratch, d->graph->input_count + 1, sizeof *shapes);
+  q8_binding *binding;
+  if (!followed || !shapes)
+    return q8_fail_memory(error, "recipe", d->graph->tensor_count);
+  q8_plan_default_shapes(d->graph, shapes);
+  q8_status status = q8_bind(d->graph, shapes, NULL, host, &binding, error);
+  if (status != QINT8_OK)
+    return status == QINT8_ERROR_MEMORY ? status : QINT8_OK;
+  mark_tails(d, binding, followed);
+  q8_binding_destroy(binding);
+  return QINT8_OK;
+}
+
+q8_status q8_decide_late(q8_decision *d, qint8_error *error) {
+  size_t tensors = d->graph->tensor_count + 1;
+  d->late = q8_pool_alloc(&d->scratch, d->graph->node_count + 1, 1);
+  uint8_t *stream = q8_pool_alloc(&d->scratch, tensors, 1), *summed = q8_pool_alloc(&d->scratch, tensors, 1);
+  if (!d->late || !stream || !summed)
+    return q8_fail_memory(error, "recipe", tensors);
+  if (d->force)
+    return QINT8_OK;
+  mark_sums(d, stream, summed);
+  return find_tails(d, error);
+}
