@@ -1,8 +1,8 @@
 /* dwconv.c - depthwise convolution of one output row, fused with requantization.
  *
  * Two kernel rows at a time: their bytes are interleaved per channel and widened, so that one vpmaddwd multiplies and adds
- * two taps of 8 channels exactly. A row left over is paired with itself and a weight of 0. Where the kernel is 3, 5 or 7
- * columns wide, a widened column serves every output pixel whose window covers it, up to four at once.
+ * two taps of 8 channels exactly. A row left over is paired with itself and a weight of 0. In 3 x 3, 5 x 5 and 7 x 7 a widened
+ * column serves every output pixel whose window covers it, up to four at once.
  *
  * Channels go in blocks of 16; the last one ends with the last channel and overlaps the one before it. Weights are packed
  * to match, zero beyond the last row and channel: int16 [blocks][row pairs][s][16][2]. */
@@ -59,6 +59,12 @@ Q8_INLINE halves load_pair(int full, const uint8_t *row, const uint8_t *next, co
   return (halves){_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(x, y)), _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(x, y))};
 }
 
+/* One row, and zeros. */
+Q8_INLINE halves load_single(const uint8_t *row, const block *b) {
+  const __m128i x = load_row(1, row, b);
+  return (halves){_mm256_cvtepu8_epi32(x), _mm256_cvtepu8_epi32(_mm_unpackhi_epi64(x, x))};
+}
+
 Q8_INLINE void add_pair(halves *sum, halves x, const __m256i *w) {
   sum->low = _mm256_add_epi32(sum->low, _mm256_madd_epi16(x.low, w[0]));
   sum->high = _mm256_add_epi32(sum->high, _mm256_madd_epi16(x.high, w[1]));
@@ -87,30 +93,40 @@ static halves convolve_one(const q8_dwconv_shape *shape, const uint8_t *const *c
   return b->n == BLOCK ? convolve_full(shape, cols, b) : convolve_part(shape, cols, b);
 }
 
-/* Sums of four neighbouring outputs of a full block, dilation 1. s and step are constants in every caller: columns are not
- * a loop, pairs of rows are. */
-Q8_INLINE void convolve_four(size_t s, size_t step, size_t r, const uint8_t *const *cols, const block *b,
+/* Adds rows `row` and `next` of all columns of four outputs; next = NULL: only one. */
+Q8_INLINE void add_rows(size_t size, size_t step, const uint8_t *const *row, const uint8_t *const *next, const __m256i *w,
+                        const block *b, halves sum[OUTPUTS]) {
+  Q8_UNROLL
+  for (size_t u = 0; u < (OUTPUTS - 1) * step + size; u++, row += size) {
+    const halves x = next ? load_pair(1, *row, *next, b) : load_single(*row, b);
+    Q8_UNROLL
+    for (size_t o = 0; o < OUTPUTS; o++) {
+      const size_t j = u - o * step; /* wraps to a large number left of the window */
+      if (j < size) {
+        add_pair(&sum[o], x, w + 2 * j);
+        q8_avx2_keep(&sum[o].low);
+        q8_avx2_keep(&sum[o].high);
+      }
+    }
+    next = next ? next + size : NULL;
+  }
+}
+
+/* Sums of four neighbouring outputs of a full block, dilation 1. size, of a square kernel, and step are constants in every
+ * caller: columns are not a loop, pairs of rows are. A last row by itself is worth code of its own in 3 x 3 alone. */
+Q8_INLINE void convolve_four(size_t size, size_t step, const uint8_t *const *cols, const block *b,
                              halves sum[OUTPUTS]) {
   const __m256i *w = b->w;
   Q8_UNROLL
   for (size_t o = 0; o < OUTPUTS; o++)
     sum[o].low = sum[o].high = _mm256_setzero_si256();
-  for (size_t i = 0; i < r; i += 2, w += 2 * s) {
-    const uint8_t *const *row = cols + i, *const *next = row + (i + 1 < r);
-    Q8_UNROLL
-    for (size_t u = 0; u < (OUTPUTS - 1) * step + s; u++, row += r, next += r) {
-      const halves x = load_pair(1, *row, *next, b);
-      Q8_UNROLL
-      for (size_t o = 0; o < OUTPUTS; o++) {
-        const size_t j = u - o * step; /* wraps to a large number left of the window */
-        if (j < s) {
-          add_pair(&sum[o], x, w + 2 * j);
-          q8_avx2_keep(&sum[o].low);
-          q8_avx2_keep(&sum[o].high);
-        }
-      }
-    }
+  if (size == 3) {
+    add_rows(size, step, cols, cols + 1, w, b, sum);
+    add_rows(size, step, cols + 2, NULL, w + 6, b, sum);
+    return;
   }
+  for (size_t i = 0; i < size; i += 2, w += 2 * size)
+    add_rows(size, step, cols + i, cols + i + (i + 1 < size), w, b, sum);
 }
 
 typedef struct epilogue {
@@ -140,31 +156,26 @@ static void by_one(const q8_dwconv_shape *shape, const block *b, const epilogue 
   }
 }
 
-/* Out of line: a copy in every kernel would be a third of it. */
-static Q8_NOINLINE void finish_four(const halves *sum, const block *b, const epilogue *e, uint8_t *y, size_t y_stride) {
-  for (size_t o = 0; o < OUTPUTS; o++)
-    _mm_storeu_si128((__m128i *)(y + o * y_stride + b->first), round_sums(&sum[o], b, e));
-}
-
 /* The same for a full block, four outputs at a time; the last four may overlap the ones before. Needs q >= 4 and
  * dilation 1. */
-Q8_INLINE void by_four(size_t s, size_t step, const q8_dwconv_shape *shape, const block *b, const epilogue *e,
+Q8_INLINE void by_four(size_t size, size_t step, const q8_dwconv_shape *shape, const block *b, const epilogue *e,
                        const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
   for (size_t start = 0; start < shape->q; start += OUTPUTS) {
     const size_t x = start + OUTPUTS <= shape->q ? start : shape->q - OUTPUTS;
     halves sum[OUTPUTS];
-    convolve_four(s, step, shape->r, cols + x * step * shape->r, b, sum);
-    const halves copy[OUTPUTS] = {sum[0], sum[1], sum[2], sum[3]}; /* whose address may leave */
-    finish_four(copy, b, e, y + x * y_stride, y_stride);
+    convolve_four(size, step, cols + x * step * size, b, sum);
+    Q8_UNROLL
+    for (size_t o = 0; o < OUTPUTS; o++)
+      _mm_storeu_si128((__m128i *)(y + (x + o) * y_stride + b->first), round_sums(&sum[o], b, e));
   }
 }
 
 typedef void row_fn(const q8_dwconv_shape *shape, const block *b, const epilogue *e, const uint8_t *const *cols,
                     uint8_t *y, size_t y_stride);
-#define BY_FOUR(s, step)                                                                                     \
-  static void by_four_##s##_##step(const q8_dwconv_shape *shape, const block *b, const epilogue *e,          \
+#define BY_FOUR(size, step)                                                                                     \
+  static void by_four_##size##_##step(const q8_dwconv_shape *shape, const block *b, const epilogue *e,          \
                                    const uint8_t *const *cols, uint8_t *y, size_t y_stride) {                \
-    by_four(s, step, shape, b, e, cols, y, y_stride);                                                        \
+    by_four(size, step, shape, b, e, cols, y, y_stride);                                                        \
   }
 BY_FOUR(3, 1)
 BY_FOUR(3, 2)
@@ -174,9 +185,9 @@ BY_FOUR(7, 1)
 
 static row_fn *row_of(const q8_dwconv_shape *shape) {
   static row_fn *const all[3][2] = {{by_four_3_1, by_four_3_2}, {by_four_5_1, by_four_5_2}, {by_four_7_1, by_one}};
-  const size_t s = shape->s, step = shape->col_step;
-  const int fours = shape->q >= OUTPUTS && shape->channels >= BLOCK && shape->col_dilation == 1 && step <= 2;
-  return fours && (s == 3 || s == 5 || s == 7) ? all[(s - 3) / 2][step - 1] : by_one;
+  const size_t size = shape->s, step = shape->col_step;
+  const int fours = shape->r == size && shape->q >= OUTPUTS && shape->channels >= BLOCK && shape->col_dilation == 1 && step <= 2;
+  return fours && (size == 3 || size == 5 || size == 7) ? all[(size - 3) / 2][step - 1] : by_one;
 }
 
 static block block_at(size_t c, size_t channels, const __m256i *w) {

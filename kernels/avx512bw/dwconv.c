@@ -1,6 +1,6 @@
 /* dwconv.c - depthwise convolution without VNNI: two kernel rows of a column are interleaved as int16, so that one
  * vpmaddwd multiplies and adds two taps of 16 channels exactly; a row left over is paired with itself and a weight of 0.
- * Blocks of 32 channels, the last one masked; where the kernel is 3, 5 or 7 columns wide, a column serves up to four
+ * Blocks of 32 channels, the last one masked; in 3 x 3, 5 x 5 and 7 x 7, a column serves up to four
  * outputs.
  *
  * Unpacking works in 128-bit lanes: register h holds channels 8 l + 4 h .. 8 l + 4 h + 3 in lane l. The saturating pack
@@ -99,36 +99,31 @@ Q8_INLINE void add_taps(const q8_dwconv_shape *shape, const block *b, const uint
   }
 }
 
-/* Out of line: a copy in every kernel would be a third of it. */
-static Q8_NOINLINE void finish_four(const halves *sum, const block *b, uint8_t *y, size_t y_stride) {
-  for (size_t o = 0; o < OUTPUTS; o++)
-    finish(&sum[o], b, y + o * y_stride);
-}
-
-/* Four neighbouring outputs without dilation; s and step are constants in every caller: columns are not a loop, pairs of
- * rows are. */
-Q8_INLINE void four_outputs(size_t s, size_t step, size_t r, const block *b, const uint8_t *const *cols, uint8_t *y,
+/* Four neighbouring outputs without dilation; size, of a square kernel, and step are constants in every caller: columns
+ * are not a loop, pairs of rows are. */
+Q8_INLINE void four_outputs(size_t size, size_t step, const block *b, const uint8_t *const *cols, uint8_t *y,
                             size_t y_stride) {
   const __m512i *w = b->w;
   halves sum[OUTPUTS];
   Q8_UNROLL
   for (size_t o = 0; o < OUTPUTS; o++)
     sum[o] = b->bias;
-  for (size_t i = 0; i < r; i += 2, w += 2 * s) {
-    const uint8_t *const *row = cols + i, *const *next = row + (i + 1 < r);
+  for (size_t i = 0; i < size; i += 2, w += 2 * size) {
+    const uint8_t *const *row = cols + i, *const *next = row + (i + 1 < size);
     Q8_UNROLL
-    for (size_t u = 0; u < (OUTPUTS - 1) * step + s; u++, row += r, next += r) {
+    for (size_t u = 0; u < (OUTPUTS - 1) * step + size; u++, row += size, next += size) {
       const halves x = load_pair(*row, *next, b);
       Q8_UNROLL
       for (size_t o = 0; o < OUTPUTS; o++) {
         const size_t j = u - o * step; /* wraps to a large number left of the window */
-        if (j < s)
+        if (j < size)
           add_pair(&sum[o], x, w + 2 * j);
       }
     }
   }
-  const halves copy[OUTPUTS] = {sum[0], sum[1], sum[2], sum[3]}; /* whose address may leave */
-  finish_four(copy, b, y, y_stride);
+  Q8_UNROLL
+  for (size_t o = 0; o < OUTPUTS; o++)
+    finish(&sum[o], b, y + o * y_stride);
 }
 
 /* One block of channels along the row, output by output. The block is a copy: one whose address left the caller would be
@@ -144,21 +139,22 @@ static void by_one(const q8_dwconv_shape *shape, const block *all, const uint8_t
 }
 
 /* Four by four; the last four outputs may overlap those before. */
-Q8_INLINE void by_four(size_t s, size_t step, const q8_dwconv_shape *shape, const block *b,
+Q8_INLINE void by_four(size_t size, size_t step, const q8_dwconv_shape *shape, const block *all,
                        const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
+  const block b = *all;
   const size_t q = shape->q;
   for (size_t at = 0; at < q; at += OUTPUTS) {
     const size_t x = at + OUTPUTS > q ? q - OUTPUTS : at;
-    four_outputs(s, step, shape->r, b, cols + x * step * shape->r, y + x * y_stride, y_stride);
+    four_outputs(size, step, &b, cols + x * step * size, y + x * y_stride, y_stride);
   }
 }
 
 typedef void row_fn(const q8_dwconv_shape *shape, const block *b, const uint8_t *const *cols, uint8_t *y,
                     size_t y_stride);
-#define BY_FOUR(s, step)                                                                                     \
-  static void by_four_##s##_##step(const q8_dwconv_shape *shape, const block *b, const uint8_t *const *cols, \
+#define BY_FOUR(size, step)                                                                                     \
+  static void by_four_##size##_##step(const q8_dwconv_shape *shape, const block *b, const uint8_t *const *cols, \
                                    uint8_t *y, size_t y_stride) {                                            \
-    by_four(s, step, shape, b, cols, y, y_stride);                                                           \
+    by_four(size, step, shape, b, cols, y, y_stride);                                                           \
   }
 BY_FOUR(3, 1)
 BY_FOUR(3, 2)
@@ -168,9 +164,9 @@ BY_FOUR(7, 1)
 
 static row_fn *row_of(const q8_dwconv_shape *shape) {
   static row_fn *const all[3][2] = {{by_four_3_1, by_four_3_2}, {by_four_5_1, by_four_5_2}, {by_four_7_1, by_one}};
-  const size_t s = shape->s, step = shape->col_step;
-  const int fours = shape->q >= OUTPUTS && shape->col_dilation == 1 && step <= 2;
-  return fours && (s == 3 || s == 5 || s == 7) ? all[(s - 3) / 2][step - 1] : by_one;
+  const size_t size = shape->s, step = shape->col_step;
+  const int fours = shape->r == size && shape->q >= OUTPUTS && shape->col_dilation == 1 && step <= 2;
+  return fours && (size == 3 || size == 5 || size == 7) ? all[(size - 3) / 2][step - 1] : by_one;
 }
 
 static void dwconv(const q8_dwconv_shape *shape, const void *packed, const q8_requant *rq, const uint8_t *const *cols,

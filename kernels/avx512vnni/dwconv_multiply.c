@@ -15,13 +15,22 @@ Q8_INLINE void add_step(int vectors, const uint8_t *x, const int8_t *w, __m512i 
 
 /* Four sums in quad order, of `pixels` pixels, to int32; the first n pixels exist. */
 static void store_sums(const __m512i acc[4], const block *b, int32_t *y, size_t n) {
-  const size_t lanes = 4 / b->pixels; /* of 16 channels */
+  const size_t width = 64 / b->pixels;
+  const __mmask16 m = (__mmask16)b->c.mask;
   __m512i t[4];
-  memcpy(t, acc, sizeof t);
+  Q8_UNROLL
+  for (int v = 0; v < 4; v++)
+    t[v] = acc[v];
   transpose4_lanes(t);
-  for (size_t l = 0; l < 4; l++)
-    if (l / lanes < n)
-      _mm512_mask_storeu_epi32(y + l / lanes * b->y_stride + l % lanes * 16, (__mmask16)b->c.mask, t[l]);
+  size_t c = 0;
+  Q8_UNROLL
+  for (int l = 0; l < 4; l++) { /* lane l holds 16 channels */
+    if (n > 0)
+      _mm512_mask_storeu_epi32(y + c, m, t[l]);
+    c += 16;
+    if (c == width)
+      c = 0, y += b->y_stride, n -= n > 0;
+  }
 }
 
 /* The sums of `vectors` registers of pixels, of which the first n pixels exist, to y. */
