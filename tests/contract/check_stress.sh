@@ -1,6 +1,6 @@
 #!/bin/sh
 # Models whose channels were rescaled by powers of two from 1/32 to 32, which changes nothing in float: per-tensor scales
-# and MinMax collapse, static_int8_per_channel as it is by default does not.
+# and MinMax collapse, static_int8_per_channel as it is by default loses at most 0.5 points of what float has.
 passed=0 failed=0 skipped=0
 ok() { echo "ok   $1"; passed=$((passed + 1)); }
 fail() { echo "FAIL $1"; failed=$((failed + 1)); }
@@ -18,7 +18,7 @@ metric() { $RUN "$tool" evaluate "$1" --data "$test" $truth --batch 16 --json 2>
 # int8 OUT OPTIONS...: quantizes the rescaled model.
 int8() { out=$1; shift; $RUN "$tool" quantize "$tmp/stressed.onnx" -o "$out" --calibration "$calibration" "$@" > /dev/null 2> "$tmp/log"; }
 
-# stress NAME MODEL: test, truth, calibration and name are set; the loss allowed is in `loss`.
+# stress NAME MODEL: test, truth, calibration and name are set. 0.5 points may be lost.
 stress() {
   if ! $RUN "$rescale" --rescale "$2" "$tmp/stressed.onnx" > "$tmp/log"; then fail "$1: $(tail -n 1 "$tmp/log")"; return; fi
   float=$(metric "$2") stressed=$(metric "$tmp/stressed.onnx")
@@ -27,7 +27,7 @@ stress() {
   int8 "$tmp/good.onnx" --config static_int8_per_channel || fail "$1: $(head -n 1 "$tmp/log")"
   bad=$(metric "$tmp/bad.onnx") good=$(metric "$tmp/good.onnx")
   if hold "\"$bad\" != \"\" && $bad + 0 < $float - 0.2"; then ok "$1: per tensor, MinMax: $name $bad"; else fail "$1: per tensor, MinMax still gives $name $bad"; fi
-  if hold "\"$good\" != \"\" && $good + 0 >= $float - $loss"; then ok "$1: per channel, equalised: $name $good"; else fail "$1: per channel, equalised: $name $good, float $float"; fi
+  if hold "\"$good\" != \"\" && $good + 0 >= $float - 0.005"; then ok "$1: per channel, equalised: $name $good"; else fail "$1: per channel, equalised: $name $good, float $float"; fi
 }
 
 if [ ! -x "$rescale" ]; then
@@ -35,11 +35,11 @@ if [ ! -x "$rescale" ]; then
 elif [ -n "$Q8_TEST_QUICK" ] || [ -z "$MODELS" ]; then
   skip "rescaled models" "MODELS is not set, or the run is quick"
 else
-  data=$MODELS/data loss=0.005
+  data=$MODELS/data
   test=$data/fmnist.npz:test truth="--labels $data/fmnist.npz:test_labels" calibration=$data/fmnist.npz:calib name=top1
   stress fmnist_cnn "$MODELS/models/fmnist_cnn.onnx"
   stress fmnist_mnv2 "$MODELS/models/fmnist_mnv2.onnx"
-  test=$data/pose.npz:test truth="--targets $data/pose.npz:test_target" calibration=$data/pose.npz:calib name=pck@20 loss=0.035
+  test=$data/pose.npz:test truth="--targets $data/pose.npz:test_target" calibration=$data/pose.npz:calib name=pck@20
   stress pose_tcn "$MODELS/models/pose_tcn.onnx"
 fi
 echo "# $passed passed, $failed failed, $skipped skipped"
