@@ -299,6 +299,11 @@ QINT8_API qint8_status qint8_model_load_file(const char *path, const qint8_host 
                                              qint8_error *error);
 QINT8_API qint8_status qint8_model_load_memory(const void *bytes, size_t size, const qint8_host *host,
                                                qint8_model **out, qint8_error *error);
+/* As qint8_model_load_file, but the file is mapped where the system can (Linux), so that its int8 weights take no memory
+ * beside those that a plan packed from them: compiling reads each once. The file must not be written to or shortened
+ * while the model exists; to replace it by renaming another, or to delete it, does no harm. */
+QINT8_API qint8_status qint8_model_map_file(const char *path, const qint8_host *host, qint8_model **out,
+                                            qint8_error *error);
 QINT8_API void qint8_model_destroy(qint8_model *model);
 
 QINT8_API int64_t qint8_model_opset(const qint8_model *model);
@@ -449,7 +454,8 @@ typedef struct qint8_recipe_options {
   size_t struct_size;
   int32_t config;           /* a qint8_config */
   int32_t activation_dtype; /* QINT8_DTYPE_U8 (default) or QINT8_DTYPE_S8 */
-  int32_t force;            /* 1: int8 also where a model of the time says that float is faster (very small nodes) */
+  int32_t force;            /* 1: int8 also where a model of the time says that float is faster (very small nodes), or
+                               more exact and no slower (a small last product, sums behind MatMul) */
 } qint8_recipe_options;
 #define QINT8_RECIPE_OPTIONS_INIT                                                                                    \
   {sizeof(qint8_recipe_options), QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_DTYPE_U8, 0}

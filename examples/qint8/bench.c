@@ -34,10 +34,17 @@ static double percentile(const contestant *c, double share) {
   return c->ms[i];
 }
 
+static void close_model(contestant *c) {
+  qint8_recipe_destroy(c->recipe);
+  qint8_model_destroy(c->model);
+  c->recipe = NULL;
+  c->model = NULL;
+}
+
 /* Shapes as the model declares them, free dimensions 1 but the first: `batch`. */
 static int open_contestant(contestant *c, long batch, const char *isa, const qint8_host *host) {
   double start = now_seconds();
-  if (model_open(c->path, host, &c->model, &c->recipe))
+  if (model_map(c->path, host, &c->model, &c->recipe))
     return EXIT_FAILED;
   qint8_tensor_info info = QINT8_TENSOR_INFO_INIT;
   if (qint8_model_input_count(c->model) != 1)
@@ -54,6 +61,7 @@ static int open_contestant(contestant *c, long batch, const char *isa, const qin
   if (engine_open(c->path, c->model, c->recipe, &shape, n, isa, host, &c->e))
     return EXIT_FAILED;
   c->load_ms = (now_seconds() - start) * 1e3;
+  close_model(c); /* the plan needs it no longer */
   c->input = allocate(count * (size_t)n + 1, sizeof *c->input);
   c->output = allocate(c->e.output_count + 1, sizeof *c->output);
   uint32_t seed = 1;
@@ -66,8 +74,7 @@ static int open_contestant(contestant *c, long batch, const char *isa, const qin
 
 static void close_contestant(contestant *c) {
   engine_close(&c->e);
-  qint8_recipe_destroy(c->recipe);
-  qint8_model_destroy(c->model);
+  close_model(c);
   free(c->input);
   free(c->output);
   free(c->ms);

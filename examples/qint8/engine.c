@@ -4,10 +4,13 @@
 
 #include "tool.h"
 
-int model_open(const char *path, const qint8_host *host, qint8_model **model, qint8_recipe **recipe) {
+typedef qint8_status load_fn(const char *path, const qint8_host *host, qint8_model **model, qint8_error *error);
+
+static int open_by(load_fn *load, const char *path, const qint8_host *host, qint8_model **model,
+                   qint8_recipe **recipe) {
   qint8_error error = QINT8_ERROR_INIT;
   *recipe = NULL;
-  qint8_status status = qint8_model_load_file(path, host, model, &error);
+  qint8_status status = load(path, host, model, &error);
   if (status != QINT8_OK)
     return fail_error(path, status, &error);
   status = qint8_model_recipe(*model, recipe, &error);
@@ -17,6 +20,14 @@ int model_open(const char *path, const qint8_host *host, qint8_model **model, qi
     return fail_error(path, status, &error);
   }
   return 0;
+}
+
+int model_open(const char *path, const qint8_host *host, qint8_model **model, qint8_recipe **recipe) {
+  return open_by(qint8_model_load_file, path, host, model, recipe);
+}
+
+int model_map(const char *path, const qint8_host *host, qint8_model **model, qint8_recipe **recipe) {
+  return open_by(qint8_model_map_file, path, host, model, recipe);
 }
 
 int64_t batch_for(const qint8_model *model, long wanted) {

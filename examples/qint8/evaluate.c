@@ -21,7 +21,7 @@ typedef struct job {
 static int run_model(const job *j, const char *path, const char *what, const qint8_host *host, outputs *out) {
   qint8_model *model;
   qint8_recipe *recipe;
-  if (model_open(path, host, &model, &recipe))
+  if (model_map(path, host, &model, &recipe))
     return EXIT_FAILED;
   int status = run_dataset(path, model, recipe, &j->data, j->batch, j->isa, host, what, out);
   qint8_recipe_destroy(recipe);
@@ -33,7 +33,7 @@ static int load_data(job *j, const qint8_host *host) {
   qint8_model *model;
   qint8_recipe *recipe;
   size_t size;
-  if (model_open(j->model_path, host, &model, &recipe))
+  if (model_map(j->model_path, host, &model, &recipe))
     return EXIT_FAILED;
   int status = dataset_load(j->data_spec, model, j->mean, j->std, j->samples, &j->data);
   qint8_recipe_destroy(recipe);

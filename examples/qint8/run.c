@@ -153,7 +153,7 @@ int command_run(int argc, char **argv) {
   thread_pool *pool;
   host_open(&host, threads, &pool);
   run_state s = {0};
-  int status = model_open(words[0], &host, &s.model, &s.recipe);
+  int status = model_map(words[0], &host, &s.model, &s.recipe);
   if (!status)
     status = load_inputs(&s, &given);
   if (!status)

@@ -127,6 +127,8 @@ void dataset_free(dataset *d);
 /* ---- engine.c ---- */
 
 int model_open(const char *path, const qint8_host *host, qint8_model **model, qint8_recipe **recipe);
+/* The same for a file that nothing writes to meanwhile: its weights take no memory. */
+int model_map(const char *path, const qint8_host *host, qint8_model **model, qint8_recipe **recipe);
 /* A host with `threads` threads; the pool lives until host_close. */
 typedef struct thread_pool thread_pool;
 void host_open(qint8_host *host, long threads, thread_pool **pool);

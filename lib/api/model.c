@@ -20,18 +20,26 @@ static q8_status finish(qint8_model *model, q8_status status, q8_onnx_quant *qua
   return status;
 }
 
-/* `owned`: NULL, or the same bytes from the host, to be taken over. */
-static q8_status load(const void *bytes, void *owned, size_t size, const q8_host *host, qint8_model **out,
-                      qint8_error *error) {
+/* Where a file's bytes are. */
+typedef struct source {
+  const void *bytes;  /* of the caller, to be copied as far as needed, or NULL */
+  void *owned;        /* of the host, to be taken over, or NULL */
+  q8_mapping mapping; /* else: to be taken over */
+  size_t size;
+} source;
+
+static q8_status load(source from, const q8_host *host, qint8_model **out, qint8_error *error) {
   qint8_model *model = q8_calloc(host, 1, sizeof *model);
   if (!model) {
-    q8_free(host, owned);
+    q8_free(host, from.owned);
+    q8_unmap(&from.mapping);
     return q8_fail_memory(error, "model", sizeof *model);
   }
   model->host = *host;
   q8_onnx_quant *quant = NULL;
-  q8_status status = owned ? q8_onnx_import_owned(owned, size, host, &model->graph, &quant, error)
-                           : q8_onnx_import(bytes, size, host, &model->graph, &quant, error);
+  q8_status status = from.bytes   ? q8_onnx_import(from.bytes, from.size, host, &model->graph, &quant, error)
+                     : from.owned ? q8_onnx_import_owned(from.owned, from.size, host, &model->graph, &quant, error)
+                                  : q8_onnx_import_mapped(&from.mapping, host, &model->graph, &quant, error);
   status = finish(model, status, quant, error);
   if (status != QINT8_OK) {
     qint8_model_destroy(model);
@@ -48,7 +56,7 @@ qint8_status qint8_model_load_memory(const void *bytes, size_t size, const qint8
   Q8_REQUIRE(error, bytes);
   q8_host inner;
   Q8_TRY(q8_host_init(&inner, host, error));
-  return load(bytes, NULL, size, &inner, out, error);
+  return load((source){.bytes = bytes, .size = size}, &inner, out, error);
 }
 
 /* The whole file in memory from the host. */
@@ -82,8 +90,23 @@ qint8_status qint8_model_load_file(const char *path, const qint8_host *host, qin
   q8_status status = read_file(file, path, &inner, &bytes, &size, error);
   fclose(file);
   if (status == QINT8_OK)
-    return load(bytes, bytes, size, &inner, out, error);
+    return load((source){.owned = bytes, .size = size}, &inner, out, error);
   q8_free(&inner, bytes);
+  return status;
+}
+
+qint8_status qint8_model_map_file(const char *path, const qint8_host *host, qint8_model **out, qint8_error *error) {
+  Q8_REQUIRE(error, out);
+  *out = NULL;
+  Q8_REQUIRE(error, path);
+  source from = {NULL};
+  if (!q8_map_file(path, &from.mapping))
+    return qint8_model_load_file(path, host, out, error);
+  q8_host inner;
+  q8_status status = q8_host_init(&inner, host, error);
+  if (status == QINT8_OK)
+    return load(from, &inner, out, error);
+  q8_unmap(&from.mapping);
   return status;
 }
 

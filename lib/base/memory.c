@@ -7,13 +7,14 @@
 #include <sys/mman.h>
 #endif
 
-/* Large blocks ask for huge pages: each saves 512 page faults, which cost as much as packing what they hold. */
+/* Large blocks ask for huge pages, as many as fit: each saves 512 page faults, which cost as much as packing what they
+ * hold. */
 #define HUGE_PAGE ((size_t)1 << 21)
 
 static void advise_huge(void *memory, size_t size) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
   if (memory)
-    madvise(memory, size, MADV_HUGEPAGE); /* advice: without it the memory serves as well */
+    madvise(memory, size - size % HUGE_PAGE, MADV_HUGEPAGE); /* advice: without it the memory serves as well */
 #else
   (void)memory, (void)size;
 #endif

@@ -131,6 +131,15 @@ static q8_status take_weights(q8_planner *planner, qint8_error *error) {
   return QINT8_OK;
 }
 
+/* Weights that were packed need not stay in memory in the order of the file too. */
+static void unload_weights(const q8_graph *graph, const q8_node *node) {
+  for (int32_t i = 0; i < node->input_count; i++) {
+    const q8_tensor *tensor = node->inputs[i] == Q8_NONE ? NULL : &graph->tensors[node->inputs[i]];
+    if (tensor && tensor->integers)
+      q8_unload(&graph->mapping, tensor->integers->values, q8_shape_count(&tensor->shape, NULL));
+  }
+}
+
 static q8_status plan_nodes(q8_planner *planner, qint8_error *error) {
   const q8_graph *graph = planner->graph;
   for (size_t i = 0; i < graph->node_count; i++) {
@@ -143,6 +152,7 @@ static q8_status plan_nodes(q8_planner *planner, qint8_error *error) {
       Q8_TRY(node->op->plan(planner, (q8_id)i, error));
     else
       Q8_TRY(q8_plan_eval(planner, (q8_id)i, error));
+    unload_weights(graph, node);
     int is_static = q8_plan_mode(planner, (q8_id)i) == Q8_MODE_STATIC;
     for (int32_t j = 0; j < node->output_count; j++)
       if (node->outputs[j] != Q8_NONE)

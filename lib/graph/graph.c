@@ -28,6 +28,7 @@ void q8_graph_destroy(q8_graph *graph) {
   q8_free(&host, graph->tensors);
   q8_free(&host, graph->nodes);
   q8_free(&host, graph->bytes);
+  q8_unmap(&graph->mapping);
   q8_pool_destroy(&graph->pool);
   q8_free(&host, graph);
 }

@@ -6,6 +6,7 @@
 #ifndef Q8_GRAPH_H
 #define Q8_GRAPH_H
 
+#include "base/mapping.h"
 #include "base/memory.h"
 
 #define Q8_MAX_RANK QINT8_MAX_RANK
@@ -66,6 +67,7 @@ typedef struct q8_graph {
   size_t input_count, output_count;
   struct q8_names *names; /* name -> tensor */
   void *bytes;            /* of the file, of the host, if constants lie in them: else NULL */
+  q8_mapping mapping;     /* the same for a file that is mapped */
 } q8_graph;
 
 /* ---- Building ---- */

@@ -213,8 +213,8 @@ static q8_status create_quant(const q8_host *host, q8_onnx_quant **out, qint8_er
   return QINT8_OK;
 }
 
-/* `owned`: NULL, or the bytes, which become the graph's if it needs them, and NULL here. */
-static q8_status import(const void *bytes, size_t size, void **owned, const q8_host *host, q8_graph **graph,
+/* `kept`: NULL if constants must be copied; else set to whether the graph needs the bytes as long as it lives. */
+static q8_status import(const void *bytes, size_t size, int *kept, const q8_host *host, q8_graph **graph,
                         q8_onnx_quant **quant, qint8_error *error) {
   *graph = NULL;
   if (quant)
@@ -223,7 +223,7 @@ static q8_status import(const void *bytes, size_t size, void **owned, const q8_h
     return q8_fail(error, QINT8_ERROR_FORMAT, "model", "the file is empty");
   if (size > INT32_MAX)
     return q8_fail(error, QINT8_ERROR_LIMIT, "model", "the file has %zu bytes, the format allows 2^31 - 1", size);
-  q8_importer importer = {.host = *host, .keeps_bytes = owned != NULL};
+  q8_importer importer = {.host = *host, .keeps_bytes = kept != NULL};
   q8_pool_init(&importer.pool, host);
   q8_status status = q8_graph_create(host, &importer.graph, error);
   if (status == QINT8_OK)
@@ -238,10 +238,8 @@ static q8_status import(const void *bytes, size_t size, void **owned, const q8_h
     q8_onnx_quant_destroy(importer.quant);
     return status;
   }
-  if (importer.needs_bytes) {
-    importer.graph->bytes = *owned;
-    *owned = NULL;
-  }
+  if (kept)
+    *kept = importer.needs_bytes;
   *graph = importer.graph;
   if (quant && (importer.quant->entry_count || importer.quant->dynamic_count))
     *quant = importer.quant;
@@ -257,8 +255,25 @@ q8_status q8_onnx_import(const void *bytes, size_t size, const q8_host *host, q8
 
 q8_status q8_onnx_import_owned(void *bytes, size_t size, const q8_host *host, q8_graph **graph, q8_onnx_quant **quant,
                                qint8_error *error) {
-  q8_status status = import(bytes, size, &bytes, host, graph, quant, error);
-  q8_free(host, bytes);
+  int kept = 0;
+  q8_status status = import(bytes, size, &kept, host, graph, quant, error);
+  if (kept)
+    (*graph)->bytes = bytes;
+  else
+    q8_free(host, bytes);
+  return status;
+}
+
+q8_status q8_onnx_import_mapped(q8_mapping *mapping, const q8_host *host, q8_graph **graph, q8_onnx_quant **quant,
+                                qint8_error *error) {
+  int kept = 0;
+  q8_status status = import(mapping->at, mapping->size, &kept, host, graph, quant, error);
+  if (!kept) {
+    q8_unmap(mapping);
+    return status;
+  }
+  q8_unload(mapping, mapping->at, mapping->size); /* what lies between the weights was read */
+  (*graph)->mapping = *mapping;
   return status;
 }
 

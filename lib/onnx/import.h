@@ -17,6 +17,9 @@ q8_status q8_onnx_import(const void *bytes, size_t size, const q8_host *host, q8
 /* The same for bytes of the host, which are taken over, also on failure: int8 weights stay where they lie in them. */
 q8_status q8_onnx_import_owned(void *bytes, size_t size, const q8_host *host, q8_graph **graph, q8_onnx_quant **quant,
                                qint8_error *error);
+/* The same for a file that is mapped. */
+q8_status q8_onnx_import_mapped(q8_mapping *mapping, const q8_host *host, q8_graph **graph, q8_onnx_quant **quant,
+                                qint8_error *error);
 void q8_onnx_quant_destroy(q8_onnx_quant *quant);
 
 /* Pins what the file rounds between operators, so that a pattern of several operators is not taken for one. Free to

@@ -68,7 +68,7 @@ static q8_status check_axis(const q8_raw_node *node, const q8_tensor *data, q8_t
   return QINT8_OK;
 }
 
-static q8_status read_values(q8_importer *importer, const q8_raw_node *node, const q8_tensor *scale,
+static q8_status read_values(q8_pool *pool, const q8_raw_node *node, const q8_tensor *scale,
                              const q8_tensor *zero, q8_tensor_quant *out, qint8_error *error) {
   size_t n = element_count(scale);
   if (scale->dtype != QINT8_DTYPE_F32 || scale->shape.rank > 1 || n < 1 || n > INT32_MAX / 2)
@@ -76,8 +76,8 @@ static q8_status read_values(q8_importer *importer, const q8_raw_node *node, con
   if (zero && element_count(zero) != n)
     return q8_fail(error, QINT8_ERROR_FORMAT, node->name, "%zu scales, but %zu zero points", n, element_count(zero));
   out->count = (int32_t)n;
-  out->scale = q8_pool_alloc(&importer->quant->pool, n, sizeof *out->scale);
-  out->zero_point = q8_pool_alloc(&importer->quant->pool, n, sizeof *out->zero_point);
+  out->scale = q8_pool_alloc(pool, n, sizeof *out->scale);
+  out->zero_point = q8_pool_alloc(pool, n, sizeof *out->zero_point);
   if (!out->scale || !out->zero_point)
     return q8_fail_memory(error, node->name, n * sizeof *out->scale);
   for (size_t i = 0; i < n; i++) {
@@ -90,8 +90,8 @@ static q8_status read_values(q8_importer *importer, const q8_raw_node *node, con
   return QINT8_OK;
 }
 
-q8_status q8_qdq_params(q8_importer *importer, const q8_raw_node *node, const q8_tensor *data, q8_tensor_quant *out,
-                        qint8_error *error) {
+q8_status q8_qdq_params(q8_importer *importer, q8_pool *pool, const q8_raw_node *node, const q8_tensor *data,
+                        q8_tensor_quant *out, qint8_error *error) {
   qdq_params params;
   const q8_tensor *scale, *zero;
   Q8_TRY(q8_import_attributes(importer, node, &qdq_op, &params, error));
@@ -116,7 +116,7 @@ q8_status q8_qdq_params(q8_importer *importer, const q8_raw_node *node, const q8
     return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "%s to a type other than 8-bit integers", node->op_type);
   if (zero && zero->dtype != dtype)
     return q8_fail(error, QINT8_ERROR_FORMAT, node->name, "the zero point has another type than the data");
-  Q8_TRY(read_values(importer, node, scale, zero, out, error));
+  Q8_TRY(read_values(pool, node, scale, zero, out, error));
   return check_axis(node, data, out, error);
 }
 

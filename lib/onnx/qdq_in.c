@@ -146,7 +146,7 @@ static q8_status take_constant(qdq *q, const q8_raw_node *node, const q8_tensor 
                                qint8_error *error) {
   q8_tensor_quant params;
   q8_raw_tensor value;
-  Q8_TRY(q8_qdq_params(q->importer, node, integers, &params, error));
+  Q8_TRY(q8_qdq_params(q->importer, &q->importer->quant->pool, node, integers, &params, error));
   if (lasting && can_keep(integers, &params)) {
     Q8_TRY(keep_integers(q, node->outputs[0], integers, &params, error));
     return note_params(q, node->outputs[0], &params, error);
@@ -166,7 +166,7 @@ static q8_status take_fake_constant(qdq *q, const q8_raw_node *quantize, const q
   const q8_tensor *x = &q->importer->graph->tensors[quantize->inputs[0]];
   q8_tensor_quant params;
   q8_tensor integers;
-  Q8_TRY(q8_qdq_params(q->importer, quantize, x, &params, error));
+  Q8_TRY(q8_qdq_params(q->importer, &q->importer->quant->pool, quantize, x, &params, error));
   Q8_TRY(q8_qdq_quantize(q->importer, quantize, x, &params, &integers, error));
   return take_constant(q, node, &integers, 0, error);
 }
@@ -247,7 +247,7 @@ static q8_status note_pairs(qdq *q, qint8_error *error) {
       continue;
     }
     q8_tensor_quant params;
-    Q8_TRY(q8_qdq_params(importer, source, NULL, &params, error));
+    Q8_TRY(q8_qdq_params(importer, &importer->quant->pool, source, NULL, &params, error));
     Q8_TRY(note_params(q, x, &params, error));
     Q8_TRY(note_params(q, d, &params, error));
   }
@@ -257,7 +257,8 @@ static q8_status note_pairs(qdq *q, qint8_error *error) {
 /* Parameters of a node that stayed an operator, if they are known: then its float side can be int8 without loss. */
 static int kept_params(qdq *q, const q8_raw_node *node, const char *op_type, q8_tensor_quant *params) {
   return node->kind == Q8_RAW_OP && !strcmp(node->op_type, op_type) && node->input_count > 2 &&
-         q8_qdq_params(q->importer, node, NULL, params, NULL) == QINT8_OK && params->count == 1;
+         q8_qdq_params(q->importer, &q->importer->quant->pool, node, NULL, params, NULL) == QINT8_OK &&
+         params->count == 1;
 }
 
 /* Where integers enter or leave the graph: what DequantizeLinear gives, and what only QuantizeLinear reads. */

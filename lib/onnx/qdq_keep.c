@@ -11,6 +11,7 @@
 
 typedef struct keeper {
   q8_importer *importer;
+  q8_pool pool;            /* of all that follows */
   q8_tensor_quant *params; /* [node_count] of QUANTIZE and DEQUANTIZE; dtype NONE if they are not constants */
   int32_t *writer;         /* [tensor_count] the node of the three kinds that writes it, or -1 */
   int32_t *claim;          /* [tensor_count] the QUANTIZE whose parameters the float tensor gets, or -1 */
@@ -133,7 +134,7 @@ static q8_status read_params(keeper *k, int32_t index, qint8_error *error) {
     x = source->inputs[0]; /* weights or a bias, quantized in the graph */
   const q8_tensor *data = is_constant(k, x) ? &k->importer->graph->tensors[x] : NULL;
   qint8_error unsupported = QINT8_ERROR_INIT;
-  q8_status status = q8_qdq_params(k->importer, node, data, &k->params[index], &unsupported);
+  q8_status status = q8_qdq_params(k->importer, &k->pool, node, data, &k->params[index], &unsupported);
   if (status != QINT8_ERROR_UNSUPPORTED && status != QINT8_OK)
     return q8_fail(error, status, unsupported.where, "%s", unsupported.message);
   if (status == QINT8_ERROR_UNSUPPORTED)
@@ -141,30 +142,30 @@ static q8_status read_params(keeper *k, int32_t index, qint8_error *error) {
   return QINT8_OK;
 }
 
-q8_status q8_import_keep(q8_importer *importer, qint8_error *error) {
+static q8_status keep(keeper *k, qint8_error *error) {
+  q8_importer *importer = k->importer;
   size_t nodes = importer->node_count, tensors = importer->graph->tensor_count;
-  keeper k = {.importer = importer};
-  k.params = q8_pool_alloc(&importer->pool, nodes + 1, sizeof *k.params);
-  k.writer = q8_pool_alloc(&importer->pool, tensors + 1, sizeof *k.writer);
-  k.claim = q8_pool_alloc(&importer->pool, tensors + 1, sizeof *k.claim);
-  k.seen = q8_pool_alloc(&importer->pool, tensors + 1, 1);
-  if (!k.params || !k.writer || !k.claim || !k.seen)
-    return q8_fail_memory(error, "graph", nodes * sizeof *k.params);
+  k->params = q8_pool_alloc(&k->pool, nodes + 1, sizeof *k->params);
+  k->writer = q8_pool_alloc(&k->pool, tensors + 1, sizeof *k->writer);
+  k->claim = q8_pool_alloc(&k->pool, tensors + 1, sizeof *k->claim);
+  k->seen = q8_pool_alloc(&k->pool, tensors + 1, 1);
+  if (!k->params || !k->writer || !k->claim || !k->seen)
+    return q8_fail_memory(error, "graph", nodes * sizeof *k->params);
   for (size_t i = 0; i < tensors; i++)
-    k.writer[i] = -1;
+    k->writer[i] = -1;
   for (size_t i = 0; i < nodes; i++) {
     const q8_raw_node *node = &importer->nodes[i];
     for (int32_t j = 0; node->kind >= Q8_RAW_QUANTIZE && j < node->output_count; j++)
       if (node->outputs[j] != Q8_NONE)
-        k.writer[node->outputs[j]] = (int32_t)i;
+        k->writer[node->outputs[j]] = (int32_t)i;
   }
   for (size_t i = 0; i < nodes; i++)
-    Q8_TRY(read_params(&k, (int32_t)i, error));
+    Q8_TRY(read_params(k, (int32_t)i, error));
   for (int changed = 1; changed;) {
     changed = 0;
-    look_around(&k);
+    look_around(k);
     for (size_t i = 0; i < nodes; i++)
-      if (stays(&k, (int32_t)i)) {
+      if (stays(k, (int32_t)i)) {
         q8_raw_node *node = &importer->nodes[i];
         if (!(node->op = q8_op_find(node->op_type, "")))
           return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "%s on integers that others see", node->op_type);
@@ -173,4 +174,12 @@ q8_status q8_import_keep(q8_importer *importer, qint8_error *error) {
       }
   }
   return QINT8_OK;
+}
+
+q8_status q8_import_keep(q8_importer *importer, qint8_error *error) {
+  keeper k = {.importer = importer};
+  q8_pool_init(&k.pool, &importer->host);
+  q8_status status = keep(&k, error);
+  q8_pool_destroy(&k.pool);
+  return status;
 }

@@ -171,27 +171,27 @@ static q8_status static_epilogue(q8_planner *planner, const q8_weighted *w, cons
   q8_plan_quant(planner, node->inputs[0], &x_scale, &p->zero_point);
   int requant = q8_plan_quant(planner, node->outputs[0], &y_scale, &y_zero);
   int whole_bias = requant || q8_plan_recipe(planner, w->bias_tensor) != NULL;
-  int32_t *offset = channel_array(planner, w->g.k), *bias = channel_array(planner, w->g.k);
-  float *scale = channel_array(planner, w->g.k), *float_bias = channel_array(planner, w->g.k);
-  if (!offset || !bias || !scale || !float_bias)
-    return q8_fail_memory(error, node->name, w->g.k * 16);
-  quantize_bias(w, quant, q8_plan_recipe(planner, w->bias_tensor), x_scale, bias);
+  int32_t *offset = channel_array(planner, w->g.k);
+  float *scale = channel_array(planner, w->g.k), *bias = requant ? NULL : channel_array(planner, w->g.k);
+  if (!offset || !scale || (!bias && !requant))
+    return q8_fail_memory(error, node->name, w->g.k * 12);
+  if (whole_bias)
+    quantize_bias(w, quant, q8_plan_recipe(planner, w->bias_tensor), x_scale, offset);
   if (!p->wide.weights)
-    q8_conv_fold_bias(&p->conv, whole_bias ? bias : NULL, p->zero_point, offset);
-  else if (whole_bias)
-    memcpy(offset, bias, w->g.k * sizeof *offset);
+    q8_conv_fold_bias(&p->conv, offset, p->zero_point, offset);
   for (size_t k = 0; k < w->g.k; k++) {
     scale[k] = x_scale * weight_scale(quant, k);
     if (requant)
       scale[k] = scale[k] / y_scale;
-    float_bias[k] = whole_bias || !w->bias ? 0.0f : w->bias[k];
+    if (!whole_bias && w->bias)
+      bias[k] = w->bias[k];
     if (!isfinite(scale[k]))
       return q8_fail(error, QINT8_ERROR_DATA, node->name, "the scale of output channel %zu is not finite", k);
   }
   p->epilogue = (q8_epilogue){.kind = requant ? Q8_EPILOGUE_REQUANT : Q8_EPILOGUE_DEQUANT,
                               .offset = offset,
                               .scale = scale,
-                              .bias = float_bias,
+                              .bias = bias,
                               .lo = lo,
                               .hi = hi};
   p->epilogue.requant = (q8_requant){.bias = offset,
