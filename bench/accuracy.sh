@@ -86,7 +86,7 @@ budget() {
   "$tool" quantize "$float" -o "$int8" --config auto --budget $2 --calibration "$calibration" $known $more ${3:-} \
     > "$out/tried" 2> /dev/null || code=$?
   taken=$(grep ', taken$' "$out/tried" | tr -s ' ')
-  printf '| %s | %s | %s | %s | %s | %s | %s | %s |\n' "$1" "$2" "$(echo "$taken" | sed 's/ meets the budget, taken//; s/ misses it, taken//')" \
+  printf '| %s | %s | %s | %s | %s | %s | %s | %s |\n' "$1" "$2" "$(echo "$taken" | sed 's/ [a-z]* the budget, taken//; s/ misses it, taken//')" \
     "$(grep -c 'the budget\|misses it' "$out/tried")" "$(measured "$int8")" "$(sed -n 's/.*, \([0-9.]*\) s$/\1/p' "$out/tried" | tail -n 1)" \
     "$code" "$(sed -n 's/^fp32_baseline *\([-0-9.e+]*\) .*/\1/p' "$out/tried")"
 }

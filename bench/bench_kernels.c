@@ -191,9 +191,23 @@ static void call_dwconv(const job *j, void *y) {
   kernel->run(&shape, panel, &rq, (const uint8_t *const *)pointers, y, j->n);
 }
 
+/* Both rows of a pair. */
+static void call_pair(const job *j, void *y) {
+  const q8_dwconv_kernel *kernel = j->record;
+  q8_dwconv_shape shape = shape_of(j);
+  q8_requant rq = requant_parameters();
+  kernel->run_pair(&shape, panel, &rq, (const uint8_t *const *)pointers, y, j->n, PIXELS * j->n);
+}
+
+static void call_sums(const job *j, void *y) {
+  const q8_dwconv_kernel *kernel = j->record;
+  q8_dwconv_shape shape = shape_of(j);
+  kernel->run_sums(&shape, panel, (const uint8_t *const *)pointers, y, j->n);
+}
+
 /* The scalar kernel takes A as it is; a kernel that subtracts a shift first gets the same sums through the
  * bias. */
-static void expect_dwconv(const job *j) {
+static void expect_dwconv(const job *j, uint8_t *y) {
   const q8_dwconv_kernel *kernel = j->record, *scalar = q8_isa_find("scalar")->dwconv;
   q8_dwconv_shape shape = shape_of(j);
   static int32_t bias[SIZE];
@@ -205,19 +219,55 @@ static void expect_dwconv(const job *j) {
   q8_requant rq = requant_parameters();
   rq.bias = bias;
   scalar->pack(j->n, j->r, j->s, small, panel);
-  scalar->run(&shape, panel, &rq, (const uint8_t *const *)pointers, want, j->n);
+  scalar->run(&shape, panel, &rq, (const uint8_t *const *)pointers, y, j->n);
+}
+
+static void expect_sums(const job *j) {
+  const q8_dwconv_kernel *kernel = j->record;
+  q8_dwconv_shape shape = shape_of(j);
+  int32_t *y = (int32_t *)(void *)want;
+  const q8_dwconv_kernel *scalar = q8_isa_find("scalar")->dwconv;
+  scalar->pack(j->n, j->r, j->s, small, panel);
+  scalar->run_sums(&shape, panel, (const uint8_t *const *)pointers, y, j->n);
+  for (size_t x = 0; x < PIXELS; x++)
+    for (size_t c = 0; c < j->n; c++)
+      for (size_t t = 0; t < j->r * j->s; t++)
+        y[x * j->n + c] -= kernel->a_shift * small[t * j->n + c];
+}
+
+/* Pointers to `rows` rows of every column. */
+static void point_at_columns(size_t columns, size_t rows, size_t channels) {
+  for (size_t i = 0; i < columns * rows; i++)
+    pointers[i] = bytes_a + i * channels;
 }
 
 static void dwconv_job(const q8_isa *isa, const q8_dwconv_kernel *kernel, size_t size, size_t channels) {
+  const size_t columns = PIXELS + size - 1;
   job j = {isa,    kernel->name, kernel->needs, "", 0,    0,    call_dwconv,
            kernel, NULL,         size * size,   0,  size, size, channels};
-  for (size_t i = 0; i < (PIXELS + size - 1) * size; i++)
-    pointers[i] = bytes_a + i * channels;
-  expect_dwconv(&j);
+  point_at_columns(columns, size, channels);
+  expect_dwconv(&j, want);
   kernel->pack(channels, size, size, small, panel);
   j.work = 2.0 * PIXELS * (double)(size * size * channels);
   snprintf(j.text, sizeof j.text, "%zux%zu c=%zu", size, size, channels);
   report(&j, PIXELS * channels);
+  expect_sums(&j);
+  kernel->pack(channels, size, size, small, panel);
+  snprintf(j.text, sizeof j.text, "%zux%zu c=%zu sums", size, size, channels);
+  j.call = call_sums;
+  report(&j, PIXELS * channels * sizeof(int32_t));
+  if (!kernel->run_pair)
+    return;
+  for (size_t row = 0; row < 2; row++) {
+    for (size_t i = 0; i < columns * size; i++)
+      pointers[i] = bytes_a + (i / size * (size + 1) + i % size + row) * channels;
+    expect_dwconv(&j, want + row * PIXELS * channels);
+  }
+  point_at_columns(columns, size + 1, channels);
+  kernel->pack(channels, size, size, small, panel);
+  snprintf(j.text, sizeof j.text, "%zux%zu c=%zu pair", size, size, channels);
+  j.call = call_pair, j.work *= 2;
+  report(&j, 2 * PIXELS * channels);
 }
 
 static void call_sdwconv(const job *j, void *y) {

@@ -454,7 +454,8 @@ typedef struct qint8_recipe_options {
   size_t struct_size;
   int32_t config;           /* a qint8_config */
   int32_t activation_dtype; /* QINT8_DTYPE_U8 (default) or QINT8_DTYPE_S8 */
-  int32_t force;            /* 1: int8 also where a model of the time says that float is faster (very small nodes) */
+  int32_t force;            /* 1: int8 also where a model of the time says that float is faster (very small nodes), or
+                               more exact and no slower (a small last product, sums behind MatMul) */
 } qint8_recipe_options;
 #define QINT8_RECIPE_OPTIONS_INIT                                                                                    \
   {sizeof(qint8_recipe_options), QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_DTYPE_U8, 0}

@@ -110,6 +110,15 @@ typedef struct q8_dwconv_shape {
 typedef void q8_dwconv_fn(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,
                           const uint8_t *const *cols, uint8_t *y, size_t y_stride);
 
+/* The sums alone: acc[x][c] for x < q and c < channels, row stride acc_stride elements. */
+typedef void q8_dwconv_sums_fn(const q8_dwconv_shape *shape, const void *w, const uint8_t *const *cols, int32_t *acc,
+                               size_t acc_stride);
+
+/* Two output rows whose kernel rows are one input row apart, y and y + row_stride (not 0): cols has r + 1 pointers per
+ * input column, of which the second output row uses the last r. For col_step and col_dilation 1 only. */
+typedef void q8_dwconv_pair_fn(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,
+                               const uint8_t *const *cols, uint8_t *y, size_t y_stride, size_t row_stride);
+
 typedef struct q8_dwconv_kernel {
   const char *name; /* dwconv_<isa>[_<r>x<s>] */
   q8_cpu_mask needs;
@@ -119,6 +128,8 @@ typedef struct q8_dwconv_kernel {
   size_t (*packed_size)(size_t channels, size_t r, size_t s);
   void (*pack)(size_t channels, size_t r, size_t s, const int8_t *w /* [r][s][channels] */, void *packed);
   q8_dwconv_fn *run;
+  q8_dwconv_sums_fn *run_sums;
+  q8_dwconv_pair_fn *run_pair; /* or NULL */
 } q8_dwconv_kernel;
 
 /* ---- Rows of values ------------------------------------------------------------------------------------------ */
@@ -326,6 +337,12 @@ const q8_isa *q8_isa_find(const char *name);
 #define Q8_UNROLL _Pragma("GCC unroll 64")
 #else
 #define Q8_UNROLL
+#endif
+/* Shared by several bodies that it would make too large. */
+#if defined(__GNUC__)
+#define Q8_NOINLINE __attribute__((noinline))
+#else
+#define Q8_NOINLINE
 #endif
 #if defined(Q8_SMALL_BODIES)
 #define Q8_INLINE static inline __attribute__((unused))

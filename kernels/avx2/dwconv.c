@@ -1,112 +1,132 @@
 /* dwconv.c - depthwise convolution of one output row, fused with requantization.
  *
- * Two kernel rows at a time: their bytes are interleaved per channel and widened, so that one vpmaddwd
- * multiplies and adds two taps of 8 channels exactly. A widened column serves every output pixel whose window
- * covers it, up to four at once. Weights are packed to match, in blocks of 16 channels, zero beyond the last
- * row and channel: int16 [channels / 16][s][row pairs][16][2]. */
+ * Two kernel rows at a time: their bytes are interleaved per channel and widened, so that one vpmaddwd multiplies and adds
+ * two taps of 8 channels exactly. A row left over is paired with itself and a weight of 0. In 3 x 3, 5 x 5 and 7 x 7 a widened
+ * column serves every output pixel whose window covers it, up to four at once.
+ *
+ * Channels go in blocks of 16; the last one ends with the last channel and overlaps the one before it. Weights are packed
+ * to match, zero beyond the last row and channel: int16 [blocks][row pairs][s][16][2]. */
 #define Q8_LARGE_BODIES
 #include "kernel.h"
 
 #if defined(__AVX2__) && defined(__FMA__)
 #include "vec.h"
 
+enum { BLOCK = 16, OUTPUTS = 4 };
+
+static size_t first_channel(size_t c, size_t channels) {
+  return channels > BLOCK && c + BLOCK > channels ? channels - BLOCK : c;
+}
+
+/* Vectors of a block's weights. */
+static size_t block_size(size_t r, size_t s) {
+  return (r + 1) / 2 * s * 2;
+}
+
 static size_t packed_size(size_t channels, size_t r, size_t s) {
-  return (channels + 15) / 16 * s * ((r + 1) / 2) * 64;
+  return (channels + BLOCK - 1) / BLOCK * block_size(r, s) * sizeof(__m256i);
 }
 
 static void pack(size_t channels, size_t r, size_t s, const int8_t *w, void *packed) {
   int16_t *out = packed;
-  for (size_t c0 = 0; c0 < channels; c0 += 16)
-    for (size_t j = 0; j < s; j++)
-      for (size_t i0 = 0; i0 < r; i0 += 2)
-        for (size_t c = c0; c < c0 + 16; c++)
-          for (size_t i = i0; i < i0 + 2; i++)
-            *out++ = c < channels && i < r ? w[(i * s + j) * channels + c] : 0;
+  for (size_t c0 = 0; c0 < channels; c0 += BLOCK)
+    for (size_t i0 = 0; i0 < r; i0 += 2)
+      for (size_t j = 0; j < s; j++)
+        for (size_t e = 0; e < 2 * BLOCK; e++) {
+          const size_t c = first_channel(c0, channels) + e / 2, i = i0 + e % 2;
+          *out++ = c < channels && i < r ? w[(i * s + j) * channels + c] : 0;
+        }
 }
 
-/* Where the current block of 16 channels lies, and how to load one that is not full without leaving the
- * column. */
-typedef struct window {
-  size_t c, n;   /* first channel, channels left: more than 15 in a full block */
-  __m128i shift; /* vpshufb control that moves the last n bytes of a vector to the front, the rest zero */
-  int can_reach; /* there are 16 channels up to the last one */
-} window;
-
-static window window_at(size_t c, size_t channels) {
-  window at = {c, channels - c, _mm_setzero_si128(), channels >= 16};
-  __m128i lane = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  if (at.n < 16) /* index 16 - n + lane; from 16 on the added 0x70 sets the top bit, which gives zero */
-    at.shift = _mm_add_epi8(lane, _mm_set1_epi8((char)(16 - at.n + 0x70)));
-  return at;
-}
-
-/* `full` is a constant in every caller. */
-Q8_INLINE __m128i load_tap(int full, const uint8_t *column, const window *at) {
-  if (full)
-    return _mm_loadu_si128((const __m128i *)(column + at->c));
-  if (at->can_reach)
-    return _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(column + at->c + at->n - 16)), at->shift);
-  return q8_avx2_load_bytes(column + at->c, at->n);
-}
-
+/* A block of channels of the row, n of which exist: 16, or all of fewer. */
 typedef struct block {
-  __m256i low, high; /* channels 0-7, 8-15 */
+  const __m256i *w;
+  size_t first, n;
 } block;
 
-/* Rows i and i + 1 of a column, interleaved; a row that does not exist counts as zero. */
-Q8_INLINE block load_pair(int full, const uint8_t *const *column, size_t i, size_t r, const window *at) {
-  __m128i x = load_tap(full, column[i], at);
-  if (i + 1 == r)
-    return (block){_mm256_cvtepu8_epi32(x), _mm256_cvtepu8_epi32(_mm_unpackhi_epi64(x, x))};
-  __m128i next = load_tap(full, column[i + 1], at);
-  return (block){_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(x, next)),
-                 _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(x, next))};
+typedef struct halves {
+  __m256i low, high; /* channels 0-7, 8-15 */
+} halves;
+
+/* `full` is a constant in every caller. */
+Q8_INLINE __m128i load_row(int full, const uint8_t *row, const block *b) {
+  return full ? _mm_loadu_si128((const __m128i *)(row + b->first)) : q8_avx2_load_bytes(row, b->n);
 }
 
-Q8_INLINE void add_pair(block *sum, block x, const __m256i *w) {
+/* Two rows of a column, interleaved. */
+Q8_INLINE halves load_pair(int full, const uint8_t *row, const uint8_t *next, const block *b) {
+  const __m128i x = load_row(full, row, b), y = load_row(full, next, b);
+  return (halves){_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(x, y)), _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(x, y))};
+}
+
+/* One row, and zeros. */
+Q8_INLINE halves load_single(const uint8_t *row, const block *b) {
+  const __m128i x = load_row(1, row, b);
+  return (halves){_mm256_cvtepu8_epi32(x), _mm256_cvtepu8_epi32(_mm_unpackhi_epi64(x, x))};
+}
+
+Q8_INLINE void add_pair(halves *sum, halves x, const __m256i *w) {
   sum->low = _mm256_add_epi32(sum->low, _mm256_madd_epi16(x.low, w[0]));
   sum->high = _mm256_add_epi32(sum->high, _mm256_madd_epi16(x.high, w[1]));
 }
 
 /* Sums of one output, any kernel size. */
-Q8_INLINE block convolve_one(int full, size_t r, size_t s, size_t dilation, const __m256i *w,
-                             const uint8_t *const *cols, const window *at) {
-  block sum = {_mm256_setzero_si256(), _mm256_setzero_si256()};
-  for (size_t j = 0; j < s; j++, cols += dilation * r)
-    for (size_t i = 0; i < r; i += 2, w += 2)
-      add_pair(&sum, load_pair(full, cols, i, r, at), w);
+Q8_INLINE halves add_taps(int full, const q8_dwconv_shape *shape, const uint8_t *const *cols, const block *b) {
+  const size_t r = shape->r, step = shape->col_dilation * r;
+  const __m256i *w = b->w;
+  halves sum = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+  for (size_t i = 0; i < r; i += 2) {
+    const uint8_t *const *row = cols + i;
+    for (size_t j = 0; j < shape->s; j++, row += step, w += 2)
+      add_pair(&sum, load_pair(full, row[0], row[i + 1 < r], b), w);
+  }
   return sum;
 }
 
-/* Rows i and, unless it is the last, i + 1 of all columns of four outputs. */
-Q8_INLINE void add_rows(size_t r, size_t s, size_t step, size_t i, int last, const __m256i *w,
-                        const uint8_t *const *cols, const window *at, block sum[4]) {
+static Q8_NOINLINE halves convolve_full(const q8_dwconv_shape *shape, const uint8_t *const *cols, const block *b) {
+  return add_taps(1, shape, cols, b);
+}
+static Q8_NOINLINE halves convolve_part(const q8_dwconv_shape *shape, const uint8_t *const *cols, const block *b) {
+  return add_taps(0, shape, cols, b);
+}
+static halves convolve_one(const q8_dwconv_shape *shape, const uint8_t *const *cols, const block *b) {
+  return b->n == BLOCK ? convolve_full(shape, cols, b) : convolve_part(shape, cols, b);
+}
+
+/* Adds rows `row` and `next` of all columns of four outputs; next = NULL: only one. */
+Q8_INLINE void add_rows(size_t size, size_t step, const uint8_t *const *row, const uint8_t *const *next, const __m256i *w,
+                        const block *b, halves sum[OUTPUTS]) {
   Q8_UNROLL
-  for (size_t u = 0; u < 3 * step + s; u++) {
-    block x = load_pair(1, cols + u * r, i, last ? i + 1 : i + 2, at);
+  for (size_t u = 0; u < (OUTPUTS - 1) * step + size; u++, row += size) {
+    const halves x = next ? load_pair(1, *row, *next, b) : load_single(*row, b);
     Q8_UNROLL
-    for (size_t o = 0; o < 4; o++) {
-      size_t j = u - o * step; /* wraps to a large number left of the window */
-      if (j < s) {
-        add_pair(&sum[o], x, w + i + j * ((r + 1) / 2) * 2);
+    for (size_t o = 0; o < OUTPUTS; o++) {
+      const size_t j = u - o * step; /* wraps to a large number left of the window */
+      if (j < size) {
+        add_pair(&sum[o], x, w + 2 * j);
         q8_avx2_keep(&sum[o].low);
         q8_avx2_keep(&sum[o].high);
       }
     }
+    next = next ? next + size : NULL;
   }
 }
 
-/* Sums of four neighbouring outputs of a full block, dilation 1. r, s, step are constants in every caller. Rows are a
- * loop, columns are not: all of it unrolled would be 12 KB for 7x7. */
-Q8_INLINE void convolve_four(size_t r, size_t s, size_t step, const __m256i *w, const uint8_t *const *cols,
-                             const window *at, block sum[4]) {
+/* Sums of four neighbouring outputs of a full block, dilation 1. size, of a square kernel, and step are constants in every
+ * caller: columns are not a loop, pairs of rows are. A last row by itself is worth code of its own in 3 x 3 alone. */
+Q8_INLINE void convolve_four(size_t size, size_t step, const uint8_t *const *cols, const block *b,
+                             halves sum[OUTPUTS]) {
+  const __m256i *w = b->w;
   Q8_UNROLL
-  for (size_t o = 0; o < 4; o++)
+  for (size_t o = 0; o < OUTPUTS; o++)
     sum[o].low = sum[o].high = _mm256_setzero_si256();
-  for (size_t i = 0; i + 1 < r; i += 2)
-    add_rows(r, s, step, i, 0, w, cols, at, sum);
-  if (r % 2)
-    add_rows(r, s, step, r - 1, 1, w, cols, at, sum);
+  if (size == 3) {
+    add_rows(size, step, cols, cols + 1, w, b, sum);
+    add_rows(size, step, cols + 2, NULL, w + 6, b, sum);
+    return;
+  }
+  for (size_t i = 0; i < size; i += 2, w += 2 * size)
+    add_rows(size, step, cols + i, cols + i + (i + 1 < size), w, b, sum);
 }
 
 typedef struct epilogue {
@@ -114,98 +134,97 @@ typedef struct epilogue {
   q8_avx2_rounding rounding;
 } epilogue;
 
-Q8_INLINE void finish(int full, const block *sum, const window *at, const epilogue *e, uint8_t *y) {
-  const int32_t *bias = e->rq->bias + at->c;
-  const float *scale = e->rq->scale + at->c;
-  __m256i t0 = q8_avx2_requantize(sum->low, q8_avx2_load_i32(bias), _mm256_loadu_ps(scale), &e->rounding);
-  __m256i t1 =
+Q8_INLINE __m128i round_sums(const halves *sum, const block *b, const epilogue *e) {
+  const int32_t *bias = e->rq->bias + b->first;
+  const float *scale = e->rq->scale + b->first;
+  const __m256i low = q8_avx2_requantize(sum->low, q8_avx2_load_i32(bias), _mm256_loadu_ps(scale), &e->rounding);
+  const __m256i high =
       q8_avx2_requantize(sum->high, q8_avx2_load_i32(bias + 8), _mm256_loadu_ps(scale + 8), &e->rounding);
-  __m128i t = q8_avx2_pack16(t0, t1, &e->rounding);
-  if (full)
-    _mm_storeu_si128((__m128i *)(y + at->c), t);
-  else
-    q8_avx2_store_bytes(y + at->c, t, at->n);
+  return q8_avx2_pack16(low, high, &e->rounding);
 }
 
 /* One block of channels along the row, output by output. */
-Q8_INLINE void strip(int full, const q8_dwconv_shape *shape, const __m256i *w, const window *at, const epilogue *e,
-                     const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
-  const size_t r = shape->r, s = shape->s, dilation = shape->col_dilation, step = shape->col_step * r;
-  for (size_t x = 0; x < shape->q; x++) {
-    block sum = convolve_one(full, r, s, dilation, w, cols + x * step, at);
-    finish(full, &sum, at, e, y + x * y_stride);
-  }
-}
-static void strip_full(const q8_dwconv_shape *shape, const __m256i *w, const window *at, const epilogue *e,
-                       const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
-  strip(1, shape, w, at, e, cols, y, y_stride);
-}
-static void strip_rest(const q8_dwconv_shape *shape, const __m256i *w, const window *at, const epilogue *e,
-                       const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
-  strip(0, shape, w, at, e, cols, y, y_stride);
-}
-
-/* The same for a full block, four outputs at a time; the last four may overlap the ones before. Needs q >= 4
- * and dilation 1. r, s, step are constants in every caller. */
-Q8_INLINE void strip_by_four(size_t r, size_t s, size_t step, const q8_dwconv_shape *shape, const __m256i *w,
-                             const window *at, const epilogue *e, const uint8_t *const *cols, uint8_t *y,
-                             size_t y_stride) {
-  for (size_t start = 0; start < shape->q; start += 4) {
-    size_t x = start + 4 <= shape->q ? start : shape->q - 4;
-    block sum[4];
-    convolve_four(r, s, step, w, cols + x * step * r, at, sum);
-    Q8_UNROLL
-    for (size_t o = 0; o < 4; o++)
-      finish(1, &sum[o], at, e, y + (x + o) * y_stride);
-  }
-}
-
-/* `fixed`: r and s are constants, and outputs go four by four where the shape allows. */
-Q8_INLINE void dwconv(int fixed, size_t r, size_t s, const q8_dwconv_shape *shape, const void *packed,
-                      const q8_requant *rq, const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
-  const __m256i *w = packed;
-  epilogue e = {rq, q8_avx2_rounding_of(rq->zero_point, rq->lo, rq->hi)};
-  int fours = fixed && shape->q >= 4 && shape->col_dilation == 1;
-  for (size_t c = 0; c < shape->channels; c += 16, w += s * ((r + 1) / 2) * 2) {
-    window at = window_at(c, shape->channels);
-    if (at.n < 16)
-      strip_rest(shape, w, &at, &e, cols, y, y_stride);
-    else if (fours && shape->col_step == 1)
-      strip_by_four(r, s, 1, shape, w, &at, &e, cols, y, y_stride);
-    else if (fours && shape->col_step == 2)
-      strip_by_four(r, s, 2, shape, w, &at, &e, cols, y, y_stride);
+static void by_one(const q8_dwconv_shape *shape, const block *b, const epilogue *e, const uint8_t *const *cols,
+                   uint8_t *y, size_t y_stride) {
+  for (size_t x = 0; x < shape->q; x++, cols += shape->col_step * shape->r, y += y_stride) {
+    const halves sum = convolve_one(shape, cols, b);
+    const __m128i t = round_sums(&sum, b, e);
+    if (b->n == BLOCK)
+      _mm_storeu_si128((__m128i *)(y + b->first), t);
     else
-      strip_full(shape, w, &at, &e, cols, y, y_stride);
+      q8_avx2_store_bytes(y, t, b->n);
+  }
+}
+
+/* The same for a full block, four outputs at a time; the last four may overlap the ones before. Needs q >= 4 and
+ * dilation 1. */
+Q8_INLINE void by_four(size_t size, size_t step, const q8_dwconv_shape *shape, const block *b, const epilogue *e,
+                       const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
+  for (size_t start = 0; start < shape->q; start += OUTPUTS) {
+    const size_t x = start + OUTPUTS <= shape->q ? start : shape->q - OUTPUTS;
+    halves sum[OUTPUTS];
+    convolve_four(size, step, cols + x * step * size, b, sum);
+    Q8_UNROLL
+    for (size_t o = 0; o < OUTPUTS; o++)
+      _mm_storeu_si128((__m128i *)(y + (x + o) * y_stride + b->first), round_sums(&sum[o], b, e));
+  }
+}
+
+typedef void row_fn(const q8_dwconv_shape *shape, const block *b, const epilogue *e, const uint8_t *const *cols,
+                    uint8_t *y, size_t y_stride);
+#define BY_FOUR(size, step)                                                                                     \
+  static void by_four_##size##_##step(const q8_dwconv_shape *shape, const block *b, const epilogue *e,          \
+                                   const uint8_t *const *cols, uint8_t *y, size_t y_stride) {                \
+    by_four(size, step, shape, b, e, cols, y, y_stride);                                                        \
+  }
+BY_FOUR(3, 1)
+BY_FOUR(3, 2)
+BY_FOUR(5, 1)
+BY_FOUR(5, 2)
+BY_FOUR(7, 1)
+
+static row_fn *row_of(const q8_dwconv_shape *shape) {
+  static row_fn *const all[3][2] = {{by_four_3_1, by_four_3_2}, {by_four_5_1, by_four_5_2}, {by_four_7_1, by_one}};
+  const size_t size = shape->s, step = shape->col_step;
+  const int fours = shape->r == size && shape->q >= OUTPUTS && shape->channels >= BLOCK && shape->col_dilation == 1 && step <= 2;
+  return fours && (size == 3 || size == 5 || size == 7) ? all[(size - 3) / 2][step - 1] : by_one;
+}
+
+static block block_at(size_t c, size_t channels, const __m256i *w) {
+  return (block){w, first_channel(c, channels), channels < BLOCK ? channels : BLOCK};
+}
+
+static void dwconv(const q8_dwconv_shape *shape, const void *packed, const q8_requant *rq, const uint8_t *const *cols,
+                   uint8_t *y, size_t y_stride) {
+  const epilogue e = {rq, q8_avx2_rounding_of(rq->zero_point, rq->lo, rq->hi)};
+  const __m256i *w = packed;
+  row_fn *const row = row_of(shape);
+  for (size_t c = 0; c < shape->channels; c += BLOCK, w += block_size(shape->r, shape->s)) {
+    const block b = block_at(c, shape->channels, w);
+    row(shape, &b, &e, cols, y, y_stride);
   }
   if (rq->table)
     q8_avx2_table_rows(shape->q, shape->channels, rq->table, y, y_stride);
 }
 
-static void dwconv_3x3(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,
-                       const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
-  dwconv(1, 3, 3, shape, w, rq, cols, y, y_stride);
-}
-
-static void dwconv_5x5(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,
-                       const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
-  dwconv(1, 5, 5, shape, w, rq, cols, y, y_stride);
-}
-
-static void dwconv_7x7(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,
-                       const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
-  dwconv(1, 7, 7, shape, w, rq, cols, y, y_stride);
-}
-
-static void dwconv_any(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,
-                       const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
-  dwconv(0, shape->r, shape->s, shape, w, rq, cols, y, y_stride);
+static void sums(const q8_dwconv_shape *shape, const void *packed, const uint8_t *const *cols, int32_t *acc,
+                 size_t acc_stride) {
+  const __m256i *w = packed;
+  for (size_t c = 0; c < shape->channels; c += BLOCK, w += block_size(shape->r, shape->s)) {
+    const block b = block_at(c, shape->channels, w);
+    int32_t *y = acc + b.first;
+    for (size_t x = 0; x < shape->q; x++, y += acc_stride) {
+      const uint8_t *const *at = cols + x * shape->col_step * shape->r;
+      const halves sum = convolve_one(shape, at, &b);
+      _mm256_maskstore_epi32(y, q8_avx2_mask(b.n), sum.low);
+      if (b.n > 8)
+        _mm256_maskstore_epi32(y + 8, q8_avx2_mask(b.n - 8), sum.high);
+    }
+  }
 }
 
 const q8_dwconv_kernel q8_avx2_dwconv[] = {
-    {"dwconv_avx2_3x3", Q8_CPU_AVX2, 3, 3, 0, -128, packed_size, pack, dwconv_3x3},
-    {"dwconv_avx2_5x5", Q8_CPU_AVX2, 5, 5, 0, -128, packed_size, pack, dwconv_5x5},
-    {"dwconv_avx2_7x7", Q8_CPU_AVX2, 7, 7, 0, -128, packed_size, pack, dwconv_7x7},
-    {"dwconv_avx2", Q8_CPU_AVX2, 0, 0, 0, -128, packed_size, pack, dwconv_any},
+    {"dwconv_avx2", Q8_CPU_AVX2, 0, 0, 0, -128, packed_size, pack, dwconv, sums, NULL},
     {0},
 };
 #endif

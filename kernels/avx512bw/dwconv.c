@@ -1,9 +1,10 @@
 /* dwconv.c - depthwise convolution without VNNI: two kernel rows of a column are interleaved as int16, so that one
- * vpmaddwd multiplies and adds two taps of 16 channels exactly. Blocks of 32 channels, the last one masked; a column of
- * a 3x3, 5x5 or 7x7 kernel with stride 1 or 2 serves up to four outputs.
+ * vpmaddwd multiplies and adds two taps of 16 channels exactly; a row left over is paired with itself and a weight of 0.
+ * Blocks of 32 channels, the last one masked; in 3 x 3, 5 x 5 and 7 x 7, a column serves up to four
+ * outputs.
  *
  * Unpacking works in 128-bit lanes: register h holds channels 8 l + 4 h .. 8 l + 4 h + 3 in lane l. The saturating pack
- * of both halves gives channels in order. Weights are packed to match: int16 [channels / 32][s][row pairs][2][16][2]. */
+ * of both halves gives channels in order. Weights are packed to match: int16 [channels / 32][row pairs][s][2][16][2]. */
 #define Q8_LARGE_BODIES
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "vec.h"
@@ -17,8 +18,8 @@ static size_t packed_size(size_t channels, size_t r, size_t s) {
 static void pack(size_t channels, size_t r, size_t s, const int8_t *w, void *packed) {
   int16_t *out = packed;
   for (size_t first = 0; first < channels; first += BLOCK)
-    for (size_t j = 0; j < s; j++)
-      for (size_t row = 0; row < r; row += 2)
+    for (size_t row = 0; row < r; row += 2)
+      for (size_t j = 0; j < s; j++)
         for (size_t at = 0; at < 64; at++) {
           const size_t h = at / 32, lane = at / 8 % 4, e = at / 2 % 4, i = row + at % 2;
           const size_t c = first + 8 * lane + 4 * h + e;
@@ -60,11 +61,10 @@ static block make_block(const q8_dwconv_shape *shape, const q8_requant *rq, cons
   return b;
 }
 
-/* Rows i and i + 1 of a column; a row that does not exist, from r on, counts as zero. */
-Q8_INLINE halves load_pair(const uint8_t *const *column, size_t i, size_t r, const block *b) {
-  const __m512i x = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(b->mask, column[i] + b->first));
-  const __m512i y = i + 1 < r ? _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(b->mask, column[i + 1] + b->first))
-                              : _mm512_setzero_si512();
+/* Two rows of a column, interleaved. */
+Q8_INLINE halves load_pair(const uint8_t *row, const uint8_t *next, const block *b) {
+  const __m512i x = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(b->mask, row + b->first));
+  const __m512i y = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(b->mask, next + b->first));
   return (halves){{_mm512_unpacklo_epi16(x, y), _mm512_unpackhi_epi16(x, y)}};
 }
 
@@ -88,102 +88,122 @@ Q8_INLINE void finish(const halves *sum, const block *b, uint8_t *y) {
   _mm256_mask_storeu_epi8(y + b->first, b->mask, _mm512_cvtusepi16_epi8(_mm512_max_epi16(words, b->lo)));
 }
 
-Q8_INLINE void one_output(const q8_dwconv_shape *shape, const block *b, const uint8_t *const *cols, uint8_t *y) {
+/* Adds all taps of one output, any kernel size. */
+Q8_INLINE void add_taps(const q8_dwconv_shape *shape, const block *b, const uint8_t *const *cols, halves *sum) {
+  const size_t r = shape->r, step = shape->col_dilation * r;
   const __m512i *w = b->w;
-  halves sum = b->bias;
-  for (size_t j = 0; j < shape->s; j++, cols += shape->col_dilation * shape->r)
-    for (size_t i = 0; i < shape->r; i += 2, w += 2)
-      add_pair(&sum, load_pair(cols, i, shape->r, b), w);
-  finish(&sum, b, y);
-}
-
-/* Rows i and, unless it is the last, i + 1 of all columns of four outputs. */
-Q8_INLINE void add_rows(size_t r, size_t s, size_t step, size_t i, int last, const block *b,
-                        const uint8_t *const *cols, halves *sum) {
-  const __m512i *w = b->w + i;
-  Q8_UNROLL
-  for (size_t u = 0; u < (OUTPUTS - 1) * step + s; u++) {
-    const halves x = load_pair(cols + u * r, i, last ? i + 1 : i + 2, b);
-    Q8_UNROLL
-    for (size_t o = 0; o < OUTPUTS; o++) {
-      const size_t j = u - o * step; /* wraps to a large number left of the window */
-      if (j < s)
-        add_pair(&sum[o], x, w + j * ((r + 1) / 2) * 2);
-    }
+  for (size_t i = 0; i < r; i += 2) {
+    const uint8_t *const *row = cols + i;
+    for (size_t j = 0; j < shape->s; j++, row += step, w += 2)
+      add_pair(sum, load_pair(row[0], row[i + 1 < r], b), w);
   }
 }
 
-/* Four neighbouring outputs without dilation; r, s and step are constants in every caller. Rows are a loop, columns are
- * not: all of it unrolled would be 12 KB for 7x7. */
-Q8_INLINE void four_outputs(size_t r, size_t s, size_t step, const block *b, const uint8_t *const *cols, uint8_t *y,
+/* Four neighbouring outputs without dilation; size, of a square kernel, and step are constants in every caller: columns
+ * are not a loop, pairs of rows are. */
+Q8_INLINE void four_outputs(size_t size, size_t step, const block *b, const uint8_t *const *cols, uint8_t *y,
                             size_t y_stride) {
+  const __m512i *w = b->w;
   halves sum[OUTPUTS];
   Q8_UNROLL
   for (size_t o = 0; o < OUTPUTS; o++)
     sum[o] = b->bias;
-  for (size_t i = 0; i + 1 < r; i += 2)
-    add_rows(r, s, step, i, 0, b, cols, sum);
-  if (r % 2)
-    add_rows(r, s, step, r - 1, 1, b, cols, sum);
+  for (size_t i = 0; i < size; i += 2, w += 2 * size) {
+    const uint8_t *const *row = cols + i, *const *next = row + (i + 1 < size);
+    Q8_UNROLL
+    for (size_t u = 0; u < (OUTPUTS - 1) * step + size; u++, row += size, next += size) {
+      const halves x = load_pair(*row, *next, b);
+      Q8_UNROLL
+      for (size_t o = 0; o < OUTPUTS; o++) {
+        const size_t j = u - o * step; /* wraps to a large number left of the window */
+        if (j < size)
+          add_pair(&sum[o], x, w + 2 * j);
+      }
+    }
+  }
   Q8_UNROLL
   for (size_t o = 0; o < OUTPUTS; o++)
     finish(&sum[o], b, y + o * y_stride);
 }
 
-/* A row output by output, for any kernel: one copy for all of them. Makes its own block, because one whose address leaves
- * the caller would be read anew after every store. */
-static void by_one(const q8_dwconv_shape *shape, const q8_requant *rq, const void *w, size_t first,
-                   const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
-  const block b = make_block(shape, rq, w, first);
-  for (size_t x = 0; x < shape->q; x++)
-    one_output(shape, &b, cols + x * shape->col_step * shape->r, y + x * y_stride);
-}
-
-/* r and s are constants. The last four outputs may overlap those before. */
-Q8_INLINE void by_four(size_t r, size_t s, const q8_dwconv_shape *shape, const block *b, const uint8_t *const *cols,
-                       uint8_t *y, size_t y_stride) {
-  const size_t q = shape->q, step = shape->col_step;
-  for (size_t at = 0; at < q; at += OUTPUTS) {
-    const size_t x = at + OUTPUTS > q ? q - OUTPUTS : at;
-    if (step == 1)
-      four_outputs(r, s, 1, b, cols + x * r, y + x * y_stride, y_stride);
-    else
-      four_outputs(r, s, 2, b, cols + x * 2 * r, y + x * y_stride, y_stride);
+/* One block of channels along the row, output by output. The block is a copy: one whose address left the caller would be
+ * read anew after every store. */
+static void by_one(const q8_dwconv_shape *shape, const block *all, const uint8_t *const *cols, uint8_t *y,
+                   size_t y_stride) {
+  const block b = *all;
+  for (size_t x = 0; x < shape->q; x++, cols += shape->col_step * shape->r, y += y_stride) {
+    halves sum = b.bias;
+    add_taps(shape, &b, cols, &sum);
+    finish(&sum, &b, y);
   }
 }
 
-/* `fixed`: r and s are constants. */
-Q8_INLINE void dwconv(int fixed, size_t r, size_t s, const q8_dwconv_shape *shape, const void *packed,
-                      const q8_requant *rq, const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
+/* Four by four; the last four outputs may overlap those before. */
+Q8_INLINE void by_four(size_t size, size_t step, const q8_dwconv_shape *shape, const block *all,
+                       const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
+  const block b = *all;
+  const size_t q = shape->q;
+  for (size_t at = 0; at < q; at += OUTPUTS) {
+    const size_t x = at + OUTPUTS > q ? q - OUTPUTS : at;
+    four_outputs(size, step, &b, cols + x * step * size, y + x * y_stride, y_stride);
+  }
+}
+
+typedef void row_fn(const q8_dwconv_shape *shape, const block *b, const uint8_t *const *cols, uint8_t *y,
+                    size_t y_stride);
+#define BY_FOUR(size, step)                                                                                     \
+  static void by_four_##size##_##step(const q8_dwconv_shape *shape, const block *b, const uint8_t *const *cols, \
+                                   uint8_t *y, size_t y_stride) {                                            \
+    by_four(size, step, shape, b, cols, y, y_stride);                                                           \
+  }
+BY_FOUR(3, 1)
+BY_FOUR(3, 2)
+BY_FOUR(5, 1)
+BY_FOUR(5, 2)
+BY_FOUR(7, 1)
+
+static row_fn *row_of(const q8_dwconv_shape *shape) {
+  static row_fn *const all[3][2] = {{by_four_3_1, by_four_3_2}, {by_four_5_1, by_four_5_2}, {by_four_7_1, by_one}};
+  const size_t size = shape->s, step = shape->col_step;
+  const int fours = shape->r == size && shape->q >= OUTPUTS && shape->col_dilation == 1 && step <= 2;
+  return fours && (size == 3 || size == 5 || size == 7) ? all[(size - 3) / 2][step - 1] : by_one;
+}
+
+static void dwconv(const q8_dwconv_shape *shape, const void *packed, const q8_requant *rq, const uint8_t *const *cols,
+                   uint8_t *y, size_t y_stride) {
   const size_t block_size = packed_size(1, shape->r, shape->s);
   const uint8_t *w = packed;
+  row_fn *const row = row_of(shape);
   for (size_t c = 0; c < shape->channels; c += BLOCK, w += block_size) {
-    if (!fixed || shape->q < OUTPUTS || shape->col_step > 2 || shape->col_dilation != 1) {
-      by_one(shape, rq, w, c, cols, y, y_stride);
-      continue;
-    }
     const block b = make_block(shape, rq, w, c);
-    by_four(r, s, shape, &b, cols, y, y_stride);
+    row(shape, &b, cols, y, y_stride);
   }
   for (size_t x = 0; rq->table && x < shape->q; x++)
     q8_avx512bw_table->run(shape->channels, y + x * y_stride, rq->table, y + x * y_stride);
 }
 
-#define DWCONV(name, fixed, r, s)                                                                            \
-  static void name(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,                        \
-                   const uint8_t *const *cols, uint8_t *y, size_t y_stride) {                                \
-    dwconv(fixed, r, s, shape, w, rq, cols, y, y_stride);                                                    \
+static void sums(const q8_dwconv_shape *shape, const void *packed, const uint8_t *const *cols, int32_t *acc,
+                 size_t acc_stride) {
+  const size_t block_size = packed_size(1, shape->r, shape->s), channels = shape->channels;
+  const uint8_t *w = packed;
+  for (size_t c = 0; c < channels; c += BLOCK, w += block_size) {
+    const block b = {.w = (const __m512i *)(const void *)w, .first = c, .mask = (__mmask32)first64(channels - c)};
+    int32_t *y = acc + c;
+    for (size_t x = 0; x < shape->q; x++, y += acc_stride) {
+      halves sum = {{_mm512_setzero_si512(), _mm512_setzero_si512()}};
+      add_taps(shape, &b, cols + x * shape->col_step * shape->r, &sum);
+      for (size_t h = 0; h < 2; h++) { /* channels 0 to 15, then 16 to 31 */
+        const __m512i order =
+            _mm512_add_epi64(_mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), _mm512_set1_epi64(4 * (int64_t)h));
+        const __m512i t = _mm512_permutex2var_epi64(sum.h[0], order, sum.h[1]);
+        _mm512_mask_storeu_epi32(y + 16 * h, lanes16(channels - c, 16 * h), t);
+      }
+    }
   }
-DWCONV(dwconv_3x3, 1, 3, 3)
-DWCONV(dwconv_5x5, 1, 5, 5)
-DWCONV(dwconv_7x7, 1, 7, 7)
-DWCONV(dwconv_any, 0, 0, 0)
+}
 
 const q8_dwconv_kernel q8_avx512bw_dwconv[] = {
-    {"dwconv_avx512bw_3x3", Q8_NEEDS_AVX512, 3, 3, 0, -128, packed_size, pack, dwconv_3x3},
-    {"dwconv_avx512bw_5x5", Q8_NEEDS_AVX512, 5, 5, 0, -128, packed_size, pack, dwconv_5x5},
-    {"dwconv_avx512bw_7x7", Q8_NEEDS_AVX512, 7, 7, 0, -128, packed_size, pack, dwconv_7x7},
-    {"dwconv_avx512bw", Q8_NEEDS_AVX512, 0, 0, 0, -128, packed_size, pack, dwconv_any},
+    {"dwconv_avx512bw", Q8_NEEDS_AVX512, 0, 0, 0, -128, packed_size, pack, dwconv, sums, NULL},
     {0},
 };
 #endif

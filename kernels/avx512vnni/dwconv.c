@@ -1,7 +1,8 @@
 /* dwconv.c - depthwise convolution of one output row, four taps of a channel in every lane of vpdpbusd.
  *
- * Channels go in blocks of 64, the last one of 64, 32 or 16: a register holds 64 channels of one pixel, 32 of
- * two or 16 of four, so that few channels still fill it. For each block, a stretch of the row takes two
+ * Channels go in blocks of 64, then of 32 or 16: a register holds 64 channels of one pixel, 32 of two or 16 of four,
+ * so that few channels still fill it. The last block may begin among the channels of the one before, whose bytes it
+ * computes again; only a row of less than 16 channels needs masks. For each block, a stretch of the row takes two
  * passes:
  *
  *   fill      interleaves the bytes of four taps into dwords (quads) and writes them to a scratch of four
@@ -12,7 +13,8 @@
  * and so do two or three rows left over (the missing ones are zero). One row left over makes a step per four
  * kernel columns, from quads of one row in four columns. 3 x 3 takes 3 steps, 5 x 5 takes 5 + 2.
  *
- * Small kernels without dilation do both passes in one, with the quads in registers (dwconv_row.c).
+ * Small kernels without dilation do both passes in one, with the quads in registers (dwconv_row.c). For a pair of output
+ * rows, 3 x 3 has three more steps: the same taps, one byte further on.
  *
  * Quads are shared between outputs: a plane of the scratch holds, for consecutive outputs x, the column
  * x * col_step + first; kernel column j is plane j % phase, j / phase units further on. */
@@ -30,14 +32,37 @@ static int fits(size_t r, size_t s) {
   return r < 256 && s < 256 && steps_of(r, s) <= MAX_STEPS;
 }
 
-/* Pixels a register holds when `n` channels are left. */
-static size_t pixels_of(size_t n) {
-  return n > 32 ? 1 : n > 16 ? 2 : 4;
+static int has_pair(size_t r, size_t s) {
+  return r == 3 && s == 3;
+}
+
+/* Bytes of a block's weights. */
+static size_t block_size(size_t r, size_t s) {
+  return (has_pair(r, s) ? 2 : 1) * steps_of(r, s) * 256;
+}
+
+/* The block of channels that begins at c or, if it is the last, before it. `end` is where the next one begins. */
+typedef struct {
+  size_t first, width, end;
+} part;
+
+static part part_at(size_t c, size_t channels) {
+  const size_t left = channels - c;
+  const size_t width = left > 32 ? 64 : left > 16 ? 32 : 16;
+  if (left >= width)
+    return (part){c, width, c + width};
+  if (channels >= width)
+    return (part){channels - width, width, channels};
+  return width == 16 ? (part){0, 16, channels} : (part){0, width / 2, width / 2};
 }
 
 static size_t packed_size(size_t channels, size_t r, size_t s) {
-  size_t blocks = (channels + 63) / 64;
-  return fits(r, s) ? blocks * steps_of(r, s) * 256 : r * s * blocks * 64;
+  size_t size = 0;
+  if (!fits(r, s))
+    return r * s * ((channels + 63) / 64 * 64);
+  for (size_t c = 0; c < channels; c = part_at(c, channels).end)
+    size += block_size(r, s);
+  return size;
 }
 
 /* The four taps of one step, as (row, column) of the kernel; a row of r means none. */
@@ -53,16 +78,19 @@ static void taps_of(size_t step, size_t r, size_t s, size_t row[4], size_t colum
 
 static void pack_quads(size_t channels, size_t r, size_t s, const int8_t *w, int8_t *out) {
   size_t row[4], column[4];
-  for (size_t first = 0; first < channels; first += 64)
-    for (size_t step = 0, width = 64 / pixels_of(channels - first); step < steps_of(r, s);
-         step++, out += 256) {
+  part p;
+  for (size_t begin = 0; begin < channels; begin = p.end) {
+    p = part_at(begin, channels);
+    for (size_t i = 0; i < block_size(r, s) / 256; i++, out += 256) {
+      const size_t step = i % steps_of(r, s), shift = i / steps_of(r, s);
       taps_of(step, r, s, row, column);
       for (size_t at = 0; at < 256; at++) {
-        size_t v = at / 64, lane = at / 16 % 4, e = at / 4 % 4, tap = at % 4;
-        size_t c = first + (16 * lane) % width + 4 * v + e;
-        out[at] = c < channels && row[tap] < r ? w[(row[tap] * s + column[tap]) * channels + c] : 0;
+        size_t v = at / 64, lane = at / 16 % 4, e = at / 4 % 4, tap = at % 4 - shift; /* wraps if there is none */
+        size_t c = p.first + (16 * lane) % p.width + 4 * v + e;
+        out[at] = c < channels && tap < 4 && row[tap] < r ? w[(row[tap] * s + column[tap]) * channels + c] : 0;
       }
     }
+  }
 }
 
 static void pack(size_t channels, size_t r, size_t s, const int8_t *w, void *packed) {
@@ -82,6 +110,7 @@ static void lay_out(const q8_dwconv_shape *p, uint32_t pixels, layout *l) {
   const uint32_t r = (uint32_t)p->r, s = (uint32_t)p->s, down = (r + 2) / 4, left = r % 4 == 1;
   const uint32_t groups = (s + 3) / 4;
   const int adjacent = p->col_dilation == 1, whole = adjacent && (p->col_step <= 2 || p->col_step == 4);
+  l->pixels = pixels;
   l->phase = adjacent && p->col_step < s ? (uint32_t)p->col_step : s;
   l->across_phase = whole ? 1 : groups;
   uint32_t planes = down * l->phase + left * l->across_phase;
@@ -109,58 +138,70 @@ static __m512i load_quads(size_t pixels, const void *channels, int v) {
   return join4(a, b, pixels > 1 ? a : _mm_loadu_si128(p + 8), pixels > 1 ? b : _mm_loadu_si128(p + 12));
 }
 
-/* One block of channels of the row, `pixels` pixels a register. */
-static void run_block(size_t pixels, block *b, const uint8_t *const *cols, uint8_t *y) {
+/* One block of channels of the row in two passes. `y` is uint8 or, for sums, int32: its strides count elements. */
+static void run_block(block *b, const uint8_t *const *cols, uint8_t *y) {
   const q8_dwconv_shape *p = b->shape;
-  const size_t outputs = b->layout->outputs, step = p->col_step;
-  const int full = p->channels - b->c.first >= 64 / pixels;
-  row_fn *const whole_row = q8_avx512vnni_dwconv_row(p, (int)pixels, full);
-  if (whole_row) {
-    whole_row(b, cols, y, p->q);
+  if (b->layout.pixels != b->pixels)
+    lay_out(p, (uint32_t)b->pixels, &b->layout);
+  const size_t outputs = b->layout.outputs, step = p->col_step, element = b->sums ? sizeof(int32_t) : 1;
+  size_t last = (p->q - 1) * step + (p->s - 1) * p->col_dilation;
+  for (size_t x = 0; x < p->q; x += outputs, cols += outputs * step * b->pitch, last -= outputs * step) {
+    const size_t n = p->q - x < outputs ? p->q - x : outputs;
+    q8_avx512vnni_dwconv_fill(b, cols, last, n);
+    q8_avx512vnni_dwconv_multiply(b, y + x * b->y_stride * element, n);
+  }
+}
+
+/* One or, if b->row_stride is not 0, two output rows. */
+static void run_part(block *b, const uint8_t *const *cols, uint8_t *y) {
+  const int whole = b->small && !b->sums && b->c.mask == first64(64 / b->pixels);
+  row_fn *const row = !whole           ? NULL
+                      : b->row_stride ? q8_avx512vnni_dwconv_pair(b->pixels)
+                                      : q8_avx512vnni_dwconv_row(b->shape, b->pixels);
+  if (row) {
+    row(b, cols, y, b->shape->q);
     return;
   }
-  fill_fn *const fill_stretch = q8_avx512vnni_dwconv_fill[pixels / 2];
-  multiply_fn *const multiply_stretch = q8_avx512vnni_dwconv_multiply[pixels / 2];
-  size_t last = (p->q - 1) * step + (p->s - 1) * p->col_dilation;
-  for (size_t x = 0; x < p->q; x += outputs, cols += outputs * step * p->r, last -= outputs * step) {
-    const size_t n = p->q - x < outputs ? p->q - x : outputs;
-    fill_stretch(b, cols, last, n);
-    multiply_stretch(b, y + x * b->y_stride, n);
-  }
+  run_block(b, cols, y);
+  if (b->row_stride)
+    run_block(b, cols + 1, y + b->row_stride);
 }
 
+/* rq is NULL for sums. */
 static void all_blocks(const q8_dwconv_shape *shape, const int8_t *w, const q8_requant *rq,
-                       const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
+                       const uint8_t *const *cols, void *y, size_t y_stride, size_t row_stride) {
   block b;
-  layout l;
-  size_t pixels = 0;
-  b.shape = shape, b.layout = &l, b.w = w, b.y_stride = y_stride;
-  b.bounds = bounds_of(rq->zero_point, rq->lo, rq->hi);
-  b.hi = _mm512_set1_epi8((char)rq->hi);
-  for (size_t c = 0; c < shape->channels; c += 64, b.w += l.steps * 256) {
-    const size_t before = pixels;
-    pixels = pixels_of(shape->channels - c);
-    if (pixels != before)
-      lay_out(shape, (uint32_t)pixels, &l);
-    b.c.first = c, b.c.mask = first64(shape->channels - c);
-    for (int v = 0; v < 4; v++) {
-      b.bias[v] = load_quads(pixels, rq->bias + c, v);
-      b.scale[v] = _mm512_castsi512_ps(load_quads(pixels, rq->scale + c, v));
+  part p;
+  b.shape = shape, b.layout.pixels = 0, b.w = w;
+  b.pitch = shape->r + (row_stride > 0), b.y_stride = y_stride, b.row_stride = row_stride;
+  b.sums = !rq;
+  for (int v = 0; v < 4; v++)
+    b.bias[v] = _mm512_setzero_si512();
+  if (rq) {
+    b.bounds = bounds_of(rq->zero_point, rq->lo, rq->hi);
+    b.hi = _mm512_set1_epi8((char)rq->hi);
+  }
+  for (size_t c = 0; c < shape->channels; c = p.end, b.w += block_size(shape->r, shape->s)) {
+    p = part_at(c, shape->channels);
+    b.pixels = p.width == 64 ? 1 : p.width == 32 ? 2 : 4;
+    b.c.first = p.first, b.c.mask = first64(p.end - p.first);
+    for (int v = 0; rq && v < 4; v++) {
+      b.bias[v] = load_quads(b.pixels, rq->bias + p.first, v);
+      b.scale[v] = _mm512_castsi512_ps(load_quads(b.pixels, rq->scale + p.first, v));
     }
-    b.small = small_scales(4, b.scale);
-    run_block(pixels, &b, cols, y + c);
+    b.small = rq && small_scales(4, b.scale);
+    run_part(&b, cols, (uint8_t *)y + p.first * (rq ? 1 : sizeof(int32_t)));
   }
 }
 
-/* Kernels of more steps than the layout has room for. Channels [c, c + n) of one output pixel, n <= 64. */
-static __m512i any_size(const q8_dwconv_shape *shape, const int8_t *w, const q8_requant *rq,
-                        const uint8_t *const *cols, size_t c, size_t n) {
-  const requant_bounds b = bounds_of(rq->zero_point, rq->lo, rq->hi);
+/* Kernels of more steps than the layout has room for: the sums of channels [c, c + n) of one output pixel, n <= 64, in
+ * plain order. */
+static void any_size(const q8_dwconv_shape *shape, const int8_t *w, const uint8_t *const *cols, size_t c, size_t n,
+                     __m512i acc[4]) {
   const size_t width = (shape->channels + 63) / 64 * 64;
-  __m512i acc[4];
   Q8_UNROLL
   for (int v = 0; v < 4; v++)
-    acc[v] = _mm512_loadu_si512(rq->bias + c + 16 * v);
+    acc[v] = _mm512_setzero_si512();
   for (size_t i = 0; i < shape->r; i++)
     for (size_t j = 0; j < shape->s; j++) {
       const uint8_t *x = cols[j * shape->col_dilation * shape->r + i] + c;
@@ -172,34 +213,61 @@ static __m512i any_size(const q8_dwconv_shape *shape, const int8_t *w, const q8_
         acc[v] = _mm512_dpbusd_epi32(acc[v], value, weight); /* the upper three bytes of value are zero */
       }
     }
-  Q8_UNROLL
-  for (int v = 0; v < 4; v++)
-    acc[v] =
-        round_below(_mm512_mul_ps(_mm512_cvtepi32_ps(acc[v]), _mm512_loadu_ps(rq->scale + c + 16 * v)), &b);
-  return narrow_plain(acc, &b);
+}
+
+static void sums(const q8_dwconv_shape *shape, const void *w, const uint8_t *const *cols, int32_t *acc,
+                 size_t acc_stride) {
+  if (fits(shape->r, shape->s)) {
+    all_blocks(shape, w, NULL, cols, acc, acc_stride, 0);
+    return;
+  }
+  for (size_t x = 0; x < shape->q; x++)
+    for (size_t c = 0; c < shape->channels; c += 64) {
+      __m512i t[4];
+      any_size(shape, w, cols + x * shape->col_step * shape->r, c, shape->channels - c, t);
+      for (size_t v = 0; v < 4 && c + 16 * v < shape->channels; v++)
+        _mm512_mask_storeu_epi32(acc + x * acc_stride + c + 16 * v, lanes16(shape->channels - c, 16 * v), t[v]);
+    }
+}
+
+/* Sums of one pixel at a time, then their bytes. */
+static void dwconv_any(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq, const uint8_t *const *cols,
+                       uint8_t *y, size_t y_stride) {
+  for (size_t x = 0; x < shape->q; x++)
+    for (size_t c = 0; c < shape->channels; c += 64) {
+      const size_t left = shape->channels - c;
+      const q8_requant part_rq = {rq->bias + c, rq->scale + c, rq->zero_point, rq->lo, rq->hi, NULL};
+      __m512i t[4];
+      any_size(shape, w, cols + x * shape->col_step * shape->r, c, left, t);
+      q8_avx512bw_requant->run(1, left < 64 ? left : 64, (const int32_t *)(const void *)t, 64, &part_rq,
+                               y + x * y_stride + c, y_stride);
+    }
+}
+
+static void look_up(const q8_dwconv_shape *shape, const q8_requant *rq, uint8_t *y, size_t y_stride) {
+  for (size_t x = 0; rq->table && x < shape->q; x++, y += y_stride)
+    q8_avx512bw_table->run(shape->channels, y, rq->table, y);
 }
 
 static void dwconv(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,
                    const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
   if (fits(shape->r, shape->s))
-    all_blocks(shape, w, rq, cols, y, y_stride);
+    all_blocks(shape, w, rq, cols, y, y_stride, 0);
   else
-    for (size_t x = 0; x < shape->q; x++)
-      for (size_t c = 0; c < shape->channels; c += 64) {
-        __m512i t = any_size(shape, w, rq, cols + x * shape->col_step * shape->r, c, shape->channels - c);
-        _mm512_mask_storeu_epi8(y + x * y_stride + c, first64(shape->channels - c), t);
-      }
-  if (rq->table)
-    for (size_t x = 0; x < shape->q; x++)
-      for (size_t c = 0; c < shape->channels; c += 64) {
-        __mmask64 m = first64(shape->channels - c);
-        __m512i t = lookup(_mm512_maskz_loadu_epi8(m, y + x * y_stride + c), rq->table);
-        _mm512_mask_storeu_epi8(y + x * y_stride + c, m, t);
-      }
+    dwconv_any(shape, w, rq, cols, y, y_stride);
+  look_up(shape, rq, y, y_stride);
+}
+
+static void dwconv_pair(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,
+                        const uint8_t *const *cols, uint8_t *y, size_t y_stride, size_t row_stride) {
+  all_blocks(shape, w, rq, cols, y, y_stride, row_stride);
+  look_up(shape, rq, y, y_stride);
+  look_up(shape, rq, y + row_stride, y_stride);
 }
 
 const q8_dwconv_kernel q8_avx512vnni_dwconv[] = {
-    {"dwconv_avx512vnni", Q8_NEEDS_AVX512VNNI, 0, 0, 0, -128, packed_size, pack, dwconv},
+    {"dwconv_avx512vnni_3x3", Q8_NEEDS_AVX512VNNI, 3, 3, 0, -128, packed_size, pack, dwconv, sums, dwconv_pair},
+    {"dwconv_avx512vnni", Q8_NEEDS_AVX512VNNI, 0, 0, 0, -128, packed_size, pack, dwconv, sums, NULL},
     {0},
 };
 #endif

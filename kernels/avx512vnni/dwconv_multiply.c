@@ -13,13 +13,45 @@ Q8_INLINE void add_step(int vectors, const uint8_t *x, const int8_t *w, __m512i 
   }
 }
 
-/* `vectors` registers of pixels from unit `at`, of which the first n pixels are stored. */
-Q8_INLINE void tile(int pixels, int vectors, const block *b, size_t at, uint8_t *y, size_t n) {
+/* Four sums in quad order, of `pixels` pixels, to int32; the first n pixels exist. */
+static void store_sums(const __m512i acc[4], const block *b, int32_t *y, size_t n) {
+  const size_t width = 64 / b->pixels;
+  const __mmask16 m = (__mmask16)b->c.mask;
+  __m512i t[4];
+  Q8_UNROLL
+  for (int v = 0; v < 4; v++)
+    t[v] = acc[v];
+  transpose4_lanes(t);
+  size_t c = 0;
+  Q8_UNROLL
+  for (int l = 0; l < 4; l++) { /* lane l holds 16 channels */
+    if (n > 0)
+      _mm512_mask_storeu_epi32(y + c, m, t[l]);
+    c += 16;
+    if (c == width)
+      c = 0, y += b->y_stride, n -= n > 0;
+  }
+}
+
+/* The sums of `vectors` registers of pixels, of which the first n pixels exist, to y. */
+static Q8_NOINLINE void finish(int vectors, const __m512i acc[][4], const block *b, uint8_t *y, size_t n) {
+  const size_t pixels = b->pixels, element = b->sums ? sizeof(int32_t) : 1;
+  for (int t = 0; t < vectors && n > 0; t++, y += pixels * b->y_stride * element) {
+    if (b->sums)
+      store_sums(acc[t], b, (int32_t *)(void *)y, n);
+    else
+      store_parts((int)pixels, requant_quads(b->small, acc[t], b), b->c.mask, y, b->y_stride, n);
+    n -= n < pixels ? n : pixels;
+  }
+}
+
+/* `vectors` registers of pixels from unit `at`. */
+Q8_INLINE void tile(int vectors, const block *b, size_t at, uint8_t *y, size_t n) {
   __m512i acc[MAX_TILE][4];
-  const size_t unit = 64 / (size_t)pixels;
+  const size_t unit = 64 / b->pixels;
   const uint8_t *scratch = b->scratch + at * unit;
   const int8_t *w = b->w;
-  const uint32_t *offset = b->layout->offset, *const end = offset + b->layout->steps;
+  const uint32_t *offset = b->layout.offset, *const end = offset + b->layout.steps;
   Q8_UNROLL
   for (int t = 0; t < vectors; t++)
     Q8_UNROLL
@@ -27,32 +59,26 @@ Q8_INLINE void tile(int pixels, int vectors, const block *b, size_t at, uint8_t 
     acc[t][v] = b->bias[v];
   for (; offset < end; offset++, w += 256)
     add_step(vectors, scratch + *offset * unit, w, acc);
+  /* A copy: accumulators whose address leaves the function would live in memory. */
+  __m512i sums[MAX_TILE][4];
   Q8_UNROLL
-  for (int t = 0; t < vectors; t++) {
-    const size_t done = (size_t)(t * pixels);
-    store_parts(pixels, requant_quads(acc[t], b), b->c.mask, y + done * b->y_stride, b->y_stride,
-                n > done ? n - done : 0);
-  }
+  for (int t = 0; t < vectors; t++)
+    Q8_UNROLL
+  for (int v = 0; v < 4; v++)
+    sums[t][v] = acc[t][v];
+  finish(vectors, (const __m512i(*)[4])sums, b, y, n);
 }
 
 /* n pixels of a stretch, four registers at a time. */
-Q8_INLINE void multiply(int pixels, const block *b, uint8_t *y, size_t n) {
+void q8_avx512vnni_dwconv_multiply(const block *b, void *y, size_t n) {
+  const size_t pixels = b->pixels, stride = b->y_stride * (b->sums ? sizeof(int32_t) : 1);
+  uint8_t *out = y;
   size_t at = 0;
-  const size_t p = (size_t)pixels, stride = b->y_stride;
-  for (; at + 2 * p < n; at += 4 * p)
-    tile(pixels, 4, b, at, y + at * stride, n - at);
-  if (at + p < n)
-    tile(pixels, 2, b, at, y + at * stride, n - at);
+  for (; at + 2 * pixels < n; at += 4 * pixels)
+    tile(4, b, at, out + at * stride, n - at);
+  if (at + pixels < n)
+    tile(2, b, at, out + at * stride, n - at);
   else if (at < n)
-    tile(pixels, 1, b, at, y + at * stride, n - at);
+    tile(1, b, at, out + at * stride, n - at);
 }
-
-#define MULTIPLY(pixels)                                                                                     \
-  static void multiply_##pixels(const block *b, uint8_t *y, size_t n) {                                      \
-    multiply(pixels, b, y, n);                                                                               \
-  }
-MULTIPLY(1)
-MULTIPLY(2)
-MULTIPLY(4)
-multiply_fn *const q8_avx512vnni_dwconv_multiply[3] = {multiply_1, multiply_2, multiply_4};
 #endif

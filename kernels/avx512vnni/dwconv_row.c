@@ -1,4 +1,5 @@
-/* dwconv_row.c - both passes of the depthwise kernel in one: 3 x 3 with horizontal stride 1 or 2, 5 x 5 with stride 1.
+/* dwconv_row.c - both passes of the depthwise kernel in one: 3 x 3 with horizontal stride 1 (two output rows at once) or
+ * 2, and 5 x 5 with stride 1 where a register holds one pixel.
  *
  * Columns pass once, each to all outputs that it belongs to, so that quads and unfinished sums stay in registers. Where a
  * register holds several pixels, they come from as many strips of the row, side by side: then the next column of every
@@ -34,84 +35,88 @@ typedef struct {
   uint8_t *y[4];
 } strips;
 
-/* Returns the outputs of a strip. r and step are those of the shape. */
-Q8_INLINE size_t cut_row(int pixels, size_t r, size_t step, size_t n, const uint8_t *const *cols, uint8_t *y,
-                         size_t y_stride, strips *s) {
+/* Returns the outputs of a strip; from one to the next it is `next` pointers. */
+Q8_INLINE size_t cut_row(int pixels, const block *b, size_t next, size_t n, const uint8_t *const *cols, uint8_t *y,
+                         strips *s) {
   const size_t p = (size_t)pixels, length = (n + p - 1) / p;
   for (size_t i = 0; i < p; i++) {
     const size_t first = p > 1 ? (n - length) * i / (p - 1) : 0;
-    s->cols[i] = cols + first * step * r;
-    s->y[i] = y + first * y_stride;
+    s->cols[i] = cols + first * next;
+    s->y[i] = y + first * b->y_stride;
   }
   return length;
 }
 
 /* The pixels of all strips at pointer `at`. */
-Q8_INLINE __m512i load_strips(int pixels, int full, const strips *s, size_t at, span c) {
+Q8_INLINE __m512i load_strips(int pixels, const strips *s, size_t at, size_t first) {
   const uint8_t *x[4];
   Q8_UNROLL
   for (int i = 0; i < pixels; i++)
     x[i] = s->cols[i][at];
-  return load_pixels(pixels, full, x, c);
+  return load_pixels(pixels, x, first);
 }
 
-Q8_INLINE void store_strips(int pixels, int full, const __m512i acc[4], const block *b, const strips *s, size_t at) {
-  const __m512i z = requant_quads(acc, b);
-  if (pixels == 1 && full)
+Q8_INLINE void store_strips(int pixels, const __m512i acc[4], const block *b, const strips *s, size_t at) {
+  const __m512i z = requant_quads(1, acc, b);
+  if (pixels == 1)
     _mm512_storeu_si512(s->y[0] + at, z);
-  else if (pixels == 1)
-    _mm512_mask_storeu_epi8(s->y[0] + at, b->c.mask, z);
   else if (pixels == 2) {
-    const __mmask32 m = full ? 0xffffffffu : (__mmask32)b->c.mask;
-    _mm256_mask_storeu_epi8(s->y[0] + at, m, _mm512_castsi512_si256(z));
-    _mm256_mask_storeu_epi8(s->y[1] + at, m, _mm512_extracti64x4_epi64(z, 1));
+    _mm256_storeu_si256((__m256i *)(s->y[0] + at), _mm512_castsi512_si256(z));
+    _mm256_storeu_si256((__m256i *)(s->y[1] + at), _mm512_extracti64x4_epi64(z, 1));
   } else {
-    const __mmask16 m = full ? 0xffff : (__mmask16)b->c.mask;
-    _mm_mask_storeu_epi8(s->y[0] + at, m, _mm512_castsi512_si128(z));
-    _mm_mask_storeu_epi8(s->y[1] + at, m, _mm512_extracti32x4_epi32(z, 1));
-    _mm_mask_storeu_epi8(s->y[2] + at, m, _mm512_extracti32x4_epi32(z, 2));
-    _mm_mask_storeu_epi8(s->y[3] + at, m, _mm512_extracti32x4_epi32(z, 3));
+    _mm_storeu_si128((__m128i *)(s->y[0] + at), _mm512_castsi512_si128(z));
+    _mm_storeu_si128((__m128i *)(s->y[1] + at), _mm512_extracti32x4_epi32(z, 1));
+    _mm_storeu_si128((__m128i *)(s->y[2] + at), _mm512_extracti32x4_epi32(z, 2));
+    _mm_storeu_si128((__m128i *)(s->y[3] + at), _mm512_extracti32x4_epi32(z, 3));
   }
 }
 
-/* ---- 3 x 3 ---- */
-
-/* The quads of the column of pointers that begins at `at`. */
-Q8_INLINE void quads3(int pixels, int full, const strips *s, size_t at, span c, __m512i quad[4]) {
+/* The quads of the first `rows` rows, 3 or 4, of the column of pointers that begins at `at`. */
+Q8_INLINE void load_quads(int pixels, size_t rows, const strips *s, size_t at, size_t first, __m512i quad[4]) {
   __m512i row[4];
   Q8_UNROLL
-  for (size_t i = 0; i < 3; i++)
-    row[i] = load_strips(pixels, full, s, at + i, c);
-  row[3] = _mm512_setzero_si512();
+  for (size_t i = 0; i < 4; i++)
+    row[i] = i < rows ? load_strips(pixels, s, at + i, first) : _mm512_setzero_si512();
   interleave4(row, quad);
 }
 
-/* One column: the last of `done`, the second of `second`, the first of `first`. */
-Q8_INLINE void column3(int pixels, int full, const block *b, const strips *s, size_t at, __m512i done[4],
-                       __m512i second[4], __m512i first[4]) {
+/* ---- 3 x 3, a pair of output rows: the quads of four input rows serve both ---- */
+
+/* One column: the last of `done`, the second of `second`, the first of `first`. The weights of the lower row, whose taps
+ * are one byte further on in every quad, lie three steps behind. */
+Q8_INLINE void pair_column(int pixels, const block *b, const strips *s, size_t at, __m512i done[2][4],
+                           __m512i second[2][4], __m512i first[2][4]) {
   __m512i quad[4];
   RELOAD;
-  quads3(pixels, full, s, at, b->c, quad);
-  start(b, first);
-  add_column(quad, b->w + 512, done);
-  add_column(quad, b->w + 256, second);
-  add_column(quad, b->w, first);
+  load_quads(pixels, 4, s, at, b->c.first, quad);
+  Q8_UNROLL
+  for (int i = 0; i < 2; i++) {
+    start(b, first[i]);
+    add_column(quad, b->w + i * 768 + 512, done[i]);
+  }
+  Q8_UNROLL
+  for (int i = 0; i < 2; i++)
+    add_column(quad, b->w + i * 768 + 256, second[i]);
+  Q8_UNROLL
+  for (int i = 0; i < 2; i++)
+    add_column(quad, b->w + i * 768, first[i]);
 }
 
-Q8_INLINE void row3x3_1(int pixels, int full, const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {
+Q8_INLINE void pair3x3(int pixels, const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {
   strips s;
-  __m512i sum[3][4];
-  n = cut_row(pixels, 3, 1, n, cols, y, b->y_stride, &s);
+  __m512i sum[3][2][4];
+  n = cut_row(pixels, b, 4, n, cols, y, &s);
   Q8_UNROLL
-  for (int i = 0; i < 3; i++)
-    start(b, sum[i]);
-  column3(pixels, full, b, &s, 0, sum[1], sum[2], sum[0]);
-  column3(pixels, full, b, &s, 3, sum[2], sum[0], sum[1]);
-  for (size_t at = 6, out = 0;;) {
+  for (int i = 0; i < 6; i++)
+    start(b, sum[i / 2][i % 2]);
+  pair_column(pixels, b, &s, 0, sum[1], sum[2], sum[0]);
+  pair_column(pixels, b, &s, 4, sum[2], sum[0], sum[1]);
+  for (size_t at = 8, out = 0;;) {
 #define COLUMN(done, second, first)                                                                          \
-  column3(pixels, full, b, &s, at, sum[done], sum[second], sum[first]);                                      \
-  store_strips(pixels, full, sum[done], b, &s, out);                                                         \
-  at += 3, out += b->y_stride;                                                                               \
+  pair_column(pixels, b, &s, at, sum[done], sum[second], sum[first]);                                        \
+  store_strips(pixels, sum[done][0], b, &s, out);                                                            \
+  store_strips(pixels, sum[done][1], b, &s, out + b->row_stride);                                            \
+  at += 4, out += b->y_stride;                                                                               \
   if (--n == 0)                                                                                              \
     return;
     COLUMN(0, 1, 2)
@@ -121,29 +126,43 @@ Q8_INLINE void row3x3_1(int pixels, int full, const block *b, const uint8_t *con
   }
 }
 
-/* Every other column is the last of one output and the first of the next. */
-Q8_INLINE void row3x3_2(int pixels, int full, const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {
+/* ---- 3 x 3 with stride 2 ---- */
+
+/* The middle and the last column of `done`, which is the first of `first`. */
+Q8_INLINE void columns3x3_2(int pixels, const block *b, const strips *s, size_t at, __m512i done[4], __m512i first[4]) {
+  __m512i quad[4];
+  RELOAD;
+  load_quads(pixels, 3, s, at, b->c.first, quad);
+  add_column(quad, b->w + 256, done);
+  RELOAD;
+  load_quads(pixels, 3, s, at + 3, b->c.first, quad);
+  start(b, first);
+  add_column(quad, b->w + 512, done);
+  add_column(quad, b->w, first);
+}
+
+/* An output is rounded and stored while the next one is summed: one after the other, the chain of both is longer than the
+ * CPU looks ahead. */
+Q8_INLINE void row3x3_2(int pixels, const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {
   strips s;
-  __m512i quad[4], sum[2][4];
-  n = cut_row(pixels, 3, 2, n, cols, y, b->y_stride, &s);
+  __m512i quad[4], sum[3][4];
+  n = cut_row(pixels, b, 6, n, cols, y, &s);
   start(b, sum[0]);
-  quads3(pixels, full, &s, 0, b->c, quad);
+  load_quads(pixels, 3, &s, 0, b->c.first, quad);
   add_column(quad, b->w, sum[0]);
-  for (size_t at = 3, out = 0;;) {
-#define OUTPUT(done, first)                                                                                  \
-  RELOAD;                                                                                                    \
-  quads3(pixels, full, &s, at, b->c, quad);                                                                  \
-  add_column(quad, b->w + 256, sum[done]);                                                                   \
-  quads3(pixels, full, &s, at + 3, b->c, quad);                                                              \
-  start(b, sum[first]);                                                                                      \
-  add_column(quad, b->w + 512, sum[done]);                                                                   \
-  add_column(quad, b->w, sum[first]);                                                                        \
-  store_strips(pixels, full, sum[done], b, &s, out);                                                         \
-  at += 6, out += b->y_stride;                                                                               \
-  if (--n == 0)                                                                                              \
-    return;
-    OUTPUT(0, 1)
-    OUTPUT(1, 0)
+  columns3x3_2(pixels, b, &s, 3, sum[0], sum[1]);
+  for (size_t at = 9, out = 0;;) {
+#define OUTPUT(before, done, first)                                                                          \
+  if (--n == 0) {                                                                                            \
+    store_strips(pixels, sum[before], b, &s, out);                                                           \
+    return;                                                                                                  \
+  }                                                                                                          \
+  columns3x3_2(pixels, b, &s, at, sum[done], sum[first]);                                                    \
+  store_strips(pixels, sum[before], b, &s, out);                                                             \
+  at += 6, out += b->y_stride;
+    OUTPUT(0, 1, 2)
+    OUTPUT(1, 2, 0)
+    OUTPUT(2, 0, 1)
 #undef OUTPUT
   }
 }
@@ -153,16 +172,13 @@ Q8_INLINE void row3x3_2(int pixels, int full, const block *b, const uint8_t *con
 /* Column c: its rows 0 to 3 go to the five outputs that it belongs to, row 4 of c .. c + 3 to the output that begins at c
  * (step 5), and row 4 of c alone, the first of them, to the one that ends there (step 6). s0 is the output that ends at
  * c, s4 the one that begins. */
-Q8_INLINE void column5(int pixels, int full, const block *b, const strips *s, size_t c, size_t last, __m512i s0[4],
-                       __m512i s1[4], __m512i s2[4], __m512i s3[4], __m512i s4[4]) {
+Q8_INLINE void column5(const block *b, const strips *s, size_t c, size_t last, __m512i s0[4], __m512i s1[4],
+                       __m512i s2[4], __m512i s3[4], __m512i s4[4]) {
   const int8_t *const w = b->w;
   __m512i row[4], quad[4];
   RELOAD;
   start(b, s4);
-  Q8_UNROLL
-  for (size_t i = 0; i < 4; i++)
-    row[i] = load_strips(pixels, full, s, c * 5 + i, b->c);
-  interleave4(row, quad);
+  load_quads(1, 4, s, c * 5, b->c.first, quad);
   add_column(quad, w + 4 * 256, s0);
   add_column(quad, w + 3 * 256, s1);
   add_column(quad, w + 2 * 256, s2);
@@ -171,24 +187,24 @@ Q8_INLINE void column5(int pixels, int full, const block *b, const strips *s, si
   RELOAD;
   Q8_UNROLL
   for (size_t i = 0; i < 4; i++)
-    row[i] = load_strips(pixels, full, s, (c + i < last ? c + i : last) * 5 + 4, b->c);
+    row[i] = load_strips(1, s, (c + i < last ? c + i : last) * 5 + 4, b->c.first);
   interleave4(row, quad);
   add_column(quad, w + 6 * 256, s0);
   add_column(quad, w + 5 * 256, s4);
 }
 
-Q8_INLINE void row5x5(int pixels, int full, const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {
+static void row5x5(const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {
   strips s;
   __m512i sum[5][4];
-  const size_t last = cut_row(pixels, 5, 1, n, cols, y, b->y_stride, &s) + 3;
+  const size_t last = cut_row(1, b, 5, n, cols, y, &s) + 3;
   Q8_UNROLL
   for (int i = 0; i < 5; i++)
     start(b, sum[i]);
   for (size_t c = 0, out = 0;;) {
 #define COLUMN(i0, i1, i2, i3, i4)                                                                           \
-  column5(pixels, full, b, &s, c, last, sum[i0], sum[i1], sum[i2], sum[i3], sum[i4]);                        \
+  column5(b, &s, c, last, sum[i0], sum[i1], sum[i2], sum[i3], sum[i4]);                                      \
   if (c >= 4) {                                                                                              \
-    store_strips(pixels, full, sum[i0], b, &s, out);                                                         \
+    store_strips(1, sum[i0], b, &s, out);                                                                    \
     out += b->y_stride;                                                                                      \
   }                                                                                                          \
   if (c++ == last)                                                                                           \
@@ -204,33 +220,27 @@ Q8_INLINE void row5x5(int pixels, int full, const block *b, const uint8_t *const
 
 /* ---- The choice ---- */
 
-#define ROW(name, pixels, full)                                                                              \
-  static void name##_##pixels##_##full(const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {   \
-    name(pixels, full, b, cols, y, n);                                                                       \
+#define ROW(name, pixels)                                                                                    \
+  static void name##_##pixels(const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {            \
+    name(pixels, b, cols, y, n);                                                                             \
   }
 #define ROWS(name)                                                                                           \
-  ROW(name, 1, 0)                                                                                            \
-  ROW(name, 1, 1)                                                                                            \
-  ROW(name, 2, 0)                                                                                            \
-  ROW(name, 2, 1)                                                                                            \
-  ROW(name, 4, 0)                                                                                            \
-  ROW(name, 4, 1)                                                                                            \
-  static row_fn *const all_##name[3][2] = {                                                                  \
-      {name##_1_0, name##_1_1}, {name##_2_0, name##_2_1}, {name##_4_0, name##_4_1}};
-ROWS(row3x3_1)
+  ROW(name, 1)                                                                                               \
+  ROW(name, 2)                                                                                               \
+  ROW(name, 4)                                                                                               \
+  static row_fn *const all_##name[3] = {name##_1, name##_2, name##_4};
+ROWS(pair3x3)
 ROWS(row3x3_2)
-/* Few channels are rare here: always masked. */
-ROW(row5x5, 1, 0)
-ROW(row5x5, 1, 1)
-ROW(row5x5, 2, 0)
-ROW(row5x5, 4, 0)
-static row_fn *const all_row5x5[3][2] = {{row5x5_1_0, row5x5_1_1}, {row5x5_2_0, row5x5_2_0}, {row5x5_4_0, row5x5_4_0}};
 
-row_fn *q8_avx512vnni_dwconv_row(const q8_dwconv_shape *shape, int pixels, int full) {
+row_fn *q8_avx512vnni_dwconv_pair(size_t pixels) {
+  return all_pair3x3[pixels / 2];
+}
+
+row_fn *q8_avx512vnni_dwconv_row(const q8_dwconv_shape *shape, size_t pixels) {
   if (shape->col_dilation != 1 || shape->r != shape->s)
     return NULL;
-  if (shape->r == 3 && shape->col_step <= 2)
-    return (shape->col_step == 1 ? all_row3x3_1 : all_row3x3_2)[pixels / 2][full];
-  return shape->r == 5 && shape->col_step == 1 ? all_row5x5[pixels / 2][full] : NULL;
+  if (shape->r == 3 && shape->col_step == 2)
+    return all_row3x3_2[pixels / 2];
+  return shape->r == 5 && shape->col_step == 1 && pixels == 1 ? row5x5 : NULL;
 }
 #endif

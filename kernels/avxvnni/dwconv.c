@@ -163,8 +163,34 @@ static void dwconv(const q8_dwconv_shape *shape, const void *w, const q8_requant
       y[c] = rq->table[y[c]];
 }
 
+/* Sums in quad order to channel order; n of 32 are stored. */
+static void store_sums(const __m256i acc[4], size_t n, int32_t *y) {
+  __m128i t[8]; /* channels 16 l + 4 v .. 16 l + 4 v + 3 */
+  for (size_t v = 0; v < 4; v++) {
+    t[v] = _mm256_castsi256_si128(acc[v]);
+    t[v + 4] = _mm256_extracti128_si256(acc[v], 1);
+  }
+  memcpy(y, t, n * sizeof *y);
+}
+
+static void sums(const q8_dwconv_shape *shape, const void *w, const uint8_t *const *cols, int32_t *acc,
+                 size_t acc_stride) {
+  const size_t channels = shape->channels, block_bytes = steps_of(shape->r, shape->s) * 4 * BLOCK;
+  const int8_t *weights = w;
+  for (size_t block = 0; block < blocks_of(channels); block++, weights += block_bytes)
+    for (size_t x = 0, c = first_channel(block, channels); x < shape->q; x++) {
+      const uint8_t *const *at = cols + x * shape->col_step * shape->r;
+      __m256i t[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
+      if (channels < BLOCK)
+        add_steps(0, shape, at, c, channels, weights, t);
+      else
+        add_steps(1, shape, at, c, BLOCK, weights, t);
+      store_sums(t, channels < BLOCK ? channels : BLOCK, acc + x * acc_stride + c);
+    }
+}
+
 const q8_dwconv_kernel q8_avxvnni_dwconv[] = {
-    {"dwconv_avxvnni", Q8_NEEDS_AVXVNNI, 0, 0, 0, -128, packed_size, pack, dwconv},
+    {"dwconv_avxvnni", Q8_NEEDS_AVXVNNI, 0, 0, 0, -128, packed_size, pack, dwconv, sums, NULL},
     {0},
 };
 #endif

@@ -105,10 +105,25 @@ static void dwconv_any(const q8_dwconv_shape *shape, const void *w, const q8_req
   dwconv(shape, w, rq, cols, y, y_stride, shape->r, shape->s, 0);
 }
 
+static void row_sums(const q8_dwconv_shape *shape, const void *packed, const uint8_t *const *cols, int32_t *acc,
+                     size_t acc_stride) {
+  const size_t n = shape->channels, part = n < BLOCK ? n : 0;
+  const int16_t *w = packed;
+  for (size_t b = 0; b < block_count(n); b++, w += shape->r * shape->s * BLOCK)
+    for (size_t x = 0, start = block_start(b, n); x < shape->q; x++) {
+      const sums sum = add_taps_any(cols + x * shape->col_step * shape->r, shape->col_dilation * shape->r, start, w,
+                                    shape->r, shape->s, part);
+      int32_t t[BLOCK];
+      vst1q_s32(t, sum.low);
+      vst1q_s32(t + 4, sum.high);
+      memcpy(acc + x * acc_stride + start, t, (part ? part : BLOCK) * sizeof *t);
+    }
+}
+
 const q8_dwconv_kernel q8_neon_dwconv[] = {
-    {"dwconv_neon_3x3", Q8_CPU_NEON, 3, 3, 0, -128, packed_size, pack, dwconv_3x3},
-    {"dwconv_neon_5x5", Q8_CPU_NEON, 5, 5, 0, -128, packed_size, pack, dwconv_5x5},
-    {"dwconv_neon", Q8_CPU_NEON, 0, 0, 0, -128, packed_size, pack, dwconv_any},
+    {"dwconv_neon_3x3", Q8_CPU_NEON, 3, 3, 0, -128, packed_size, pack, dwconv_3x3, row_sums, NULL},
+    {"dwconv_neon_5x5", Q8_CPU_NEON, 5, 5, 0, -128, packed_size, pack, dwconv_5x5, row_sums, NULL},
+    {"dwconv_neon", Q8_CPU_NEON, 0, 0, 0, -128, packed_size, pack, dwconv_any, row_sums, NULL},
     {0},
 };
 

@@ -85,13 +85,17 @@ Q8_INLINE void finish(const int32x4_t sum[4], const epilogue *e, uint8_t *y) {
 }
 
 /* One output, any kernel size. */
-Q8_INLINE void one_output(const q8_dwconv_shape *shape, const int8_t *w, const epilogue *e,
-                          const uint8_t *const *cols, uint8_t *y) {
-  int32x4_t sum[4];
+Q8_INLINE void add_taps(const q8_dwconv_shape *shape, const int8_t *w, size_t start, size_t part,
+                        const uint8_t *const *cols, int32x4_t sum[4]) {
   Q8_UNROLL for (int v = 0; v < 4; v++) sum[v] = vdupq_n_s32(0);
   for (size_t j = 0; j < shape->s; j++, cols += shape->col_dilation * shape->r)
     for (size_t group = 0; group < shape->r; group += 4, w += 64)
-      add_group(sum, load_quads(cols, group, shape->r, e->start, e->part), w);
+      add_group(sum, load_quads(cols, group, shape->r, start, part), w);
+}
+Q8_INLINE void one_output(const q8_dwconv_shape *shape, const int8_t *w, const epilogue *e,
+                          const uint8_t *const *cols, uint8_t *y) {
+  int32x4_t sum[4];
+  add_taps(shape, w, e->start, e->part, cols, sum);
   finish(sum, e, y);
 }
 
@@ -157,10 +161,25 @@ static void dwconv_any(const q8_dwconv_shape *shape, const void *w, const q8_req
   dwconv(0, 0, 0, shape, w, rq, cols, y, y_stride);
 }
 
+static void sums(const q8_dwconv_shape *shape, const void *packed, const uint8_t *const *cols, int32_t *acc,
+                 size_t acc_stride) {
+  const int8_t *w = packed;
+  const size_t c = shape->channels, part = c < BLOCK ? c : 0, block_size = packed_size(1, shape->r, shape->s);
+  for (size_t b = 0; b < block_count(c); b++, w += block_size)
+    for (size_t x = 0, start = block_start(b, c); x < shape->q; x++) {
+      int32x4_t sum[4];
+      add_taps(shape, w, start, part, cols + x * shape->col_step * shape->r, sum);
+      int32_t t[BLOCK];
+      for (int v = 0; v < 4; v++)
+        vst1q_s32(t + 4 * v, sum[v]);
+      memcpy(acc + x * acc_stride + start, t, (part ? part : BLOCK) * sizeof *t);
+    }
+}
+
 const q8_dwconv_kernel q8_neondot_dwconv[] = {
-    {"dwconv_neondot_3x3", Q8_NEEDS_NEONDOT, 3, 3, 128, -128, packed_size, pack, dwconv_3x3},
-    {"dwconv_neondot_5x5", Q8_NEEDS_NEONDOT, 5, 5, 128, -128, packed_size, pack, dwconv_5x5},
-    {"dwconv_neondot", Q8_NEEDS_NEONDOT, 0, 0, 128, -128, packed_size, pack, dwconv_any},
+    {"dwconv_neondot_3x3", Q8_NEEDS_NEONDOT, 3, 3, 128, -128, packed_size, pack, dwconv_3x3, sums, NULL},
+    {"dwconv_neondot_5x5", Q8_NEEDS_NEONDOT, 5, 5, 128, -128, packed_size, pack, dwconv_5x5, sums, NULL},
+    {"dwconv_neondot", Q8_NEEDS_NEONDOT, 0, 0, 128, -128, packed_size, pack, dwconv_any, sums, NULL},
     {0},
 };
 

@@ -12,10 +12,10 @@ static void pack(size_t channels, size_t r, size_t s, const int8_t *w, void *pac
   memcpy(packed, w, packed_size(channels, r, s));
 }
 
-/* Channels [c, c + n) of one output pixel. */
-static void pixel(const q8_dwconv_shape *shape, const int8_t *w, const q8_requant *rq,
-                  const uint8_t *const *cols, size_t c, size_t n, uint8_t *y) {
-  int32_t acc[BLOCK] = {0};
+/* The sums of channels [c, c + n) of one output pixel. */
+static void add_taps(const q8_dwconv_shape *shape, const int8_t *w, const uint8_t *const *cols, size_t c, size_t n,
+                     int32_t acc[BLOCK]) {
+  memset(acc, 0, n * sizeof *acc);
   for (size_t i = 0; i < shape->r; i++)
     for (size_t j = 0; j < shape->s; j++) {
       const uint8_t *x = cols[j * shape->col_dilation * shape->r + i] + c;
@@ -23,18 +23,34 @@ static void pixel(const q8_dwconv_shape *shape, const int8_t *w, const q8_requan
       for (size_t e = 0; e < n; e++)
         acc[e] += x[e] * tap[e];
     }
-  for (size_t e = 0; e < n; e++)
-    y[c + e] = q8_scalar_requantize(acc[e], c + e, rq);
+}
+
+/* rq is NULL for sums, which go to `acc`. */
+static void row(const q8_dwconv_shape *shape, const int8_t *w, const q8_requant *rq, const uint8_t *const *cols,
+                uint8_t *y, int32_t *acc, size_t stride) {
+  for (size_t x = 0; x < shape->q; x++, cols += shape->col_step * shape->r)
+    for (size_t c = 0; c < shape->channels; c += BLOCK) {
+      const size_t n = shape->channels - c < BLOCK ? shape->channels - c : BLOCK;
+      int32_t sum[BLOCK];
+      add_taps(shape, w, cols, c, n, sum);
+      if (!rq)
+        memcpy(acc + x * stride + c, sum, n * sizeof *sum);
+      for (size_t e = 0; rq && e < n; e++)
+        y[x * stride + c + e] = q8_scalar_requantize(sum[e], c + e, rq);
+    }
 }
 
 static void dwconv(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,
                    const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
-  for (size_t x = 0; x < shape->q; x++, y += y_stride, cols += shape->col_step * shape->r)
-    for (size_t c = 0; c < shape->channels; c += BLOCK)
-      pixel(shape, w, rq, cols, c, shape->channels - c < BLOCK ? shape->channels - c : BLOCK, y);
+  row(shape, w, rq, cols, y, NULL, y_stride);
+}
+
+static void sums(const q8_dwconv_shape *shape, const void *w, const uint8_t *const *cols, int32_t *acc,
+                 size_t acc_stride) {
+  row(shape, w, NULL, cols, NULL, acc, acc_stride);
 }
 
 const q8_dwconv_kernel q8_scalar_dwconv[] = {
-    {"dwconv_scalar", 0, 0, 0, 0, -128, packed_size, pack, dwconv},
+    {"dwconv_scalar", 0, 0, 0, 0, -128, packed_size, pack, dwconv, sums, NULL},
     {0},
 };

@@ -4,8 +4,8 @@
 /* Few channels: padding K per tap to the kernel's kr would waste much of the multiplies. */
 #define FEW_CHANNELS 8
 
-static q8_conv_way choose_way(const q8_conv_geometry *g, int depthwise_kernels) {
-  if (depthwise_kernels && g->groups == g->c && g->k == g->c && g->c > 1)
+static q8_conv_way choose_way(const q8_conv_geometry *g) {
+  if (g->groups == g->c && g->k == g->c && g->c > 1)
     return Q8_CONV_DEPTHWISE;
   int unpadded = g->pad_top == 0 && g->pad_left == 0 && g->p == g->h && g->q == g->w;
   if (g->r == 1 && g->s == 1 && g->stride_h == 1 && g->stride_w == 1 && unpadded)
@@ -21,8 +21,8 @@ static void set_size(q8_conv *conv, const q8_conv_geometry *g) {
   conv->padded_w = (g->q - 1) * g->stride_w + g->s;
 }
 
-static void set_up(q8_conv *out, const q8_conv_geometry *g, size_t element, int depthwise_kernels) {
-  *out = (q8_conv){.element = element, .row_element = element, .way = choose_way(g, depthwise_kernels)};
+static void set_up(q8_conv *out, const q8_conv_geometry *g, size_t element) {
+  *out = (q8_conv){.element = element, .row_element = element, .way = choose_way(g)};
   set_size(out, g);
 }
 
@@ -64,7 +64,8 @@ static q8_status pack_taps(const q8_kernels *kernels, const q8_linear_desc *d, q
 
 q8_status q8_conv_pack(const q8_kernels *kernels, const q8_conv_geometry *g, const int8_t *w, int requant,
                        q8_pool *pool, q8_conv *out, qint8_error *error) {
-  set_up(out, g, 1, requant);
+  set_up(out, g, 1);
+  out->dw_floats = !requant;
   if (out->way == Q8_CONV_DEPTHWISE)
     return q8_depthwise_pack(kernels, w, pool, out, error);
   q8_linear_desc d = describe(out, w);
@@ -83,7 +84,7 @@ static void channels_last(const q8_conv_geometry *g, const int8_t *w, int8_t *ou
 q8_status q8_conv_pack_onnx(const q8_kernels *kernels, const q8_conv_geometry *g, const int8_t *w, int requant,
                             q8_pool *pool, q8_conv *out, qint8_error *error) {
   size_t channels = g->c / g->groups, taps = g->r * g->s;
-  set_up(out, g, 1, requant);
+  set_up(out, g, 1);
   if (taps == 1 || channels == 1) /* both orders are the same */
     return q8_conv_pack(kernels, g, w, requant, pool, out, error);
   q8_linear_desc d = describe(out, w);
@@ -104,7 +105,7 @@ q8_status q8_conv_pack_onnx(const q8_kernels *kernels, const q8_conv_geometry *g
 
 q8_status q8_conv_pack_float(const q8_kernels *kernels, const q8_conv_geometry *g, const float *w,
                              q8_pool *pool, q8_conv *out, qint8_error *error) {
-  set_up(out, g, sizeof(float), 1);
+  set_up(out, g, sizeof(float));
   if (out->way == Q8_CONV_DEPTHWISE)
     return q8_depthwise_pack_float(w, pool, out, error);
   q8_linear_desc d = describe(out, w);

@@ -30,6 +30,7 @@ typedef struct q8_conv {
   const q8_dwconv_kernel *dwconv; /* depthwise, int8 */
   const void *dw_weights;         /* packed, or float [r][s][c] */
   int32_t *dw_sum;                /* [c] of the int8 weights */
+  int dw_floats;                  /* depthwise, int8: the result is float */
   size_t element;                 /* bytes of an input value: 1 or 4 */
   size_t row_element;             /* of the rows that kernels read: 2 where the input is copied as int16 */
   size_t padded_h, padded_w;      /* ROWS: the copied image */
@@ -37,8 +38,8 @@ typedef struct q8_conv {
   const char *kernel_name;
 } q8_conv;
 
-/* w: int8 [k][r][s][c / groups]. `requant` says that the result will be uint8: depthwise kernels need that.
- */
+/* w: int8 [k][r][s][c / groups]. `requant` says that the result will be uint8, else float: a depthwise convolution keeps
+ * its sums in scratch then. */
 q8_status q8_conv_pack(const q8_kernels *kernels, const q8_conv_geometry *g, const int8_t *w, int requant,
                        q8_pool *pool, q8_conv *out, qint8_error *error);
 /* The same for weights as ONNX orders them: [k][c / groups][r][s]. */

@@ -44,7 +44,7 @@ q8_status q8_depthwise_pack_float(const float *w, q8_pool *pool, q8_conv *out, q
   return QINT8_OK;
 }
 
-/* ---- Running: one table of columns for each output row ---- */
+/* ---- Running: one table of columns for each output row, or for two where the kernel takes pairs ---- */
 
 typedef struct dw_job {
   const q8_conv *conv;
@@ -52,7 +52,7 @@ typedef struct dw_job {
   const q8_image_rows *rows;
   const q8_epilogue *epilogue;
   uint8_t *y;
-  uint8_t *tables; /* one pointer table per task */
+  uint8_t *scratch; /* dw_scratch bytes per task */
   size_t tasks;
 } dw_job;
 
@@ -60,8 +60,23 @@ static size_t dw_columns(const q8_conv *conv) {
   const q8_conv_geometry *g = &conv->g;
   return (g->q - 1) * g->stride_w + (g->s - 1) * g->dilation_w + 1;
 }
+
+static int dw_has_pairs(const q8_conv *conv) {
+  const q8_conv_geometry *g = &conv->g;
+  return conv->element == 1 && !conv->dw_floats && conv->dwconv->run_pair && g->p > 1 && g->stride_w == 1 &&
+         g->dilation_w == 1 && g->stride_h == g->dilation_h;
+}
+
+/* Scratch of a task: its table and, for results in float, sums of a row and offsets of an image. */
 static size_t dw_table(const q8_conv *conv) {
-  return q8_round_up(dw_columns(conv) * conv->g.r * sizeof(void *), Q8_ALIGN);
+  return q8_round_up(dw_columns(conv) * (conv->g.r + 1) * sizeof(void *), Q8_ALIGN);
+}
+static size_t dw_offsets(const q8_conv *conv) {
+  return q8_round_up(conv->g.c, 64) * sizeof(int32_t);
+}
+static size_t dw_scratch(const q8_conv *conv) {
+  const size_t sums = q8_round_up(conv->g.q * conv->g.c * sizeof(int32_t), Q8_ALIGN);
+  return dw_table(conv) + (conv->dw_floats ? dw_offsets(conv) + sums : 0);
 }
 
 /* The input columns of a row of the table that lie inside the image: [*first, *last). */
@@ -72,41 +87,30 @@ static void dw_inside(const q8_conv *conv, size_t *first, size_t *last) {
   *last = columns - *first < g->w ? columns : *first + g->w;
 }
 
-/* Of `count` kernel rows from row `top` on. */
-static void dw_fill_table(const q8_image_rows *rows, size_t n, size_t p, size_t top, size_t count, const void **table) {
+/* The table of `height` kernel rows from row `top` of output row p on. */
+static void dw_fill_table(const q8_image_rows *rows, size_t n, size_t p, size_t top, size_t height, const void **table) {
   const q8_conv_geometry *g = &rows->conv->g;
   size_t pixel = g->c * rows->conv->element, columns = dw_columns(rows->conv), first, last;
   const uint8_t *zero = rows->zero_rows + n * rows->zero_stride;
   dw_inside(rows->conv, &first, &last);
-  for (size_t i = 0; i < count; i++) {
+  for (size_t i = 0; i < height; i++) {
     size_t y = p * g->stride_h + (top + i) * g->dilation_h - g->pad_top; /* wraps to a huge value above the image */
     size_t from = y < g->h ? first : columns, to = y < g->h ? last : columns, at = 0;
     const void **out = table + i;
-    for (; at < from; at++, out += count)
+    for (; at < from; at++, out += height)
       *out = zero;
     const uint8_t *x = at < to ? rows->x + (n * g->h + y) * g->w * pixel : NULL;
-    for (; at < to; at++, out += count, x += pixel)
+    for (; at < to; at++, out += height, x += pixel)
       *out = x;
-    for (; at < columns; at++, out += count)
+    for (; at < columns; at++, out += height)
       *out = zero;
   }
 }
 
-/* Whether all kernel rows of output row p lie inside the image. */
-static int dw_is_inside(const q8_conv_geometry *g, size_t p) {
+/* Whether `height` kernel rows from output row p on lie inside the image. */
+static int dw_is_inside(const q8_conv_geometry *g, size_t p, size_t height) {
   size_t top = p * g->stride_h;
-  return top >= g->pad_top && top - g->pad_top + (g->r - 1) * g->dilation_h < g->h;
-}
-
-/* The kernel rows of output row p that lie inside: *count from *top on. */
-static void dw_rows_inside(const q8_conv_geometry *g, size_t p, size_t *top, size_t *count) {
-  size_t y = p * g->stride_h, end = g->h + g->pad_top, i = 0, last;
-  while (i < g->r && y + i * g->dilation_h < g->pad_top)
-    i++;
-  for (last = i; last < g->r && y + last * g->dilation_h < end;)
-    last++;
-  *top = i;
-  *count = last - i;
+  return top >= g->pad_top && top - g->pad_top + (height - 1) * g->dilation_h < g->h;
 }
 
 /* Adds `by` to every one of them, by vectors where the compiler has them: -O2 alone leaves this loop scalar. */
@@ -130,53 +134,114 @@ static void move_addresses(uintptr_t *x, size_t count, size_t by) {
     x[i] += by;
 }
 
-/* From the table of the output row before, when both are inside. */
-static void dw_move_table(const q8_image_rows *rows, const void **table) {
+/* The kernel rows of output row p that do not lie in padding: *height from *top on. */
+static void dw_rows_inside(const q8_conv_geometry *g, size_t p, size_t *top, size_t *height) {
+  size_t y = p * g->stride_h, end = g->h + g->pad_top, first = 0, last;
+  while (first < g->r && y + first * g->dilation_h < g->pad_top)
+    first++;
+  for (last = first; last < g->r && y + last * g->dilation_h < end;)
+    last++;
+  *top = first;
+  *height = last - first;
+}
+
+/* A table and what it holds. */
+typedef struct dw_cursor {
+  const void **table;
+  size_t n, p, top, height; /* height 0: nothing */
+} dw_cursor;
+
+/* From one output row to a later one the table only moves, if both are inside. */
+static void dw_seek(dw_cursor *at, const q8_image_rows *rows, size_t n, size_t p, size_t top, size_t height) {
   const q8_conv_geometry *g = &rows->conv->g;
-  size_t down = g->stride_h * g->w * g->c * rows->conv->element, first, last;
-  dw_inside(rows->conv, &first, &last);
-  move_addresses((uintptr_t *)(void *)(table + first * g->r), (last - first) * g->r, down);
+  size_t first, last;
+  if (at->height == height && at->n == n && dw_is_inside(g, at->p, height) && dw_is_inside(g, p, height)) {
+    const size_t row = g->w * g->c * rows->conv->element;
+    dw_inside(rows->conv, &first, &last);
+    move_addresses((uintptr_t *)(void *)(at->table + first * height), (last - first) * height,
+                   (p - at->p) * g->stride_h * row);
+  } else {
+    dw_fill_table(rows, n, p, top, height, at->table);
+  }
+  *at = (dw_cursor){at->table, n, p, top, height};
 }
 
-/* The kernel rows from `top` on: padding above and below is left out. */
-static void float_row(const dw_job *job, const q8_dwconv_shape *shape, size_t top, const float *const *table, float *y) {
+/* ---- Rows ---- */
+
+static void float_row(const dw_job *job, const q8_dwconv_shape *whole, const dw_cursor *at, float *y) {
   const q8_epilogue *e = job->epilogue;
-  const float *w = (const float *)job->conv->dw_weights + top * shape->s * shape->channels;
-  job->kernels->sdwconv(shape, w, e->bias, e->lo, e->hi, table, y, shape->channels);
+  const float *w = (const float *)job->conv->dw_weights + at->top * whole->s * whole->channels;
+  q8_dwconv_shape shape = *whole;
+  shape.r = at->height;
+  job->kernels->sdwconv(&shape, w, e->bias, e->lo, e->hi, (const float *const *)at->table, y, shape.channels);
   if (e->function)
-    job->kernels->sunary(shape->q * shape->channels, e->function, y, y);
+    job->kernels->sunary(shape.q * shape.channels, e->function, y, y);
 }
 
+/* int8 in, float out; n is the image. */
+static void dequantized_row(const dw_job *job, const q8_dwconv_shape *shape, size_t n, const uint8_t *const *table,
+                            uint8_t *scratch, float *y) {
+  const q8_conv *conv = job->conv;
+  const q8_epilogue *e = job->epilogue;
+  const size_t c = shape->channels;
+  int32_t *offset = (int32_t *)(void *)(scratch + dw_table(conv));
+  int32_t *sums = (int32_t *)(void *)(scratch + dw_table(conv) + dw_offsets(conv));
+  q8_dequant dq = {e->offset, e->scale, e->bias, 1.0f, e->lo, e->hi};
+  if (e->sample_scale) {
+    const uint32_t shift = (uint32_t)(e->sample_zero[n] - conv->dwconv->a_shift);
+    for (size_t i = 0; i < c; i++)
+      offset[i] = (int32_t)(0u - shift * (uint32_t)conv->dw_sum[i]);
+    dq.offset = offset;
+    dq.row_scale = e->sample_scale[n];
+  }
+  conv->dwconv->run_sums(shape, conv->dw_weights, table, sums, c);
+  job->kernels->dequant_acc(shape->q, c, sums, c, &dq, y, c);
+  if (e->function)
+    job->kernels->sunary(shape->q * c, e->function, y, y);
+}
+
+/* One output row, or two if the cursor holds the table of a pair. */
+static void run_row(const dw_job *job, const q8_dwconv_shape *shape, const dw_cursor *at, uint8_t *scratch) {
+  const q8_conv *conv = job->conv;
+  const q8_conv_geometry *g = &conv->g;
+  const size_t row_size = g->q * g->c, y = (at->n * g->p + at->p) * row_size;
+  const uint8_t *const *table = (const uint8_t *const *)at->table;
+  q8_requant requant = job->epilogue->requant;
+  requant.table = NULL; /* for whole rows at once */
+  if (conv->element != 1)
+    float_row(job, shape, at, (float *)(void *)job->y + y);
+  else if (conv->dw_floats)
+    dequantized_row(job, shape, at->n, table, scratch, (float *)(void *)job->y + y);
+  else if (at->height > g->r)
+    conv->dwconv->run_pair(shape, conv->dw_weights, &requant, table, job->y + y, g->c, row_size);
+  else
+    conv->dwconv->run(shape, conv->dw_weights, &requant, table, job->y + y, g->c);
+}
+
+/* The output rows [first, last) of all images. A last odd row is computed together with the one before it, if that is in
+ * the same task. */
 static void dw_task(void *argument, size_t task) {
   const dw_job *job = argument;
   const q8_conv *conv = job->conv;
   const q8_conv_geometry *g = &conv->g;
-  q8_dwconv_shape shape = {g->c, g->r, g->s, g->q, g->stride_w, g->dilation_w};
-  q8_requant requant = job->epilogue->requant;
-  const uint8_t *values = requant.table; /* for whole rows at once */
-  requant.table = NULL;
-  const void **table = (const void **)(void *)(job->tables + task * dw_table(conv));
-  size_t first = g->n * g->p * task / job->tasks, last = g->n * g->p * (task + 1) / job->tasks;
-  for (size_t row = first, n = first / g->p, p = first % g->p; row < last; row++) {
-    size_t top = 0;
-    shape.r = g->r;
+  const q8_dwconv_shape shape = {g->c, g->r, g->s, g->q, g->stride_w, g->dilation_w};
+  const size_t first = g->n * g->p * task / job->tasks, last = g->n * g->p * (task + 1) / job->tasks;
+  const int pairs = dw_has_pairs(conv);
+  const uint8_t *values = conv->element == 1 && !conv->dw_floats ? job->epilogue->requant.table : NULL;
+  uint8_t *scratch = job->scratch + task * dw_scratch(conv);
+  dw_cursor at = {(const void **)(void *)scratch, 0, 0, 0, 0};
+  for (size_t row = first, count; row < last; row += count) {
+    const size_t n = row / g->p, p = row % g->p;
+    const int forward = pairs && p + 1 < g->p && row + 1 < last, back = pairs && !forward && p > 0 && row > first;
+    size_t top = 0, height = forward || back ? g->r + 1 : g->r;
+    count = forward ? 2 : 1;
     if (conv->element != 1)
-      dw_rows_inside(g, p, &top, &shape.r);
-    if (row > first && p > 0 && dw_is_inside(g, p - 1) && dw_is_inside(g, p))
-      dw_move_table(job->rows, table);
-    else
-      dw_fill_table(job->rows, n, p, top, shape.r, table);
-    size_t at = row * g->q * g->c;
-    if (conv->element == 1)
-      conv->dwconv->run(&shape, conv->dw_weights, &requant, (const uint8_t *const *)table, job->y + at, g->c);
-    else
-      float_row(job, &shape, top, (const float *const *)table, (float *)(void *)job->y + at);
-    if (conv->element == 1 && values)
-      job->kernels->table(g->q * g->c, job->y + at, values, job->y + at);
-    if (++p == g->p) {
-      p = 0;
-      n++;
-    }
+      dw_rows_inside(g, p, &top, &height);
+    dw_seek(&at, job->rows, n, p - (size_t)back, top, height);
+    run_row(job, &shape, &at, scratch);
+    uint8_t *y = job->y + (row - (size_t)back) * g->q * g->c;
+    if (values) /* of all rows that were written */
+      job->kernels->table((count + (size_t)back) * g->q * g->c, y, values, y);
   }
 }
 
@@ -186,7 +251,7 @@ static size_t task_count(const q8_conv *conv, int32_t threads) {
 }
 
 size_t q8_depthwise_scratch(const q8_conv *conv, int32_t threads) {
-  return task_count(conv, threads) * dw_table(conv);
+  return task_count(conv, threads) * dw_scratch(conv);
 }
 
 void q8_depthwise_run(const q8_conv *conv, const q8_kernels *kernels, const q8_image_rows *rows,

@@ -34,6 +34,15 @@ typedef struct q8_activation {
   float alpha, beta;
 } q8_activation;
 
+typedef struct q8_recurrent_function {
+  const char *name;
+  q8_activation_fn *run;
+  int takes_alpha, takes_beta;
+  float alpha, beta; /* defaults */
+} q8_recurrent_function;
+/* NULL if unknown. `name` need not be zero-terminated; case does not matter. */
+const q8_recurrent_function *q8_recurrent_function_of(const char *name, size_t length);
+
 struct q8_recurrent_step;
 typedef struct q8_recurrent_cell {
   size_t gates, first_gates; /* all; those of the first product with R */

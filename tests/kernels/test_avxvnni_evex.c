@@ -112,6 +112,11 @@ static void dwconv_case(const q8_dwconv_shape *p) {
   scalar->run(p, packed[1], &rq, cols, y[1], p->channels);
   CHECK_MSG(memcmp(y[0], y[1], size) == 0, "%zux%zu channels %zu q %zu step %zu dilation %zu", p->r, p->s,
             p->channels, p->q, p->col_step, p->col_dilation);
+  static int32_t sums[2][MAX_COLUMNS * MAX_CHANNELS];
+  evex_dwconv->run_sums(p, packed[0], cols, sums[0], p->channels);
+  scalar->run_sums(p, packed[1], cols, sums[1], p->channels);
+  CHECK_MSG(memcmp(sums[0], sums[1], size * sizeof(int32_t)) == 0, "sums of %zux%zu channels %zu", p->r, p->s,
+            p->channels);
   free_rows(p->channels);
 }
 

@@ -27,6 +27,8 @@ static void make_requant(q8_requant *rq, size_t channels, size_t taps) {
   for (size_t c = 0; c < n; c++) {
     bias[c] = test_random_int(-20000, 20000);
     scale[c] = test_random_float(0.25f, 1.0f) / (64.0f * (float)taps);
+    if (test_random() % 512 == 0)
+      scale[c] *= 1e4f; /* from 1 up, which some kernels treat apart */
   }
   int32_t lo = test_random() & 1 ? 0 : test_random_int(0, 100),
           hi = test_random() & 1 ? 255 : test_random_int(lo, 255);
@@ -53,6 +55,41 @@ static int64_t naive(const q8_dwconv_shape *s, const uint8_t *const *cols, int a
   return sum;
 }
 
+/* Whether the pair of output rows serves the shape. */
+static int is_paired(const q8_dwconv_kernel *kernel, const q8_dwconv_shape *s) {
+  return kernel->run_pair && s->col_step == 1 && s->col_dilation == 1;
+}
+
+/* Both rows of a pair; cols has one more pointer per column. */
+static void check_pair(const q8_dwconv_kernel *kernel, const q8_dwconv_shape *s, const void *w, const q8_requant *rq,
+                       const uint8_t *const *cols, size_t stride) {
+  const size_t n = s->channels, columns = s->q - 1 + s->s, row_stride = s->q * stride + test_random() % 3;
+  const uint8_t *one[MAX_COLUMNS * 4];
+  walk_output out = walk_output_new(row_stride + (s->q - 1) * stride + n, 1);
+  for (size_t row = 0; row < 2; row++) {
+    for (size_t i = 0; i < columns * s->r; i++)
+      one[i] = cols[i / s->r * (s->r + 1) + i % s->r + row];
+    for (size_t x = 0; x < s->q; x++)
+      for (size_t c = 0; c < n; c++)
+        out.want[row * row_stride + x * stride + c] =
+            ref_requant(naive(s, one, kernel->a_shift, x, c), rq, c);
+  }
+  kernel->run_pair(s, w, rq, cols, out.got, stride, row_stride);
+  walk_output_check(&out);
+}
+
+static void check_sums(const q8_dwconv_kernel *kernel, const q8_dwconv_shape *s, const void *w,
+                       const uint8_t *const *cols, size_t stride) {
+  const size_t n = s->channels;
+  walk_output out = walk_output_new(((s->q - 1) * stride + n) * sizeof(int32_t), sizeof(int32_t));
+  int32_t *want = (int32_t *)(void *)out.want;
+  for (size_t x = 0; x < s->q; x++)
+    for (size_t c = 0; c < n; c++)
+      want[x * stride + c] = (int32_t)naive(s, cols, kernel->a_shift, x, c);
+  kernel->run_sums(s, w, cols, (int32_t *)(void *)out.got, stride);
+  walk_output_check(&out);
+}
+
 static void one_case(const q8_dwconv_kernel *kernel, const q8_dwconv_shape *s, enum operands kind) {
   const uint8_t *place[ROW_COUNT];
   size_t columns = (s->q - 1) * s->col_step + (s->s - 1) * s->col_dilation + 1, n = s->channels;
@@ -63,8 +100,9 @@ static void one_case(const q8_dwconv_kernel *kernel, const q8_dwconv_shape *s, e
     fill(p, n, kind);
     place[i] = p;
   }
-  const uint8_t **cols = walk_place(&columns_buffer, columns * s->r * sizeof *cols, sizeof *cols, 0);
-  for (size_t i = 0; i < columns * s->r; i++)
+  const size_t pointers = columns * (s->r + (is_paired(kernel, s) ? 1 : 0));
+  const uint8_t **cols = walk_place(&columns_buffer, pointers * sizeof *cols, sizeof *cols, 0);
+  for (size_t i = 0; i < pointers; i++)
     cols[i] = place[test_random() % ROW_COUNT];
   weights = walk_place(&weights_buffer, s->r * s->s * n, 1, 0);
   for (size_t i = 0; i < s->r * s->s * n; i++)
@@ -81,6 +119,9 @@ static void one_case(const q8_dwconv_kernel *kernel, const q8_dwconv_shape *s, e
           ref_requant(naive(s, (const uint8_t *const *)cols, kernel->a_shift, x, c), &rq, c);
   kernel->run(s, w, &rq, (const uint8_t *const *)cols, out.got, stride);
   walk_output_check(&out);
+  check_sums(kernel, s, w, (const uint8_t *const *)cols, stride);
+  if (is_paired(kernel, s))
+    check_pair(kernel, s, w, &rq, (const uint8_t *const *)cols, stride);
 }
 
 /* All channel counts up to 130 for one kernel size, strides 1 to 3 and dilations 1 and 2 in turn. */
@@ -106,9 +147,20 @@ static void long_rows(const q8_dwconv_kernel *kernel, size_t r, size_t s) {
   }
 }
 
+/* All channel counts up to 130, each with short and long rows. */
+static void pairs(const q8_dwconv_kernel *kernel) {
+  for (size_t c = 1; c <= 130; c++)
+    for (size_t most = 5; most <= 40; most += 35) {
+      q8_dwconv_shape shape = {c, kernel->r, kernel->s, 1 + test_random() % most, 1, 1};
+      one_case(kernel, &shape, (enum operands)(c % OPERANDS));
+    }
+}
+
 static void dwconv_record(const void *record) {
   const q8_dwconv_kernel *kernel = record;
   CHECK((kernel->r == 0) == (kernel->s == 0));
+  if (kernel->run_pair)
+    pairs(kernel);
   if (kernel->r) {
     one_size(kernel, kernel->r, kernel->s, 1);
     long_rows(kernel, kernel->r, kernel->s);
@@ -125,7 +177,7 @@ static void dwconv_record(const void *record) {
 static void dwconv(void) {
   for (size_t i = 0; i < ROW_COUNT; i++)
     walk_buffer_init(&rows[i], MAX_CHANNELS);
-  walk_buffer_init(&columns_buffer, MAX_COLUMNS * MAX_KERNEL * sizeof(void *));
+  walk_buffer_init(&columns_buffer, MAX_COLUMNS * (MAX_KERNEL + 1) * sizeof(void *));
   walk_buffer_init(&weights_buffer, MAX_WEIGHTS);
   walk_buffer_init(&packed, MAX_SIZE);
   walk_buffer_init(&bias_buffer, MAX_CHANNELS * 4);
