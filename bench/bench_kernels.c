@@ -350,6 +350,20 @@ static void call_transpose8(const job *j, void *y) {
 static void call_transpose32(const job *j, void *y) {
   ((q8_transpose_fn *)j->fn)(ROWS, COLS, accs, COLS, y, ROWS);
 }
+static q8_sunary unary = {Q8_SUNARY_NONE, 0.2f, 0.5f};
+static void call_sunary(const job *j, void *y) {
+  ((q8_sunary_fn *)j->fn)(COUNT, &unary, floats, y);
+}
+static void call_sbinary(const job *j, void *y) {
+  ((q8_sbinary_fn *)j->fn)(ROWS, COLS, floats, COLS, odd, COLS, y, COLS);
+}
+static void call_sbinary_row(const job *j, void *y) {
+  ((q8_sbinary_fn *)j->fn)(ROWS, COLS, floats, COLS, odd, 0, y, COLS);
+}
+static void call_ssum_rows(const job *j, void *y) {
+  ((q8_ssum_rows_fn *)j->fn)(ROWS, COLS, floats, COLS, y);
+}
+
 /* Work is counted in elements read; `size` bytes come out. */
 static void row_job(const q8_isa *isa, const char *name, q8_cpu_mask needs, any_fn *fn, any_fn *scalar,
                     void (*call)(const job *, void *), const char *text, size_t work, size_t size) {
@@ -368,6 +382,19 @@ static void row_job(const q8_isa *isa, const char *name, q8_cpu_mask needs, any_
           row_job(q8_isa_list[i], row->name, row->needs, (any_fn *)row->run,                                 \
                   (any_fn *)q8_isa_find("scalar")->family->run, call, text, work, size);                     \
   } while (0)
+
+/* Rows of floats: the same operations on every ISA, so the same bytes. */
+static void float_rows(void) {
+  static const char *const names[] = {"", "hard_sigmoid", "hard_swish", "sigmoid", "silu", "tanh", "erf", "gelu", "gelu_tanh"};
+  for (size_t f = Q8_SUNARY_HARD_SIGMOID; f <= Q8_SUNARY_GELU_TANH; f++) {
+    unary.function = (q8_sunary_function)f;
+    FAMILY(q8_sunary_kernel, sunary, call_sunary, names[f], COUNT, COUNT * 4);
+  }
+  FAMILY(q8_sbinary_kernel, sadd, call_sbinary, "32x64", COUNT, COUNT * 4);
+  FAMILY(q8_sbinary_kernel, smul, call_sbinary, "32x64", COUNT, COUNT * 4);
+  FAMILY(q8_sbinary_kernel, smul, call_sbinary_row, "32x64 by a row", COUNT, COUNT * 4);
+  FAMILY(q8_ssum_rows_kernel, ssum_rows, call_ssum_rows, "32x64", COUNT, COLS * 4);
+}
 
 static void rows(void) {
   FAMILY(q8_requant_kernel, requant, call_requant, "32x64", COUNT, COUNT);
@@ -413,5 +440,6 @@ int main(int argc, char **argv) {
   gemms();
   dwconvs();
   rows();
+  float_rows();
   return wrong;
 }
