@@ -137,7 +137,7 @@ static void gemm_job(const q8_isa *isa, const q8_gemm_kernel *g, size_t k) {
 
 static void call_sgemm(const job *j, void *y) {
   const q8_sgemm_kernel *g = j->record;
-  g->run(j->taps, j->k, pointers, g->mr, (const float *)(const void *)panel, y);
+  g->run(j->taps, j->k, pointers, g->mr, (const float *)(const void *)panel, floats, -100, 1e30f, g->mr, g->nr, y, g->nr);
 }
 
 static void sgemm_job(const q8_isa *isa, const q8_sgemm_kernel *g, size_t k) {
@@ -151,7 +151,8 @@ static void sgemm_job(const q8_isa *isa, const q8_sgemm_kernel *g, size_t k) {
       float sum = 0;
       for (size_t kk = 0; kk < k; kk++)
         sum += odd[i * k + kk] * odd[kk * g->nr + c];
-      sums[i * g->nr + c] = sum;
+      sum += floats[c];
+      sums[i * g->nr + c] = sum < -100 ? -100 : sum;
     }
   j.work = 2.0 * g->mr * g->nr * (double)k;
   snprintf(j.text, sizeof j.text, "k=%zu", k);
@@ -349,10 +350,6 @@ static void call_transpose8(const job *j, void *y) {
 static void call_transpose32(const job *j, void *y) {
   ((q8_transpose_fn *)j->fn)(ROWS, COLS, accs, COLS, y, ROWS);
 }
-static void call_sbias(const job *j, void *y) {
-  ((q8_sbias_fn *)j->fn)(ROWS, COLS, odd, COLS, scales, -100, 100, y, COLS);
-}
-
 /* Work is counted in elements read; `size` bytes come out. */
 static void row_job(const q8_isa *isa, const char *name, q8_cpu_mask needs, any_fn *fn, any_fn *scalar,
                     void (*call)(const job *, void *), const char *text, size_t work, size_t size) {
@@ -386,7 +383,6 @@ static void rows(void) {
   FAMILY(q8_sum_rows_kernel, sum_rows, call_sum_rows, "taps=32 n=64", COUNT, COLS * 4);
   FAMILY(q8_transpose_kernel, transpose8, call_transpose8, "32x64", COUNT, COUNT);
   FAMILY(q8_transpose_kernel, transpose32, call_transpose32, "32x64", COUNT, COUNT * 4);
-  FAMILY(q8_sbias_kernel, sbias, call_sbias, "32x64", COUNT, COUNT * 4);
 }
 
 /* ---- The core's own rates
