@@ -77,7 +77,7 @@ NO_UNDEFINED := $(if $(findstring -fsanitize,$(CFLAGS)),,-Wl,--no-undefined)
 links = $(shell echo 'int x; int *y = &x;' | $(CC) -shared -fPIC -x c - -o /dev/null $(1) 2>/dev/null && echo $(1))
 PACKED := $(foreach f,-Wl$(comma)-z$(comma)pack-relative-relocs -Wl$(comma)-z$(comma)noseparate-code,$(call links,$(f)))
 
-.PHONY: all lib tool tests examples test test-models test-onnx demo bench bench-models bench-peers install uninstall clean format FORCE
+.PHONY: all lib tool tests examples test test-models test-onnx demo bench bench-models bench-peers accuracy install uninstall clean format FORCE
 all: lib tool examples
 lib: $(STATIC) $(BUILD)/libqint8.so $(BUILD)/libqint8.pc
 tool: $(BUILD)/qint8
@@ -138,6 +138,8 @@ demo: tool
 bench-models: tool
 	@BUILD=$(BUILD) sh bench/models/networks.sh
 	@if [ -n "$(MODELS)" ]; then BUILD=$(BUILD) MODELS="$(MODELS)" sh bench/models.sh; fi
+accuracy: tool
+	@BUILD=$(BUILD) MODELS="$(MODELS)" sh bench/accuracy.sh $(ARGS)
 bench-peers: $(BUILD)/bench/peers/peers
 	$(if $(ORT),ORT=$(ORT)) $< $(ARGS)
 bench: $(BENCHES)

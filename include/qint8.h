@@ -685,7 +685,7 @@ QINT8_API void qint8_search_destroy(qint8_search *search);
 
 /* Bits of qint8_candidate.repairs. */
 typedef enum qint8_repair {
-  QINT8_REPAIR_EQUALISE = 1, /* cross-layer equalisation */
+  QINT8_REPAIR_EQUALISE = 1, /* cross-layer equalisation, and channels of inputs brought to like sizes */
   QINT8_REPAIR_ROUND = 2,    /* adaptive rounding */
   QINT8_REPAIR_BIAS = 4      /* bias correction */
 } qint8_repair;

@@ -262,11 +262,20 @@ void q8_linear_fill(const q8_linear *l, const q8_linear_desc *d, void *weights, 
     }
 }
 
+/* The widest tile whose panel fits L2, as each row tile reads all of it; none below half the width of the first, nor where
+ * none fits. */
+static const q8_sgemm_kernel *widest_float(const q8_sgemm_kernel *first, size_t depth) {
+  for (const q8_sgemm_kernel *row = first; row->name && 2 * row->nr >= first->nr; row++)
+    if (depth <= q8_cpu_l2_size() / (row->nr * sizeof(float)) && !(row->needs & ~first->needs))
+      return row;
+  return first;
+}
+
 q8_status q8_linear_layout_float(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool,
                                  q8_linear *out, qint8_error *error) {
   *out = (q8_linear){
       .groups = d->groups, .taps = d->taps, .k = d->k, .k_padded = d->k, .n = d->n, .a_bytes = sizeof(float)};
-  Q8_TRY(lay_out_panels(out, NULL, kernels->sgemm, sizeof(float), pool, error));
+  Q8_TRY(lay_out_panels(out, NULL, widest_float(kernels->sgemm, d->taps * d->k), sizeof(float), pool, error));
   out->kernel_name = ((const q8_sgemm_kernel *)out->panels[0].kernel)->name;
   choose_rows(out, d->row_bytes);
   return QINT8_OK;
