@@ -41,7 +41,7 @@ FLAGS_neondot := -march=armv8.2-a+dotprod
 FLAGS_neoni8mm := -march=armv8.2-a+dotprod+i8mm
 endif
 # A compiler that does not know a folder's flags builds the folder empty, and says so.
-supports = $(shell $(CC) $(1) -x c -c -o /dev/null /dev/null 2>/dev/null && echo yes)
+supports = $(shell $(CC) $(1) -x c -c -o /dev/null /dev/null 2>/dev/null && echo $(filter-out -Werror,$(1)))
 $(foreach isa,avx2 avxvnni avx512bw avx512vnni neondot neoni8mm,$(if $(FLAGS_$(isa)),$(if $(call supports,$(FLAGS_$(isa))),,\
   $(warning $(CC) does not know $(FLAGS_$(isa)): no $(isa) kernels) $(eval FLAGS_$(isa) :=))))
 
@@ -58,11 +58,15 @@ BENCHES := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/bench_*.c))
 PEER_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard bench/peers/*.c))
 PEER_LIBS = $(foreach l,dnnl XNNPACK,$(shell echo 'int main(void){return 0;}' | $(CC) -x c - -o /dev/null -l$(l) 2>/dev/null && echo -l$(l)))
 
-# Code that runs while a model is loaded, planned or written, or once per node, is compiled for size. What loops over
-# elements is not: lib/nn, lib/exec, lib/quant, lib/ptq, and these operators.
-HOT_OPS := binary gather integer_conv layer_norm matmul norm pool recurrent recurrent_run reduce resize_taps softmax transpose unary
-COLD := $(filter-out $(HOT_OPS:%=lib/ops/%.c),$(wildcard $(patsubst %,lib/%/*.c,api graph onnx ops rewrite)))
-SMALL := $(if $(filter -O2 -O3,$(CFLAGS)),-Os)
+# What does not loop over elements is compiled for size: it runs while a model is loaded, planned or written, or once per
+# node. Loop invariants kept in registers would only push others out of them there.
+HOT := base/element base/math exec/convert $(addprefix quant/,histogram observer quantize range) \
+  $(addprefix ptq/,bias moments rounding) $(addprefix nn/,conv_rows depthwise linear_pack linear_row linear_run wide) \
+  $(addprefix ops/,binary integer_conv layer_norm matmul norm pool pool_plan recurrent_functions recurrent_run reduce resize_taps softmax \
+    transpose unary)
+COLD := $(filter-out $(HOT:%=lib/%.c),$(wildcard lib/*/*.c))
+SMALLER := -Oz -fno-move-loop-invariants -fno-tree-loop-im
+SMALL := $(if $(filter -O2 -O3,$(CFLAGS)),-Os $(foreach f,$(SMALLER),$(call supports,-Werror $(f))))
 
 STATIC := $(BUILD)/libqint8.a
 SHARED := $(BUILD)/libqint8.so.$(VERSION)
@@ -73,7 +77,7 @@ NO_UNDEFINED := $(if $(findstring -fsanitize,$(CFLAGS)),,-Wl,--no-undefined)
 links = $(shell echo 'int x; int *y = &x;' | $(CC) -shared -fPIC -x c - -o /dev/null $(1) 2>/dev/null && echo $(1))
 PACKED := $(foreach f,-Wl$(comma)-z$(comma)pack-relative-relocs -Wl$(comma)-z$(comma)noseparate-code,$(call links,$(f)))
 
-.PHONY: all lib tool tests examples test test-models test-onnx demo bench bench-models bench-peers install uninstall clean format FORCE
+.PHONY: all lib tool tests examples test test-models test-onnx demo bench bench-models bench-peers accuracy install uninstall clean format FORCE
 all: lib tool examples
 lib: $(STATIC) $(BUILD)/libqint8.so $(BUILD)/libqint8.pc
 tool: $(BUILD)/qint8
@@ -134,6 +138,8 @@ demo: tool
 bench-models: tool
 	@BUILD=$(BUILD) sh bench/models/networks.sh
 	@if [ -n "$(MODELS)" ]; then BUILD=$(BUILD) MODELS="$(MODELS)" sh bench/models.sh; fi
+accuracy: tool
+	@BUILD=$(BUILD) MODELS="$(MODELS)" sh bench/accuracy.sh $(ARGS)
 bench-peers: $(BUILD)/bench/peers/peers
 	$(if $(ORT),ORT=$(ORT)) $< $(ARGS)
 bench: $(BENCHES)

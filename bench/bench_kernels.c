@@ -137,7 +137,7 @@ static void gemm_job(const q8_isa *isa, const q8_gemm_kernel *g, size_t k) {
 
 static void call_sgemm(const job *j, void *y) {
   const q8_sgemm_kernel *g = j->record;
-  g->run(j->taps, j->k, pointers, g->mr, (const float *)(const void *)panel, y);
+  g->run(j->taps, j->k, pointers, g->mr, (const float *)(const void *)panel, floats, -100, 1e30f, g->mr, g->nr, y, g->nr);
 }
 
 static void sgemm_job(const q8_isa *isa, const q8_sgemm_kernel *g, size_t k) {
@@ -151,7 +151,8 @@ static void sgemm_job(const q8_isa *isa, const q8_sgemm_kernel *g, size_t k) {
       float sum = 0;
       for (size_t kk = 0; kk < k; kk++)
         sum += odd[i * k + kk] * odd[kk * g->nr + c];
-      sums[i * g->nr + c] = sum;
+      sum += floats[c];
+      sums[i * g->nr + c] = sum < -100 ? -100 : sum;
     }
   j.work = 2.0 * g->mr * g->nr * (double)k;
   snprintf(j.text, sizeof j.text, "k=%zu", k);
@@ -349,8 +350,18 @@ static void call_transpose8(const job *j, void *y) {
 static void call_transpose32(const job *j, void *y) {
   ((q8_transpose_fn *)j->fn)(ROWS, COLS, accs, COLS, y, ROWS);
 }
-static void call_sbias(const job *j, void *y) {
-  ((q8_sbias_fn *)j->fn)(ROWS, COLS, odd, COLS, scales, -100, 100, y, COLS);
+static q8_sunary unary = {Q8_SUNARY_NONE, 0.2f, 0.5f};
+static void call_sunary(const job *j, void *y) {
+  ((q8_sunary_fn *)j->fn)(COUNT, &unary, floats, y);
+}
+static void call_sbinary(const job *j, void *y) {
+  ((q8_sbinary_fn *)j->fn)(ROWS, COLS, floats, COLS, odd, COLS, y, COLS);
+}
+static void call_sbinary_row(const job *j, void *y) {
+  ((q8_sbinary_fn *)j->fn)(ROWS, COLS, floats, COLS, odd, 0, y, COLS);
+}
+static void call_ssum_rows(const job *j, void *y) {
+  ((q8_ssum_rows_fn *)j->fn)(ROWS, COLS, floats, COLS, y);
 }
 
 /* Work is counted in elements read; `size` bytes come out. */
@@ -372,6 +383,19 @@ static void row_job(const q8_isa *isa, const char *name, q8_cpu_mask needs, any_
                   (any_fn *)q8_isa_find("scalar")->family->run, call, text, work, size);                     \
   } while (0)
 
+/* Rows of floats: the same operations on every ISA, so the same bytes. */
+static void float_rows(void) {
+  static const char *const names[] = {"", "hard_sigmoid", "hard_swish", "sigmoid", "silu", "tanh", "erf", "gelu", "gelu_tanh"};
+  for (size_t f = Q8_SUNARY_HARD_SIGMOID; f <= Q8_SUNARY_GELU_TANH; f++) {
+    unary.function = (q8_sunary_function)f;
+    FAMILY(q8_sunary_kernel, sunary, call_sunary, names[f], COUNT, COUNT * 4);
+  }
+  FAMILY(q8_sbinary_kernel, sadd, call_sbinary, "32x64", COUNT, COUNT * 4);
+  FAMILY(q8_sbinary_kernel, smul, call_sbinary, "32x64", COUNT, COUNT * 4);
+  FAMILY(q8_sbinary_kernel, smul, call_sbinary_row, "32x64 by a row", COUNT, COUNT * 4);
+  FAMILY(q8_ssum_rows_kernel, ssum_rows, call_ssum_rows, "32x64", COUNT, COLS * 4);
+}
+
 static void rows(void) {
   FAMILY(q8_requant_kernel, requant, call_requant, "32x64", COUNT, COUNT);
   FAMILY(q8_requant_kernel, requant, call_requant_table, "32x64 table", COUNT, COUNT);
@@ -386,7 +410,6 @@ static void rows(void) {
   FAMILY(q8_sum_rows_kernel, sum_rows, call_sum_rows, "taps=32 n=64", COUNT, COLS * 4);
   FAMILY(q8_transpose_kernel, transpose8, call_transpose8, "32x64", COUNT, COUNT);
   FAMILY(q8_transpose_kernel, transpose32, call_transpose32, "32x64", COUNT, COUNT * 4);
-  FAMILY(q8_sbias_kernel, sbias, call_sbias, "32x64", COUNT, COUNT * 4);
 }
 
 /* ---- The core's own rates
@@ -417,5 +440,6 @@ int main(int argc, char **argv) {
   gemms();
   dwconvs();
   rows();
+  float_rows();
   return wrong;
 }

@@ -454,7 +454,8 @@ typedef struct qint8_recipe_options {
   size_t struct_size;
   int32_t config;           /* a qint8_config */
   int32_t activation_dtype; /* QINT8_DTYPE_U8 (default) or QINT8_DTYPE_S8 */
-  int32_t force;            /* 1: int8 also where a model of the time says that float is faster (very small nodes) */
+  int32_t force;            /* 1: int8 also where a model of the time says that float is faster (very small nodes), or
+                               more exact and no slower (a small last product, sums behind MatMul) */
 } qint8_recipe_options;
 #define QINT8_RECIPE_OPTIONS_INIT                                                                                    \
   {sizeof(qint8_recipe_options), QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_DTYPE_U8, 0}
@@ -684,7 +685,7 @@ QINT8_API void qint8_search_destroy(qint8_search *search);
 
 /* Bits of qint8_candidate.repairs. */
 typedef enum qint8_repair {
-  QINT8_REPAIR_EQUALISE = 1, /* cross-layer equalisation */
+  QINT8_REPAIR_EQUALISE = 1, /* cross-layer equalisation, and channels of inputs brought to like sizes */
   QINT8_REPAIR_ROUND = 2,    /* adaptive rounding */
   QINT8_REPAIR_BIAS = 4      /* bias correction */
 } qint8_repair;

@@ -173,30 +173,22 @@ typedef void q8_transpose_fn(size_t rows, size_t cols, const void *x, size_t x_s
 
 /* ---- fp32 ---------------------------------------------------------------------------------------------------- */
 
-/* As q8_gemm_fn in fp32 with kr = 1: panel [taps][k][nr]. acc is overwritten. Each sum starts at 0 and takes one fused
- * multiply-add (one rounding) per tap and k, in that order: never in parts, never as multiply and add. */
-typedef void q8_sgemm_fn(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b, float *acc);
-/* As q8_gemm_u8_fn: y = clamp(acc + bias, lo, hi), bias from the panel's first column. clamp(v) is v < lo ? lo :
- * v > hi ? hi : v: NaN and -0 pass. */
-typedef void q8_sgemm_y_fn(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b,
-                           const float *bias, float lo, float hi, size_t rows, size_t columns, float *y,
-                           size_t y_stride);
+/* As q8_gemm_u8_fn in fp32 with kr = 1: panel [taps][k][nr], y = clamp(acc + bias, lo, hi), bias from the panel's first
+ * column and readable for nr. Each sum starts at 0 and takes one fused multiply-add (one rounding) per tap and k, in that
+ * order: never in parts, never as multiply and add. clamp(v) is v < lo ? lo : v > hi ? hi : v: NaN and -0 pass. */
+typedef void q8_sgemm_fn(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b,
+                         const float *bias, float lo, float hi, size_t rows, size_t columns, float *y, size_t y_stride);
 typedef struct q8_sgemm_kernel {
   const char *name;
   q8_cpu_mask needs;
   uint8_t mr, nr;
   q8_sgemm_fn *run;
-  q8_sgemm_y_fn *run_y; /* NULL: the driver calls the sbias family on the accumulators */
 } q8_sgemm_kernel;
 
 /* As q8_dwconv_fn in fp32: weights [r][s][channels] unpacked. The sum starts at bias[c] and takes one fused multiply-add
  * per i and j, in that order; then the clamp. bias is never NULL. */
 typedef void q8_sdwconv_fn(const q8_dwconv_shape *shape, const float *w, const float *bias, float lo, float hi,
                            const float *const *cols, float *y, size_t y_stride);
-
-/* acc + bias, clamped to [lo, hi]: the epilogue of the fp32 GEMM. bias readable up to n rounded up to 64. */
-typedef void q8_sbias_fn(size_t rows, size_t n, const float *acc, size_t acc_stride, const float *bias, float lo,
-                         float hi, float *y, size_t y_stride);
 
 /* y = f(x), in place allowed. alpha and beta are those of ONNX's operators; only HARD_SIGMOID reads them. Each function is
  * a fixed sequence of +, -, *, / and comparisons in f32: see srows.h. */
@@ -244,7 +236,6 @@ typedef Q8_FAMILY(q8_max_rows_fn) q8_max_rows_kernel;
 typedef Q8_FAMILY(q8_sum_rows_fn) q8_sum_rows_kernel;
 typedef Q8_FAMILY(q8_transpose_fn) q8_transpose_kernel;
 typedef Q8_FAMILY(q8_sdwconv_fn) q8_sdwconv_kernel;
-typedef Q8_FAMILY(q8_sbias_fn) q8_sbias_kernel;
 typedef Q8_FAMILY(q8_sunary_fn) q8_sunary_kernel;
 typedef Q8_FAMILY(q8_sbinary_fn) q8_sbinary_kernel;
 typedef Q8_FAMILY(q8_ssum_rows_fn) q8_ssum_rows_kernel;
@@ -273,7 +264,6 @@ typedef struct q8_isa {
   const q8_transpose_kernel *transpose32;
   const q8_sgemm_kernel *sgemm;
   const q8_sdwconv_kernel *sdwconv;
-  const q8_sbias_kernel *sbias;
   const q8_sunary_kernel *sunary;
   const q8_sbinary_kernel *sadd;
   const q8_sbinary_kernel *smul;
@@ -306,7 +296,6 @@ typedef struct q8_kernels {
   q8_sum_rows_fn *sum_rows;
   q8_transpose_fn *transpose8, *transpose32;
   q8_sdwconv_fn *sdwconv;
-  q8_sbias_fn *sbias;
   q8_sunary_fn *sunary;
   q8_sbinary_fn *sadd, *smul;
   q8_ssum_rows_fn *ssum_rows;

@@ -1,14 +1,16 @@
 /* sdwconv.h - fp32 depthwise convolution for vectors of any kind: one source for the ISA folders.
  *
- * A folder defines the type sdw_vec, SDW_LANES, the type sdw_part (which lanes are on), SDW_MASKED (1 if loads and stores of
- * parts cost no more than whole ones), and as functions sdw_part_of(n), sdw_load(x), sdw_load_part(x, part),
- * sdw_store(y, v), sdw_store_part(y, v, part), sdw_fma(a, b, c) and sdw_clamp(v, lo, hi). */
+ * A folder defines the type sv_vec, SV_LANES, the type sv_part (which lanes are on), SV_MASKED (1 if loads and stores of
+ * parts cost no more than whole ones), and as functions sv_part_of(n), sv_load(x), sv_load_part(x, part),
+ * sv_store(y, v), sv_store_part(y, v, part), sv_fma(a, b, c) and sv_clamp(v, lo, hi). */
 #ifndef Q8_SDWCONV_H
 #define Q8_SDWCONV_H
 
 #include "kernel.h"
 
-enum { SDW_PIXELS = 4, SDW_MAX_S = 5 };
+/* Seven sums hide the latency of the multiply-adds, and widths of networks are multiples of seven. Of a row of many channels
+ * 64 at a time stay in L1 from one block of pixels to the next. */
+enum { SDW_PIXELS = 7, SDW_FEW = 4, SDW_MAX_S = 5, SDW_CHANNELS = 64 };
 
 typedef struct sdw_row {
   const q8_dwconv_shape *shape;
@@ -20,47 +22,47 @@ typedef struct sdw_row {
 
 /* In the functions below pixels, s, step and full are constants in every caller. */
 
-Q8_INLINE sdw_vec sdw_get(int full, const float *x, sdw_part part) {
-  return full ? sdw_load(x) : sdw_load_part(x, part);
+Q8_INLINE sv_vec sdw_get(int full, const float *x, sv_part part) {
+  return full ? sv_load(x) : sv_load_part(x, part);
 }
 
 /* Adds kernel row i of width s. An input column is loaded once and serves every pixel that it meets; the taps of a pixel
  * still come in their order. */
 Q8_INLINE void sdw_taps(size_t pixels, size_t s, size_t step, int full, const sdw_row *a, size_t i, size_t c,
-                        sdw_part part, sdw_vec *sum) {
+                        sv_part part, sv_vec *sum) {
   const float *const *cols = a->cols + i;
   const size_t n = a->shape->channels, r = a->shape->r;
   const float *w = a->w + i * s * n + c;
-  sdw_vec tap[SDW_MAX_S];
+  sv_vec tap[SDW_MAX_S];
   Q8_UNROLL
   for (size_t j = 0; j < s; j++)
     tap[j] = sdw_get(full, w + j * n, part);
   Q8_UNROLL
   for (size_t x = 0; x < (pixels - 1) * step + s; x++) {
-    const sdw_vec v = sdw_get(full, cols[x * r] + c, part);
+    const sv_vec v = sdw_get(full, cols[x * r] + c, part);
     Q8_UNROLL
     for (size_t p = 0; p < pixels; p++)
       if (x >= p * step && x - p * step < s)
-        sum[p] = sdw_fma(v, tap[x - p * step], sum[p]);
+        sum[p] = sv_fma(v, tap[x - p * step], sum[p]);
   }
 }
 
 /* The same for any width, step and dilation. */
-Q8_INLINE void sdw_any_taps(size_t pixels, int full, const sdw_row *a, size_t i, size_t c, sdw_part part,
-                            sdw_vec *sum) {
+Q8_INLINE void sdw_any_taps(size_t pixels, int full, const sdw_row *a, size_t i, size_t c, sv_part part,
+                            sv_vec *sum) {
   const q8_dwconv_shape *k = a->shape;
   for (size_t j = 0; j < k->s; j++) {
-    const sdw_vec tap = sdw_get(full, a->w + (i * k->s + j) * k->channels + c, part);
+    const sv_vec tap = sdw_get(full, a->w + (i * k->s + j) * k->channels + c, part);
     const float *const *cols = a->cols + j * k->col_dilation * k->r + i;
     Q8_UNROLL
     for (size_t p = 0; p < pixels; p++)
-      sum[p] = sdw_fma(sdw_get(full, cols[p * k->col_step * k->r] + c, part), tap, sum[p]);
+      sum[p] = sv_fma(sdw_get(full, cols[p * k->col_step * k->r] + c, part), tap, sum[p]);
   }
 }
 
 /* One vector of channels from c on of `pixels` outputs; s = 0: any size. */
-Q8_INLINE void sdw_pixels(size_t pixels, size_t s, size_t step, int full, const sdw_row *a, size_t c, sdw_part part) {
-  sdw_vec sum[SDW_PIXELS];
+Q8_INLINE void sdw_pixels(size_t pixels, size_t s, size_t step, int full, const sdw_row *a, size_t c, sv_part part) {
+  sv_vec sum[SDW_PIXELS];
   Q8_UNROLL
   for (size_t p = 0; p < pixels; p++)
     sum[p] = sdw_get(full, a->bias + c, part);
@@ -72,21 +74,16 @@ Q8_INLINE void sdw_pixels(size_t pixels, size_t s, size_t step, int full, const 
   Q8_UNROLL
   for (size_t p = 0; p < pixels; p++) {
     float *y = a->y + p * a->y_stride + c;
-    const sdw_vec v = sdw_clamp(sum[p], a->lo, a->hi);
+    const sv_vec v = sv_clamp(sum[p], a->lo, a->hi);
     if (full)
-      sdw_store(y, v);
+      sv_store(y, v);
     else
-      sdw_store_part(y, v, part);
+      sv_store_part(y, v, part);
   }
 }
 
-Q8_INLINE void sdw_channels(size_t pixels, size_t s, size_t step, const sdw_row *a) {
-  const size_t n = a->shape->channels;
-  size_t c = 0;
-  for (; !SDW_MASKED && c + SDW_LANES <= n; c += SDW_LANES)
-    sdw_pixels(pixels, s, step, 1, a, c, sdw_part_of(SDW_LANES));
-  for (; c < n; c += SDW_LANES)
-    sdw_pixels(pixels, SDW_MASKED ? s : 0, step, 0, a, c, sdw_part_of(n - c));
+static __attribute__((noinline)) void sdw_one(const sdw_row *a, size_t c, sv_part part) {
+  sdw_pixels(1, 0, 0, 0, a, c, part);
 }
 
 Q8_INLINE sdw_row sdw_at(const sdw_row *a, size_t x) {
@@ -96,34 +93,48 @@ Q8_INLINE sdw_row sdw_at(const sdw_row *a, size_t x) {
   return moved;
 }
 
-/* The last block of pixels ends at the last one: some are computed twice. */
-Q8_INLINE void sdw_blocks(size_t s, size_t step, const sdw_row *a) {
-  const size_t q = a->shape->q;
-  for (size_t x = 0; x < q; x += SDW_PIXELS) {
-    const sdw_row at = sdw_at(a, x + SDW_PIXELS <= q ? x : q - SDW_PIXELS);
-    sdw_channels(SDW_PIXELS, s, step, &at);
+/* Channels from c to n of some pixels from x on. */
+Q8_INLINE void sdw_channels(size_t pixels, size_t s, size_t step, const sdw_row *row, size_t x, size_t c, size_t n) {
+  const sdw_row a = sdw_at(row, x);
+  if (SV_MASKED) {
+    for (; c < n; c += SV_LANES)
+      sdw_pixels(pixels, s, step, 0, &a, c, sv_part_of(n - c));
+    return;
   }
+  for (; c + SV_LANES <= n; c += SV_LANES)
+    sdw_pixels(pixels, s, step, 1, &a, c, sv_part_of(SV_LANES));
+  for (size_t p = 0; c < n && p < pixels; p++) {
+    const sdw_row one = sdw_at(&a, p);
+    sdw_one(&one, c, sv_part_of(n - c));
+  }
+}
+
+/* Blocks of `pixels`; the last one ends at the last pixel: some are computed twice. */
+Q8_INLINE void sdw_blocks(size_t pixels, size_t s, size_t step, const sdw_row *a) {
+  const size_t q = a->shape->q, n = a->shape->channels;
+  for (size_t c = 0; c < n; c += SDW_CHANNELS)
+    for (size_t x = 0; x < q; x += pixels)
+      sdw_channels(pixels, s, step, a, x + pixels <= q ? x : q - pixels, c, n - c < SDW_CHANNELS ? n : c + SDW_CHANNELS);
 }
 
 static void sdwconv(const q8_dwconv_shape *shape, const float *w, const float *bias, float lo, float hi,
                     const float *const *cols, float *y, size_t y_stride) {
   const sdw_row a = {shape, w, bias, cols, lo, hi, y, y_stride};
   const size_t s = shape->col_dilation == 1 ? shape->s : 0, step = shape->col_step;
-  if (shape->q < SDW_PIXELS)
-    for (size_t x = 0; x < shape->q; x++) {
-      const sdw_row at = sdw_at(&a, x);
-      sdw_channels(1, 0, 0, &at);
-    }
+  if (shape->q < SDW_FEW)
+    sdw_blocks(1, 0, 0, &a);
+  else if (shape->q < SDW_PIXELS)
+    sdw_blocks(SDW_FEW, 0, 0, &a);
   else if (s == 3 && step == 1)
-    sdw_blocks(3, 1, &a);
+    sdw_blocks(SDW_PIXELS, 3, 1, &a);
   else if (s == 3 && step == 2)
-    sdw_blocks(3, 2, &a);
+    sdw_blocks(SDW_PIXELS, 3, 2, &a);
   else if (s == 5 && step == 1)
-    sdw_blocks(5, 1, &a);
+    sdw_blocks(SDW_PIXELS, 5, 1, &a);
   else if (s == 5 && step == 2)
-    sdw_blocks(5, 2, &a);
+    sdw_blocks(SDW_PIXELS, 5, 2, &a);
   else
-    sdw_blocks(0, 0, &a);
+    sdw_blocks(SDW_PIXELS, 0, 0, &a);
 }
 
 #endif

@@ -66,7 +66,6 @@ void q8_kernels_select(q8_cpu_mask mask, q8_kernels *out) {
   PICK(transpose8, q8_transpose_kernel);
   PICK(transpose32, q8_transpose_kernel);
   PICK(sdwconv, q8_sdwconv_kernel);
-  PICK(sbias, q8_sbias_kernel);
   PICK(sunary, q8_sunary_kernel);
   PICK(sadd, q8_sbinary_kernel);
   PICK(smul, q8_sbinary_kernel);

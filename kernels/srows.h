@@ -126,16 +126,14 @@ Q8_INLINE vf vf_gelu_tanh(vf x, float a, float b) {
 
 /* ---- Rows ---- */
 
+/* n is a multiple of VF_LANES. */
 Q8_INLINE void vf_map(size_t n, vf (*f)(vf, float, float), const q8_sunary *s, const float *x, float *y) {
   const float alpha = s->alpha, beta = s->beta; /* y may alias *s as far as the compiler knows */
-  size_t i = 0;
-  for (; i + VF_LANES <= n; i += VF_LANES)
+  for (size_t i = 0; i < n; i += VF_LANES)
     vf_store(y + i, f(vf_load(x + i), alpha, beta));
-  if (i < n)
-    vf_store_part(y + i, f(vf_load_part(x + i, n - i), alpha, beta), n - i);
 }
 
-static void sunary(size_t n, const q8_sunary *f, const float *x, float *y) {
+static __attribute__((noinline)) void vf_unary(size_t n, const q8_sunary *f, const float *x, float *y) {
   switch (f->function) {
   case Q8_SUNARY_HARD_SIGMOID:
     vf_map(n, vf_hard_sigmoid, f, x, y);
@@ -160,6 +158,18 @@ static void sunary(size_t n, const q8_sunary *f, const float *x, float *y) {
     break;
   default:
     vf_map(n, vf_gelu_tanh, f, x, y);
+  }
+}
+
+/* The last values take the same loop in a vector of their own, so that each function is there once. */
+static void sunary(size_t n, const q8_sunary *f, const float *x, float *y) {
+  const size_t rest = n % VF_LANES, whole = n - rest;
+  vf_unary(whole, f, x, y);
+  if (rest) {
+    float part[VF_LANES] = {0};
+    memcpy(part, x + whole, rest * sizeof *x);
+    vf_unary(VF_LANES, f, part, part);
+    memcpy(y + whole, part, rest * sizeof *y);
   }
 }
 
@@ -232,10 +242,10 @@ static void ssum_rows(size_t rows, size_t n, const float *x, size_t stride, floa
   }
   for (; c + 4 * VF_LANES <= n; c += 4 * VF_LANES)
     vf_sum(4, rows, x + c, stride, y + c);
-  for (; c + VF_LANES <= n; c += VF_LANES)
-    vf_sum(1, rows, x + c, stride, y + c);
-  if (c < n)
-    vf_sum(1, rows, x + n - VF_LANES, stride, y + n - VF_LANES);
+  for (; c < n; c += VF_LANES) {
+    const size_t at = c + VF_LANES <= n ? c : n - VF_LANES;
+    vf_sum(1, rows, x + at, stride, y + at);
+  }
 }
 
 #define Q8_SROWS_TABLES(isa, needs)                                                                                \

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tool.h"
+#include "margin.h"
 
 /* ---- Budgets ---- */
 
@@ -57,12 +57,22 @@ int budgets_parse(const text_list *texts, budget *out) {
   return 0;
 }
 
-/* ---- The metric that the search asks for: the share of the budget that is used, of the worst ---- */
+/* ---- The metric that the search asks for: the share of the budget that is used, of the worst ----
+ *
+ * Another sample would give other figures, so that what just meets a budget here would miss it there every other time:
+ * the standard error of the loss counts as lost. */
+
+/* Behind the rows of the result. */
+typedef struct margins {
+  double error[MAX_LIST]; /* standard error of the loss */
+  int within;             /* the loss itself is within every budget */
+} margins;
 
 typedef struct judge {
   const auto_options *options;
   auto_result *result;
   truth *truth;
+  margins *margins; /* [result->count], free() */
   size_t calls; /* call 0 is the float model */
   int failed;   /* exit code of what went wrong */
 } judge;
@@ -84,16 +94,38 @@ static double allowance(const budget *b, double reference) {
   return b->is_floor ? reference - b->limit : b->limit;
 }
 
-static double used_share(const auto_options *o, const auto_result *r, const double *values) {
+/* `error` may be NULL. */
+static double used_share(const auto_options *o, const auto_result *r, const double *values, const double *error) {
   double worst = -INFINITY;
   for (int i = 0; i < o->budget_count; i++) {
     double drop = drop_of(&o->budgets[i], r->reference[i], values[i]), allowed = allowance(&o->budgets[i], r->reference[i]);
+    drop += error ? error[i] : 0;
     double share = allowed > 0 ? drop / allowed : drop <= allowed ? 0 : 2 + drop - allowed;
     if (isnan(share))
       return NAN;
     worst = share > worst ? share : worst;
   }
   return worst;
+}
+
+/* Enlarges an array by one. */
+static void *grow(void *rows, size_t count, size_t size) {
+  char *larger = allocate(count + 1, size);
+  if (count)
+    memcpy(larger, rows, count * size);
+  free(rows);
+  return larger;
+}
+
+static double judge_row(judge *j, const double *values, const double *error) {
+  auto_result *r = j->result;
+  r->rows = grow(r->rows, r->count, sizeof *r->rows);
+  j->margins = grow(j->margins, r->count, sizeof *j->margins);
+  memcpy(r->rows[r->count].values, values, sizeof r->rows->values);
+  margins *m = &j->margins[r->count++];
+  memcpy(m->error, error, sizeof m->error);
+  m->within = used_share(j->options, r, values, NULL) <= 1;
+  return used_share(j->options, r, values, error);
 }
 
 static double measure(void *user, const qint8_tensor *const *tensors, const qint8_tensor *const *reference,
@@ -108,21 +140,18 @@ static double measure(void *user, const qint8_tensor *const *tensors, const qint
     j->failed = EXIT_FAILED;
   if (j->failed)
     return NAN;
-  double values[MAX_LIST];
-  for (int i = 0; i < j->options->budget_count; i++)
-    values[i] = metric_value(j->options->budgets[i].metric, &y, j->truth);
+  double values[MAX_LIST] = {0}, error[MAX_LIST] = {0};
+  for (int i = 0; i < j->options->budget_count; i++) {
+    const metric *m = j->options->budgets[i].metric;
+    values[i] = metric_value(m, &y, j->truth);
+    error[i] = j->calls == 0 ? 0 : loss_error(m, &y, &exact, j->truth);
+  }
   j->truth->reference = NULL;
   if (j->calls++ == 0) {
     memcpy(r->reference, values, sizeof values);
     return 0;
   }
-  auto_row *rows = allocate(r->count + 1, sizeof *rows);
-  if (r->count)
-    memcpy(rows, r->rows, r->count * sizeof *rows);
-  free(r->rows);
-  r->rows = rows;
-  memcpy(rows[r->count++].values, values, sizeof values);
-  return used_share(j->options, r, values);
+  return judge_row(j, values, error);
 }
 
 /* ---- The search ---- */
@@ -131,6 +160,39 @@ static double measure(void *user, const qint8_tensor *const *tensors, const qint
 static size_t whole(const qint8_model *model, size_t count) {
   size_t batch = (size_t)batch_for(model, 1);
   return batch == (size_t)batch_for(model, 2) ? count - count % batch : count;
+}
+
+static int observe(const auto_request *q, const dataset *data, size_t first, size_t count, qint8_ranges **out) {
+  qint8_error error = QINT8_ERROR_INIT;
+  qint8_calibrator *calibrator = NULL;
+  size_t batches;
+  const qint8_tensor **inputs = dataset_batches(data, first, whole(q->model, count), batch_for(q->model, q->batch), &batches);
+  qint8_status s = qint8_calibrator_create(q->model, NULL, q->host, &calibrator, &error);
+  for (size_t b = 0; b < batches && s == QINT8_OK; b++) {
+    s = qint8_calibrator_feed(calibrator, &inputs[b], 1, &error);
+    progress("ranges", b + 1, batches);
+  }
+  if (s == QINT8_OK)
+    s = qint8_calibrator_ranges(calibrator, out, &error);
+  qint8_calibrator_destroy(calibrator);
+  free((void *)(uintptr_t)inputs);
+  return s == QINT8_OK ? 0 : fail_error("calibration", s, &error);
+}
+
+/* Warnings about the calibration samples, and where as many of those to validate on differ from them. */
+static int examine(const auto_request *q, size_t first, size_t count) {
+  qint8_ranges *calibration = NULL, *validation = NULL;
+  size_t most = q->calibration->count;
+  if (!most)
+    return 0;
+  int status = observe(q, q->calibration, 0, most, &calibration);
+  if (!status)
+    status = observe(q, q->validation, first, count < most ? count : most, &validation);
+  if (!status)
+    print_warnings(calibration, validation);
+  qint8_ranges_destroy(calibration);
+  qint8_ranges_destroy(validation);
+  return status;
 }
 
 static int search(const auto_request *q, judge *j, size_t first, size_t count, qint8_search **out) {
@@ -164,13 +226,13 @@ static int search(const auto_request *q, judge *j, size_t first, size_t count, q
 
 /* ---- What was tried ---- */
 
-static void print_table(const auto_options *o, const auto_result *r, const char *const *observers) {
+static void print_table(const auto_options *o, const auto_result *r, const margins *m, const char *const *observers) {
   printf("%-24s %-26s", "config", "observer, repairs");
   for (int i = 0; i < o->budget_count; i++)
-    printf(" %16s %9s", o->budgets[i].metric->name, "drop");
+    printf(" %16s %9s %8s", o->budgets[i].metric->name, "drop", "+-");
   printf(" %6s %9s %9s %8s  verdict\n%-24s %-26s", "float", "KB", "us (exp.)", "seconds", "fp32_baseline", "");
   for (int i = 0; i < o->budget_count; i++)
-    printf(" %16.5g %9s", r->reference[i], "");
+    printf(" %16.5g %9s %8s", r->reference[i], "", "");
   printf(" %6s %9.1f %9.1f %8s\n", "all", (double)r->float_bytes / 1024, r->float_us, "");
   for (size_t k = 0; k < r->count; k++) {
     const qint8_candidate *c = &r->rows[k].candidate;
@@ -178,9 +240,11 @@ static void print_table(const auto_options *o, const auto_result *r, const char 
     candidate_text(c, observers, how, sizeof how);
     printf("%-24s %-26s", qint8_config_name((qint8_config)c->config), how);
     for (int i = 0; i < o->budget_count; i++)
-      printf(" %16.5g %9.3g", r->rows[k].values[i], drop_of(&o->budgets[i], r->reference[i], r->rows[k].values[i]));
+      printf(" %16.5g %9.3g %8.2g", r->rows[k].values[i],
+             drop_of(&o->budgets[i], r->reference[i], r->rows[k].values[i]), m[k].error[i]);
+    const char *verdict = c->met ? "meets the budget" : m[k].within ? "may meet the budget" : "misses it";
     printf(" %6llu %9.1f %9.1f %8.2f  %s%s\n", (unsigned long long)c->float_nodes, (double)c->bytes / 1024,
-           c->microseconds, c->seconds, c->met ? "meets the budget" : "misses it", c->best ? ", taken" : "");
+           c->microseconds, c->seconds, verdict, c->best ? ", taken" : "");
   }
 }
 
@@ -228,6 +292,16 @@ static int save(const auto_request *q, const qint8_search *found) {
   return status == QINT8_OK ? 0 : fail_error(q->out_path, status, &error);
 }
 
+/* What meets the budget on these samples has met it, if not surely on others. */
+static int exit_code(const auto_result *r, const margins *m) {
+  if (r->rows[r->best].candidate.met)
+    return EXIT_DONE;
+  if (!m[r->best].within)
+    return EXIT_GATE;
+  warn("the budget is met on %zu validation samples, but by less than the standard error of the loss", r->validation_samples);
+  return EXIT_DONE;
+}
+
 int auto_quantize(const auto_request *q, size_t first, size_t count, auto_result *result) {
   truth answers = {0};
   judge j = {.options = q->options, .result = result, .truth = &answers};
@@ -237,6 +311,8 @@ int auto_quantize(const auto_request *q, size_t first, size_t count, auto_result
   for (int i = 0; i < q->options->budget_count && !status; i++)
     status = find_substitute(&q->options->budgets[i], &answers);
   if (!status)
+    status = examine(q, first, count);
+  if (!status)
     status = search(q, &j, first, count, &found);
   if (!status) {
     collect(found, result);
@@ -244,10 +320,11 @@ int auto_quantize(const auto_request *q, size_t first, size_t count, auto_result
   }
   if (!status) {
     warn_if_coarse(q->options, result);
-    print_table(q->options, result, q->observers);
-    status = result->rows[result->best].candidate.met ? EXIT_DONE : EXIT_GATE;
+    print_table(q->options, result, j.margins, q->observers);
+    status = exit_code(result, j.margins);
   }
   qint8_search_destroy(found);
   truth_free(&answers);
+  free(j.margins);
   return status;
 }

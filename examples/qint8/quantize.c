@@ -197,7 +197,8 @@ int command_quantize(int argc, char **argv) {
       "budget is 'METRIC<=DROP', how much worse than the float model (top1<=0.5%, mpjpe_mm<=2, rel_err<=0.05; METRIC as\n"
       "in `qint8 evaluate`), or 'METRIC>=VALUE', the value itself (sqnr_db>=30). It is measured on --validation, else on\n"
       "the calibration file's samples behind the first --calibration-n, or its last quarter; --labels and --targets\n"
-      "belong to that file. Exit code 3: none met the budget, the closest was written.\n\n"
+      "belong to that file. So that other samples meet it too, the standard error of the loss counts as lost. Exit code 3:\n"
+      "none met the budget, the closest was written.\n\n"
       "example: qint8 quantize net.onnx -o net8.onnx --config static_int8_per_channel --calibration train.npz:x",
       options, COUNT(options), 1, 1};
   int stop = parse_options(&line, argc, argv, words);

@@ -26,7 +26,6 @@ const q8_isa q8_isa_avx2 = {
     .transpose32 = q8_avx2_transpose32,
     .sgemm = q8_avx2_sgemm,
     .sdwconv = q8_avx2_sdwconv,
-    .sbias = q8_avx2_sbias,
     .sunary = q8_avx2_sunary,
     .sadd = q8_avx2_sadd,
     .smul = q8_avx2_smul,

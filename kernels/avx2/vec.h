@@ -23,7 +23,6 @@ extern const q8_transpose_kernel q8_avx2_transpose8[];
 extern const q8_transpose_kernel q8_avx2_transpose32[];
 extern const q8_sgemm_kernel q8_avx2_sgemm[];
 extern const q8_sdwconv_kernel q8_avx2_sdwconv[];
-extern const q8_sbias_kernel q8_avx2_sbias[];
 extern const q8_sunary_kernel q8_avx2_sunary[];
 extern const q8_sbinary_kernel q8_avx2_sadd[];
 extern const q8_sbinary_kernel q8_avx2_smul[];

@@ -25,7 +25,6 @@ const q8_isa q8_isa_avx512bw = {
     .transpose32 = q8_avx512bw_transpose32,
     .sgemm = q8_avx512bw_sgemm,
     .sdwconv = q8_avx512bw_sdwconv,
-    .sbias = q8_avx512bw_sbias,
     .sunary = q8_avx512bw_sunary,
     .sadd = q8_avx512bw_sadd,
     .smul = q8_avx512bw_smul,

@@ -2,130 +2,102 @@
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "vec.h"
 
-enum { MAX_MR = 14, MAX_ACC = 24 };
-
-/* Adds the products to acc[mr][nv]; mr and nv are constants in every caller. */
-Q8_INLINE void multiply(int mr, int nv, size_t taps, size_t k, const void *const *a, size_t a_stride,
-                        const float *b, __m512 *acc) {
-  for (size_t t = 0; t < taps; t++, a += a_stride) {
-    const float *rows[MAX_MR];
-    Q8_UNROLL
-    for (int i = 0; i < mr; i++)
-      rows[i] = a[i];
-    for (size_t at = 0; at < k; at++, b += nv * 16) {
-      __m512 w[3];
-      Q8_UNROLL
-      for (int v = 0; v < nv; v++)
-        w[v] = _mm512_loadu_ps(b + v * 16);
-      Q8_UNROLL
-      for (int i = 0; i < mr; i++) {
-        const __m512 x = _mm512_set1_ps(rows[i][at]);
-        Q8_UNROLL
-        for (int v = 0; v < nv; v++) {
-          acc[i * nv + v] = _mm512_fmadd_ps(x, w[v], acc[i * nv + v]);
-          __asm__("" : "+v"(acc[i * nv + v])); /* see kernels/README.md */
-        }
-      }
-    }
-  }
-}
-
-Q8_INLINE void tile(int mr, int nv, size_t taps, size_t k, const void *const *a, size_t a_stride,
-                    const float *b, float *c) {
-  __m512 acc[MAX_ACC];
-  Q8_UNROLL
-  for (int i = 0; i < mr * nv; i++)
-    acc[i] = _mm512_setzero_ps();
-  multiply(mr, nv, taps, k, a, a_stride, b, acc);
-  Q8_UNROLL
-  for (int i = 0; i < mr * nv; i++)
-    _mm512_storeu_ps(c + i * 16, acc[i]);
-}
-
-Q8_INLINE void tile_y(int mr, int nv, size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b,
-                      const float *bias, float lo, float hi, size_t rows, size_t columns, float *y, size_t y_stride) {
-  const __m512 low = _mm512_set1_ps(lo), high = _mm512_set1_ps(hi);
-  for (size_t done = 0; done < rows; done += (size_t)mr, a += mr) {
-    __m512 acc[MAX_ACC];
-    Q8_UNROLL
-    for (int i = 0; i < mr * nv; i++)
-      acc[i] = _mm512_setzero_ps();
-    multiply(mr, nv, taps, k, a, a_stride, b, acc);
-    Q8_UNROLL
-    for (int i = 0; i < mr; i++, y += y_stride) {
-      if (done + (size_t)i >= rows)
-        return;
-      Q8_UNROLL
-      for (int v = 0; v < nv; v++) {
-        const __m512 sum = _mm512_add_ps(acc[i * nv + v], _mm512_loadu_ps(bias + 16 * v));
-        _mm512_mask_storeu_ps(y + 16 * v, lanes16(columns, (size_t)(16 * v)), clamp_ps(sum, low, high));
-      }
-    }
-  }
-}
-
-/* The widest is 8x48: 6x64 reads a third more of B for each product, which large panels pay for in L2 traffic. */
-#define TILE(mr, nr)                                                                                         \
-  static void sgemm_##mr##x##nr(size_t taps, size_t k, const void *const *a, size_t a_stride,                \
-                                const float *b, float *acc) {                                                \
-    tile(mr, nr / 16, taps, k, a, a_stride, b, acc);                                                         \
-  }                                                                                                          \
-  static void sgemm_y_##mr##x##nr(size_t taps, size_t k, const void *const *a, size_t a_stride,              \
-                                  const float *b, const float *bias, float lo, float hi, size_t rows,        \
-                                  size_t columns, float *y, size_t y_stride) {                               \
-    tile_y(mr, nr / 16, taps, k, a, a_stride, b, bias, lo, hi, rows, columns, y, y_stride);                  \
-  }
-TILE(8, 48)
-TILE(4, 48)
-TILE(1, 48)
-TILE(12, 32)
-TILE(4, 32)
-TILE(1, 32)
-TILE(14, 16)
-TILE(1, 16)
-
-typedef __m512 sdw_vec;
-typedef __mmask16 sdw_part;
-enum { SDW_LANES = 16, SDW_MASKED = 1 };
-Q8_INLINE sdw_part sdw_part_of(size_t n) {
+typedef __m512 sv_vec;
+typedef __mmask16 sv_part;
+enum { SV_LANES = 16, SV_MASKED = 1 };
+Q8_INLINE sv_part sv_part_of(size_t n) {
   return first16(n);
 }
-Q8_INLINE sdw_vec sdw_load(const float *x) {
+Q8_INLINE sv_vec sv_zero(void) {
+  return _mm512_setzero_ps();
+}
+Q8_INLINE sv_vec sv_load(const float *x) {
   return _mm512_loadu_ps(x);
 }
-Q8_INLINE sdw_vec sdw_load_part(const float *x, sdw_part part) {
+Q8_INLINE sv_vec sv_load_part(const float *x, sv_part part) {
   return _mm512_maskz_loadu_ps(part, x);
 }
-Q8_INLINE void sdw_store(float *y, sdw_vec v) {
+Q8_INLINE void sv_store(float *y, sv_vec v) {
   _mm512_storeu_ps(y, v);
 }
-Q8_INLINE void sdw_store_part(float *y, sdw_vec v, sdw_part part) {
+Q8_INLINE void sv_store_part(float *y, sv_vec v, sv_part part) {
   _mm512_mask_storeu_ps(y, part, v);
 }
-Q8_INLINE sdw_vec sdw_fma(sdw_vec a, sdw_vec b, sdw_vec c) {
+Q8_INLINE sv_vec sv_fma(sv_vec a, sv_vec b, sv_vec c) {
   return _mm512_fmadd_ps(a, b, c);
 }
-Q8_INLINE sdw_vec sdw_clamp(sdw_vec v, float lo, float hi) {
+Q8_INLINE sv_vec sv_add(sv_vec a, sv_vec b) {
+  return _mm512_add_ps(a, b);
+}
+Q8_INLINE sv_vec sv_clamp(sv_vec v, float lo, float hi) {
   return clamp_ps(v, _mm512_set1_ps(lo), _mm512_set1_ps(hi));
 }
-#include "sdwconv.h"
 
-static void sbias(size_t rows, size_t n, const float *acc, size_t acc_stride, const float *bias, float lo,
-                  float hi, float *y, size_t y_stride) {
-  const __m512 low = _mm512_set1_ps(lo), high = _mm512_set1_ps(hi);
-  for (size_t i = 0; i < rows; i++, acc += acc_stride, y += y_stride)
-    for (size_t c = 0; c < n; c += 16) {
-      __mmask16 m = first16(n - c);
-      __m512 v = _mm512_add_ps(_mm512_maskz_loadu_ps(m, acc + c), _mm512_loadu_ps(bias + c));
-      _mm512_mask_storeu_ps(y + c, m, clamp_ps(v, low, high));
+enum { SG_MAX_MR = 14, SG_MAX_ACC = 24 };
+
+/* Bytes of a panel that are fetched ahead: 16 to 21 k, so that L3 has 200 cycles to answer. Narrower panels are mostly
+ * in L1, and their tiles have no load to spare. */
+enum { AHEAD = 4096, WIDE = 3 };
+
+/* One k; mr and nv are constants in every caller. */
+Q8_INLINE void step(size_t mr, size_t nv, const float *const *rows, size_t at, const float *b, __m512 *acc) {
+  __m512 w[4];
+  Q8_UNROLL
+  for (size_t v = 0; v < nv; v++) {
+    w[v] = _mm512_load_ps(b + v * 16);
+    if (nv >= WIDE)
+      _mm_prefetch((const char *)(b + v * 16) + AHEAD, _MM_HINT_T0);
+  }
+  Q8_UNROLL
+  for (size_t i = 0; i < mr; i++) {
+    const __m512 x = _mm512_set1_ps(rows[i][at]);
+    Q8_UNROLL
+    for (size_t v = 0; v < nv; v++) {
+      acc[i * nv + v] = _mm512_fmadd_ps(x, w[v], acc[i * nv + v]);
+      __asm__("" : "+v"(acc[i * nv + v])); /* see kernels/README.md */
     }
+  }
 }
 
-#define ROW(mr, nr)                                                                                          \
-  { "sgemm_avx512bw_" #mr "x" #nr, Q8_NEEDS_AVX512, mr, nr, sgemm_##mr##x##nr, sgemm_y_##mr##x##nr }
+/* At k = at mr values of the next tile's rows are fetched: all of them by its end, if they lie one behind the other. */
+Q8_INLINE void sg_multiply(size_t mr, size_t nv, size_t taps, size_t k, const void *const *a, size_t a_stride,
+                           const float *b, const char *next, size_t next_step, __m512 *acc) {
+  const size_t steps = nv == 1 ? 4 : 1; /* of one vector, 14 row pointers do not fit the registers */
+  for (size_t t = 0; t < taps; t++, a += a_stride) {
+    const float *rows[SG_MAX_MR];
+    size_t at = 0;
+    Q8_UNROLL
+    for (size_t i = 0; i < mr; i++)
+      rows[i] = a[i];
+    for (; at + steps <= k; at += steps, b += steps * nv * 16)
+      Q8_UNROLL
+      for (size_t u = 0; u < steps; u++) {
+        _mm_prefetch(next + (at + u) * next_step, _MM_HINT_T0);
+        step(mr, nv, rows, at + u, b + u * nv * 16, acc);
+      }
+    for (; at < k; at++, b += nv * 16)
+      step(mr, nv, rows, at, b, acc);
+  }
+}
+#include "sgemm.h"
+
+SG_TILE(6, 64)
+SG_TILE(3, 64)
+SG_TILE(1, 64)
+SG_TILE(8, 48)
+SG_TILE(4, 48)
+SG_TILE(1, 48)
+SG_TILE(12, 32)
+SG_TILE(4, 32)
+SG_TILE(1, 32)
+SG_TILE(14, 16)
+SG_TILE(1, 16)
+
+#include "sdwconv.h"
+
+#define ROW(mr, nr) SG_ROW(avx512bw, Q8_NEEDS_AVX512, mr, nr)
 const q8_sgemm_kernel q8_avx512bw_sgemm[] = {
-    ROW(8, 48), ROW(4, 48), ROW(1, 48), ROW(12, 32), ROW(4, 32), ROW(1, 32), ROW(14, 16), ROW(1, 16), {0},
+    ROW(6, 64), ROW(3, 64), ROW(1, 64), ROW(8, 48), ROW(4, 48), ROW(1, 48), ROW(12, 32), ROW(4, 32), ROW(1, 32), ROW(14, 16), ROW(1, 16), {0},
 };
 const q8_sdwconv_kernel q8_avx512bw_sdwconv[] = {{"sdwconv_avx512bw", Q8_NEEDS_AVX512, sdwconv}, {0}};
-const q8_sbias_kernel q8_avx512bw_sbias[] = {{"sbias_avx512bw", Q8_NEEDS_AVX512, sbias}, {0}};
 #endif

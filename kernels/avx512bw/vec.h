@@ -29,7 +29,6 @@ extern const q8_sum_rows_kernel q8_avx512bw_sum_rows[];
 extern const q8_transpose_kernel q8_avx512bw_transpose8[], q8_avx512bw_transpose32[];
 extern const q8_sgemm_kernel q8_avx512bw_sgemm[];
 extern const q8_sdwconv_kernel q8_avx512bw_sdwconv[];
-extern const q8_sbias_kernel q8_avx512bw_sbias[];
 extern const q8_sunary_kernel q8_avx512bw_sunary[];
 extern const q8_sbinary_kernel q8_avx512bw_sadd[];
 extern const q8_sbinary_kernel q8_avx512bw_smul[];

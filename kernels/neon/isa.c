@@ -21,7 +21,6 @@ const q8_isa q8_isa_neon = {
     .transpose32 = q8_neon_transpose32,
     .sgemm = q8_neon_sgemm,
     .sdwconv = q8_neon_sdwconv,
-    .sbias = q8_neon_sbias,
     .sunary = q8_neon_sunary,
     .sadd = q8_neon_sadd,
     .smul = q8_neon_smul,

@@ -26,7 +26,6 @@ extern const q8_transpose_kernel q8_neon_transpose8[];
 extern const q8_transpose_kernel q8_neon_transpose32[];
 extern const q8_sgemm_kernel q8_neon_sgemm[];
 extern const q8_sdwconv_kernel q8_neon_sdwconv[];
-extern const q8_sbias_kernel q8_neon_sbias[];
 extern const q8_sunary_kernel q8_neon_sunary[];
 extern const q8_sbinary_kernel q8_neon_sadd[];
 extern const q8_sbinary_kernel q8_neon_smul[];

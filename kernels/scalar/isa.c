@@ -21,7 +21,6 @@ const q8_isa q8_isa_scalar = {
     .transpose32 = q8_scalar_transpose32,
     .sgemm = q8_scalar_sgemm,
     .sdwconv = q8_scalar_sdwconv,
-    .sbias = q8_scalar_sbias,
     .sunary = q8_scalar_sunary,
     .sadd = q8_scalar_sadd,
     .smul = q8_scalar_smul,

@@ -22,7 +22,6 @@ extern const q8_transpose_kernel q8_scalar_transpose8[];
 extern const q8_transpose_kernel q8_scalar_transpose32[];
 extern const q8_sgemm_kernel q8_scalar_sgemm[];
 extern const q8_sdwconv_kernel q8_scalar_sdwconv[];
-extern const q8_sbias_kernel q8_scalar_sbias[];
 extern const q8_sunary_kernel q8_scalar_sunary[];
 extern const q8_sbinary_kernel q8_scalar_sadd[];
 extern const q8_sbinary_kernel q8_scalar_smul[];

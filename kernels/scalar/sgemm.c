@@ -4,8 +4,9 @@
 
 /* mr and nr are constants in every caller. */
 Q8_INLINE void tile(size_t mr, size_t nr, size_t taps, size_t k, const void *const *a, size_t a_stride,
-                    const float *b, float *acc) {
-  float sum[4 * 16] = {0};
+                    const float *b, float *sum) {
+  for (size_t i = 0; i < mr * nr; i++)
+    sum[i] = 0;
   for (size_t t = 0; t < taps; t++, a += a_stride)
     for (size_t p = 0; p < k; p++, b += nr)
       for (size_t i = 0; i < mr; i++) {
@@ -13,18 +14,27 @@ Q8_INLINE void tile(size_t mr, size_t nr, size_t taps, size_t k, const void *con
         for (size_t j = 0; j < nr; j++)
           sum[i * nr + j] = q8_scalar_fma(v, b[j], sum[i * nr + j]);
       }
-  for (size_t i = 0; i < mr * nr; i++)
-    acc[i] = sum[i];
+}
+
+Q8_INLINE void run(size_t mr, size_t nr, size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b,
+                   const float *bias, float lo, float hi, size_t rows, size_t columns, float *y, size_t y_stride) {
+  float sum[4 * 16];
+  for (size_t i = 0; i < rows; i++, y += y_stride) {
+    if (i % mr == 0)
+      tile(mr, nr, taps, k, a + i, a_stride, b, sum);
+    for (size_t c = 0; c < columns; c++)
+      y[c] = q8_scalar_clamp(sum[i % mr * nr + c] + bias[c], lo, hi);
+  }
 }
 
 static void sgemm_4x16(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b,
-                       float *acc) {
-  tile(4, 16, taps, k, a, a_stride, b, acc);
+                       const float *bias, float lo, float hi, size_t rows, size_t columns, float *y, size_t y_stride) {
+  run(4, 16, taps, k, a, a_stride, b, bias, lo, hi, rows, columns, y, y_stride);
 }
 
-static void sgemm_4x8(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b,
-                      float *acc) {
-  tile(4, 8, taps, k, a, a_stride, b, acc);
+static void sgemm_4x8(size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b, const float *bias,
+                      float lo, float hi, size_t rows, size_t columns, float *y, size_t y_stride) {
+  run(4, 8, taps, k, a, a_stride, b, bias, lo, hi, rows, columns, y, y_stride);
 }
 
 /* One output pixel: the row y is the accumulator. */
@@ -49,17 +59,9 @@ static void sdwconv(const q8_dwconv_shape *shape, const float *w, const float *b
     pixel(shape, w, bias, lo, hi, cols, y);
 }
 
-static void sbias(size_t rows, size_t n, const float *acc, size_t acc_stride, const float *bias, float lo,
-                  float hi, float *y, size_t y_stride) {
-  for (size_t i = 0; i < rows; i++, acc += acc_stride, y += y_stride)
-    for (size_t c = 0; c < n; c++)
-      y[c] = q8_scalar_clamp(acc[c] + bias[c], lo, hi);
-}
-
 const q8_sgemm_kernel q8_scalar_sgemm[] = {
-    {"sgemm_scalar_4x16", 0, 4, 16, sgemm_4x16, NULL},
-    {"sgemm_scalar_4x8", 0, 4, 8, sgemm_4x8, NULL},
+    {"sgemm_scalar_4x16", 0, 4, 16, sgemm_4x16},
+    {"sgemm_scalar_4x8", 0, 4, 8, sgemm_4x8},
     {0},
 };
 const q8_sdwconv_kernel q8_scalar_sdwconv[] = {{"sdwconv_scalar", 0, sdwconv}, {0}};
-const q8_sbias_kernel q8_scalar_sbias[] = {{"sbias_scalar", 0, sbias}, {0}};

@@ -87,14 +87,14 @@ static void dw_inside(const q8_conv *conv, size_t *first, size_t *last) {
   *last = columns - *first < g->w ? columns : *first + g->w;
 }
 
-/* The table of `height` kernel rows from output row p on. */
-static void dw_fill_table(const q8_image_rows *rows, size_t n, size_t p, size_t height, const void **table) {
+/* The table of `height` kernel rows from row `top` of output row p on. */
+static void dw_fill_table(const q8_image_rows *rows, size_t n, size_t p, size_t top, size_t height, const void **table) {
   const q8_conv_geometry *g = &rows->conv->g;
   size_t pixel = g->c * rows->conv->element, columns = dw_columns(rows->conv), first, last;
   const uint8_t *zero = rows->zero_rows + n * rows->zero_stride;
   dw_inside(rows->conv, &first, &last);
   for (size_t i = 0; i < height; i++) {
-    size_t y = p * g->stride_h + i * g->dilation_h - g->pad_top; /* wraps to a huge value above the image */
+    size_t y = p * g->stride_h + (top + i) * g->dilation_h - g->pad_top; /* wraps to a huge value above the image */
     size_t from = y < g->h ? first : columns, to = y < g->h ? last : columns, at = 0;
     const void **out = table + i;
     for (; at < from; at++, out += height)
@@ -134,14 +134,25 @@ static void move_addresses(uintptr_t *x, size_t count, size_t by) {
     x[i] += by;
 }
 
+/* The kernel rows of output row p that do not lie in padding: *height from *top on. */
+static void dw_rows_inside(const q8_conv_geometry *g, size_t p, size_t *top, size_t *height) {
+  size_t y = p * g->stride_h, end = g->h + g->pad_top, first = 0, last;
+  while (first < g->r && y + first * g->dilation_h < g->pad_top)
+    first++;
+  for (last = first; last < g->r && y + last * g->dilation_h < end;)
+    last++;
+  *top = first;
+  *height = last - first;
+}
+
 /* A table and what it holds. */
 typedef struct dw_cursor {
   const void **table;
-  size_t n, p, height; /* height 0: nothing */
+  size_t n, p, top, height; /* height 0: nothing */
 } dw_cursor;
 
 /* From one output row to a later one the table only moves, if both are inside. */
-static void dw_seek(dw_cursor *at, const q8_image_rows *rows, size_t n, size_t p, size_t height) {
+static void dw_seek(dw_cursor *at, const q8_image_rows *rows, size_t n, size_t p, size_t top, size_t height) {
   const q8_conv_geometry *g = &rows->conv->g;
   size_t first, last;
   if (at->height == height && at->n == n && dw_is_inside(g, at->p, height) && dw_is_inside(g, p, height)) {
@@ -150,18 +161,21 @@ static void dw_seek(dw_cursor *at, const q8_image_rows *rows, size_t n, size_t p
     move_addresses((uintptr_t *)(void *)(at->table + first * height), (last - first) * height,
                    (p - at->p) * g->stride_h * row);
   } else {
-    dw_fill_table(rows, n, p, height, at->table);
+    dw_fill_table(rows, n, p, top, height, at->table);
   }
-  *at = (dw_cursor){at->table, n, p, height};
+  *at = (dw_cursor){at->table, n, p, top, height};
 }
 
 /* ---- Rows ---- */
 
-static void float_row(const dw_job *job, const q8_dwconv_shape *shape, const float *const *table, float *y) {
+static void float_row(const dw_job *job, const q8_dwconv_shape *whole, const dw_cursor *at, float *y) {
   const q8_epilogue *e = job->epilogue;
-  job->kernels->sdwconv(shape, job->conv->dw_weights, e->bias, e->lo, e->hi, table, y, shape->channels);
+  const float *w = (const float *)job->conv->dw_weights + at->top * whole->s * whole->channels;
+  q8_dwconv_shape shape = *whole;
+  shape.r = at->height;
+  job->kernels->sdwconv(&shape, w, e->bias, e->lo, e->hi, (const float *const *)at->table, y, shape.channels);
   if (e->function)
-    job->kernels->sunary(shape->q * shape->channels, e->function, y, y);
+    job->kernels->sunary(shape.q * shape.channels, e->function, y, y);
 }
 
 /* int8 in, float out; n is the image. */
@@ -195,7 +209,7 @@ static void run_row(const dw_job *job, const q8_dwconv_shape *shape, const dw_cu
   q8_requant requant = job->epilogue->requant;
   requant.table = NULL; /* for whole rows at once */
   if (conv->element != 1)
-    float_row(job, shape, (const float *const *)at->table, (float *)(void *)job->y + y);
+    float_row(job, shape, at, (float *)(void *)job->y + y);
   else if (conv->dw_floats)
     dequantized_row(job, shape, at->n, table, scratch, (float *)(void *)job->y + y);
   else if (at->height > g->r)
@@ -215,12 +229,15 @@ static void dw_task(void *argument, size_t task) {
   const int pairs = dw_has_pairs(conv);
   const uint8_t *values = conv->element == 1 && !conv->dw_floats ? job->epilogue->requant.table : NULL;
   uint8_t *scratch = job->scratch + task * dw_scratch(conv);
-  dw_cursor at = {(const void **)(void *)scratch, 0, 0, 0};
+  dw_cursor at = {(const void **)(void *)scratch, 0, 0, 0, 0};
   for (size_t row = first, count; row < last; row += count) {
     const size_t n = row / g->p, p = row % g->p;
     const int forward = pairs && p + 1 < g->p && row + 1 < last, back = pairs && !forward && p > 0 && row > first;
+    size_t top = 0, height = forward || back ? g->r + 1 : g->r;
     count = forward ? 2 : 1;
-    dw_seek(&at, job->rows, n, p - (size_t)back, forward || back ? g->r + 1 : g->r);
+    if (conv->element != 1)
+      dw_rows_inside(g, p, &top, &height);
+    dw_seek(&at, job->rows, n, p - (size_t)back, top, height);
     run_row(job, &shape, &at, scratch);
     uint8_t *y = job->y + (row - (size_t)back) * g->q * g->c;
     if (values) /* of all rows that were written */

@@ -10,28 +10,39 @@
 /* ---- The sum of each output's weights, and whether one of them is -128 ---- */
 
 #define EVERY_BYTE 0x0101010101010101u
-#define SUM_WORDS 128 /* of 8 weights: their sums fit lanes of 16 bits */
+#define SUM_WORDS 128 /* their sums fit lanes of 16 bits */
 
-/* Eight weights at a time, as w + 128 in unsigned bytes. */
-static int32_t sum_words(size_t words, const int8_t *w, uint64_t *has_least) {
-  uint64_t lanes = 0, least = 0;
-  for (size_t i = 0; i < words; i++) {
-    uint64_t x;
-    memcpy(&x, w + 8 * i, 8);
+#if defined(__GNUC__)
+typedef uint64_t words __attribute__((vector_size(16)));
+#else
+typedef uint64_t words;
+#endif
+
+/* So many weights at a time, as w + 128 in unsigned bytes. */
+static int32_t sum_words(size_t count, const int8_t *w, uint64_t *has_least) {
+  words lanes = {0}, least = {0};
+  for (size_t i = 0; i < count; i++) {
+    words x;
+    memcpy(&x, w + i * sizeof x, sizeof x);
     x ^= 0x80 * EVERY_BYTE;
     lanes += (x & 0x00ff00ff00ff00ffu) + (x >> 8 & 0x00ff00ff00ff00ffu);
     least |= (x - EVERY_BYTE) & ~x; /* the top bit of a byte: one of them is 0 */
   }
-  *has_least |= least & 0x80 * EVERY_BYTE;
-  uint64_t sum = (lanes & 0xffff) + (lanes >> 16 & 0xffff) + (lanes >> 32 & 0xffff) + (lanes >> 48);
-  return (int32_t)sum - (int32_t)(words * 8 * 128);
+  uint64_t parts[sizeof(words) / 8], found[sizeof(words) / 8], sum = 0;
+  memcpy(parts, &lanes, sizeof parts);
+  memcpy(found, &least, sizeof found);
+  for (size_t i = 0; i < sizeof(words) / 8; i++) {
+    *has_least |= found[i] & 0x80 * EVERY_BYTE;
+    sum += (parts[i] & 0xffff) + (parts[i] >> 16 & 0xffff) + (parts[i] >> 32 & 0xffff) + (parts[i] >> 48);
+  }
+  return (int32_t)sum - (int32_t)(count * sizeof(words) * 128);
 }
 
 static void scan_run(size_t n, const int8_t *w, size_t step, uint32_t *sum, uint64_t *has_least) {
   size_t i = 0;
-  for (size_t words; step == 1 && (words = (n - i) / 8) > 0; i += words * 8) {
-    words = words < SUM_WORDS ? words : SUM_WORDS;
-    *sum += (uint32_t)sum_words(words, w + i, has_least);
+  for (size_t count; step == 1 && (count = (n - i) / sizeof(words)) > 0; i += count * sizeof(words)) {
+    count = count < SUM_WORDS ? count : SUM_WORDS;
+    *sum += (uint32_t)sum_words(count, w + i, has_least);
   }
   for (; i < n; i++) {
     *sum += (uint32_t)(int32_t)w[i * step];
@@ -144,6 +155,12 @@ static void pack_cells(const q8_linear_desc *d, const int8_t *w, size_t columns,
       const int8_t cell[4] = {w[0], w[step], w[2 * step], w[3 * step]};
       memcpy(to, cell, 4);
     }
+  } else if (kr == 2 && b_bytes == 2) {
+    for (size_t j = 0; j < columns; j++, w += next, to += 4) {
+      const int16_t first = w[0], second = w[step];
+      memcpy(to, &first, 2);
+      memcpy(to + 2, &second, 2);
+    }
   } else {
     for (size_t j = 0; j < columns; j++, w += next)
       for (size_t i = 0; i < kr; i++, to += b_bytes) {
@@ -160,9 +177,9 @@ static void pack_rest(const q8_linear_desc *d, const int8_t *w, size_t columns, 
     pack_cells(d, w + j * d->w_out, 1, left, b_bytes, to + j * kr * (size_t)b_bytes);
 }
 
-/* Some columns of weights at a time: they come from memory once, and their lines stay in L1 from one k block to the
- * next. */
-#define PACK_COLUMNS ((size_t)16)
+/* Some columns of weights at a time: they come from memory once, and their lines stay in L1 from one k block to the next,
+ * be they a power of two apart: it has 8 ways or more. */
+#define PACK_COLUMNS ((size_t)8)
 
 static void pack_panel(const q8_linear *l, const q8_linear_desc *d, size_t group, const q8_panel *panel,
                        size_t kr, int b_bytes, int32_t *column_sum) {
@@ -245,11 +262,20 @@ void q8_linear_fill(const q8_linear *l, const q8_linear_desc *d, void *weights, 
     }
 }
 
+/* The widest tile whose panel fits L2, as each row tile reads all of it; none below half the width of the first, nor where
+ * none fits. */
+static const q8_sgemm_kernel *widest_float(const q8_sgemm_kernel *first, size_t depth) {
+  for (const q8_sgemm_kernel *row = first; row->name && 2 * row->nr >= first->nr; row++)
+    if (depth <= q8_cpu_l2_size() / (row->nr * sizeof(float)) && !(row->needs & ~first->needs))
+      return row;
+  return first;
+}
+
 q8_status q8_linear_layout_float(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool,
                                  q8_linear *out, qint8_error *error) {
   *out = (q8_linear){
       .groups = d->groups, .taps = d->taps, .k = d->k, .k_padded = d->k, .n = d->n, .a_bytes = sizeof(float)};
-  Q8_TRY(lay_out_panels(out, NULL, kernels->sgemm, sizeof(float), pool, error));
+  Q8_TRY(lay_out_panels(out, NULL, widest_float(kernels->sgemm, d->taps * d->k), sizeof(float), pool, error));
   out->kernel_name = ((const q8_sgemm_kernel *)out->panels[0].kernel)->name;
   choose_rows(out, d->row_bytes);
   return QINT8_OK;

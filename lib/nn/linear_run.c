@@ -206,11 +206,8 @@ static void finish_rows(const q8_linear_run *run, size_t group, const q8_panel *
     rq.scale += column;
     rq.table = NULL; /* see finish_block */
     run->kernels->requant(rows, columns, acc, panel->nr, &rq, (uint8_t *)run->y + at, run->y_stride);
-  } else if (e->kind == Q8_EPILOGUE_DEQUANT) {
-    dequantize_rows(run, column, row, rows, columns, acc, panel->nr, (float *)run->y + at);
   } else {
-    run->kernels->sbias(rows, columns, acc, panel->nr, e->bias + column, e->lo, e->hi, (float *)run->y + at,
-                        run->y_stride);
+    dequantize_rows(run, column, row, rows, columns, acc, panel->nr, (float *)run->y + at);
   }
 }
 
@@ -219,13 +216,6 @@ static void finish_rows(const q8_linear_run *run, size_t group, const q8_panel *
 /* The tile for the last rows of a block may be shorter than the panel's. */
 static size_t run_tile(const q8_linear *l, const q8_panel *panel, size_t rows, const void *const *a,
                        size_t stride, const void *b, void *acc) {
-  if (l->a_bytes == sizeof(float)) {
-    const q8_sgemm_kernel *kernel = panel->kernel;
-    if (rows < kernel->mr)
-      kernel = q8_sgemm_for_rows(kernel, rows);
-    kernel->run(l->taps, l->k_padded, a, stride, b, acc);
-    return kernel->mr;
-  }
   const q8_gemm_kernel *kernel = panel->kernel;
   if (rows < kernel->mr)
     kernel = q8_gemm_for_rows(kernel, rows);
@@ -252,7 +242,7 @@ static void run_panel_u8(const q8_linear_run *run, size_t group, const q8_panel 
   }
 }
 
-static void run_panel_y(const q8_linear_run *run, size_t group, const q8_panel *panel, size_t row, size_t rows,
+static void run_panel_float(const q8_linear_run *run, size_t group, const q8_panel *panel, size_t row, size_t rows,
                         const void *const *table, size_t stride, const float *b) {
   const q8_linear *l = run->linear;
   const q8_epilogue *e = run->epilogue;
@@ -260,12 +250,12 @@ static void run_panel_y(const q8_linear_run *run, size_t group, const q8_panel *
   const size_t columns = l->n - panel->column < panel->nr ? l->n - panel->column : panel->nr;
   const size_t column = group * l->n + panel->column, whole = rows / kernel->mr * kernel->mr;
   float *y = (float *)run->y + row * run->y_stride + column;
-  kernel->run_y(l->taps, l->k_padded, table, stride, b, e->bias + column, e->lo, e->hi, whole, columns, y,
-                run->y_stride);
+  kernel->run(l->taps, l->k_padded, table, stride, b, e->bias + column, e->lo, e->hi, whole, columns, y,
+              run->y_stride);
   if (whole < rows) {
     kernel = q8_sgemm_for_rows(kernel, rows - whole);
-    kernel->run_y(l->taps, l->k_padded, table + whole, stride, b, e->bias + column, e->lo, e->hi, rows - whole,
-                  columns, y + whole * run->y_stride, run->y_stride);
+    kernel->run(l->taps, l->k_padded, table + whole, stride, b, e->bias + column, e->lo, e->hi, rows - whole, columns,
+                y + whole * run->y_stride, run->y_stride);
   }
 }
 
@@ -286,8 +276,8 @@ static void run_panel(const q8_linear_run *run, size_t group, const q8_panel *pa
     run_panel_u8(run, group, panel, row, rows, table, stride, b);
     return;
   }
-  if (run->epilogue->kind == Q8_EPILOGUE_FLOAT && ((const q8_sgemm_kernel *)panel->kernel)->run_y) {
-    run_panel_y(run, group, panel, row, rows, table, stride, b);
+  if (run->epilogue->kind == Q8_EPILOGUE_FLOAT) {
+    run_panel_float(run, group, panel, row, rows, table, stride, b);
     return;
   }
   for (size_t i = 0; i < rows; i += batch) {

@@ -9,9 +9,9 @@ typedef struct arg_params {
 } arg_params;
 
 static const q8_attribute attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(arg_params, axis), 0, NULL, 0, 0},
-    {"keepdims", Q8_ATTR_INT, offsetof(arg_params, keep_dims), 1, NULL, 0, 0},
-    {"select_last_index", Q8_ATTR_INT, offsetof(arg_params, last), 0, NULL, 0, 0},
+    {"axis", Q8_ATTR_INT, offsetof(arg_params, axis), 0, 0, 0, NULL},
+    {"keepdims", Q8_ATTR_INT, offsetof(arg_params, keep_dims), 0, 0, 1, NULL},
+    {"select_last_index", Q8_ATTR_INT, offsetof(arg_params, last), 0, 0, 0, NULL},
     {.name = NULL}};
 
 static q8_status infer(const q8_op_io *io) {

@@ -12,10 +12,10 @@ typedef struct batchnorm_params {
 } batchnorm_params;
 
 #define AT(field) offsetof(batchnorm_params, field)
-static const q8_attribute attributes[] = {{"epsilon", Q8_ATTR_FLOAT, AT(epsilon), 1e-5, NULL, 0, 0},
-                                          {"momentum", Q8_ATTR_FLOAT, AT(momentum), 0.9, NULL, 0, 0},
-                                          {"training_mode", Q8_ATTR_INT, AT(training_mode), 0, NULL, 0, 0},
-                                          {"spatial", Q8_ATTR_INT, AT(spatial), 1, NULL, 0, 0}, /* until opset 8 */
+static const q8_attribute attributes[] = {{"epsilon", Q8_ATTR_FLOAT, AT(epsilon), 0, 0, 1e-5, NULL},
+                                          {"momentum", Q8_ATTR_FLOAT, AT(momentum), 0, 0, 0.9, NULL},
+                                          {"training_mode", Q8_ATTR_INT, AT(training_mode), 0, 0, 0, NULL},
+                                          {"spatial", Q8_ATTR_INT, AT(spatial), 0, 0, 1, NULL}, /* until opset 8 */
                                           {.name = NULL}};
 
 /* [batch][channels][positions]; without `spatial` each position is a channel of its own. */

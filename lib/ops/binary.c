@@ -119,13 +119,13 @@ typedef struct binary_params {
 #define NO_AXIS 1000000
 
 static const q8_attribute old_attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(binary_params, axis), NO_AXIS, NULL, 0, 0},
-    {"broadcast", Q8_ATTR_INT, offsetof(binary_params, broadcast), 0, NULL, 0, 0},
+    {"axis", Q8_ATTR_INT, offsetof(binary_params, axis), 0, 0, NO_AXIS, NULL},
+    {"broadcast", Q8_ATTR_INT, offsetof(binary_params, broadcast), 0, 0, 0, NULL},
     {.name = NULL}};
-static const q8_attribute mod_attributes[] = {{"fmod", Q8_ATTR_INT, offsetof(binary_params, fmod), 0, NULL, 0, 0},
+static const q8_attribute mod_attributes[] = {{"fmod", Q8_ATTR_INT, offsetof(binary_params, fmod), 0, 0, 0, NULL},
                                               {.name = NULL}};
 static const q8_attribute shift_attributes[] = {
-    {"direction", Q8_ATTR_STRING, offsetof(binary_params, direction), 0, "", 1, 0}, {.name = NULL}};
+    {"direction", Q8_ATTR_STRING, offsetof(binary_params, direction), 1, 0, 0, ""}, {.name = NULL}};
 
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
                          const char *node_name, qint8_error *error) {

@@ -8,7 +8,7 @@ typedef struct cast_params {
   int64_t to;
 } cast_params;
 
-static const q8_attribute attributes[] = {{"to", Q8_ATTR_INT, offsetof(cast_params, to), 0, NULL, 1, 0},
+static const q8_attribute attributes[] = {{"to", Q8_ATTR_INT, offsetof(cast_params, to), 1, 0, 0, NULL},
                                           {.name = NULL}};
 
 static q8_status infer(const q8_op_io *io) {

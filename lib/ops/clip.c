@@ -14,10 +14,10 @@ typedef struct clip_params {
 } clip_params;
 
 static const q8_attribute attributes[] = {
-    {"min", Q8_ATTR_FLOAT, offsetof(clip_params, min), -INFINITY, NULL, 0, 0},
-    {"max", Q8_ATTR_FLOAT, offsetof(clip_params, max), INFINITY, NULL, 0, 0},
-    {"clip_lo", Q8_ATTR_FLOAT, offsetof(clip_params, lo), -INFINITY, NULL, 0, 1},
-    {"clip_hi", Q8_ATTR_FLOAT, offsetof(clip_params, hi), INFINITY, NULL, 0, 1},
+    {"min", Q8_ATTR_FLOAT, offsetof(clip_params, min), 0, 0, -INFINITY, NULL},
+    {"max", Q8_ATTR_FLOAT, offsetof(clip_params, max), 0, 0, INFINITY, NULL},
+    {"clip_lo", Q8_ATTR_FLOAT, offsetof(clip_params, lo), 0, 1, -INFINITY, NULL},
+    {"clip_hi", Q8_ATTR_FLOAT, offsetof(clip_params, hi), 0, 1, INFINITY, NULL},
     {.name = NULL}};
 
 static inline float clip(const void *params, float x) {

@@ -9,7 +9,7 @@ typedef struct concat_params {
 } concat_params;
 
 static const q8_attribute attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(concat_params, axis), 0, NULL, 1, 0}, {.name = NULL}};
+    {"axis", Q8_ATTR_INT, offsetof(concat_params, axis), 1, 0, 0, NULL}, {.name = NULL}};
 
 static q8_status infer(const q8_op_io *io) {
   q8_shape y = io->inputs[0]->shape;

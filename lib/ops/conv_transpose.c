@@ -11,8 +11,8 @@
 
 #define AT(field) Q8_CONV_AT(field)
 static const q8_attribute attributes[] = {Q8_CONV_ATTRIBUTES,
-                                          {"output_padding", Q8_ATTR_INTS, AT(output_padding), 0, NULL, 0, 0},
-                                          {"output_shape", Q8_ATTR_INTS, AT(output_shape), 0, NULL, 0, 0},
+                                          {"output_padding", Q8_ATTR_INTS, AT(output_padding), 0, 0, 0, NULL},
+                                          {"output_shape", Q8_ATTR_INTS, AT(output_shape), 0, 0, 0, NULL},
                                           Q8_CONV_ACTIVATION,
                                           {.name = NULL}};
 

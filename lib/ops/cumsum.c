@@ -9,8 +9,8 @@ typedef struct cumsum_params {
 } cumsum_params;
 
 static const q8_attribute attributes[] = {
-    {"exclusive", Q8_ATTR_INT, offsetof(cumsum_params, exclusive), 0, NULL, 0, 0},
-    {"reverse", Q8_ATTR_INT, offsetof(cumsum_params, reverse), 0, NULL, 0, 0},
+    {"exclusive", Q8_ATTR_INT, offsetof(cumsum_params, exclusive), 0, 0, 0, NULL},
+    {"reverse", Q8_ATTR_INT, offsetof(cumsum_params, reverse), 0, 0, 0, NULL},
     {.name = NULL}};
 
 static q8_status axis_of(const q8_op_io *io, int32_t *axis) {

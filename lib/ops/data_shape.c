@@ -28,7 +28,7 @@ typedef struct compress_params {
 } compress_params;
 
 static const q8_attribute compress_attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(compress_params, axis), NO_AXIS, NULL, 0, 0}, {.name = NULL}};
+    {"axis", Q8_ATTR_INT, offsetof(compress_params, axis), 0, 0, NO_AXIS, NULL}, {.name = NULL}};
 
 /* x as [outer][n][inner] around the axis. */
 static q8_status compress_view(const q8_op_io *io, int32_t *axis, size_t *n) {

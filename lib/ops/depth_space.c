@@ -11,11 +11,11 @@ typedef struct block_params {
 } block_params;
 
 static const q8_attribute to_space_attributes[] = {
-    {"blocksize", Q8_ATTR_INT, offsetof(block_params, size), 0, NULL, 1, 0},
-    {"mode", Q8_ATTR_STRING, offsetof(block_params, mode), 0, "DCR", 0, 0},
+    {"blocksize", Q8_ATTR_INT, offsetof(block_params, size), 1, 0, 0, NULL},
+    {"mode", Q8_ATTR_STRING, offsetof(block_params, mode), 0, 0, 0, "DCR"},
     {.name = NULL}};
 static const q8_attribute to_depth_attributes[] = {
-    {"blocksize", Q8_ATTR_INT, offsetof(block_params, size), 0, NULL, 1, 0}, {.name = NULL}};
+    {"blocksize", Q8_ATTR_INT, offsetof(block_params, size), 1, 0, 0, NULL}, {.name = NULL}};
 
 static q8_status fail(const q8_op_io *io) {
   const block_params *p = io->node->params;

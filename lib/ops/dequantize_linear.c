@@ -6,8 +6,8 @@ typedef struct dequantize_params {
 } dequantize_params;
 
 #define AT(field) offsetof(dequantize_params, field)
-static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, AT(axis), 1, NULL, 0, 0},
-                                          {"block_size", Q8_ATTR_INT, AT(block_size), 0, NULL, 0, 0},
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, AT(axis), 0, 0, 1, NULL},
+                                          {"block_size", Q8_ATTR_INT, AT(block_size), 0, 0, 0, NULL},
                                           {.name = NULL}};
 
 static q8_status infer(const q8_op_io *io) {

@@ -73,7 +73,7 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 static const q8_attribute attributes[] = {
-    {"equation", Q8_ATTR_TEXT, offsetof(q8_einsum_params, equation), 0, NULL, 1, 0}, {.name = NULL}};
+    {"equation", Q8_ATTR_TEXT, offsetof(q8_einsum_params, equation), 1, 0, 0, NULL}, {.name = NULL}};
 
 const q8_op q8_op_einsum = {.name = "Einsum",
                             .domain = "",

@@ -10,7 +10,7 @@ typedef struct gather_params {
   int64_t axis;
 } gather_params;
 
-static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(gather_params, axis), 0, NULL, 0, 0},
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(gather_params, axis), 0, 0, 0, NULL},
                                           {.name = NULL}};
 
 static q8_status infer(const q8_op_io *io) {

@@ -11,9 +11,9 @@ typedef struct gather_params {
 } gather_params;
 
 static const q8_attribute elements_attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(gather_params, axis), 0, NULL, 0, 0}, {.name = NULL}};
+    {"axis", Q8_ATTR_INT, offsetof(gather_params, axis), 0, 0, 0, NULL}, {.name = NULL}};
 static const q8_attribute nd_attributes[] = {
-    {"batch_dims", Q8_ATTR_INT, offsetof(gather_params, batch_dims), 0, NULL, 0, 0}, {.name = NULL}};
+    {"batch_dims", Q8_ATTR_INT, offsetof(gather_params, batch_dims), 0, 0, 0, NULL}, {.name = NULL}};
 
 static q8_status infer_elements(const q8_op_io *io) {
   const q8_value *x = io->inputs[0], *index = io->inputs[1];

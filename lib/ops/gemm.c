@@ -7,13 +7,13 @@
 
 #define AT(field) offsetof(q8_gemm_params, field)
 static const q8_attribute attributes[] = {
-    {"alpha", Q8_ATTR_FLOAT, AT(alpha), 1, NULL, 0, 0},
-    {"beta", Q8_ATTR_FLOAT, AT(beta), 1, NULL, 0, 0},
-    {"transA", Q8_ATTR_INT, AT(trans_a), 0, NULL, 0, 0},
-    {"transB", Q8_ATTR_INT, AT(trans_b), 0, NULL, 0, 0},
-    {"broadcast", Q8_ATTR_INT, AT(broadcast), 0, NULL, 0, 0}, /* until opset 6 */
-    {"activation_lo", Q8_ATTR_FLOAT, AT(activation_lo), -(double)INFINITY, NULL, 0, 1},
-    {"activation_hi", Q8_ATTR_FLOAT, AT(activation_hi), (double)INFINITY, NULL, 0, 1},
+    {"alpha", Q8_ATTR_FLOAT, AT(alpha), 0, 0, 1, NULL},
+    {"beta", Q8_ATTR_FLOAT, AT(beta), 0, 0, 1, NULL},
+    {"transA", Q8_ATTR_INT, AT(trans_a), 0, 0, 0, NULL},
+    {"transB", Q8_ATTR_INT, AT(trans_b), 0, 0, 0, NULL},
+    {"broadcast", Q8_ATTR_INT, AT(broadcast), 0, 0, 0, NULL}, /* until opset 6 */
+    {"activation_lo", Q8_ATTR_FLOAT, AT(activation_lo), 0, 1, -(double)INFINITY, NULL},
+    {"activation_hi", Q8_ATTR_FLOAT, AT(activation_hi), 0, 1, (double)INFINITY, NULL},
     {.name = NULL},
 };
 

@@ -46,7 +46,7 @@ typedef struct lp_params {
   int64_t p;
 } lp_params;
 
-static const q8_attribute lp_attributes[] = {{"p", Q8_ATTR_INT, offsetof(lp_params, p), 2, NULL, 0, 0}, {.name = NULL}};
+static const q8_attribute lp_attributes[] = {{"p", Q8_ATTR_INT, offsetof(lp_params, p), 0, 0, 2, NULL}, {.name = NULL}};
 
 static q8_status lp_infer(const q8_op_io *io) {
   int64_t p = ((const lp_params *)io->node->params)->p;

@@ -11,9 +11,9 @@ typedef struct grid_params {
 } grid_params;
 
 static const q8_attribute attributes[] = {
-    {"mode", Q8_ATTR_STRING, offsetof(grid_params, mode), 0, "linear", 0, 0},
-    {"padding_mode", Q8_ATTR_STRING, offsetof(grid_params, padding), 0, "zeros", 0, 0},
-    {"align_corners", Q8_ATTR_INT, offsetof(grid_params, align), 0, NULL, 0, 0},
+    {"mode", Q8_ATTR_STRING, offsetof(grid_params, mode), 0, 0, 0, "linear"},
+    {"padding_mode", Q8_ATTR_STRING, offsetof(grid_params, padding), 0, 0, 0, "zeros"},
+    {"align_corners", Q8_ATTR_INT, offsetof(grid_params, align), 0, 0, 0, NULL},
     {.name = NULL}};
 
 static int is_one_of(const char *text, const char *const *list) {

@@ -11,9 +11,9 @@ typedef struct group_norm_params {
 } group_norm_params;
 
 #define AT(field) offsetof(group_norm_params, field)
-static const q8_attribute attributes[] = {{"epsilon", Q8_ATTR_FLOAT, AT(epsilon), 1e-5, NULL, 0, 0},
-                                          {"num_groups", Q8_ATTR_INT, AT(num_groups), 0, NULL, 1, 0},
-                                          {"stash_type", Q8_ATTR_INT, AT(stash_type), 1, NULL, 0, 0},
+static const q8_attribute attributes[] = {{"epsilon", Q8_ATTR_FLOAT, AT(epsilon), 0, 0, 1e-5, NULL},
+                                          {"num_groups", Q8_ATTR_INT, AT(num_groups), 1, 0, 0, NULL},
+                                          {"stash_type", Q8_ATTR_INT, AT(stash_type), 0, 0, 1, NULL},
                                           {.name = NULL}};
 
 static q8_status infer(const q8_op_io *io) {

@@ -54,7 +54,7 @@ static int32_t weight_axis(const q8_node *node) {
 
 static const q8_attribute attributes[] = {
     Q8_RECURRENT_ATTRIBUTES,
-    {"linear_before_reset", Q8_ATTR_INT, Q8_RECURRENT_AT(linear_before_reset), 0, NULL, 0, 0},
+    {"linear_before_reset", Q8_ATTR_INT, Q8_RECURRENT_AT(linear_before_reset), 0, 0, 0, NULL},
     {.name = NULL}};
 
 const q8_op q8_op_gru = {.name = "GRU",

@@ -8,7 +8,7 @@ typedef struct instance_norm_params {
 } instance_norm_params;
 
 static const q8_attribute attributes[] = {
-    {"epsilon", Q8_ATTR_FLOAT, offsetof(instance_norm_params, epsilon), 1e-5, NULL, 0, 0}, {.name = NULL}};
+    {"epsilon", Q8_ATTR_FLOAT, offsetof(instance_norm_params, epsilon), 0, 0, 1e-5, NULL}, {.name = NULL}};
 
 static q8_status infer(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape;

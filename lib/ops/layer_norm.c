@@ -10,9 +10,9 @@ typedef struct layer_norm_params {
 } layer_norm_params;
 
 #define AT(field) offsetof(layer_norm_params, field)
-static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, AT(axis), -1, NULL, 0, 0},
-                                          {"epsilon", Q8_ATTR_FLOAT, AT(epsilon), 1e-5, NULL, 0, 0},
-                                          {"stash_type", Q8_ATTR_INT, AT(stash_type), 1, NULL, 0, 0},
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, AT(axis), 0, 0, -1, NULL},
+                                          {"epsilon", Q8_ATTR_FLOAT, AT(epsilon), 0, 0, 1e-5, NULL},
+                                          {"stash_type", Q8_ATTR_INT, AT(stash_type), 0, 0, 1, NULL},
                                           {.name = NULL}};
 
 /* The normalized dimensions; scale and b must broadcast to them. */

@@ -18,8 +18,8 @@ typedef struct loss_params {
 } loss_params;
 
 static const q8_attribute attributes[] = {
-    {"ignore_index", Q8_ATTR_INT, offsetof(loss_params, ignore), NO_LABEL, NULL, 0, 0},
-    {"reduction", Q8_ATTR_STRING, offsetof(loss_params, reduction), 0, "mean", 0, 0},
+    {"ignore_index", Q8_ATTR_INT, offsetof(loss_params, ignore), 0, 0, NO_LABEL, NULL},
+    {"reduction", Q8_ATTR_STRING, offsetof(loss_params, reduction), 0, 0, 0, "mean"},
     {.name = NULL}};
 
 static q8_status infer(const q8_op_io *io) {

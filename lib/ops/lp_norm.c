@@ -9,7 +9,7 @@ typedef struct lp_norm_params {
 
 #define AT(field) offsetof(lp_norm_params, field)
 static const q8_attribute attributes[] = {
-    {"axis", Q8_ATTR_INT, AT(axis), -1, NULL, 0, 0}, {"p", Q8_ATTR_INT, AT(p), 2, NULL, 0, 0}, {.name = NULL}};
+    {"axis", Q8_ATTR_INT, AT(axis), 0, 0, -1, NULL}, {"p", Q8_ATTR_INT, AT(p), 0, 0, 2, NULL}, {.name = NULL}};
 
 static q8_status infer(const q8_op_io *io) {
   const lp_norm_params *p = io->node->params;

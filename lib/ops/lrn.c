@@ -9,10 +9,10 @@ typedef struct lrn_params {
 } lrn_params;
 
 #define AT(field) offsetof(lrn_params, field)
-static const q8_attribute attributes[] = {{"alpha", Q8_ATTR_FLOAT, AT(alpha), 1e-4, NULL, 0, 0},
-                                          {"beta", Q8_ATTR_FLOAT, AT(beta), 0.75, NULL, 0, 0},
-                                          {"bias", Q8_ATTR_FLOAT, AT(bias), 1, NULL, 0, 0},
-                                          {"size", Q8_ATTR_INT, AT(size), 0, NULL, 1, 0},
+static const q8_attribute attributes[] = {{"alpha", Q8_ATTR_FLOAT, AT(alpha), 0, 0, 1e-4, NULL},
+                                          {"beta", Q8_ATTR_FLOAT, AT(beta), 0, 0, 0.75, NULL},
+                                          {"bias", Q8_ATTR_FLOAT, AT(bias), 0, 0, 1, NULL},
+                                          {"size", Q8_ATTR_INT, AT(size), 1, 0, 0, NULL},
                                           {.name = NULL}};
 
 static q8_status infer(const q8_op_io *io) {

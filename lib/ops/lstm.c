@@ -65,7 +65,7 @@ static int32_t weight_axis(const q8_node *node) {
 }
 
 static const q8_attribute attributes[] = {
-    Q8_RECURRENT_ATTRIBUTES, {"input_forget", Q8_ATTR_INT, Q8_RECURRENT_AT(input_forget), 0, NULL, 0, 0}, {.name = NULL}};
+    Q8_RECURRENT_ATTRIBUTES, {"input_forget", Q8_ATTR_INT, Q8_RECURRENT_AT(input_forget), 0, 0, 0, NULL}, {.name = NULL}};
 
 const q8_op q8_op_lstm = {.name = "LSTM",
                           .domain = "",

@@ -12,11 +12,11 @@ typedef struct matrix_params {
 } matrix_params;
 
 static const q8_attribute eye_attributes[] = {
-    {"dtype", Q8_ATTR_INT, offsetof(matrix_params, dtype), 0, NULL, 0, 0},
-    {"k", Q8_ATTR_INT, offsetof(matrix_params, k), 0, NULL, 0, 0},
+    {"dtype", Q8_ATTR_INT, offsetof(matrix_params, dtype), 0, 0, 0, NULL},
+    {"k", Q8_ATTR_INT, offsetof(matrix_params, k), 0, 0, 0, NULL},
     {.name = NULL}};
 static const q8_attribute trilu_attributes[] = {
-    {"upper", Q8_ATTR_INT, offsetof(matrix_params, upper), 1, NULL, 0, 0}, {.name = NULL}};
+    {"upper", Q8_ATTR_INT, offsetof(matrix_params, upper), 0, 0, 1, NULL}, {.name = NULL}};
 
 static q8_status infer_eye(const q8_op_io *io) {
   const matrix_params *p = io->node->params;

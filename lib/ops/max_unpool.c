@@ -10,9 +10,9 @@ typedef struct unpool_params {
 } unpool_params;
 
 #define AT(field) offsetof(unpool_params, field)
-static const q8_attribute attributes[] = {{"kernel_shape", Q8_ATTR_INTS, AT(kernel_shape), 0, NULL, 1, 0},
-                                          {"pads", Q8_ATTR_INTS, AT(pads), 0, NULL, 0, 0},
-                                          {"strides", Q8_ATTR_INTS, AT(strides), 0, NULL, 0, 0},
+static const q8_attribute attributes[] = {{"kernel_shape", Q8_ATTR_INTS, AT(kernel_shape), 1, 0, 0, NULL},
+                                          {"pads", Q8_ATTR_INTS, AT(pads), 0, 0, 0, NULL},
+                                          {"strides", Q8_ATTR_INTS, AT(strides), 0, 0, 0, NULL},
                                           {.name = NULL}};
 
 /* What MaxPool read: the shape that indices count in. */

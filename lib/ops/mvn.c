@@ -8,7 +8,7 @@ typedef struct mvn_params {
   q8_ints axes; /* absent: 0, 2, 3 */
 } mvn_params;
 
-static const q8_attribute attributes[] = {{"axes", Q8_ATTR_INTS, offsetof(mvn_params, axes), 0, NULL, 0, 0},
+static const q8_attribute attributes[] = {{"axes", Q8_ATTR_INTS, offsetof(mvn_params, axes), 0, 0, 0, NULL},
                                           {.name = NULL}};
 
 static q8_status axes_of(const q8_op_io *io, uint32_t *mask) {

@@ -13,7 +13,7 @@ typedef struct nms_params {
 } nms_params;
 
 static const q8_attribute attributes[] = {
-    {"center_point_box", Q8_ATTR_INT, offsetof(nms_params, center_point_box), 0, NULL, 0, 0}, {.name = NULL}};
+    {"center_point_box", Q8_ATTR_INT, offsetof(nms_params, center_point_box), 0, 0, 0, NULL}, {.name = NULL}};
 
 typedef struct nms {
   const float *boxes, *scores; /* [batches][count][4], [batches][classes][count] */

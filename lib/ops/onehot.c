@@ -10,7 +10,7 @@ typedef struct onehot_params {
   int64_t axis;
 } onehot_params;
 
-static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(onehot_params, axis), -1, NULL, 0, 0},
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(onehot_params, axis), 0, 0, -1, NULL},
                                           {.name = NULL}};
 
 static int32_t axis_of(const q8_op_io *io) {

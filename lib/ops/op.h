@@ -51,12 +51,12 @@ typedef enum q8_attribute_type {
  * q8_floats, char[Q8_TEXT_SIZE]). */
 typedef struct q8_attribute {
   const char *name;
-  q8_attribute_type type;
-  size_t offset;
-  double preset;        /* default of INT and FLOAT; INTS default to count -1 */
+  uint32_t type : 8; /* q8_attribute_type */
+  uint32_t offset : 16;
+  uint32_t required : 4;
+  uint32_t internal : 4; /* set by rewrites only: never read from or written to a file */
+  float preset;          /* default of INT and FLOAT; INTS default to count -1 */
   const char *preset_text; /* default of STRING and TEXT */
-  int32_t required;
-  int32_t internal;     /* set by rewrites only: never read from or written to a file */
 } q8_attribute;
 
 /* ---- Values: a tensor with bound shape ---- */
@@ -94,19 +94,18 @@ typedef struct q8_op_io {
 typedef struct q8_op {
   const char *name;   /* ONNX op_type */
   const char *domain; /* "" for ai.onnx, "qint8" for recognised patterns */
-  int32_t min_opset, max_opset; /* forms that `upgrade` and the attribute table understand */
-  int32_t min_inputs, max_inputs; /* -1: any number */
-  int32_t min_outputs, max_outputs;
   const q8_attribute *attributes; /* ended by a NULL name; may be NULL */
-  size_t params_size;
+  uint16_t params_size;
+  int8_t min_opset, max_opset; /* forms that `upgrade` and the attribute table understand */
+  int8_t min_inputs, max_inputs; /* -1: any number */
+  int8_t min_outputs, max_outputs;
 
-  q8_quant_rule quant;
+  uint8_t quant; /* q8_quant_rule */
+  uint8_t shape_only; /* the result depends on the inputs' shapes alone (Shape, Size): folded once bound */
+  uint8_t two_activations; /* WEIGHTED: whether the weights may also be an activation with own parameters (MatMul) */
   const char *int8_obstacle; /* reason, for Q8_QUANT_FLOAT and RECURRENT */
-  int32_t shape_only;        /* the result depends on the inputs' shapes alone (Shape, Size): folded once bound */
   /* WEIGHTED and RECURRENT: the weights' output-channel axis (Conv: 0, Gemm: by transB), negative from the end. */
   int32_t (*weight_axis)(const q8_node *node);
-  /* WEIGHTED: whether the weights may also be an activation, with parameters of its own (MatMul). */
-  int32_t two_activations;
   /* Why such a node had better stay float in a dynamic recipe, or NULL. Optional. */
   const char *(*dynamic_obstacle)(const q8_node *node);
   /* For a one-input function y = f(x) of each element: f, so that it can be a 256-entry table, and so that the

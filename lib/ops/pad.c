@@ -12,9 +12,9 @@ typedef struct pad_params {
   float value;
 } pad_params;
 
-static const q8_attribute attributes[] = {{"mode", Q8_ATTR_STRING, offsetof(pad_params, mode), 0, "constant", 0, 0},
-                                          {"pads", Q8_ATTR_INTS, offsetof(pad_params, pads), 0, NULL, 0, 0},
-                                          {"value", Q8_ATTR_FLOAT, offsetof(pad_params, value), 0, NULL, 0, 0},
+static const q8_attribute attributes[] = {{"mode", Q8_ATTR_STRING, offsetof(pad_params, mode), 0, 0, 0, "constant"},
+                                          {"pads", Q8_ATTR_INTS, offsetof(pad_params, pads), 0, 0, 0, NULL},
+                                          {"value", Q8_ATTR_FLOAT, offsetof(pad_params, value), 0, 0, 0, NULL},
                                           {.name = NULL}};
 
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,

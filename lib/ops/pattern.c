@@ -101,7 +101,7 @@ typedef struct gelu_params {
 } gelu_params;
 
 static const q8_attribute gelu_attributes[] = {
-    {"approximate", Q8_ATTR_STRING, offsetof(gelu_params, approximate), 0, "none", 0, 0}, {.name = NULL}};
+    {"approximate", Q8_ATTR_STRING, offsetof(gelu_params, approximate), 0, 0, 0, "none"}, {.name = NULL}};
 
 static int is_tanh(const void *params) {
   return !strcmp(((const gelu_params *)params)->approximate, "tanh");

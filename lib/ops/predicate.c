@@ -10,8 +10,8 @@ typedef struct inf_params {
 } inf_params;
 
 static const q8_attribute inf_attributes[] = {
-    {"detect_negative", Q8_ATTR_INT, offsetof(inf_params, negative), 1, NULL, 0, 0},
-    {"detect_positive", Q8_ATTR_INT, offsetof(inf_params, positive), 1, NULL, 0, 0},
+    {"detect_negative", Q8_ATTR_INT, offsetof(inf_params, negative), 0, 0, 1, NULL},
+    {"detect_positive", Q8_ATTR_INT, offsetof(inf_params, positive), 0, 0, 1, NULL},
     {.name = NULL}};
 
 static q8_status infer_float_test(const q8_op_io *io) {

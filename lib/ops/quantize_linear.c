@@ -6,11 +6,11 @@ typedef struct quantize_params {
 } quantize_params;
 
 #define AT(field) offsetof(quantize_params, field)
-static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, AT(axis), 1, NULL, 0, 0},
-                                          {"block_size", Q8_ATTR_INT, AT(block_size), 0, NULL, 0, 0},
-                                          {"output_dtype", Q8_ATTR_INT, AT(output_dtype), 0, NULL, 0, 0},
-                                          {"saturate", Q8_ATTR_INT, AT(saturate), 1, NULL, 0, 0},
-                                          {"precision", Q8_ATTR_INT, AT(precision), 0, NULL, 0, 0},
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, AT(axis), 0, 0, 1, NULL},
+                                          {"block_size", Q8_ATTR_INT, AT(block_size), 0, 0, 0, NULL},
+                                          {"output_dtype", Q8_ATTR_INT, AT(output_dtype), 0, 0, 0, NULL},
+                                          {"saturate", Q8_ATTR_INT, AT(saturate), 0, 0, 1, NULL},
+                                          {"precision", Q8_ATTR_INT, AT(precision), 0, 0, 0, NULL},
                                           {.name = NULL}};
 
 static q8_status infer(const q8_op_io *io) {

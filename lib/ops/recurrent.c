@@ -1,93 +1,9 @@
 /* recurrent.c - attributes and shapes of RNN, GRU and LSTM. */
 #include "ops/recurrent.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "base/math.h"
-#include "ops/fast.h"
-
-/* ---- Activations ---- */
-
-static void relu(size_t n, float a, float b, float *x) {
-  (void)a, (void)b;
-  Q8_FOR_BLOCKS(float, n, x, x[i] > 0 ? x[i] : 0);
-}
-static void sigmoid(size_t n, float a, float b, float *x) {
-  (void)a, (void)b;
-  Q8_FOR_BLOCKS(float, n, x, 1 / (1 + q8_fast_exp(-x[i])));
-}
-static void scaled_tanh(size_t n, float a, float b, float *x) {
-  Q8_FOR_BLOCKS(float, n, x, a * (1 - 2 / (1 + q8_fast_exp(2 * b * x[i]))));
-}
-static void plain_tanh(size_t n, float a, float b, float *x) {
-  (void)a, (void)b;
-  scaled_tanh(n, 1, 1, x);
-}
-static void affine(size_t n, float a, float b, float *x) {
-  Q8_FOR_BLOCKS(float, n, x, a * x[i] + b);
-}
-static void leaky_relu(size_t n, float a, float b, float *x) {
-  (void)b;
-  Q8_FOR_BLOCKS(float, n, x, x[i] >= 0 ? x[i] : a * x[i]);
-}
-static void thresholded_relu(size_t n, float a, float b, float *x) {
-  (void)b;
-  Q8_FOR_BLOCKS(float, n, x, x[i] > a ? x[i] : 0);
-}
-static void hard_sigmoid(size_t n, float a, float b, float *x) {
-  for (size_t i = 0; i < n; i++) {
-    float v = a * x[i] + b;
-    v = v < 1 ? v : 1;
-    x[i] = v > 0 ? v : 0;
-  }
-}
-static void elu(size_t n, float a, float b, float *x) {
-  (void)b;
-  Q8_FOR_BLOCKS(float, n, x, x[i] >= 0 ? x[i] : a * (q8_fast_exp(x[i]) - 1));
-}
-static void softsign(size_t n, float a, float b, float *x) {
-  (void)a, (void)b;
-  Q8_FOR_BLOCKS(float, n, x, x[i] / (1 + (x[i] < 0 ? -x[i] : x[i])));
-}
-static void softplus(size_t n, float a, float b, float *x) {
-  (void)a, (void)b;
-  for (size_t i = 0; i < n; i++)
-    x[i] = (float)((double)(x[i] > 0 ? x[i] : 0) + q8_log(1 + q8_exp((double)(x[i] > 0 ? -x[i] : x[i]))));
-}
-
-static const struct {
-  const char *name;
-  q8_activation_fn *run;
-  int takes_alpha, takes_beta;
-  float alpha, beta;
-} functions[] = {
-    {"relu", relu, 0, 0, 0, 0},
-    {"sigmoid", sigmoid, 0, 0, 0, 0},
-    {"tanh", plain_tanh, 0, 0, 0, 0},
-    {"affine", affine, 1, 1, 1, 0},
-    {"leakyrelu", leaky_relu, 1, 0, 0.01f, 0},
-    {"thresholdedrelu", thresholded_relu, 1, 0, 1, 0},
-    {"scaledtanh", scaled_tanh, 1, 1, 1, 1},
-    {"hardsigmoid", hard_sigmoid, 1, 1, 0.2f, 0.5f},
-    {"elu", elu, 1, 0, 1, 0},
-    {"softsign", softsign, 0, 0, 0, 0},
-    {"softplus", softplus, 0, 0, 0, 0},
-};
-
-/* `name` is not zero-terminated; case does not matter. */
-static int find_function(const char *name, size_t length) {
-  for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-    size_t j = 0;
-    while (j < length && functions[i].name[j] && tolower((unsigned char)name[j]) == functions[i].name[j])
-      j++;
-    if (j == length && !functions[i].name[j])
-      return (int)i;
-  }
-  return -1;
-}
 
 /* Alphas and betas are taken, in order, by the functions that have one. */
 static q8_status find_activations(const q8_op_io *io, q8_recurrent *r) {
@@ -97,15 +13,15 @@ static q8_status find_activations(const q8_op_io *io, q8_recurrent *r) {
   for (int32_t i = 0; i < count * (int32_t)r->directions; i++) {
     const char *name = *p->activations ? at : r->cell->preset[i % count];
     size_t length = *p->activations ? strcspn(at, ",") : strlen(name);
-    int f = find_function(name, length);
-    if (f < 0)
+    const q8_recurrent_function *f = q8_recurrent_function_of(name, length);
+    if (!f)
       return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name,
                      length ? "activation %.*s" : "%.*sfewer activations than gates need", (int)length, name);
     q8_activation *a = &r->activation[i / count][i % count];
-    *a = (q8_activation){functions[f].run, functions[f].alpha, functions[f].beta};
-    if (functions[f].takes_alpha && alphas < p->alpha.count)
+    *a = (q8_activation){f->run, f->alpha, f->beta};
+    if (f->takes_alpha && alphas < p->alpha.count)
       a->alpha = p->alpha.v[alphas++];
-    if (functions[f].takes_beta && betas < p->beta.count)
+    if (f->takes_beta && betas < p->beta.count)
       a->beta = p->beta.v[betas++];
     if (*p->activations)
       at += length + (at[length] == ',');

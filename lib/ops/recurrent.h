@@ -17,13 +17,13 @@ typedef struct q8_recurrent_params {
 
 #define Q8_RECURRENT_AT(field) offsetof(q8_recurrent_params, field)
 #define Q8_RECURRENT_ATTRIBUTES                                                                                      \
-  {"activation_alpha", Q8_ATTR_FLOATS, Q8_RECURRENT_AT(alpha), 0, NULL, 0, 0},                                       \
-      {"activation_beta", Q8_ATTR_FLOATS, Q8_RECURRENT_AT(beta), 0, NULL, 0, 0},                                     \
-      {"activations", Q8_ATTR_STRINGS, Q8_RECURRENT_AT(activations), 0, NULL, 0, 0},                                 \
-      {"clip", Q8_ATTR_FLOAT, Q8_RECURRENT_AT(clip), (double)INFINITY, NULL, 0, 0},                                  \
-      {"direction", Q8_ATTR_STRING, Q8_RECURRENT_AT(direction), 0, "forward", 0, 0},                                 \
-      {"hidden_size", Q8_ATTR_INT, Q8_RECURRENT_AT(hidden_size), 0, NULL, 0, 0},                                     \
-      {"layout", Q8_ATTR_INT, Q8_RECURRENT_AT(layout), 0, NULL, 0, 0}
+  {"activation_alpha", Q8_ATTR_FLOATS, Q8_RECURRENT_AT(alpha), 0, 0, 0, NULL},                                       \
+      {"activation_beta", Q8_ATTR_FLOATS, Q8_RECURRENT_AT(beta), 0, 0, 0, NULL},                                     \
+      {"activations", Q8_ATTR_STRINGS, Q8_RECURRENT_AT(activations), 0, 0, 0, NULL},                                 \
+      {"clip", Q8_ATTR_FLOAT, Q8_RECURRENT_AT(clip), 0, 0, (double)INFINITY, NULL},                                  \
+      {"direction", Q8_ATTR_STRING, Q8_RECURRENT_AT(direction), 0, 0, 0, "forward"},                                 \
+      {"hidden_size", Q8_ATTR_INT, Q8_RECURRENT_AT(hidden_size), 0, 0, 0, NULL},                                     \
+      {"layout", Q8_ATTR_INT, Q8_RECURRENT_AT(layout), 0, 0, 0, NULL}
 
 enum { Q8_RNN_X, Q8_RNN_W, Q8_RNN_R, Q8_RNN_B, Q8_RNN_LENGTHS, Q8_RNN_H, Q8_RNN_C, Q8_RNN_P, Q8_RNN_INPUTS };
 
@@ -33,6 +33,15 @@ typedef struct q8_activation {
   q8_activation_fn *run;
   float alpha, beta;
 } q8_activation;
+
+typedef struct q8_recurrent_function {
+  const char *name;
+  q8_activation_fn *run;
+  int takes_alpha, takes_beta;
+  float alpha, beta; /* defaults */
+} q8_recurrent_function;
+/* NULL if unknown. `name` need not be zero-terminated; case does not matter. */
+const q8_recurrent_function *q8_recurrent_function_of(const char *name, size_t length);
 
 struct q8_recurrent_step;
 typedef struct q8_recurrent_cell {

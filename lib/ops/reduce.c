@@ -13,9 +13,9 @@ typedef struct reduce_params {
 } reduce_params;
 
 static const q8_attribute attributes[] = {
-    {"keepdims", Q8_ATTR_INT, offsetof(reduce_params, keep_dims), 1, NULL, 0, 0},
-    {"noop_with_empty_axes", Q8_ATTR_INT, offsetof(reduce_params, noop_with_empty_axes), 0, NULL, 0, 0},
-    {"axes", Q8_ATTR_INTS, offsetof(reduce_params, axes), 0, NULL, 0, 0},
+    {"keepdims", Q8_ATTR_INT, offsetof(reduce_params, keep_dims), 0, 0, 1, NULL},
+    {"noop_with_empty_axes", Q8_ATTR_INT, offsetof(reduce_params, noop_with_empty_axes), 0, 0, 0, NULL},
+    {"axes", Q8_ATTR_INTS, offsetof(reduce_params, axes), 0, 0, 0, NULL},
     {.name = NULL}};
 
 /* Axes become an attribute (opset 17), whatever the file's opset has. */

@@ -9,15 +9,15 @@
 
 #define AT(field) offsetof(q8_resize_params, field)
 static const q8_attribute attributes[] = {
-    {"mode", Q8_ATTR_STRING, AT(mode), 0, "nearest", 0, 0},
-    {"coordinate_transformation_mode", Q8_ATTR_STRING, AT(coordinates), 0, "half_pixel", 0, 0},
-    {"nearest_mode", Q8_ATTR_STRING, AT(nearest_mode), 0, "round_prefer_floor", 0, 0},
-    {"keep_aspect_ratio_policy", Q8_ATTR_STRING, AT(keep_aspect), 0, "stretch", 0, 0},
-    {"cubic_coeff_a", Q8_ATTR_FLOAT, AT(cubic_a), -0.75, NULL, 0, 0},
-    {"extrapolation_value", Q8_ATTR_FLOAT, AT(extrapolation), 0, NULL, 0, 0},
-    {"exclude_outside", Q8_ATTR_INT, AT(exclude_outside), 0, NULL, 0, 0},
-    {"antialias", Q8_ATTR_INT, AT(antialias), 0, NULL, 0, 0},
-    {"axes", Q8_ATTR_INTS, AT(axes), 0, NULL, 0, 0},
+    {"mode", Q8_ATTR_STRING, AT(mode), 0, 0, 0, "nearest"},
+    {"coordinate_transformation_mode", Q8_ATTR_STRING, AT(coordinates), 0, 0, 0, "half_pixel"},
+    {"nearest_mode", Q8_ATTR_STRING, AT(nearest_mode), 0, 0, 0, "round_prefer_floor"},
+    {"keep_aspect_ratio_policy", Q8_ATTR_STRING, AT(keep_aspect), 0, 0, 0, "stretch"},
+    {"cubic_coeff_a", Q8_ATTR_FLOAT, AT(cubic_a), 0, 0, -0.75, NULL},
+    {"extrapolation_value", Q8_ATTR_FLOAT, AT(extrapolation), 0, 0, 0, NULL},
+    {"exclude_outside", Q8_ATTR_INT, AT(exclude_outside), 0, 0, 0, NULL},
+    {"antialias", Q8_ATTR_INT, AT(antialias), 0, 0, 0, NULL},
+    {"axes", Q8_ATTR_INTS, AT(axes), 0, 0, 0, NULL},
     {.name = NULL}};
 
 /* ---- Attributes ---- */
@@ -310,8 +310,8 @@ const q8_op q8_op_resize = {.name = "Resize",
 
 /* ---- Upsample ---- */
 
-static const q8_attribute upsample_attributes[] = {{"mode", Q8_ATTR_STRING, AT(mode), 0, "nearest", 0, 0},
-                                                   {"scales", Q8_ATTR_FLOATS, AT(scales), 0, NULL, 0, 0},
+static const q8_attribute upsample_attributes[] = {{"mode", Q8_ATTR_STRING, AT(mode), 0, 0, 0, "nearest"},
+                                                   {"scales", Q8_ATTR_FLOATS, AT(scales), 0, 0, 0, NULL},
                                                    {.name = NULL}};
 
 static q8_status upgrade_upsample(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs,

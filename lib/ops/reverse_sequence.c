@@ -10,8 +10,8 @@ typedef struct reverse_params {
 } reverse_params;
 
 static const q8_attribute attributes[] = {
-    {"batch_axis", Q8_ATTR_INT, offsetof(reverse_params, batch_axis), 1, NULL, 0, 0},
-    {"time_axis", Q8_ATTR_INT, offsetof(reverse_params, time_axis), 0, NULL, 0, 0},
+    {"batch_axis", Q8_ATTR_INT, offsetof(reverse_params, batch_axis), 0, 0, 1, NULL},
+    {"time_axis", Q8_ATTR_INT, offsetof(reverse_params, time_axis), 0, 0, 0, NULL},
     {.name = NULL}};
 
 static q8_status infer(const q8_op_io *io) {

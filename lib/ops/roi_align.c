@@ -14,12 +14,12 @@ typedef struct roi_params {
 } roi_params;
 
 static const q8_attribute attributes[] = {
-    {"output_height", Q8_ATTR_INT, offsetof(roi_params, height), 1, NULL, 0, 0},
-    {"output_width", Q8_ATTR_INT, offsetof(roi_params, width), 1, NULL, 0, 0},
-    {"sampling_ratio", Q8_ATTR_INT, offsetof(roi_params, ratio), 0, NULL, 0, 0},
-    {"spatial_scale", Q8_ATTR_FLOAT, offsetof(roi_params, scale), 1, NULL, 0, 0},
-    {"mode", Q8_ATTR_STRING, offsetof(roi_params, mode), 0, "avg", 0, 0},
-    {"coordinate_transformation_mode", Q8_ATTR_STRING, offsetof(roi_params, transform), 0, "half_pixel", 0, 0},
+    {"output_height", Q8_ATTR_INT, offsetof(roi_params, height), 0, 0, 1, NULL},
+    {"output_width", Q8_ATTR_INT, offsetof(roi_params, width), 0, 0, 1, NULL},
+    {"sampling_ratio", Q8_ATTR_INT, offsetof(roi_params, ratio), 0, 0, 0, NULL},
+    {"spatial_scale", Q8_ATTR_FLOAT, offsetof(roi_params, scale), 0, 0, 1, NULL},
+    {"mode", Q8_ATTR_STRING, offsetof(roi_params, mode), 0, 0, 0, "avg"},
+    {"coordinate_transformation_mode", Q8_ATTR_STRING, offsetof(roi_params, transform), 0, 0, 0, "half_pixel"},
     {.name = NULL}};
 
 /* Before opset 16 there was no half pixel. */

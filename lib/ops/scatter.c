@@ -12,11 +12,11 @@ typedef struct scatter_params {
 } scatter_params;
 
 static const q8_attribute elements_attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(scatter_params, axis), 0, NULL, 0, 0},
-    {"reduction", Q8_ATTR_STRING, offsetof(scatter_params, reduction), 0, "none", 0, 0},
+    {"axis", Q8_ATTR_INT, offsetof(scatter_params, axis), 0, 0, 0, NULL},
+    {"reduction", Q8_ATTR_STRING, offsetof(scatter_params, reduction), 0, 0, 0, "none"},
     {.name = NULL}};
 static const q8_attribute nd_attributes[] = {
-    {"reduction", Q8_ATTR_STRING, offsetof(scatter_params, reduction), 0, "none", 0, 0}, {.name = NULL}};
+    {"reduction", Q8_ATTR_STRING, offsetof(scatter_params, reduction), 0, 0, 0, "none"}, {.name = NULL}};
 
 static q8_status check_reduction(const q8_op_io *io) {
   static const char *const known[] = {"none", "add", "mul", "min", "max"};

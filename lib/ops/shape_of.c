@@ -13,8 +13,8 @@ typedef struct shape_params {
 #define NO_END ((double)(1 << 30))
 
 static const q8_attribute shape_attributes[] = {
-    {"start", Q8_ATTR_INT, offsetof(shape_params, start), 0, NULL, 0, 0},
-    {"end", Q8_ATTR_INT, offsetof(shape_params, end), NO_END, NULL, 0, 0},
+    {"start", Q8_ATTR_INT, offsetof(shape_params, start), 0, 0, 0, NULL},
+    {"end", Q8_ATTR_INT, offsetof(shape_params, end), 0, 0, NO_END, NULL},
     {.name = NULL}};
 
 static int64_t clamp_axis(int64_t axis, int32_t rank) {
@@ -59,7 +59,7 @@ typedef struct fill_params {
 } fill_params;
 
 static const q8_attribute fill_attributes[] = {
-    {"value", Q8_ATTR_SCALAR, offsetof(fill_params, value), 0, NULL, 0, 0}, {.name = NULL}};
+    {"value", Q8_ATTR_SCALAR, offsetof(fill_params, value), 0, 0, 0, NULL}, {.name = NULL}};
 
 static q8_status infer_fill(const q8_op_io *io) {
   const q8_scalar *value = &((const fill_params *)io->node->params)->value;

@@ -10,9 +10,9 @@ typedef struct slice_params {
 } slice_params;
 
 static const q8_attribute attributes[] = {
-    {"starts", Q8_ATTR_INTS, offsetof(slice_params, starts), 0, NULL, 0, 0},
-    {"ends", Q8_ATTR_INTS, offsetof(slice_params, ends), 0, NULL, 0, 0},
-    {"axes", Q8_ATTR_INTS, offsetof(slice_params, axes), 0, NULL, 0, 0},
+    {"starts", Q8_ATTR_INTS, offsetof(slice_params, starts), 0, 0, 0, NULL},
+    {"ends", Q8_ATTR_INTS, offsetof(slice_params, ends), 0, 0, 0, NULL},
+    {"axes", Q8_ATTR_INTS, offsetof(slice_params, axes), 0, 0, 0, NULL},
     {.name = NULL}};
 
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,

@@ -16,8 +16,8 @@ typedef struct softmax_params {
   int64_t axis, flat;
 } softmax_params;
 
-static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(softmax_params, axis), NO_AXIS, NULL, 0, 0},
-                                          {"flat", Q8_ATTR_INT, offsetof(softmax_params, flat), 0, NULL, 0, 1},
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(softmax_params, axis), 0, 0, NO_AXIS, NULL},
+                                          {"flat", Q8_ATTR_INT, offsetof(softmax_params, flat), 0, 1, 0, NULL},
                                           {.name = NULL}};
 
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,

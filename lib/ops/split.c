@@ -10,9 +10,9 @@ typedef struct split_params {
   q8_ints split; /* attribute of opset 11 and older; input 1 since */
 } split_params;
 
-static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(split_params, axis), 0, NULL, 0, 0},
-                                          {"num_outputs", Q8_ATTR_INT, offsetof(split_params, num_outputs), 0, NULL, 0, 0},
-                                          {"split", Q8_ATTR_INTS, offsetof(split_params, split), 0, NULL, 0, 0},
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(split_params, axis), 0, 0, 0, NULL},
+                                          {"num_outputs", Q8_ATTR_INT, offsetof(split_params, num_outputs), 0, 0, 0, NULL},
+                                          {"split", Q8_ATTR_INTS, offsetof(split_params, split), 0, 0, 0, NULL},
                                           {.name = NULL}};
 
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,

@@ -12,10 +12,10 @@ typedef struct topk_params {
 } topk_params;
 
 static const q8_attribute attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(topk_params, axis), -1, NULL, 0, 0},
-    {"largest", Q8_ATTR_INT, offsetof(topk_params, largest), 1, NULL, 0, 0},
-    {"sorted", Q8_ATTR_INT, offsetof(topk_params, sorted), 1, NULL, 0, 0},
-    {"k", Q8_ATTR_INT, offsetof(topk_params, k), 0, NULL, 0, 0},
+    {"axis", Q8_ATTR_INT, offsetof(topk_params, axis), 0, 0, -1, NULL},
+    {"largest", Q8_ATTR_INT, offsetof(topk_params, largest), 0, 0, 1, NULL},
+    {"sorted", Q8_ATTR_INT, offsetof(topk_params, sorted), 0, 0, 1, NULL},
+    {"k", Q8_ATTR_INT, offsetof(topk_params, k), 0, 0, 0, NULL},
     {.name = NULL}};
 
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,

@@ -8,7 +8,7 @@ typedef struct transpose_params {
 } transpose_params;
 
 static const q8_attribute attributes[] = {
-    {"perm", Q8_ATTR_INTS, offsetof(transpose_params, perm), 0, NULL, 0, 0}, {.name = NULL}};
+    {"perm", Q8_ATTR_INTS, offsetof(transpose_params, perm), 0, 0, 0, NULL}, {.name = NULL}};
 
 static int32_t axis_of(const transpose_params *p, int32_t rank, int32_t i) {
   return p->perm.count < 0 ? rank - 1 - i : (int32_t)p->perm.v[i];

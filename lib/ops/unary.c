@@ -18,14 +18,14 @@ typedef struct coefficients {
 
 #define NO_ATTRIBUTES {{.name = NULL}}
 #define ALPHA(value)                                                                                               \
-  {{"alpha", Q8_ATTR_FLOAT, offsetof(coefficients, alpha), value, NULL, 0, 0}, {.name = NULL}}
+  {{"alpha", Q8_ATTR_FLOAT, offsetof(coefficients, alpha), 0, 0, value, NULL}, {.name = NULL}}
 #define ALPHA_AND(name2, value, value2)                                                                            \
-  {{"alpha", Q8_ATTR_FLOAT, offsetof(coefficients, alpha), value, NULL, 0, 0},                                     \
-   {name2, Q8_ATTR_FLOAT, offsetof(coefficients, beta), value2, NULL, 0, 0},                                       \
+  {{"alpha", Q8_ATTR_FLOAT, offsetof(coefficients, alpha), 0, 0, value, NULL},                                     \
+   {name2, Q8_ATTR_FLOAT, offsetof(coefficients, beta), 0, 0, value2, NULL},                                       \
    {.name = NULL}}
 #define LAMBD_AND_BIAS                                                                                             \
-  {{"lambd", Q8_ATTR_FLOAT, offsetof(coefficients, alpha), 0.5, NULL, 0, 0},                                       \
-   {"bias", Q8_ATTR_FLOAT, offsetof(coefficients, beta), 0, NULL, 0, 0},                                           \
+  {{"lambd", Q8_ATTR_FLOAT, offsetof(coefficients, alpha), 0, 0, 0.5, NULL},                                       \
+   {"bias", Q8_ATTR_FLOAT, offsetof(coefficients, beta), 0, 0, 0, NULL},                                           \
    {.name = NULL}}
 
 /* The record of y = expression(x, a) with x of type T, float or double; `a` are the coefficients. Tables are made of

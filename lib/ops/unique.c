@@ -12,8 +12,8 @@ typedef struct unique_params {
   int64_t axis, sorted;
 } unique_params;
 
-static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(unique_params, axis), NO_AXIS, NULL, 0, 0},
-                                          {"sorted", Q8_ATTR_INT, offsetof(unique_params, sorted), 1, NULL, 0, 0},
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(unique_params, axis), 0, 0, NO_AXIS, NULL},
+                                          {"sorted", Q8_ATTR_INT, offsetof(unique_params, sorted), 0, 0, 1, NULL},
                                           {.name = NULL}};
 
 /* x as [outer][n][inner]; without an axis outer and inner are 1. */

@@ -194,14 +194,14 @@ static q8_status plan_dropout(q8_planner *planner, q8_id node, qint8_error *erro
 }
 
 static const q8_attribute reshape_attributes[] = {
-    {"allowzero", Q8_ATTR_INT, offsetof(view_params, allow_zero), 0, NULL, 0, 0}, {.name = NULL}};
+    {"allowzero", Q8_ATTR_INT, offsetof(view_params, allow_zero), 0, 0, 0, NULL}, {.name = NULL}};
 static const q8_attribute flatten_attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(view_params, axis), 1, NULL, 0, 0}, {.name = NULL}};
+    {"axis", Q8_ATTR_INT, offsetof(view_params, axis), 0, 0, 1, NULL}, {.name = NULL}};
 static const q8_attribute axes_attributes[] = {
-    {"axes", Q8_ATTR_INTS, offsetof(view_params, axes), 0, NULL, 0, 0}, {.name = NULL}};
+    {"axes", Q8_ATTR_INTS, offsetof(view_params, axes), 0, 0, 0, NULL}, {.name = NULL}};
 static const q8_attribute dropout_attributes[] = {
-    {"ratio", Q8_ATTR_FLOAT, offsetof(view_params, ratio), 0.5, NULL, 0, 0},
-    {"seed", Q8_ATTR_INT, offsetof(view_params, seed), 0, NULL, 0, 0},
+    {"ratio", Q8_ATTR_FLOAT, offsetof(view_params, ratio), 0, 0, 0.5, NULL},
+    {"seed", Q8_ATTR_INT, offsetof(view_params, seed), 0, 0, 0, NULL},
     {.name = NULL}};
 
 #define VIEW(id, onnx_name, first_opset, least_inputs, most_inputs, list, upgrade_fn, infer_fn, plan_fn)            \

@@ -11,8 +11,8 @@ typedef struct window_params {
 } window_params;
 
 static const q8_attribute attributes[] = {
-    {"output_datatype", Q8_ATTR_INT, offsetof(window_params, dtype), QINT8_DTYPE_F32, NULL, 0, 0},
-    {"periodic", Q8_ATTR_INT, offsetof(window_params, periodic), 1, NULL, 0, 0},
+    {"output_datatype", Q8_ATTR_INT, offsetof(window_params, dtype), 0, 0, QINT8_DTYPE_F32, NULL},
+    {"periodic", Q8_ATTR_INT, offsetof(window_params, periodic), 0, 0, 1, NULL},
     {.name = NULL}};
 
 static q8_status infer(const q8_op_io *io) {

@@ -12,6 +12,7 @@
 #ifndef Q8_PTQ_EQUALISE_H
 #define Q8_PTQ_EQUALISE_H
 
+#include "ptq/batches.h"
 #include "ptq/channels.h"
 
 /* A new graph with the same tensors and nodes. `changed` (may be NULL): how many groups were rescaled. MEMORY, and what
@@ -25,5 +26,9 @@ q8_status q8_equalise(const q8_graph *graph, const q8_host *host, q8_graph **out
  * apart) or something other than constant weights reads the input. MEMORY, and what binding shapes may say. */
 q8_status q8_scale_input(const q8_graph *graph, size_t input, const float *largest, size_t channels, const q8_host *host,
                          q8_graph **out, int *scaled, qint8_error *error);
+
+/* The same for every input that the batches show to need it: *scaled counts them; *out is NULL where there are none. */
+q8_status q8_scale_inputs(const q8_graph *graph, const q8_batches *batches, const q8_host *host, q8_graph **out,
+                          size_t *scaled, qint8_error *error);
 
 #endif

@@ -4,7 +4,8 @@
  * ranking in float are a mixture; the smallest k that meets the budget is found by bisection, so that n nodes take
  * log2(n) evaluations. Two rankings are tried: by damage, which needs the fewest nodes, and by damage per microsecond
  * lost, which may need less time. Of the better mixture, nodes are then returned to int8 one by one, the most expensive
- * first, where the budget allows it. */
+ * first, where the budget allows it. Biases were corrected for the base; for the mixture that is left they are corrected
+ * again, which is kept if it is better. */
 #include <string.h>
 
 #include "ptq/mixed.h"
@@ -188,6 +189,22 @@ static q8_status return_nodes(mixer *m, uint8_t *tried, qint8_error *error) {
   return QINT8_OK;
 }
 
+static q8_status correct_again(mixer *m, qint8_error *error) {
+  double us, start = q8_search_seconds();
+  q8_recipe *recipe = NULL;
+  int met;
+  if (!(m->s->search->tried[m->base->row].repairs & Q8_REPAIR_BIAS) || !q8_search_may_go_on(m->s))
+    return QINT8_OK;
+  memcpy(m->keep, m->best, m->graph->node_count);
+  q8_status status = mix(m, &recipe, &us, error);
+  if (status == QINT8_OK)
+    status = q8_search_repair(m->s, m->graph, Q8_REPAIR_BIAS, recipe, error);
+  if (status == QINT8_OK)
+    status = evaluate_new(m, recipe, start, &met, error);
+  q8_recipe_free(recipe);
+  return status;
+}
+
 /* ---- All of it ---- */
 
 static q8_status measure(mixer *m, qint8_error *error) {
@@ -214,7 +231,10 @@ static q8_status search(mixer *m, uint8_t *tried, qint8_error *error) {
   Q8_TRY(measure(m, error));
   Q8_TRY(bisect(m, 0, error));
   Q8_TRY(bisect(m, 1, error));
-  return m->best_us < m->limit ? return_nodes(m, tried, error) : QINT8_OK;
+  if (m->best_us >= m->limit)
+    return QINT8_OK;
+  Q8_TRY(return_nodes(m, tried, error));
+  return correct_again(m, error);
 }
 
 q8_status q8_search_mixed(q8_searcher *s, const q8_search_base *base, double us, qint8_error *error) {

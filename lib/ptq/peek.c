@@ -86,7 +86,7 @@ static q8_status run_alike(const q8_peek_run *run, size_t first, size_t end, con
   q8_plan *plan = NULL;
   q8_session *session = NULL;
   q8_pool pool;
-  void **outputs;
+  void **outputs = NULL;
   q8_pool_init(&pool, run->host);
   q8_status status = q8_plan_compile(run->graph, run->recipe, &config, run->host, &plan, error);
   if (status == QINT8_OK)

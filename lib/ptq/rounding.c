@@ -48,10 +48,11 @@ static void round_output(const rounding *r, size_t output, float *e, float *slop
   const q8_product *p = &m->product;
   const float *w = (const float *)p->w->data + output * p->w_out, *h = m->h + output / p->n * m->stride * m->stride;
   int32_t *q = r->integers + output * p->w_out;
+  const int32_t *given = r->quant->integers ? r->quant->integers + output * p->w_out : NULL;
   float scale = r->quant->scale[r->quant->count > 1 ? output : 0];
   memset(slope, 0, m->stride * sizeof *slope);
   for (size_t i = 0; i < p->k; i++) {
-    q[i * p->w_in] = clamp(rintf(w[i * p->w_in] / scale));
+    q[i * p->w_in] = given ? given[i * p->w_in] : clamp(rintf(w[i * p->w_in] / scale));
     e[i] = w[i * p->w_in] - (float)q[i * p->w_in] * scale;
     add_row(slope, e[i], h + i * m->stride, m->stride);
   }

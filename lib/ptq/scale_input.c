@@ -133,3 +133,64 @@ q8_status q8_scale_input(const q8_graph *graph, size_t input, const float *large
   q8_free(host, exponents);
   return status;
 }
+
+/* Raises largest[c] to the magnitudes of channel c, axis 1; 0 if the batches do not have `channels` channels there. */
+static int measure(const q8_batches *batches, size_t inputs, size_t input, size_t channels, float *largest) {
+  for (size_t b = 0; b < batches->count; b++) {
+    const q8_shape *shape = &batches->shapes[b * inputs + input];
+    const float *x = batches->data[b * inputs + input];
+    if (shape->rank < 2 || (size_t)shape->dim[1] != channels)
+      return 0;
+    size_t inner = 1;
+    for (int32_t i = 2; i < shape->rank; i++)
+      inner *= (size_t)shape->dim[i];
+    for (size_t row = 0, rows = (size_t)shape->dim[0] * channels; row < rows; row++)
+      for (size_t i = 0; i < inner; i++)
+        largest[row % channels] = fmaxf(largest[row % channels], fabsf(*x++));
+  }
+  return 1;
+}
+
+static q8_status scale_measured(const q8_graph *graph, size_t input, const q8_batches *batches, const q8_host *host,
+                                q8_graph **out, int *scaled, qint8_error *error) {
+  int32_t dtype = graph->tensors[graph->inputs[input]].dtype;
+  const q8_shape *shape = &batches->shapes[input];
+  *out = NULL;
+  *scaled = 0;
+  if (batches->count == 0 || shape->rank < 2 || shape->dim[1] < 2 ||
+      (dtype != QINT8_DTYPE_F32 && dtype != QINT8_DTYPE_NONE))
+    return QINT8_OK;
+  size_t channels = (size_t)shape->dim[1];
+  float *largest = q8_calloc(host, channels, sizeof *largest);
+  if (!largest)
+    return q8_fail_memory(error, "input", channels * sizeof *largest);
+  q8_status status = QINT8_OK;
+  if (measure(batches, graph->input_count, input, channels, largest))
+    status = q8_scale_input(graph, input, largest, channels, host, out, scaled, error);
+  q8_free(host, largest);
+  return status;
+}
+
+q8_status q8_scale_inputs(const q8_graph *graph, const q8_batches *batches, const q8_host *host, q8_graph **out,
+                          size_t *scaled, qint8_error *error) {
+  *out = NULL;
+  *scaled = 0;
+  for (size_t i = 0; i < graph->input_count; i++) {
+    q8_graph *next;
+    int now;
+    q8_status status = scale_measured(*out ? *out : graph, i, batches, host, &next, &now, error);
+    if (status != QINT8_OK) {
+      q8_graph_destroy(*out);
+      *out = NULL;
+      return status;
+    }
+    if (now) {
+      q8_graph_destroy(*out);
+      *out = next;
+      ++*scaled;
+    } else {
+      q8_graph_destroy(next);
+    }
+  }
+  return QINT8_OK;
+}

@@ -26,6 +26,7 @@ static const struct {
     {QINT8_CONFIG_STATIC_PER_TENSOR, QINT8_OBSERVER_HISTOGRAM_MSE, USUAL_REPAIRS, 0},
     {QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_OBSERVER_HISTOGRAM_MSE, USUAL_REPAIRS, 0},
     {QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_OBSERVER_PERCENTILE, USUAL_REPAIRS, 0},
+    {QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_OBSERVER_ENTROPY, USUAL_REPAIRS, 0},
     {QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_OBSERVER_MINMAX, USUAL_REPAIRS, 0},
     {QINT8_CONFIG_STATIC_PER_CHANNEL, 0, Q8_REPAIR_ROUND, 1},
 };
@@ -50,7 +51,7 @@ static int is_better(const q8_tried *a, const q8_tried *b) {
     return a->met;
   if (!a->met)
     return a->drop < b->drop || (isnan(b->drop) && !isnan(a->drop));
-  return a->us < b->us;
+  return a->us < b->us || (a->us == b->us && a->drop < b->drop);
 }
 
 static q8_status replace(const q8_recipe *recipe, q8_recipe **kept, qint8_error *error) {
@@ -143,14 +144,14 @@ static q8_status decide(q8_searcher *s, const q8_graph *graph, const q8_tried *r
   return status;
 }
 
-static q8_status repair(q8_searcher *s, const q8_graph *graph, const q8_tried *row, q8_recipe *recipe,
-                        qint8_error *error) {
+q8_status q8_search_repair(q8_searcher *s, const q8_graph *graph, int32_t repairs, q8_recipe *recipe,
+                           qint8_error *error) {
   q8_batches few = q8_first_batches(graph, s->calibration.batches, REPAIR_VALUES);
   q8_host quiet = s->host;
   quiet.progress = NULL;
-  if (row->repairs & Q8_REPAIR_ROUND)
+  if (repairs & Q8_REPAIR_ROUND)
     Q8_TRY(q8_round_weights(graph, recipe, &few, s->calibration.mask, s->calibration.isa, &quiet, error));
-  if (row->repairs & Q8_REPAIR_BIAS)
+  if (repairs & Q8_REPAIR_BIAS)
     Q8_TRY(q8_correct_biases(graph, recipe, &few, s->calibration.mask, s->calibration.isa, &quiet, error));
   return QINT8_OK;
 }
@@ -168,13 +169,25 @@ static q8_tried static_row(const q8_searcher *s, size_t index) {
   return row;
 }
 
+/* Channels of the inputs, then those between the layers. */
+static q8_status equalise(q8_searcher *s, qint8_error *error) {
+  const q8_graph *graph = s->config->graph;
+  q8_graph *scaled;
+  size_t inputs, groups = 0;
+  Q8_TRY(q8_scale_inputs(graph, s->calibration.batches, &s->host, &scaled, &inputs, error));
+  q8_status status = q8_equalise(scaled ? scaled : graph, &s->host, &s->equalised, &groups, error);
+  q8_graph_destroy(scaled);
+  s->equalised_groups = inputs + groups;
+  return status;
+}
+
 /* Where channels are alike already there is nothing to equalise: then the row does not claim it. */
 static q8_status graph_for(q8_searcher *s, q8_tried *row, const q8_graph **graph, qint8_error *error) {
   *graph = s->config->graph;
   if (!(row->repairs & Q8_REPAIR_EQUALISE))
     return QINT8_OK;
   if (!s->equalised)
-    Q8_TRY(q8_equalise(s->config->graph, &s->host, &s->equalised, &s->equalised_groups, error));
+    Q8_TRY(equalise(s, error));
   if (s->equalised_groups > 0)
     *graph = s->equalised;
   else
@@ -189,7 +202,7 @@ static q8_status try_static(q8_searcher *s, size_t index, qint8_error *error) {
   Q8_TRY(graph_for(s, &row, &graph, error));
   Q8_TRY(decide(s, graph, &row, &recipe, error));
   int some = has_int8(recipe);
-  q8_status status = some ? repair(s, graph, &row, recipe, error) : QINT8_OK;
+  q8_status status = some ? q8_search_repair(s, graph, row.repairs, recipe, error) : QINT8_OK;
   if (status == QINT8_OK && some)
     status = q8_search_evaluate(s, graph, recipe, &row, error);
   q8_recipe_free(recipe);

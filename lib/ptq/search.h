@@ -34,7 +34,7 @@ typedef struct q8_search_config {
 } q8_search_config;
 
 typedef enum q8_repair {
-  Q8_REPAIR_EQUALISE = 1, /* cross-layer equalisation */
+  Q8_REPAIR_EQUALISE = 1, /* cross-layer equalisation, and scaling of inputs */
   Q8_REPAIR_ROUND = 2,    /* adaptive rounding */
   Q8_REPAIR_BIAS = 4      /* bias correction */
 } q8_repair;

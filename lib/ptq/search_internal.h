@@ -19,7 +19,7 @@ typedef struct q8_searcher {
   q8_search *search;
   double start; /* seconds */
   q8_graph *equalised;     /* NULL: not made yet */
-  size_t equalised_groups; /* 0: it is the one given */
+  size_t equalised_groups; /* of channels, inputs among them; 0: it is the one given */
   const q8_graph *best_graph;
   q8_search_base static_base, dynamic_base;
 } q8_searcher;
@@ -31,6 +31,10 @@ int q8_search_may_go_on(const q8_searcher *s);
  * it is and when work on it began (in `seconds`); the rest is filled in. */
 q8_status q8_search_evaluate(q8_searcher *s, const q8_graph *graph, const q8_recipe *recipe, q8_tried *row,
                              qint8_error *error);
+
+/* The q8_repair bits of a recipe, on calibration samples. */
+q8_status q8_search_repair(q8_searcher *s, const q8_graph *graph, int32_t repairs, q8_recipe *recipe,
+                           qint8_error *error);
 
 /* mixed_search.c: the fewest nodes of the base recipe in float, among mixtures expected to take less than `us`. */
 q8_status q8_search_mixed(q8_searcher *s, const q8_search_base *base, double us, qint8_error *error);

@@ -104,6 +104,53 @@ static int join_scales(const q8_tensor_quant *old, int32_t axis, int32_t count, 
   return 1;
 }
 
+/* Rounds the weights of one output channel, keeping their sum to half a step: those next to a rounding boundary go to its
+ * other side. What the inputs have in common, a mean that activation functions leave above zero, then passes exactly
+ * instead of with an error that is the same at every position and adds up from layer to layer. For dynamic nodes: static
+ * ones get corrected biases, which know the means of each input; for those, rounding to the nearest is better. */
+static int keep_sum(const float *x, size_t count, float scale, int32_t *q) {
+  double rest = 0; /* in steps */
+  for (size_t i = 0; i < count; i++) {
+    float v = rintf(x[i] / scale);
+    q[i] = (int32_t)(v > 127 ? 127 : v < -127 ? -127 : v);
+    rest += (double)x[i] / (double)scale - q[i];
+  }
+  int moved = 0;
+  for (int32_t way = rest > 0 ? 1 : -1; way * rest > 0.5; rest -= way, moved++) {
+    size_t nearest = count;
+    double most = 0;
+    for (size_t i = 0; i < count; i++) {
+      double left = way * ((double)x[i] / (double)scale - q[i]);
+      if (left > most && way * q[i] < 127) {
+        most = left;
+        nearest = i;
+      }
+    }
+    if (nearest == count)
+      break;
+    q[nearest] += way;
+  }
+  return moved;
+}
+
+/* Integers of a weight, read by this node alone, where rounding each by itself would change the sums. */
+static q8_status keep_sums(q8_decision *d, q8_id weight, const weight_view *v, float *gathered, qint8_error *error) {
+  const q8_tensor_quant *quant = &d->recipe->tensors[weight];
+  size_t run = v->outer * v->inner, count = v->channels * run;
+  int32_t *all = q8_alloc(&d->scratch.host, count + run + 1, sizeof *all), *one = all + count;
+  int moved = 0;
+  if (!all)
+    return q8_fail_memory(error, d->graph->tensors[weight].name, count * sizeof *all);
+  for (size_t c = 0; c < v->channels; c++) {
+    moved |= keep_sum(gather_channel(v, c, gathered), run, quant->scale[quant->count > 1 ? c : 0], one);
+    for (size_t o = 0; o < v->outer; o++)
+      memcpy(all + (o * v->channels + c) * v->inner, one + o * v->inner, v->inner * sizeof *all);
+  }
+  q8_status status = moved ? q8_recipe_keep_integers(d->recipe, weight, all, count, error) : QINT8_OK;
+  q8_free(&d->scratch.host, all);
+  return status;
+}
+
 static q8_status decide_node_weights(q8_decision *d, size_t n, int32_t input, qint8_error *error) {
   const q8_node *node = &d->graph->nodes[n];
   Q8_TRY(check_finite(&d->graph->tensors[node->inputs[input]], error));
@@ -125,7 +172,10 @@ static q8_status decide_node_weights(q8_decision *d, size_t n, int32_t input, qi
     d->recipe->modes[n] = Q8_MODE_FLOAT;
     return QINT8_OK;
   }
-  return q8_recipe_assign(d->recipe, node->inputs[input], QINT8_DTYPE_S8, axis, count, scale, zero, error);
+  Q8_TRY(q8_recipe_assign(d->recipe, node->inputs[input], QINT8_DTYPE_S8, axis, count, scale, zero, error));
+  int may_keep = q8_decided_mode(d, n) == Q8_MODE_DYNAMIC && node->op->quant == Q8_QUANT_WEIGHTED &&
+                 d->graph->tensors[node->inputs[input]].uses == 1;
+  return may_keep ? keep_sums(d, node->inputs[input], &v, gathered, error) : QINT8_OK;
 }
 
 /* x_scale * w_scale. A bias that several nodes read keeps the parameters of the first: they only describe it. */

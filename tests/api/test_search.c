@@ -319,13 +319,40 @@ static void sensitivity_of_nodes(void) {
   qint8_model_destroy(model);
 }
 
+/* Of several quantities in one input, the small ones would share steps as wide as those of the large ones. */
+static void unlike_inputs_are_scaled(void) {
+  static float rows[2][64 * 6];
+  qint8_tensor a = {sizeof a, QINT8_DTYPE_F32, 2, {64, 6}, rows[0]}, b = {sizeof b, QINT8_DTYPE_F32, 2, {64, 6}, rows[1]};
+  const qint8_tensor *calibration[] = {&a}, *validation[] = {&b};
+  qint8_search_options options = QINT8_SEARCH_OPTIONS_INIT;
+  options.calibration = calibration;
+  options.validation = validation;
+  options.calibration_batches = options.validation_batches = 1;
+  options.force = 1;
+  options.max_drop = 1;
+  options.max_evaluations = 1;
+  qint8_model *model = test_load("tiny", NULL);
+  for (int unlike = 0; unlike < 2; unlike++) {
+    for (int i = 0; i < 2 * 64 * 6; i++)
+      rows[i / 384][i % 384] = test_random_float(-1, 1) * (unlike && i % 6 == 2 ? 300 : 1);
+    qint8_search *found = search(model, &options, NULL);
+    qint8_candidate c = best(found);
+    printf("     %s channels: rel_err %.5f\n", unlike ? "unlike" : "alike", c.metric);
+    CHECK_EQ((c.repairs & QINT8_REPAIR_EQUALISE) != 0, unlike);
+    CHECK_EQ(qint8_model_node_count(qint8_search_model(found)), qint8_model_node_count(model) + (size_t)unlike);
+    CHECK(c.metric < 0.05);
+    qint8_search_destroy(found);
+  }
+  qint8_model_destroy(model);
+}
+
 /* Each failing allocation of a small search gives MEMORY and leaks nothing. */
 static void failing_allocations(void) {
   counting_host counter;
   counting_host_init(&counter);
   static float rows[2][4 * 6];
   for (int i = 0; i < 4 * 6; i++) {
-    rows[0][i] = test_random_float(-1, 1);
+    rows[0][i] = test_random_float(-1, 1) * (i % 6 == 2 ? 300 : 1); /* one that is scaled */
     rows[1][i] = test_random_float(-1, 1);
   }
   qint8_tensor a = {sizeof a, QINT8_DTYPE_F32, 2, {4, 6}, rows[0]}, b = {sizeof b, QINT8_DTYPE_F32, 2, {4, 6}, rows[1]};
@@ -360,6 +387,7 @@ int main(int argc, char **argv) {
   RUN(without_calibration);
   RUN(bad_calls);
   RUN(sensitivity_of_nodes);
+  RUN(unlike_inputs_are_scaled);
   RUN(failing_allocations);
   return TEST_END();
 }

@@ -30,6 +30,13 @@ stress() {
   if hold "\"$good\" != \"\" && $good + 0 >= $float - 0.005"; then ok "$1: per channel, equalised: $name $good"; else fail "$1: per channel, equalised: $name $good, float $float"; fi
 }
 
+# takes_equalised NAME: the search on the model that was rescaled last ends with an equalised candidate.
+takes_equalised() {
+  $RUN "$tool" quantize "$tmp/stressed.onnx" -o "$tmp/auto.onnx" --config auto --budget "$name<=0.5%" --calibration "$calibration" $known > "$tmp/tried" 2> "$tmp/log"
+  code=$?
+  if [ $code = 0 ] && grep -q '^static_int8_.* equalise bias .*meets the budget, taken$' "$tmp/tried"; then ok "$1: auto takes an equalised model"; else fail "$1: auto, exit $code: $(grep taken "$tmp/tried" || head -n 1 "$tmp/log")"; fi
+}
+
 if [ ! -x "$rescale" ]; then
   skip "rescaled models" "no $rescale"
 elif [ -n "$Q8_TEST_QUICK" ] || [ -z "$MODELS" ]; then
@@ -37,7 +44,9 @@ elif [ -n "$Q8_TEST_QUICK" ] || [ -z "$MODELS" ]; then
 else
   data=$MODELS/data
   test=$data/fmnist.npz:test truth="--labels $data/fmnist.npz:test_labels" calibration=$data/fmnist.npz:calib name=top1
+  known="--labels $data/fmnist.npz:calib_labels"
   stress fmnist_cnn "$MODELS/models/fmnist_cnn.onnx"
+  takes_equalised fmnist_cnn
   stress fmnist_mnv2 "$MODELS/models/fmnist_mnv2.onnx"
   test=$data/pose.npz:test truth="--targets $data/pose.npz:test_target" calibration=$data/pose.npz:calib name=pck@20
   stress pose_tcn "$MODELS/models/pose_tcn.onnx"

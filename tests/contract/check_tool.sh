@@ -266,9 +266,14 @@ refuses 2 "a budget that needs targets" "--budget mse: the metric needs" quantiz
 refuses 2 "auto without data" "--calibration" quantize $mlp -o "$tmp/q.onnx" --config auto --budget 'rel_err<=0.1'
 refuses 1 "no samples left to validate on" "$tmp/x.npy: 3 samples leave none" quantize $mlp -o "$tmp/q.onnx" --config auto --budget 'rel_err<=0.1' --calibration "$tmp/x.npy"
 [ ! -e "$tmp/q.onnx" ] && ok "a refused search writes nothing" || fail "a refused search left a file"
-works "a loose budget" quantize $net -o "$tmp/loose.onnx" --config auto --budget 'top1_agreement<=20%' --calibration $demo:calib --calibration-n 16 --validation $demo:test --max-evaluations 3
+warns "a loose budget" "16 samples: so few" quantize $net -o "$tmp/loose.onnx" --config auto --budget 'top1_agreement<=20%' --calibration $demo:calib --calibration-n 16 --validation $demo:test --max-evaluations 3
 [ "$(grep -c 'the budget\|misses it' "$tmp/out")" = 1 ] && grep -q '^static_int8_per_tensor .* meets the budget, taken$' "$tmp/out" && ok "a loose budget: the first candidate" || fail "a loose budget: $(tail -n 3 "$tmp/out")"
-works "labels of the calibration file's rest" quantize $net -o "$tmp/labels.onnx" --config auto --budget 'top1<=20%' --budget 'sqnr_db>=5' --calibration $demo:test --calibration-n 16 --labels $demo:test_labels --report-out "$tmp/report.json"
+warns "labels of the calibration file's rest" "16 samples: so few" quantize $net -o "$tmp/labels.onnx" --config auto --budget 'top1<=20%' --budget 'sqnr_db>=5' --calibration $demo:test --calibration-n 16 --labels $demo:test_labels --report-out "$tmp/report.json"
+warns "auto, validation data of another kind" "input: the validation data reaches" quantize $net -o "$tmp/loose.onnx" --config auto --budget 'rel_err<=9' --calibration $demo:calib --calibration-n 32 --validation "$tmp/noise.npy" --max-evaluations 1
+warns "what is lost of rel_err" "16 samples: so few" quantize $net -o "$tmp/loose.onnx" --config auto --budget 'rel_err<=9' --calibration $demo:calib --calibration-n 16 --validation $demo:test --max-evaluations 1
+near=$(awk '/^static_int8_per_tensor/ { for (i = 1; i < NF; i++) if ($i ~ /^0\.[0-9]/) { print $i * 1.001; exit } }' "$tmp/out")
+"$tool" quantize $net -o "$tmp/near.onnx" --config auto --budget "rel_err<=$near" --calibration $demo:calib --calibration-n 16 --validation $demo:test --max-evaluations 1 > "$tmp/near" 2> "$tmp/err"
+[ $? = 0 ] && grep -q ' may meet the budget, taken$' "$tmp/near" && grep -q 'less than the standard error' "$tmp/err" && ok "a budget met by less than the standard error" || fail "a budget of $near: $(tail -n 2 "$tmp/near")"
 cp "$tmp/report.json" "$tmp/out"
 [ -n "$(value expected_us)" ] && [ "$(value taken)" = 1 ] && ok "the report lists what was tried" || fail "the report does not list what was tried"
 for i in 1 2; do

@@ -64,7 +64,6 @@ static void masks(void) {
     CHECK_FIRST(q8_transpose_kernel, transpose8);
     CHECK_FIRST(q8_transpose_kernel, transpose32);
     CHECK_FIRST(q8_sdwconv_kernel, sdwconv);
-    CHECK_FIRST(q8_sbias_kernel, sbias);
     CHECK_FIRST(q8_sunary_kernel, sunary);
     CHECK_FIRST(q8_sbinary_kernel, sadd);
     CHECK_FIRST(q8_sbinary_kernel, smul);

@@ -8,7 +8,7 @@
 
 enum { ROW_COUNT = 24, MAX_K = 1024, MAX_PANEL = 1 << 18, MAX_SIZE = 1 << 16 };
 
-static walk_buffer rows[ROW_COUNT], pointers, panel, bias_buffer, input;
+static walk_buffer rows[ROW_COUNT], pointers, panel, bias_buffer;
 
 static float *random_floats(const walk_buffer *buffer, size_t n, int front) {
   float *p = walk_place(buffer, n * sizeof(float), sizeof(float), front);
@@ -21,75 +21,45 @@ static void expect(walk_output *out, size_t i, float value) {
   memcpy(out->want + i * sizeof value, &value, sizeof value);
 }
 
-static void sgemm_case(const q8_sgemm_kernel *g, size_t taps, size_t k) {
-  size_t a_stride = g->mr + test_random() % 3;
-  const void *place[ROW_COUNT];
-  walk_case("taps %zu k %zu", taps, k);
-  const void **a = walk_place(&pointers, taps * a_stride * sizeof *a, sizeof *a, 0);
-  for (size_t r = 0; r < ROW_COUNT; r++)
-    place[r] = random_floats(&rows[r], k, (int)(r & 1));
-  for (size_t i = 0; i < taps * a_stride; i++)
-    a[i] = i % a_stride < g->mr ? place[test_random() % ROW_COUNT] : NULL;
-  size_t count = taps * k * g->nr;
-  float *b = walk_place(&panel, count * sizeof(float), 64, 0);
-  for (size_t i = 0; i < count; i++)
-    b[i] = test_random_float(-2, 2);
-  walk_output out = walk_output_new((size_t)g->mr * g->nr * sizeof(float), 64);
-  g->run(taps, k, a, a_stride, b, (float *)(void *)out.got);
-  for (size_t i = 0; i < g->mr; i++)
-    for (size_t j = 0; j < g->nr; j++) {
-      float sum = 0;
-      for (size_t t = 0; t < taps * k; t++)
-        sum = fmaf(((const float *)a[t / k * a_stride + i])[t % k], b[t * g->nr + j], sum);
-      expect(&out, i * g->nr + j, sum);
-    }
-  walk_output_check(&out);
-}
-
-static void sgemm_tile(const void *record) {
-  const q8_sgemm_kernel *g = record;
-  CHECK(g->mr && g->nr);
-  for (size_t k = 1; k <= 40; k += k < 20 ? 1 : 5)
-    sgemm_case(g, 1, k);
-  for (size_t taps = 2; taps <= 25; taps += 1 + taps / 3)
-    for (size_t k = 1; k <= 9; k += 4)
-      sgemm_case(g, taps, k);
-  sgemm_case(g, 1, 300);
-  sgemm_case(g, 1, 513);
-}
-
-/* Tiles with bias and clamp: the same as the accumulators of `run`, one addition and the clamp later. */
-static void sgemm_y_case(const q8_sgemm_kernel *g, size_t taps, size_t k, size_t count, size_t columns) {
-  static _Alignas(64) float acc[64 * 64];
-  size_t a_stride = (count + g->mr - 1) / g->mr * g->mr, y_stride = columns + test_random() % 3;
-  walk_case("y: taps %zu k %zu rows %zu columns %zu", taps, k, count, columns);
+static void sgemm_case(const q8_sgemm_kernel *g, size_t taps, size_t k, size_t count, size_t columns) {
+  size_t a_stride = (count + g->mr - 1) / g->mr * g->mr + test_random() % 3, y_stride = columns + test_random() % 3;
+  walk_case("taps %zu k %zu rows %zu columns %zu", taps, k, count, columns);
   const void **a = walk_place(&pointers, taps * a_stride * sizeof *a, sizeof *a, 0), *place[ROW_COUNT];
   for (size_t r = 0; r < ROW_COUNT; r++)
     place[r] = random_floats(&rows[r], k, (int)(r & 1));
   for (size_t i = 0; i < taps * a_stride; i++)
-    a[i] = place[test_random() % ROW_COUNT];
-  const float *b = random_floats(&panel, taps * k * g->nr, 0), *bias = random_floats(&bias_buffer, 64, 0);
+    a[i] = i % a_stride < (count + g->mr - 1) / g->mr * g->mr ? place[test_random() % ROW_COUNT] : NULL;
+  float *b = walk_place(&panel, taps * k * g->nr * sizeof *b, 64, 0);
+  for (size_t i = 0; i < taps * k * g->nr; i++)
+    b[i] = test_random_float(-2, 2);
+  const float *bias = random_floats(&bias_buffer, 64, 0);
   float lo = test_random() & 1 ? -INFINITY : -3.0f, hi = test_random() & 1 ? INFINITY : 3.0f;
   walk_output out = walk_output_new(((count - 1) * y_stride + columns) * sizeof(float), sizeof(float));
-  for (size_t i = 0; i < count; i++) {
-    if (i % g->mr == 0)
-      g->run(taps, k, a + i, a_stride, b, acc);
+  g->run(taps, k, a, a_stride, b, bias, lo, hi, count, columns, (float *)(void *)out.got, y_stride);
+  for (size_t i = 0; i < count; i++)
     for (size_t j = 0; j < columns; j++) {
-      float v = ref_clampf(acc[i % g->mr * g->nr + j] + bias[j], lo, hi);
-      memcpy(out.want + (i * y_stride + j) * sizeof v, &v, sizeof v);
+      float sum = 0;
+      for (size_t t = 0; t < taps * k; t++)
+        sum = fmaf(((const float *)a[t / k * a_stride + i])[t % k], b[t * g->nr + j], sum);
+      expect(&out, i * y_stride + j, ref_clampf(sum + bias[j], lo, hi));
     }
-  }
-  g->run_y(taps, k, a, a_stride, b, bias, lo, hi, count, columns, (float *)(void *)out.got, y_stride);
   walk_output_check(&out);
 }
 
 static void sgemm_record(const void *record) {
   const q8_sgemm_kernel *g = record;
-  sgemm_tile(g);
-  for (size_t columns = 1; g->run_y && columns <= g->nr; columns++)
-    sgemm_y_case(g, 1 + columns % 2, 1 + test_random() % 9, 1 + test_random() % (2 * g->mr + 1), columns);
-  for (size_t count = 1; g->run_y && count <= 2 * (size_t)g->mr + 1; count++)
-    sgemm_y_case(g, 1, 5, count, g->nr);
+  CHECK(g->mr && g->nr);
+  for (size_t k = 1; k <= 40; k += k < 20 ? 1 : 5)
+    sgemm_case(g, 1, k, g->mr, g->nr);
+  for (size_t taps = 2; taps <= 25; taps += 1 + taps / 3)
+    for (size_t k = 1; k <= 9; k += 4)
+      sgemm_case(g, taps, k, g->mr, g->nr);
+  sgemm_case(g, 1, 300, g->mr, g->nr);
+  sgemm_case(g, 1, 513, g->mr, g->nr);
+  for (size_t columns = 1; columns <= g->nr; columns++)
+    sgemm_case(g, 1 + columns % 2, 1 + test_random() % 9, 1 + test_random() % (2 * g->mr + 1), columns);
+  for (size_t count = 1; count <= 2 * (size_t)g->mr + 1; count++)
+    sgemm_case(g, 1, 5, count, g->nr);
 }
 
 static void sgemm(void) {
@@ -147,33 +117,6 @@ static void sdwconv(void) {
   WALK(q8_sdwconv_kernel, sdwconv, sdwconv_record);
 }
 
-/* One addition per value: no rounding to allow for. */
-static void sbias_record(const void *record) {
-  const q8_sbias_kernel *kernel = record;
-  for (size_t n = 1; n <= 140; n++) {
-    size_t rows_count = 1 + test_random() % 4, acc_stride = n + test_random() % 4,
-           stride = n + test_random() % 4;
-    float lo = n & 1 ? -INFINITY : -1.0f, hi = n & 2 ? INFINITY : 1.5f;
-    walk_case("rows %zu n %zu", rows_count, n);
-    const float *acc = random_floats(&input, (rows_count - 1) * acc_stride + n, 0);
-    const float *bias = random_floats(&bias_buffer, (n + 63) / 64 * 64, 0);
-    walk_output out = walk_output_new(((rows_count - 1) * stride + n) * sizeof(float), sizeof(float));
-    for (size_t r = 0; r < rows_count; r++)
-      for (size_t c = 0; c < n; c++) {
-        float v = ref_clampf(acc[r * acc_stride + c] + bias[c], lo, hi);
-        memcpy(out.want + (r * stride + c) * sizeof v, &v, sizeof v);
-      }
-    kernel->run(rows_count, n, acc, acc_stride, bias, lo, hi, (float *)(void *)out.got, stride);
-    walk_output_check(&out);
-  }
-}
-
-static void sbias(void) {
-  walk_buffer_init(&input, MAX_SIZE);
-  walk_buffer_init(&bias_buffer, MAX_SIZE);
-  WALK(q8_sbias_kernel, sbias, sbias_record);
-}
-
 /* ---- The fused multiply-add of CPUs that have none ---- */
 
 static float any_float(void) {
@@ -223,6 +166,5 @@ int main(int argc, char **argv) {
   RUN(emulated_fma);
   RUN(sgemm);
   RUN(sdwconv);
-  RUN(sbias);
   return TEST_END();
 }

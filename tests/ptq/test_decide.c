@@ -1,5 +1,6 @@
 /* Rules of the decision, on small graphs of operators that have a rule and nothing else. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cpu.h"
@@ -162,6 +163,37 @@ static void dynamic_weights_only(void) {
   end();
 }
 
+/* 16 weights per output, most of them just below the middle between two steps: rounded by themselves, they would lose
+ * several steps together. */
+static void dynamic_weights_keep_their_sums(void) {
+  float weights[32];
+  q8_id x = begin(), w;
+  for (int i = 0; i < 32; i++)
+    weights[i] = i % 16 == 0 ? 1.27f : i < 16 ? 0.01f * ((float)i + 0.35f) : -0.01f * (2 * (float)(i - 16) + 0.35f);
+  w = tensor("w", 32, weights);
+  graph->tensors[w].shape = (q8_shape){.rank = 2, .dim = {2, 16}};
+  freeze(node(&conv, "y", x, w, Q8_NONE));
+  see("x", -1, 1);
+  CHECK_EQ(decide(QINT8_CONFIG_DYNAMIC, QINT8_DTYPE_U8), QINT8_OK);
+  const q8_tensor_quant *q = quant("w");
+  CHECK(q && q->integers && q->integer_count == 32);
+  for (int c = 0; q && q->integers && c < 2; c++) {
+    double sum = 0, nearest = 0;
+    for (int i = 16 * c; i < 16 * c + 16; i++) {
+      double steps = (double)weights[i] / (double)q->scale[c];
+      CHECK(fabs(steps - q->integers[i]) < 1 && abs(q->integers[i]) <= 127);
+      sum += steps - q->integers[i];
+      nearest += steps - rint(steps);
+    }
+    CHECK(fabs(nearest) > 1);
+    CHECK(fabs(sum) <= 0.5);
+  }
+  q8_recipe_free(recipe);
+  CHECK_EQ(decide(QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_DTYPE_U8), QINT8_OK);
+  CHECK(quant("w") && !quant("w")->integers);
+  end();
+}
+
 static void float_has_nothing(void) {
   build_chain();
   CHECK_EQ(decide(QINT8_CONFIG_FP32, QINT8_DTYPE_U8), QINT8_OK);
@@ -285,6 +317,7 @@ int main(int argc, char **argv) {
   RUN(static_chain);
   RUN(one_scale_per_tensor);
   RUN(dynamic_weights_only);
+  RUN(dynamic_weights_keep_their_sums);
   RUN(float_has_nothing);
   RUN(groups_share);
   RUN(moved_values_need_not_be_seen);

@@ -125,6 +125,7 @@ static void correct(q8_recipe *recipe) {
 
 static void check_gain(const char *what, int32_t config, double most) {
   q8_recipe *nearest = decide(config), *rounded = decide(config);
+  nearest->tensors[q8_recipe_find(nearest, "w")].integers = NULL; /* dynamic ones keep sums */
   CHECK(q8_round_weights(graph, rounded, &batches, q8_cpu_detect(), "", &host, NULL) == QINT8_OK);
   const q8_tensor_quant *quant = &rounded->tensors[q8_recipe_find(rounded, "w")];
   CHECK(quant->integers != NULL);
