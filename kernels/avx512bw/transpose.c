@@ -1,33 +1,50 @@
-/* transpose.c - matrices of 1-byte and 4-byte elements, in blocks of 16 x 16; edges by masks. */
+/* transpose.c - matrices of 1-byte and 4-byte elements, in blocks of 16 x 16. The result does not overlap the
+ * source, so the last blocks end at the last row and column and write some elements twice; what is thinner than a block goes
+ * through one on the stack. */
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "vec.h"
 
-/* Row `i` of a block of `rows` rows; rows beyond it are not touched and read as zero. */
-Q8_INLINE __m128i row8(const uint8_t *x, size_t x_stride, size_t i, size_t rows, __mmask16 cols) {
-  return i < rows ? _mm_maskz_loadu_epi8(cols, x + i * x_stride) : _mm_setzero_si128();
+/* Start of the block after the one at `at`, moved back to end at `count`; `count` when there is none. */
+Q8_INLINE size_t next16(size_t at, size_t count) {
+  if (at + 16 >= count)
+    return count;
+  return at + 32 <= count ? at + 16 : count - 16;
 }
 
-/* At most 16 x 16. Lane l of register i holds row 4 l + i, so that interleaving gives, in lane l, four rows
- * of every column as one element; gathering the four elements of a column from the lanes completes it. */
-Q8_INLINE void block8(size_t rows, size_t cols, const uint8_t *x, size_t x_stride, uint8_t *y,
-                      size_t y_stride) {
-  const __mmask16 m = first16(cols), out = first16(rows);
+Q8_INLINE __m128i load16(const uint8_t *x) {
+  return _mm_loadu_si128((const __m128i *)x);
+}
+
+/* Lane l of register i holds row 4 l + i, so that interleaving gives, in lane l, four rows of every column as one
+ * element; gathering the four elements of a column from the lanes completes it. */
+static void block8(const uint8_t *x, size_t x_stride, uint8_t *y, size_t y_stride) {
   __m512i row[4], quad[4];
   Q8_UNROLL
   for (size_t i = 0; i < 4; i++)
-    row[i] = join4(row8(x, x_stride, i, rows, m), row8(x, x_stride, i + 4, rows, m),
-                   row8(x, x_stride, i + 8, rows, m), row8(x, x_stride, i + 12, rows, m));
+    row[i] = join4(load16(x + i * x_stride), load16(x + (i + 4) * x_stride), load16(x + (i + 8) * x_stride),
+                   load16(x + (i + 12) * x_stride));
   interleave4(row, quad);
   Q8_UNROLL
   for (size_t v = 0; v < 4; v++) {
     __m512i t = _mm512_permutexvar_epi32(quad_index(), quad[v]);
-    const __m128i column[4] = {_mm512_castsi512_si128(t), _mm512_extracti32x4_epi32(t, 1),
-                               _mm512_extracti32x4_epi32(t, 2), _mm512_extracti32x4_epi32(t, 3)};
-    Q8_UNROLL
-    for (size_t e = 0; e < 4; e++)
-      if (4 * v + e < cols)
-        _mm_mask_storeu_epi8(y + (4 * v + e) * y_stride, out, column[e]);
+    uint8_t *to = y + 4 * v * y_stride;
+    _mm_storeu_si128((__m128i *)to, _mm512_castsi512_si128(t));
+    _mm_storeu_si128((__m128i *)(to + y_stride), _mm512_extracti32x4_epi32(t, 1));
+    _mm_storeu_si128((__m128i *)(to + 2 * y_stride), _mm512_extracti32x4_epi32(t, 2));
+    _mm_storeu_si128((__m128i *)(to + 3 * y_stride), _mm512_extracti32x4_epi32(t, 3));
   }
+}
+
+/* Fewer than 16 rows or columns, at most 16 of both; what the block holds beyond them is not stored. */
+static void edge8(size_t rows, size_t cols, const uint8_t *x, size_t x_stride, uint8_t *y, size_t y_stride) {
+  const __mmask16 in = first16(cols), out = first16(rows);
+  _Alignas(64) uint8_t from[256], to[256];
+  for (size_t i = 0; i < 16; i++)
+    _mm_store_si128((__m128i *)(from + 16 * i),
+                    i < rows ? _mm_maskz_loadu_epi8(in, x + i * x_stride) : _mm_setzero_si128());
+  block8(from, 16, to, 16);
+  for (size_t i = 0; i < cols; i++)
+    _mm_mask_storeu_epi8(y + i * y_stride, out, load16(to + 16 * i));
 }
 
 /* Two to four rows, whose columns follow each other without a gap in the result: 64 columns at a time. After
@@ -63,29 +80,27 @@ static void transpose8(size_t rows, size_t cols, const void *x, size_t x_stride,
     interleave_rows(rows, cols, from, x_stride, to);
     return;
   }
-  for (size_t c = 0; c < cols; c += 16)
-    for (size_t i = 0; i < rows; i += 16) {
+  const size_t height = rows < 16 ? rows : 16, width = cols < 16 ? cols : 16;
+  for (size_t c = 0; c < cols; c = next16(c, cols))
+    for (size_t i = 0; i < rows; i = next16(i, rows)) {
       const uint8_t *block = from + i * x_stride + c;
       uint8_t *out = to + c * y_stride + i;
-      if (rows - i >= 16 && cols - c >= 16)
-        block8(16, 16, block, x_stride, out, y_stride);
+      if (height == 16 && width == 16)
+        block8(block, x_stride, out, y_stride);
       else
-        block8(rows - i < 16 ? rows - i : 16, cols - c < 16 ? cols - c : 16, block, x_stride, out, y_stride);
+        edge8(height, width, block, x_stride, out, y_stride);
     }
 }
 
-/* At most 16 x 16: a 4 x 4 transpose within every 128-bit lane of four rows, then one of the lanes. */
-Q8_INLINE void block32(size_t rows, size_t cols, const uint32_t *x, size_t x_stride, uint32_t *y,
-                       size_t y_stride) {
-  const __mmask16 m = first16(cols), out = first16(rows);
+/* A 4 x 4 transpose within every 128-bit lane of four rows, then one of the lanes. */
+static void block32(const uint32_t *x, size_t x_stride, uint32_t *y, size_t y_stride) {
   __m512i z[4][4]; /* z[e][g]: rows 4 g .. 4 g + 3 of columns e, 4 + e, 8 + e, 12 + e, one column a lane */
   Q8_UNROLL
   for (size_t g = 0; g < 4; g++) {
     __m512i r[4];
     Q8_UNROLL
     for (size_t i = 0; i < 4; i++)
-      r[i] =
-          4 * g + i < rows ? _mm512_maskz_loadu_epi32(m, x + (4 * g + i) * x_stride) : _mm512_setzero_si512();
+      r[i] = _mm512_loadu_si512(x + (4 * g + i) * x_stride);
     __m512i lo01 = _mm512_unpacklo_epi32(r[0], r[1]), hi01 = _mm512_unpackhi_epi32(r[0], r[1]);
     __m512i lo23 = _mm512_unpacklo_epi32(r[2], r[3]), hi23 = _mm512_unpackhi_epi32(r[2], r[3]);
     z[0][g] = _mm512_unpacklo_epi64(lo01, lo23);
@@ -98,9 +113,20 @@ Q8_INLINE void block32(size_t rows, size_t cols, const uint32_t *x, size_t x_str
     transpose4_lanes(z[e]);
     Q8_UNROLL
     for (size_t l = 0; l < 4; l++)
-      if (4 * l + e < cols)
-        _mm512_mask_storeu_epi32(y + (4 * l + e) * y_stride, out, z[e][l]);
+      _mm512_storeu_si512(y + (4 * l + e) * y_stride, z[e][l]);
   }
+}
+
+/* As edge8. */
+static void edge32(size_t rows, size_t cols, const uint32_t *x, size_t x_stride, uint32_t *y, size_t y_stride) {
+  const __mmask16 in = first16(cols), out = first16(rows);
+  _Alignas(64) uint32_t from[256], to[256];
+  for (size_t i = 0; i < 16; i++)
+    _mm512_store_si512(from + 16 * i,
+                       i < rows ? _mm512_maskz_loadu_epi32(in, x + i * x_stride) : _mm512_setzero_si512());
+  block32(from, 16, to, 16);
+  for (size_t i = 0; i < cols; i++)
+    _mm512_mask_storeu_epi32(y + i * y_stride, out, _mm512_load_si512(to + 16 * i));
 }
 
 /* Three rows to triples, 16 columns at a time: value k of vector v is row (16 v + k) % 3 of column (16 v + k) / 3. Returns
@@ -137,14 +163,15 @@ static void transpose32(size_t rows, size_t cols, const void *x, size_t x_stride
     to += 3 * done;
     cols -= done;
   }
-  for (size_t c = 0; c < cols; c += 16)
-    for (size_t i = 0; i < rows; i += 16) {
+  const size_t height = rows < 16 ? rows : 16, width = cols < 16 ? cols : 16;
+  for (size_t c = 0; c < cols; c = next16(c, cols))
+    for (size_t i = 0; i < rows; i = next16(i, rows)) {
       const uint32_t *block = from + i * x_stride + c;
       uint32_t *out = to + c * y_stride + i;
-      if (rows - i >= 16 && cols - c >= 16)
-        block32(16, 16, block, x_stride, out, y_stride);
+      if (height == 16 && width == 16)
+        block32(block, x_stride, out, y_stride);
       else
-        block32(rows - i < 16 ? rows - i : 16, cols - c < 16 ? cols - c : 16, block, x_stride, out, y_stride);
+        edge32(height, width, block, x_stride, out, y_stride);
     }
 }
 
