@@ -2,6 +2,12 @@
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "vnni.h"
 
+/* One region for the register allocation of gcc 12: by its default, a region a loop, tiles of 16 to 24 sums move up to six
+ * of them to other registers and back in every pass. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("ira-region=all")
+#endif
+
 enum { KR = 4, MAX_MR = 12, MAX_ACC = 24 };
 
 Q8_INLINE __m512i broadcast4(const uint8_t *p) {
@@ -114,79 +120,59 @@ Q8_INLINE void finish(int mr, int nv, const __m512i *acc, const epilogue *e, siz
     }
 }
 
-/* Scales from 1 up are rare: the requant family does them, which adds the bias itself. */
-Q8_INLINE void finish_large(int mr, int nv, const __m512i *acc, const q8_requant *rq, size_t rows, size_t columns,
-                            uint8_t *y, size_t y_stride) {
+/* Tile by tile through memory: for scales from 1 up, which are rare, and for the tiles of few rows. The requant family
+ * adds the bias itself. */
+typedef struct {
+  q8_gemm_fn *run;
+  size_t mr, nr;
+} plain_tile;
+
+static Q8_NOINLINE void through_memory(const plain_tile *t, size_t taps, size_t k, const void *const *a, size_t a_stride,
+                                       const int8_t *b, const q8_requant *rq, size_t rows, size_t columns, uint8_t *y,
+                                       size_t y_stride) {
   _Alignas(64) int32_t sums[MAX_ACC * 16];
   q8_requant without_table = *rq;
   without_table.table = NULL;
-  Q8_UNROLL
-  for (int i = 0; i < mr * nv; i++)
-    _mm512_store_si512(sums + 16 * i, _mm512_sub_epi32(acc[i], _mm512_loadu_si512(rq->bias + i % nv * 16)));
-  q8_avx512bw_requant->run(rows < (size_t)mr ? rows : (size_t)mr, columns, sums, (size_t)nv * 16, &without_table, y,
-                           y_stride);
+  for (size_t done = 0; done < rows; done += t->mr) {
+    t->run(taps, k, a + done, a_stride, b, sums);
+    q8_avx512bw_requant->run(rows - done < t->mr ? rows - done : t->mr, columns, sums, t->nr, &without_table,
+                             y + done * y_stride, y_stride);
+  }
 }
 
-/* `together` rows against a panel of `blocks` registers. */
-Q8_INLINE void resident_rows(int together, int blocks, const void *const *a, const __m512i *w, const epilogue *e,
-                             size_t rows, uint8_t *y, size_t y_stride) {
-  __m512i acc[8];
-  const uint8_t *row[8];
-  Q8_UNROLL
-  for (int i = 0; i < together; i++) {
-    row[i] = a[i];
-    acc[i] = _mm512_loadu_si512(e->bias);
-  }
+/* A narrow panel and few k, up to eight registers in all, stay in registers: `blocks` of them, a constant in every
+ * caller. */
+Q8_INLINE void add_resident(int blocks, const void *const *a, const __m512i *w, __m512i acc[MAX_MR]) {
   Q8_UNROLL
   for (int t = 0; t < blocks; t++)
     Q8_UNROLL
-  for (int i = 0; i < together; i++)
-    add_products(&acc[i], broadcast4(row[i] + 4 * t), w[t]);
-  finish(together, 1, acc, e, rows, y, y_stride);
+  for (int i = 0; i < MAX_MR; i++)
+    add_products(&acc[i], broadcast4((const uint8_t *)a[i] + 4 * t), w[t]);
 }
 
-/* A panel of one register and few k stays in registers, `blocks` of them. */
-Q8_INLINE void resident_u8(int blocks, const void *const *a, const int8_t *b, const epilogue *e, size_t rows, uint8_t *y,
-                           size_t y_stride) {
-  __m512i w[8];
-  size_t done = 0;
-  Q8_UNROLL
-  for (int t = 0; t < blocks; t++)
-    w[t] = _mm512_load_si512(b + 64 * t);
-  for (; done + 8 <= rows; done += 8, a += 8, y += 8 * y_stride)
-    resident_rows(8, blocks, a, w, e, 8, y, y_stride);
-  for (; done < rows; done += 4, a += 4, y += 4 * y_stride)
-    resident_rows(4, blocks, a, w, e, rows - done, y, y_stride);
-}
-
-Q8_INLINE int try_resident(size_t taps, size_t k, const void *const *a, const int8_t *b, const epilogue *e, size_t rows,
-                           uint8_t *y, size_t y_stride) {
-  if (taps != 1 || !e->small)
-    return 0;
-  if (k == 16)
-    resident_u8(4, a, b, e, rows, y, y_stride);
-  else if (k == 32)
-    resident_u8(8, a, b, e, rows, y, y_stride);
-  else
-    return 0;
-  return 1;
-}
-
+/* Without the epilogue of scales from 1 up. */
 Q8_INLINE void tile_u8(int mr, int nv, size_t taps, size_t k, const void *const *a, size_t a_stride, const int8_t *b,
-                       const q8_requant *rq, size_t rows, size_t columns, uint8_t *y, size_t y_stride) {
-  const epilogue e = make_epilogue(nv, rq, columns, y_stride);
-  if (mr == 12 && nv == 1 && try_resident(taps, k, a, b, &e, rows, y, y_stride))
-    return;
+                       const epilogue *e, size_t rows, uint8_t *y, size_t y_stride) {
+  const int narrow = mr == MAX_MR && nv == 1;
+  const size_t blocks = narrow && taps == 1 && (k == 16 || k == 32) ? k / KR : 0;
+  __m512i w[8];
+  if (narrow) {
+    Q8_UNROLL
+    for (size_t t = 0; t < 8; t++)
+      w[t] = _mm512_load_si512(b + 64 * (t < blocks ? t : 0));
+  }
   for (size_t done = 0; done < rows; done += (size_t)mr, a += mr, y += (size_t)mr * y_stride) {
     __m512i acc[MAX_ACC];
     Q8_UNROLL
     for (int i = 0; i < mr * nv; i++)
-      acc[i] = _mm512_loadu_si512(e.bias + i % nv * 16);
-    multiply(mr, nv, taps, k, a, a_stride, b, acc);
-    if (e.small)
-      finish(mr, nv, acc, &e, rows - done, y, y_stride);
+      acc[i] = _mm512_loadu_si512(e->bias + i % nv * 16);
+    if (narrow && blocks == 8)
+      add_resident(8, a, w, acc);
+    else if (narrow && blocks == 4)
+      add_resident(4, a, w, acc);
     else
-      finish_large(mr, nv, acc, rq, rows - done, columns, y, y_stride);
+      multiply(mr, nv, taps, k, a, a_stride, b, acc);
+    finish(mr, nv, acc, e, rows - done, y, y_stride);
   }
 }
 
@@ -195,23 +181,38 @@ Q8_INLINE void tile_u8(int mr, int nv, size_t taps, size_t k, const void *const 
                                int32_t *acc) {                                                               \
     tile(mr, nr / 16, taps, k, a, a_stride, b, acc);                                                         \
   }                                                                                                          \
+  static const plain_tile plain_##mr##x##nr = {gemm_##mr##x##nr, mr, nr};
+/* With its epilogue in registers, or (TAIL) through memory. */
+#define WHOLE(mr, nr)                                                                                        \
+  TILE(mr, nr)                                                                                               \
   static void gemm_u8_##mr##x##nr(size_t taps, size_t k, const void *const *a, size_t a_stride,              \
                                   const void *b, const q8_requant *rq, size_t rows, size_t columns,          \
                                   uint8_t *y, size_t y_stride) {                                             \
-    tile_u8(mr, nr / 16, taps, k, a, a_stride, b, rq, rows, columns, y, y_stride);                           \
+    const epilogue e = make_epilogue(nr / 16, rq, columns, y_stride);                                        \
+    if (e.small)                                                                                             \
+      tile_u8(mr, nr / 16, taps, k, a, a_stride, b, &e, rows, y, y_stride);                                  \
+    else                                                                                                     \
+      through_memory(&plain_##mr##x##nr, taps, k, a, a_stride, b, rq, rows, columns, y, y_stride);           \
   }
-TILE(6, 64)
-TILE(4, 64)
-TILE(2, 64)
-TILE(1, 64)
-TILE(8, 48)
-TILE(4, 48)
-TILE(1, 48)
-TILE(12, 32)
-TILE(6, 32)
-TILE(1, 32)
-TILE(12, 16)
-TILE(1, 16)
+#define TAIL(mr, nr)                                                                                         \
+  TILE(mr, nr)                                                                                               \
+  static void gemm_u8_##mr##x##nr(size_t taps, size_t k, const void *const *a, size_t a_stride,              \
+                                  const void *b, const q8_requant *rq, size_t rows, size_t columns,          \
+                                  uint8_t *y, size_t y_stride) {                                             \
+    through_memory(&plain_##mr##x##nr, taps, k, a, a_stride, b, rq, rows, columns, y, y_stride);             \
+  }
+WHOLE(6, 64)
+WHOLE(4, 64)
+TAIL(2, 64)
+WHOLE(1, 64)
+WHOLE(8, 48)
+TAIL(4, 48)
+TAIL(1, 48)
+WHOLE(12, 32)
+TAIL(6, 32)
+TAIL(1, 32)
+WHOLE(12, 16)
+TAIL(1, 16)
 
 #define ROW(mr, nr)                                                                                          \
   {                                                                                                          \

@@ -8,30 +8,10 @@
 #include <string.h>
 
 #include "base/element.h"
-#include "ops/fast.h"
 #include "ops/hooks.h"
 
-/* Rows of R = expression(x, z) with x and z of type T. */
+/* Rows of R = expression(x, z) with x and z of type T, small rather than fast: the fast ones are in binary_rows.c. */
 #define ROW(name, T, R, expression)                                                                                 \
-  static inline R name##_one(T x, T z) {                                                                            \
-    return (R)(expression);                                                                                         \
-  }                                                                                                                 \
-  static void name(size_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *py) {                    \
-    const T *a = pa, *b = pb;                                                                                       \
-    R *y = py;                                                                                                      \
-    if (sa == 1 && sb == 1) {                                                                                       \
-      Q8_FOR_BLOCKS(R, n, y, name##_one(a[i], b[i]));                                                               \
-    } else if (sa == 1 && sb == 0) {                                                                                \
-      const T z = b[0];                                                                                             \
-      Q8_FOR_BLOCKS(R, n, y, name##_one(a[i], z));                                                                  \
-    } else {                                                                                                        \
-      for (size_t i = 0; i < n; i++)                                                                                \
-        y[i] = name##_one(a[(int64_t)i * sa], b[(int64_t)i * sb]);                                                  \
-    }                                                                                                               \
-  }
-
-/* The same, small rather than fast: for the types that networks compute little in. */
-#define SHORT_ROW(name, T, R, expression)                                                                           \
   static void name(size_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *py) {                    \
     const T *a = pa, *b = pb;                                                                                       \
     R *y = py;                                                                                                      \
@@ -41,9 +21,10 @@
     }                                                                                                               \
   }
 
-/* NULL where the operator is not defined for the types. */
+/* The family of a record; rows are NULL where the operator is not defined for the types. */
 typedef struct row_set {
   q8_binary_row *f32, *f64, *s64, *u64;
+  int takes_bool, gives_bool; /* nothing but bool */
 } row_set;
 
 /* The row for tensors of that type, and the type that it reads. */
@@ -61,22 +42,18 @@ static q8_binary_row *row_of(const row_set *set, int32_t dtype, int32_t *in) {
   }
 }
 
-static q8_status infer_arithmetic(const q8_op_io *io, const row_set *set) {
+static q8_status infer_rows(const q8_op_io *io, const row_set *set) {
   int32_t in, dtype = io->inputs[0]->dtype;
+  if (set->takes_bool)
+    Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_BOOL));
   if (!row_of(set, dtype, &in))
     return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "%s of %s", io->node->op->name,
                    q8_dtype_name(dtype));
-  return q8_infer_binary(io);
+  Q8_TRY(q8_infer_binary(io));
+  return set->gives_bool ? q8_infer_set(io, 0, QINT8_DTYPE_BOOL, &io->outputs[0].shape) : QINT8_OK;
 }
-
-static q8_status infer_comparison(const q8_op_io *io, const row_set *set) {
-  Q8_TRY(infer_arithmetic(io, set));
-  return q8_infer_set(io, 0, QINT8_DTYPE_BOOL, &io->outputs[0].shape);
-}
-
-static q8_status infer_logic(const q8_op_io *io, const row_set *set) {
-  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_BOOL));
-  return infer_arithmetic(io, set);
+static q8_status infer(const q8_op_io *io) {
+  return infer_rows(io, io->node->op->family);
 }
 
 /* y = a OP b; what the row computes in is `in`, its results are of that type, or bool. */
@@ -88,7 +65,7 @@ static void eval_pair(q8_binary_row *row, int32_t in, const q8_value *a, const q
 }
 
 /* y = ((x0 OP x1) OP x2) ...; y itself is the left operand from the second step on. */
-static q8_status eval_rows(const q8_op_io *io, const row_set *set, int is_bool) {
+static q8_status eval_rows(const q8_op_io *io, const row_set *set) {
   q8_value *y = &io->outputs[0];
   const q8_value *left = io->inputs[0];
   int32_t in;
@@ -96,17 +73,33 @@ static q8_status eval_rows(const q8_op_io *io, const row_set *set, int is_bool) 
   if (io->node->input_count == 1 && y->count)
     memcpy(y->data, left->data, y->count * qint8_dtype_size((qint8_dtype)y->dtype));
   for (int32_t i = 1; i < io->node->input_count && y->count; i++, left = y)
-    eval_pair(row, in, left, io->inputs[i], y, is_bool);
+    eval_pair(row, in, left, io->inputs[i], y, set->gives_bool);
   return QINT8_OK;
 }
+static q8_status eval(const q8_op_io *io) {
+  return eval_rows(io, io->node->op->family);
+}
 
-static q8_status plan_rows(q8_planner *planner, q8_id node, const row_set *set, q8_binary_fn *int8, float b_sign,
-                           qint8_error *error) {
+static q8_status plan_rows(q8_planner *planner, q8_id node, q8_binary_fn *int8, float b_sign, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
+  const row_set *set = n->op->family;
   if (n->input_count != 2 || q8_plan_value(planner, n->inputs[0])->dtype != QINT8_DTYPE_F32 ||
       q8_plan_value(planner, n->inputs[1])->dtype != QINT8_DTYPE_F32)
     return q8_plan_eval(planner, node, error);
   return q8_plan_binary(planner, node, set->f32, int8, b_sign, error);
+}
+static q8_status plan_float(q8_planner *planner, q8_id node, qint8_error *error) {
+  return plan_rows(planner, node, NULL, 1, error);
+}
+static q8_status plan_add(q8_planner *planner, q8_id node, qint8_error *error) {
+  return plan_rows(planner, node, q8_plan_kernels(planner)->add, 1, error);
+}
+/* a - b is a + b with the scale of b negated: exact. */
+static q8_status plan_sub(q8_planner *planner, q8_id node, qint8_error *error) {
+  return plan_rows(planner, node, q8_plan_kernels(planner)->add, -1, error);
+}
+static q8_status plan_mul(q8_planner *planner, q8_id node, qint8_error *error) {
+  return plan_rows(planner, node, q8_plan_kernels(planner)->mul, 1, error);
 }
 
 /* ---- Before opset 7: the second input's dimensions stood at `axis` of the first one's, or at the end ---- */
@@ -153,40 +146,27 @@ static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_
 
 /* ---- Records ---- */
 
-#define RECORD(id, onnx_name, first_opset, max_in, list, upgrade_fn, quant_rule, obstacle)                          \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .domain = "",                                                                          \
-                            .min_opset = first_opset,                                                              \
-                            .max_opset = 21,                                                                       \
-                            .min_inputs = max_in < 0 ? 1 : 2,                                                      \
-                            .max_inputs = max_in,                                                                  \
-                            .min_outputs = 1,                                                                      \
-                            .max_outputs = 1,                                                                      \
-                            .attributes = list,                                                                    \
-                            .params_size = sizeof(binary_params),                                                  \
-                            .quant = quant_rule,                                                                   \
-                            .int8_obstacle = obstacle,                                                             \
-                            .upgrade = upgrade_fn,                                                                 \
-                            .infer = infer_##id,                                                                   \
-                            .eval = eval_##id,                                                                     \
-                            .plan = plan_##id};
+#define RECORD(id, onnx_name, first_opset, max_in, rows, infer_fn, eval_fn, plan_fn, list, upgrade_fn, rule, obstacle)\
+  const q8_op q8_op_##id = {.name = onnx_name,                                                                      \
+                            .domain = "",                                                                           \
+                            .min_opset = first_opset,                                                               \
+                            .max_opset = 21,                                                                        \
+                            .min_inputs = max_in < 0 ? 1 : 2,                                                       \
+                            .max_inputs = max_in,                                                                   \
+                            .min_outputs = 1,                                                                       \
+                            .max_outputs = 1,                                                                       \
+                            .attributes = list,                                                                     \
+                            .params_size = sizeof(binary_params),                                                   \
+                            .quant = rule,                                                                          \
+                            .int8_obstacle = obstacle,                                                              \
+                            .family = rows,                                                                         \
+                            .upgrade = upgrade_fn,                                                                  \
+                            .infer = infer_fn,                                                                      \
+                            .eval = eval_fn,                                                                        \
+                            .plan = plan_fn};
 
-#define BINARY(id, onnx_name, first_opset, max_in, infer_fn, is_bool, quant_rule, obstacle, plan_expression)        \
-  static q8_status infer_##id(const q8_op_io *io) {                                                                \
-    return infer_fn(io, &rows_##id);                                                                               \
-  }                                                                                                                \
-  static q8_status eval_##id(const q8_op_io *io) {                                                                 \
-    return eval_rows(io, &rows_##id, is_bool);                                                                     \
-  }                                                                                                                \
-  static q8_status plan_##id(q8_planner *planner, q8_id node, qint8_error *error) {                                 \
-    return plan_expression;                                                                                        \
-  }                                                                                                                \
-  RECORD(id, onnx_name, first_opset, max_in, old_attributes, upgrade, quant_rule, obstacle)
-
-#define FLOAT_ROWS(id) plan_rows(planner, node, &rows_##id, NULL, 1, error)
-/* a - b is a + b with the scale of b negated: exact. */
-#define INT8_ROWS(id, kernel, sign) plan_rows(planner, node, &rows_##id, q8_plan_kernels(planner)->kernel, sign, error)
-#define EVAL q8_plan_eval(planner, node, error)
+#define BINARY(id, onnx_name, first_opset, max_in, rows, plan_fn, rule, obstacle)                                   \
+  RECORD(id, onnx_name, first_opset, max_in, &rows, infer, eval, plan_fn, old_attributes, upgrade, rule, obstacle)
 
 #define NEEDS_FLOAT "no int8 form: the result needs the range of float"
 #define INTEGERS "no int8 form: arithmetic of integers and conditions"
@@ -212,30 +192,34 @@ static inline int64_t integer_power(int64_t x, int64_t z) {
   return (int64_t)whole_power((uint64_t)x, (uint64_t)z);
 }
 
-#define ARITHMETIC(id, in_float, in_double, in_signed, in_unsigned)                                                 \
-  ROW(id##_f32, float, float, in_float)                                                                             \
-  SHORT_ROW(id##_f64, double, double, in_double)                                                                    \
-  SHORT_ROW(id##_s64, int64_t, int64_t, in_signed)                                                                  \
-  SHORT_ROW(id##_u64, uint64_t, uint64_t, in_unsigned)                                                              \
-  static const row_set rows_##id = {id##_f32, id##_f64, id##_s64, id##_u64};
+#define ARITHMETIC(id, in_double, in_signed, in_unsigned)                                                           \
+  ROW(id##_f64, double, double, in_double)                                                                          \
+  ROW(id##_s64, int64_t, int64_t, in_signed)                                                                        \
+  ROW(id##_u64, uint64_t, uint64_t, in_unsigned)
+#define ROWS(id, row_f32) static const row_set rows_##id = {row_f32, id##_f64, id##_s64, id##_u64, 0, 0};
+/* Whose integers have the same bits with and without a sign. */
+#define RING(id, expression)                                                                                        \
+  ROW(id##_f64, double, double, expression)                                                                         \
+  ROW(id##_u64, uint64_t, uint64_t, expression)                                                                     \
+  static const row_set rows_##id = {q8_##id##_row, id##_f64, id##_u64, id##_u64, 0, 0};
 
-ARITHMETIC(add, x + z, x + z, (uint64_t)x + (uint64_t)z, x + z)
-ARITHMETIC(sub, x - z, x - z, (uint64_t)x - (uint64_t)z, x - z)
-ARITHMETIC(mul, x * z, x * z, (uint64_t)x * (uint64_t)z, x * z)
-ARITHMETIC(div, x / z, x / z, divide(x, z), z == 0 ? 0 : x / z)
-ARITHMETIC(pow, power(x, z), pow(x, z), integer_power(x, z), whole_power(x, z))
-ARITHMETIC(min, x < z || x != x ? x : z, x < z || x != x ? x : z, x < z ? x : z, x < z ? x : z)
-ARITHMETIC(max, x > z || x != x ? x : z, x > z || x != x ? x : z, x > z ? x : z, x > z ? x : z)
-ARITHMETIC(prelu, x < 0 ? x * z : x, x < 0 ? x * z : x, x < 0 ? (uint64_t)x * (uint64_t)z : (uint64_t)x, ((void)z, x))
+RING(add, x + z)
+RING(sub, x - z)
+RING(mul, x * z)
+ARITHMETIC(div, x / z, divide(x, z), z == 0 ? 0 : x / z)
+ARITHMETIC(min, x < z || x != x ? x : z, x < z ? x : z, x < z ? x : z)
+ARITHMETIC(max, x > z || x != x ? x : z, x > z ? x : z, x > z ? x : z)
+ROWS(div, q8_div_row)
+ROWS(min, q8_min_row)
+ROWS(max, q8_max_row)
 
-BINARY(add, "Add", 1, 2, infer_arithmetic, 0, Q8_QUANT_OWN, NULL, INT8_ROWS(add, add, 1))
-BINARY(mul, "Mul", 1, 2, infer_arithmetic, 0, Q8_QUANT_OWN, NULL, INT8_ROWS(mul, mul, 1))
-BINARY(sub, "Sub", 1, 2, infer_arithmetic, 0, Q8_QUANT_OWN, NULL, INT8_ROWS(sub, add, -1))
-BINARY(div, "Div", 1, 2, infer_arithmetic, 0, Q8_QUANT_FLOAT, NEEDS_FLOAT, FLOAT_ROWS(div))
-BINARY(min, "Min", 1, -1, infer_arithmetic, 0, Q8_QUANT_FLOAT, NEEDS_FLOAT, FLOAT_ROWS(min))
-BINARY(max, "Max", 1, -1, infer_arithmetic, 0, Q8_QUANT_FLOAT, NEEDS_FLOAT, FLOAT_ROWS(max))
-#define rows_sum rows_add
-BINARY(sum, "Sum", 1, -1, infer_arithmetic, 0, Q8_QUANT_FLOAT, NEEDS_FLOAT, FLOAT_ROWS(sum))
+BINARY(add, "Add", 1, 2, rows_add, plan_add, Q8_QUANT_OWN, NULL)
+BINARY(mul, "Mul", 1, 2, rows_mul, plan_mul, Q8_QUANT_OWN, NULL)
+BINARY(sub, "Sub", 1, 2, rows_sub, plan_sub, Q8_QUANT_OWN, NULL)
+BINARY(div, "Div", 1, 2, rows_div, plan_float, Q8_QUANT_FLOAT, NEEDS_FLOAT)
+BINARY(min, "Min", 1, -1, rows_min, plan_float, Q8_QUANT_FLOAT, NEEDS_FLOAT)
+BINARY(max, "Max", 1, -1, rows_max, plan_float, Q8_QUANT_FLOAT, NEEDS_FLOAT)
+BINARY(sum, "Sum", 1, -1, rows_add, plan_float, Q8_QUANT_FLOAT, NEEDS_FLOAT)
 
 /* ---- Mean: the sum times 1 / count ---- */
 
@@ -249,15 +233,12 @@ static q8_status eval_mean(const q8_op_io *io) {
   q8_value *y = &io->outputs[0];
   double factor = 1.0 / io->node->input_count;
   q8_value scale = {.dtype = QINT8_DTYPE_F64, .count = 1, .data = &factor};
-  eval_rows(io, &rows_add, 0);
+  eval_rows(io, &rows_add);
   if (y->count && io->node->input_count > 1)
     eval_pair(mul_f64, QINT8_DTYPE_F64, y, &scale, y, 0);
   return QINT8_OK;
 }
-static q8_status plan_mean(q8_planner *planner, q8_id node, qint8_error *error) {
-  return EVAL;
-}
-RECORD(mean, "Mean", 1, -1, NULL, NULL, Q8_QUANT_FLOAT, NEEDS_FLOAT)
+RECORD(mean, "Mean", 1, -1, NULL, infer_mean, eval_mean, NULL, NULL, NULL, Q8_QUANT_FLOAT, NEEDS_FLOAT)
 
 /* ---- PRelu: the slope's shape must broadcast to x; before opset 7 it was one value per channel ---- */
 
@@ -270,8 +251,11 @@ static q8_status upgrade_prelu(q8_importer *importer, int64_t opset, void *param
   return upgrade(importer, opset, params, inputs, input_count, node_name, error);
 }
 
+ARITHMETIC(prelu, x < 0 ? x * z : x, x < 0 ? (uint64_t)x * (uint64_t)z : (uint64_t)x, ((void)z, x))
+ROWS(prelu, q8_prelu_row)
+
 static q8_status infer_prelu(const q8_op_io *io) {
-  Q8_TRY(infer_arithmetic(io, &rows_prelu));
+  Q8_TRY(infer(io));
   if (!q8_shape_equal(&io->outputs[0].shape, &io->inputs[0]->shape)) {
     char x[128], slope[128];
     return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "a slope of shape %s for an input of shape %s",
@@ -280,15 +264,14 @@ static q8_status infer_prelu(const q8_op_io *io) {
   }
   return QINT8_OK;
 }
-static q8_status eval_prelu(const q8_op_io *io) {
-  return eval_rows(io, &rows_prelu, 0);
-}
-static q8_status plan_prelu(q8_planner *planner, q8_id node, qint8_error *error) {
-  return FLOAT_ROWS(prelu);
-}
-RECORD(prelu, "PRelu", 1, 2, old_attributes, upgrade_prelu, Q8_QUANT_FLOAT, NEEDS_FLOAT)
+RECORD(prelu, "PRelu", 1, 2, &rows_prelu, infer_prelu, eval, plan_float, old_attributes, upgrade_prelu, Q8_QUANT_FLOAT,
+       NEEDS_FLOAT)
 
 /* ---- Pow: the exponent may have another type ---- */
+
+ROW(pow_f32, float, float, power(x, z))
+ARITHMETIC(pow, pow(x, z), integer_power(x, z), whole_power(x, z))
+ROWS(pow, pow_f32)
 
 static q8_status infer_pow(const q8_op_io *io) {
   q8_shape y;
@@ -302,15 +285,13 @@ static q8_status infer_pow(const q8_op_io *io) {
 static q8_status eval_pow(const q8_op_io *io) {
   int32_t a = io->inputs[0]->dtype, b = io->inputs[1]->dtype;
   if (a == b)
-    return eval_rows(io, &rows_pow, 0);
+    return eval(io);
   int32_t in = q8_is_float(a) || q8_is_float(b) ? QINT8_DTYPE_F64 : QINT8_DTYPE_S64;
   eval_pair(in == QINT8_DTYPE_F64 ? pow_f64 : pow_s64, in, io->inputs[0], io->inputs[1], &io->outputs[0], 0);
   return QINT8_OK;
 }
-static q8_status plan_pow(q8_planner *planner, q8_id node, qint8_error *error) {
-  return FLOAT_ROWS(pow);
-}
-RECORD(pow, "Pow", 1, 2, old_attributes, upgrade, Q8_QUANT_FLOAT, NEEDS_FLOAT)
+RECORD(pow, "Pow", 1, 2, &rows_pow, infer_pow, eval_pow, plan_float, old_attributes, upgrade, Q8_QUANT_FLOAT,
+       NEEDS_FLOAT)
 
 /* ---- Mod: the sign of the divisor, or of the dividend as in C with `fmod`; x mod 0 is 0 for integers ---- */
 
@@ -322,34 +303,35 @@ static inline double floor_fmod(double x, double z) {
   double r = fmod(x, z);
   return r != 0 && (r < 0) != (z < 0) ? r + z : r;
 }
-ARITHMETIC(mod, (float)floor_fmod(x, z), floor_fmod(x, z), floor_mod(x, z), z == 0 ? 0 : x % z)
-ARITHMETIC(c_mod, fmodf(x, z), fmod(x, z), z == 0 || z == -1 ? 0 : x % z, z == 0 ? 0 : x % z)
+ROW(mod_f32, float, float, floor_fmod((double)x, (double)z))
+ROW(c_mod_f32, float, float, fmodf(x, z))
+ARITHMETIC(mod, floor_fmod(x, z), floor_mod(x, z), z == 0 ? 0 : x % z)
+ARITHMETIC(c_mod, fmod(x, z), z == 0 || z == -1 ? 0 : x % z, z == 0 ? 0 : x % z)
+ROWS(mod, mod_f32)
+ROWS(c_mod, c_mod_f32)
 
 static const row_set *mod_rows(const q8_op_io *io) {
   return ((const binary_params *)io->node->params)->fmod ? &rows_c_mod : &rows_mod;
 }
 static q8_status infer_mod(const q8_op_io *io) {
-  return infer_arithmetic(io, mod_rows(io));
+  return infer_rows(io, mod_rows(io));
 }
 static q8_status eval_mod(const q8_op_io *io) {
-  return eval_rows(io, mod_rows(io), 0);
+  return eval_rows(io, mod_rows(io));
 }
-static q8_status plan_mod(q8_planner *planner, q8_id node, qint8_error *error) {
-  return EVAL;
-}
-RECORD(mod, "Mod", 10, 2, mod_attributes, NULL, Q8_QUANT_FLOAT, INTEGERS)
+RECORD(mod, "Mod", 10, 2, NULL, infer_mod, eval_mod, NULL, mod_attributes, NULL, Q8_QUANT_FLOAT, INTEGERS)
 
 /* ---- Comparisons and logic ---- */
 
 #define COMPARISON(id, op)                                                                                          \
-  SHORT_ROW(id##_f32, float, uint8_t, x op z)                                                                       \
-  SHORT_ROW(id##_f64, double, uint8_t, x op z)                                                                      \
-  SHORT_ROW(id##_s64, int64_t, uint8_t, x op z)                                                                     \
-  SHORT_ROW(id##_u64, uint64_t, uint8_t, x op z)                                                                    \
-  static const row_set rows_##id = {id##_f32, id##_f64, id##_s64, id##_u64};
+  ROW(id##_f32, float, uint8_t, x op z)                                                                             \
+  ROW(id##_f64, double, uint8_t, x op z)                                                                            \
+  ROW(id##_s64, int64_t, uint8_t, x op z)                                                                           \
+  ROW(id##_u64, uint64_t, uint8_t, x op z)                                                                          \
+  static const row_set rows_##id = {id##_f32, id##_f64, id##_s64, id##_u64, 0, 1};
 #define LOGIC(id, op)                                                                                               \
-  SHORT_ROW(id##_u64, uint64_t, uint8_t, x op z)                                                                    \
-  static const row_set rows_##id = {NULL, NULL, NULL, id##_u64};
+  ROW(id##_u64, uint64_t, uint8_t, x op z)                                                                          \
+  static const row_set rows_##id = {NULL, NULL, NULL, id##_u64, 1, 1};
 
 COMPARISON(equal, ==)
 COMPARISON(less, <)
@@ -360,32 +342,34 @@ LOGIC(and, &&)
 LOGIC(or, ||)
 LOGIC(xor, !=)
 
-BINARY(equal, "Equal", 1, 2, infer_comparison, 1, Q8_QUANT_FLOAT, INTEGERS, EVAL)
-BINARY(less, "Less", 1, 2, infer_comparison, 1, Q8_QUANT_FLOAT, INTEGERS, EVAL)
-BINARY(less_equal, "LessOrEqual", 12, 2, infer_comparison, 1, Q8_QUANT_FLOAT, INTEGERS, EVAL)
-BINARY(greater, "Greater", 1, 2, infer_comparison, 1, Q8_QUANT_FLOAT, INTEGERS, EVAL)
-BINARY(greater_equal, "GreaterOrEqual", 12, 2, infer_comparison, 1, Q8_QUANT_FLOAT, INTEGERS, EVAL)
-BINARY(and, "And", 1, 2, infer_logic, 1, Q8_QUANT_FLOAT, INTEGERS, EVAL)
-BINARY(or, "Or", 1, 2, infer_logic, 1, Q8_QUANT_FLOAT, INTEGERS, EVAL)
-BINARY(xor, "Xor", 1, 2, infer_logic, 1, Q8_QUANT_FLOAT, INTEGERS, EVAL)
+#define NO_INT8(id, onnx_name, first_opset)                                                                         \
+  BINARY(id, onnx_name, first_opset, 2, rows_##id, NULL, Q8_QUANT_FLOAT, INTEGERS)
+NO_INT8(equal, "Equal", 1)
+NO_INT8(less, "Less", 1)
+NO_INT8(less_equal, "LessOrEqual", 12)
+NO_INT8(greater, "Greater", 1)
+NO_INT8(greater_equal, "GreaterOrEqual", 12)
+NO_INT8(and, "And", 1)
+NO_INT8(or, "Or", 1)
+NO_INT8(xor, "Xor", 1)
 
 /* ---- Bits ---- */
 
 #define BITS(id, op)                                                                                                \
-  SHORT_ROW(id##_s64, int64_t, int64_t, x op z)                                                                     \
-  SHORT_ROW(id##_u64, uint64_t, uint64_t, x op z)                                                                   \
-  static const row_set rows_##id = {NULL, NULL, id##_s64, id##_u64};
+  ROW(id##_u64, uint64_t, uint64_t, x op z)                                                                         \
+  static const row_set rows_##id = {NULL, NULL, id##_u64, id##_u64, 0, 0};
 BITS(bitwise_and, &)
 BITS(bitwise_or, |)
 BITS(bitwise_xor, ^)
-BINARY(bitwise_and, "BitwiseAnd", 18, 2, infer_arithmetic, 0, Q8_QUANT_FLOAT, INTEGERS, EVAL)
-BINARY(bitwise_or, "BitwiseOr", 18, 2, infer_arithmetic, 0, Q8_QUANT_FLOAT, INTEGERS, EVAL)
-BINARY(bitwise_xor, "BitwiseXor", 18, 2, infer_arithmetic, 0, Q8_QUANT_FLOAT, INTEGERS, EVAL)
+NO_INT8(bitwise_and, "BitwiseAnd", 18)
+NO_INT8(bitwise_or, "BitwiseOr", 18)
+NO_INT8(bitwise_xor, "BitwiseXor", 18)
 
 /* Bits shifted out of the type are lost. */
-SHORT_ROW(shift_left, uint64_t, uint64_t, z < 64 ? x << z : 0)
-SHORT_ROW(shift_right, uint64_t, uint64_t, z < 64 ? x >> z : 0)
-static const row_set rows_shift_left = {NULL, NULL, NULL, shift_left}, rows_shift_right = {NULL, NULL, NULL, shift_right};
+ROW(shift_left, uint64_t, uint64_t, z < 64 ? x << z : 0)
+ROW(shift_right, uint64_t, uint64_t, z < 64 ? x >> z : 0)
+static const row_set rows_shift_left = {NULL, NULL, NULL, shift_left, 0, 0},
+                     rows_shift_right = {NULL, NULL, NULL, shift_right, 0, 0};
 
 static int is_left(const q8_op_io *io) {
   return ((const binary_params *)io->node->params)->direction[0] == 'L';
@@ -394,12 +378,10 @@ static q8_status infer_bit_shift(const q8_op_io *io) {
   const char *direction = ((const binary_params *)io->node->params)->direction;
   if (strcmp(direction, "LEFT") && strcmp(direction, "RIGHT"))
     return q8_fail(io->error, QINT8_ERROR_FORMAT, io->node->name, "direction \"%s\"", direction);
-  return infer_arithmetic(io, &rows_shift_left);
+  return infer_rows(io, &rows_shift_left);
 }
 static q8_status eval_bit_shift(const q8_op_io *io) {
-  return eval_rows(io, is_left(io) ? &rows_shift_left : &rows_shift_right, 0);
+  return eval_rows(io, is_left(io) ? &rows_shift_left : &rows_shift_right);
 }
-static q8_status plan_bit_shift(q8_planner *planner, q8_id node, qint8_error *error) {
-  return EVAL;
-}
-RECORD(bit_shift, "BitShift", 11, 2, shift_attributes, NULL, Q8_QUANT_FLOAT, INTEGERS)
+RECORD(bit_shift, "BitShift", 11, 2, NULL, infer_bit_shift, eval_bit_shift, NULL, shift_attributes, NULL, Q8_QUANT_FLOAT,
+       INTEGERS)

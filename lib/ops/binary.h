@@ -6,6 +6,8 @@
 
 /* y[i] = a[i * a_stride] OP b[i * b_stride], n dense results; strides in elements. y may be a or b. */
 typedef void q8_binary_row(size_t n, const void *a, int64_t a_stride, const void *b, int64_t b_stride, void *y);
+/* Those of float32 that networks use. */
+q8_binary_row q8_add_row, q8_sub_row, q8_mul_row, q8_div_row, q8_min_row, q8_max_row, q8_prelu_row;
 
 /* A broadcast as nested loops with as few dimensions as possible, the last one for the row function. */
 typedef struct q8_loops {

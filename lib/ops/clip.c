@@ -118,9 +118,10 @@ static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
       return q8_plan_eval(planner, node, error);
   }
   clip_params p = bounds(bound[1], bound[2]);
-  static const q8_unary_set set = {.rows = clip_rows};
-  return q8_plan_unary(planner, node, &p, &set, error);
+  return q8_plan_unary(planner, node, &p, error);
 }
+
+static const q8_unary_set family = {.rows = clip_rows};
 
 const q8_op q8_op_clip = {.name = "Clip",
                           .domain = "",
@@ -133,6 +134,7 @@ const q8_op q8_op_clip = {.name = "Clip",
                           .attributes = attributes,
                           .params_size = sizeof(clip_params),
                           .quant = Q8_QUANT_OWN,
+                          .family = &family,
                           .unary = clip,
                           .upgrade = upgrade,
                           .infer = infer,

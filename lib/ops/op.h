@@ -108,6 +108,7 @@ typedef struct q8_op {
   int32_t (*weight_axis)(const q8_node *node);
   /* Why such a node had better stay float in a dynamic recipe, or NULL. Optional. */
   const char *(*dynamic_obstacle)(const q8_node *node);
+  const void *family; /* what `infer`, `eval` and `plan` need to know, where many records share them */
   /* For a one-input function y = f(x) of each element: f, so that it can be a 256-entry table, and so that the
    * range of x can be chosen by the error it causes in f(x). NULL for all else. */
   float (*unary)(const void *params, float x);

@@ -28,20 +28,6 @@ static q8_sunary gelu_kernel(const void *params) {
 }
 static const q8_unary_set silu_set = {.kernel = silu_kernel}, gelu_set = {.kernel = gelu_kernel};
 
-static q8_status silu_eval(const q8_op_io *io) {
-  return q8_eval_unary(io, &silu_set);
-}
-static q8_status gelu_eval(const q8_op_io *io) {
-  return q8_eval_unary(io, &gelu_set);
-}
-
-static q8_status silu_plan(q8_planner *planner, q8_id node, qint8_error *error) {
-  return q8_plan_unary(planner, node, NULL, &silu_set, error);
-}
-static q8_status gelu_plan(q8_planner *planner, q8_id node, qint8_error *error) {
-  return q8_plan_unary(planner, node, NULL, &gelu_set, error);
-}
-
 /* Writes op_type(inputs) to a new tensor, or to `output` if given; its name in *out. */
 static q8_status write_node(q8_exporter *exporter, const q8_node *node, const char *op_type, const char *a,
                             const char *b, const char *output, const char **out, qint8_error *error) {
@@ -85,10 +71,11 @@ static q8_status gelu_expand(q8_exporter *exporter, const q8_graph *graph, const
                             .min_outputs = 1,                                                                     \
                             .max_outputs = 1,                                                                     \
                             .quant = Q8_QUANT_OWN,                                                                \
+                            .family = &id##_set,                                                                  \
                             .unary = id,                                                                          \
                             .infer = q8_infer_unary,                                                              \
-                            .eval = id##_eval,                                                                    \
-                            .plan = id##_plan,                                                                    \
+                            .eval = q8_unary_eval,                                                                \
+                            .plan = q8_unary_plan,                                                                \
                             .expand = id##_expand};
 
 PATTERN(silu, "Silu")
@@ -127,14 +114,6 @@ static q8_status any_gelu_infer(const q8_op_io *io) {
   return q8_infer_unary(io);
 }
 
-static q8_status any_gelu_eval(const q8_op_io *io) {
-  return q8_eval_unary(io, &any_gelu_set);
-}
-
-static q8_status any_gelu_plan(q8_planner *planner, q8_id node, qint8_error *error) {
-  return q8_plan_unary(planner, node, q8_plan_node(planner, node)->params, &any_gelu_set, error);
-}
-
 static q8_status any_gelu_expand(q8_exporter *exporter, const q8_graph *graph, const q8_node *node,
                                  qint8_error *error) {
   const char *x = q8_export_input(exporter, node, 0), *y = q8_export_output(exporter, node, 0), *t;
@@ -167,8 +146,9 @@ const q8_op q8_op_standard_gelu = {.name = "Gelu",
                                    .attributes = gelu_attributes,
                                    .params_size = sizeof(gelu_params),
                                    .quant = Q8_QUANT_OWN,
+                                   .family = &any_gelu_set,
                                    .unary = any_gelu,
                                    .infer = any_gelu_infer,
-                                   .eval = any_gelu_eval,
-                                   .plan = any_gelu_plan,
+                                   .eval = q8_unary_eval,
+                                   .plan = q8_unary_plan,
                                    .expand = any_gelu_expand};

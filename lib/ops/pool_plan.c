@@ -23,17 +23,23 @@ typedef struct pool_run {
 
 #define BLOCK 64 /* channels summed at a time */
 
+/* y = the quantized (sum - zero) * x_scale / divisor. */
+static void finish_average(const q8_kernels *kernels, size_t n, const int32_t *sum, int32_t zero, float x_scale,
+                           float divisor, float y_scale, int32_t y_zero, uint8_t *y) {
+  float mean[BLOCK];
+  Q8_FOR_BLOCKS(float, n, mean, (float)(sum[i] - zero) * x_scale / divisor);
+  kernels->quantize(n, mean, y_scale, y_zero, 0, y);
+}
+
 static void average_int8(const pool_step *p, const uint8_t *x, const q8_pool_taps *taps, size_t divisor, uint8_t *y) {
   for (size_t c = 0; c < p->channels; c += BLOCK) {
     size_t n = p->channels - c < BLOCK ? p->channels - c : BLOCK;
     int32_t sum[BLOCK] = {0};
-    float mean[BLOCK];
     for (size_t t = 0; t < taps->count; t++)
       for (size_t i = 0; i < n; i++)
         sum[i] += x[taps->at[t] * p->channels + c + i];
-    for (size_t i = 0; i < n; i++)
-      mean[i] = (float)(sum[i] - (int32_t)taps->count * p->x_zero) * p->x_scale / (float)divisor;
-    p->kernels->quantize(n, mean, p->y_scale, p->y_zero, 0, y + c);
+    finish_average(p->kernels, n, sum, (int32_t)taps->count * p->x_zero, p->x_scale, (float)divisor, p->y_scale,
+                   p->y_zero, y + c);
   }
 }
 
@@ -167,11 +173,9 @@ typedef struct global_run {
 
 static void global_average_int8(const global_step *p, const uint8_t *x, size_t n, uint8_t *y) {
   int32_t sum[BLOCK];
-  float mean[BLOCK];
   p->kernels->sum_rows(p->positions, n, x, p->channels, sum);
-  Q8_FOR_BLOCKS(float, n, mean,
-                (float)(sum[i] - (int32_t)p->positions * p->x_zero) * p->x_scale / (float)p->positions);
-  p->kernels->quantize(n, mean, p->y_scale, p->y_zero, 0, y);
+  finish_average(p->kernels, n, sum, (int32_t)p->positions * p->x_zero, p->x_scale, (float)p->positions, p->y_scale,
+                 p->y_zero, y);
 }
 
 static void global_max_int8(const global_step *p, const uint8_t *x, size_t n, uint8_t *y) {

@@ -2,96 +2,63 @@
  *
  * Those that networks use as activations are computed in double by the fixed formulas of base/math.h, so that tables
  * have the same bytes on every machine. Those of libm are computed in double: C libraries differ in its last bit at most,
- * which rounding to float all but hides. The type-generic functions of tgmath.h serve float and double alike. */
+ * which rounding to float all but hides. */
+#include <math.h>
+#include <stddef.h>
+
+#include "base/math.h"
 #include "ops/unary.h"
 
-#include <stddef.h>
-#include <tgmath.h>
+#define FIELD(name, field, value)                                                                                  \
+  { name, Q8_ATTR_FLOAT, offsetof(q8_unary_coefficients, field), 0, 0, value, NULL }
+static const q8_attribute slope[] = {FIELD("alpha", alpha, 0.01f), {.name = NULL}},
+                          unit[] = {FIELD("alpha", alpha, 1), {.name = NULL}},
+                          selu_fields[] = {FIELD("alpha", alpha, 1.67326319217681884765625f),
+                                           FIELD("gamma", beta, 1.05070102214813232421875f),
+                                           {.name = NULL}},
+                          line[] = {FIELD("alpha", alpha, 0.2f), FIELD("beta", beta, 0.5f), {.name = NULL}},
+                          shrink_fields[] = {FIELD("lambd", alpha, 0.5f), FIELD("bias", beta, 0), {.name = NULL}};
 
-#include "base/element.h"
-#include "base/math.h"
-#include "ops/fast.h"
-
-typedef struct coefficients {
-  float alpha, beta;
-} coefficients;
-
-#define NO_ATTRIBUTES {{.name = NULL}}
-#define ALPHA(value)                                                                                               \
-  {{"alpha", Q8_ATTR_FLOAT, offsetof(coefficients, alpha), 0, 0, value, NULL}, {.name = NULL}}
-#define ALPHA_AND(name2, value, value2)                                                                            \
-  {{"alpha", Q8_ATTR_FLOAT, offsetof(coefficients, alpha), 0, 0, value, NULL},                                     \
-   {name2, Q8_ATTR_FLOAT, offsetof(coefficients, beta), 0, 0, value2, NULL},                                       \
-   {.name = NULL}}
-#define LAMBD_AND_BIAS                                                                                             \
-  {{"lambd", Q8_ATTR_FLOAT, offsetof(coefficients, alpha), 0, 0, 0.5, NULL},                                       \
-   {"bias", Q8_ATTR_FLOAT, offsetof(coefficients, beta), 0, 0, 0, NULL},                                           \
-   {.name = NULL}}
-
-/* The record of y = expression(x, a) with x of type T, float or double; `a` are the coefficients. Tables are made of
- * `expression`; rows of floats may have a kernel, equal up to rounding. `whole` is the function of integers, or NULL: see
- * q8_eval_unary. */
-#define UNARY(id, onnx_name, first_opset, expression, ...)                                                         \
-  UNARY_ROWS(id, onnx_name, first_opset, expression, NULL, __VA_ARGS__)
-#define UNARY_WHOLE(id, onnx_name, first_opset, expression, whole, ...)                                            \
-  UNARY_ROWS(id, onnx_name, first_opset, expression, whole, __VA_ARGS__)
-#define UNARY_ROWS(id, onnx_name, first_opset, expression, whole, ...)                                             \
-  static inline float one_##id(coefficients c, float x) {                                                         \
-    typedef float T;                                                                                              \
-    const coefficients *a = &c;                                                                                   \
-    (void)a;                                                                                                      \
-    return (T)(expression);                                                                                       \
-  }                                                                                                               \
-  static void rows_##id(const void *params, size_t n, const float *x, float *y) {                                  \
-    const coefficients c = *(const coefficients *)params;                                                         \
-    Q8_FOR_BLOCKS(float, n, y, one_##id(c, x[i]));                                                                \
-  }                                                                                                               \
-  UNARY_RECORD(id, onnx_name, first_opset, expression, rows_##id, whole, NULL, __VA_ARGS__)
-#define UNARY_KERNEL(id, onnx_name, first_opset, expression, name, ...)                                            \
-  static q8_sunary kernel_##id(const void *params) {                                                              \
-    const coefficients *a = params;                                                                               \
-    return (q8_sunary){name, a->alpha, a->beta};                                                                  \
-  }                                                                                                               \
-  UNARY_RECORD(id, onnx_name, first_opset, expression, NULL, NULL, kernel_##id, __VA_ARGS__)
-#define UNARY_RECORD(id, onnx_name, first_opset, expression, rows, whole, kernel, ...)                             \
-  static float of_##id(const void *params, float x) {                                                             \
-    typedef float T;                                                                                              \
-    const coefficients *a = params;                                                                               \
-    (void)a;                                                                                                      \
-    return (T)(expression);                                                                                       \
-  }                                                                                                               \
-  static double wide_##id(const void *params, double x) {                                                         \
-    typedef double T;                                                                                             \
-    const coefficients *a = params;                                                                               \
-    (void)a;                                                                                                      \
-    return (T)(expression);                                                                                       \
-  }                                                                                                               \
-  static const q8_unary_set set_##id = {rows, wide_##id, whole, kernel};                                          \
-  static q8_status infer_##id(const q8_op_io *io) {                                                               \
-    return q8_infer_unary_set(io, &set_##id);                                                                     \
-  }                                                                                                               \
-  static q8_status eval_##id(const q8_op_io *io) {                                                                \
-    return q8_eval_unary(io, &set_##id);                                                                          \
-  }                                                                                                               \
-  static q8_status plan_##id(q8_planner *planner, q8_id node, qint8_error *error) {                                \
-    return q8_plan_unary(planner, node, q8_plan_node(planner, node)->params, &set_##id, error);                    \
-  }                                                                                                               \
-  static const q8_attribute attributes_##id[] = __VA_ARGS__;                                                      \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                    \
-                            .domain = "",                                                                         \
-                            .min_opset = first_opset,                                                             \
-                            .max_opset = 21,                                                                      \
-                            .min_inputs = 1,                                                                      \
-                            .max_inputs = 1,                                                                      \
-                            .min_outputs = 1,                                                                     \
-                            .max_outputs = 1,                                                                     \
-                            .attributes = attributes_##id,                                                        \
-                            .params_size = sizeof(coefficients),                                                  \
-                            .quant = Q8_QUANT_OWN,                                                                \
-                            .unary = of_##id,                                                                     \
-                            .infer = infer_##id,                                                                  \
-                            .eval = eval_##id,                                                                    \
-                            .plan = plan_##id};
+/* The record of y = expression(x, a) of a double x; `a` are the coefficients. Tables are made of the result rounded to
+ * float, which is what float arithmetic would give where the expression rounds once. EXACT ones round more often and are
+ * computed in float for a float: T is the type of x. What its q8_unary_set has beyond `wide` stands last. */
+#define UNARY_WITH(id, onnx_name, first_opset, expression, list, ...)                                              \
+  FUNCTION(wide_##id, double, expression)                                                                          \
+  static float of_##id(const void *params, float x) {                                                              \
+    return (float)wide_##id(params, (double)x);                                                                    \
+  }                                                                                                                \
+  RECORD(id, onnx_name, first_opset, list, __VA_ARGS__)
+#define UNARY(id, onnx_name, first_opset, expression)                                                              \
+  UNARY_WITH(id, onnx_name, first_opset, expression, NULL, .rows = NULL)
+#define UNARY_EXACT(id, onnx_name, first_opset, expression, list, ...)                                             \
+  FUNCTION(wide_##id, double, expression)                                                                          \
+  FUNCTION(of_##id, float, expression)                                                                             \
+  RECORD(id, onnx_name, first_opset, list, __VA_ARGS__)
+#define FUNCTION(name, type, expression)                                                                           \
+  static type name(const void *params, type x) {                                                                   \
+    typedef type T;                                                                                                \
+    const q8_unary_coefficients *a = params;                                                                       \
+    (void)a;                                                                                                       \
+    return (T)(expression);                                                                                        \
+  }
+#define RECORD(id, onnx_name, first_opset, list, ...)                                                              \
+  static const q8_unary_set set_##id = {.wide = wide_##id, __VA_ARGS__};                                           \
+  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
+                            .domain = "",                                                                          \
+                            .min_opset = first_opset,                                                              \
+                            .max_opset = 21,                                                                       \
+                            .min_inputs = 1,                                                                       \
+                            .max_inputs = 1,                                                                       \
+                            .min_outputs = 1,                                                                      \
+                            .max_outputs = 1,                                                                      \
+                            .attributes = list,                                                                    \
+                            .params_size = sizeof(q8_unary_coefficients),                                          \
+                            .quant = Q8_QUANT_OWN,                                                                 \
+                            .family = &set_##id,                                                                   \
+                            .unary = of_##id,                                                                      \
+                            .infer = q8_unary_infer,                                                               \
+                            .eval = q8_unary_eval,                                                                 \
+                            .plan = q8_unary_plan};
 
 #define LIMIT(x, lo, hi) ((x) < (lo) ? (lo) : (x) > (hi) ? (hi) : (x))
 static inline double softplus(double x) { /* log(1 + e^x) without overflow */
@@ -114,41 +81,52 @@ static int64_t whole_sign(int64_t x, int sign) {
   return sign;
 }
 
-UNARY_WHOLE(relu, "Relu", 1, x < 0 ? 0 : x, whole_relu, NO_ATTRIBUTES)
-UNARY(leaky_relu, "LeakyRelu", 1, x < 0 ? a->alpha * x : x, ALPHA(0.01))
-UNARY(thresholded_relu, "ThresholdedRelu", 10, x > a->alpha ? x : 0, ALPHA(1))
-UNARY(elu, "Elu", 1, x < 0 ? (T)(a->alpha * (q8_exp(x) - 1)) : x, ALPHA(1))
-UNARY(celu, "Celu", 12, x < 0 ? (T)(a->alpha * (q8_exp((double)x / a->alpha) - 1)) : x, ALPHA(1))
-UNARY(selu, "Selu", 1, x < 0 ? (T)(a->beta * (a->alpha * (q8_exp(x) - 1))) : a->beta * x,
-      ALPHA_AND("gamma", 1.67326319217681884765625, 1.05070102214813232421875))
-UNARY_KERNEL(hard_sigmoid, "HardSigmoid", 1, LIMIT(a->alpha * x + a->beta, 0, 1), Q8_SUNARY_HARD_SIGMOID,
-             ALPHA_AND("beta", 0.2, 0.5))
-UNARY_KERNEL(hard_swish, "HardSwish", 14, x *LIMIT(x * ((T)1 / 6) + (T)0.5, 0, 1), Q8_SUNARY_HARD_SWISH, NO_ATTRIBUTES)
-UNARY(shrink, "Shrink", 9, x < -a->alpha ? x + a->beta : x > a->alpha ? x - a->beta : 0, LAMBD_AND_BIAS)
-UNARY_KERNEL(sigmoid, "Sigmoid", 1, q8_sigmoid(x), Q8_SUNARY_SIGMOID, NO_ATTRIBUTES)
-UNARY_KERNEL(tanh, "Tanh", 1, q8_tanh(x), Q8_SUNARY_TANH, NO_ATTRIBUTES)
-UNARY_KERNEL(erf, "Erf", 9, q8_erf(x), Q8_SUNARY_ERF, NO_ATTRIBUTES)
-UNARY(exp, "Exp", 1, q8_exp(x), NO_ATTRIBUTES)
-UNARY(log, "Log", 1, q8_log(x), NO_ATTRIBUTES)
-UNARY(softplus, "Softplus", 1, softplus(x), NO_ATTRIBUTES)
-UNARY(softsign, "Softsign", 1, x / (1 + fabs(x)), NO_ATTRIBUTES)
-UNARY(mish, "Mish", 18, x *q8_tanh(softplus(x)), NO_ATTRIBUTES)
-UNARY(sin, "Sin", 7, sin((double)x), NO_ATTRIBUTES)
-UNARY(cos, "Cos", 7, cos((double)x), NO_ATTRIBUTES)
-UNARY(tan, "Tan", 7, tan((double)x), NO_ATTRIBUTES)
-UNARY(asin, "Asin", 7, asin((double)x), NO_ATTRIBUTES)
-UNARY(acos, "Acos", 7, acos((double)x), NO_ATTRIBUTES)
-UNARY(atan, "Atan", 7, atan((double)x), NO_ATTRIBUTES)
-UNARY(sinh, "Sinh", 9, sinh((double)x), NO_ATTRIBUTES)
-UNARY(cosh, "Cosh", 9, cosh((double)x), NO_ATTRIBUTES)
-UNARY(asinh, "Asinh", 9, asinh((double)x), NO_ATTRIBUTES)
-UNARY(acosh, "Acosh", 9, acosh((double)x), NO_ATTRIBUTES)
-UNARY(atanh, "Atanh", 9, atanh((double)x), NO_ATTRIBUTES)
-UNARY(sqrt, "Sqrt", 1, sqrt(x), NO_ATTRIBUTES)
-UNARY(reciprocal, "Reciprocal", 1, 1 / x, NO_ATTRIBUTES)
-UNARY_WHOLE(abs, "Abs", 1, fabs(x), whole_abs, NO_ATTRIBUTES)
-UNARY_WHOLE(neg, "Neg", 1, -x, whole_neg, NO_ATTRIBUTES)
-UNARY(floor, "Floor", 1, floor(x), NO_ATTRIBUTES)
-UNARY(ceil, "Ceil", 1, ceil(x), NO_ATTRIBUTES)
-UNARY(round, "Round", 11, rint(x), NO_ATTRIBUTES)
-UNARY_WHOLE(sign, "Sign", 9, (T)((x > 0) - (x < 0)), whole_sign, NO_ATTRIBUTES)
+#define KERNEL(name, which)                                                                                        \
+  static q8_sunary name(const void *params) {                                                                      \
+    const q8_unary_coefficients *a = params;                                                                       \
+    return (q8_sunary){which, a->alpha, a->beta};                                                                  \
+  }
+KERNEL(hard_sigmoid_kernel, Q8_SUNARY_HARD_SIGMOID)
+KERNEL(hard_swish_kernel, Q8_SUNARY_HARD_SWISH)
+KERNEL(sigmoid_kernel, Q8_SUNARY_SIGMOID)
+KERNEL(tanh_kernel, Q8_SUNARY_TANH)
+KERNEL(erf_kernel, Q8_SUNARY_ERF)
+
+UNARY_WITH(relu, "Relu", 1, x < 0 ? 0 : x, NULL, .rows = q8_relu_rows, .whole = whole_relu)
+UNARY_WITH(leaky_relu, "LeakyRelu", 1, x < 0 ? a->alpha * x : x, slope, .rows = q8_leaky_relu_rows)
+UNARY_WITH(thresholded_relu, "ThresholdedRelu", 10, x > a->alpha ? x : 0, unit, .rows = NULL)
+UNARY_WITH(elu, "Elu", 1, x < 0 ? a->alpha * (q8_exp(x) - 1) : x, unit, .rows = NULL)
+UNARY_WITH(celu, "Celu", 12, x < 0 ? a->alpha * (q8_exp(x / a->alpha) - 1) : x, unit, .rows = NULL)
+UNARY_WITH(selu, "Selu", 1, x < 0 ? a->beta * (a->alpha * (q8_exp(x) - 1)) : a->beta * x, selu_fields,
+           .rows = NULL)
+UNARY_EXACT(hard_sigmoid, "HardSigmoid", 1, LIMIT(a->alpha * x + a->beta, 0, 1), line, .kernel = hard_sigmoid_kernel)
+UNARY_EXACT(hard_swish, "HardSwish", 14, x *LIMIT(x * ((T)1 / 6) + (T)0.5, 0, 1), NULL, .kernel = hard_swish_kernel)
+UNARY_WITH(shrink, "Shrink", 9, x < -a->alpha ? x + a->beta : x > a->alpha ? x - a->beta : 0, shrink_fields,
+           .rows = NULL)
+UNARY_WITH(sigmoid, "Sigmoid", 1, q8_sigmoid(x), NULL, .kernel = sigmoid_kernel)
+UNARY_WITH(tanh, "Tanh", 1, q8_tanh(x), NULL, .kernel = tanh_kernel)
+UNARY_WITH(erf, "Erf", 9, q8_erf(x), NULL, .kernel = erf_kernel)
+UNARY(exp, "Exp", 1, q8_exp(x))
+UNARY(log, "Log", 1, q8_log(x))
+UNARY(softplus, "Softplus", 1, softplus(x))
+UNARY_EXACT(softsign, "Softsign", 1, x / (1 + (x < 0 ? -x : x)), NULL, .rows = NULL)
+UNARY(mish, "Mish", 18, x *q8_tanh(softplus(x)))
+UNARY(sin, "Sin", 7, sin(x))
+UNARY(cos, "Cos", 7, cos(x))
+UNARY(tan, "Tan", 7, tan(x))
+UNARY(asin, "Asin", 7, asin(x))
+UNARY(acos, "Acos", 7, acos(x))
+UNARY(atan, "Atan", 7, atan(x))
+UNARY(sinh, "Sinh", 9, sinh(x))
+UNARY(cosh, "Cosh", 9, cosh(x))
+UNARY(asinh, "Asinh", 9, asinh(x))
+UNARY(acosh, "Acosh", 9, acosh(x))
+UNARY(atanh, "Atanh", 9, atanh(x))
+UNARY_WITH(sqrt, "Sqrt", 1, sqrt(x), NULL, .rows = q8_sqrt_rows)
+UNARY_WITH(reciprocal, "Reciprocal", 1, 1 / x, NULL, .rows = q8_reciprocal_rows)
+UNARY_WITH(abs, "Abs", 1, fabs(x), NULL, .rows = q8_abs_rows, .whole = whole_abs)
+UNARY_WITH(neg, "Neg", 1, -x, NULL, .rows = q8_neg_rows, .whole = whole_neg)
+UNARY(floor, "Floor", 1, floor(x))
+UNARY(ceil, "Ceil", 1, ceil(x))
+UNARY(round, "Round", 11, rint(x))
+UNARY_WITH(sign, "Sign", 9, (x > 0) - (x < 0), NULL, .whole = whole_sign)

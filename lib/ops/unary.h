@@ -7,22 +7,28 @@
 /* y[i] = f(x[i]); y may be x. */
 typedef void q8_unary_rows(const void *params, size_t n, const float *x, float *y);
 
-/* A function for rows of float32, for one double (the other float types) and, or NULL, for one integer of that sign. Where
- * kernels have the function, `kernel` gives it in place of `rows`. */
+q8_unary_rows q8_relu_rows, q8_leaky_relu_rows, q8_abs_rows, q8_neg_rows, q8_sqrt_rows, q8_reciprocal_rows;
+
+/* Params of the standard functions. */
+typedef struct q8_unary_coefficients {
+  float alpha, beta;
+} q8_unary_coefficients;
+
+/* The `family` of a record with `unary`, y = f(x): what there is beyond it, each or NULL. */
 typedef struct q8_unary_set {
-  q8_unary_rows *rows;
-  double (*wide)(const void *params, double x);
-  int64_t (*whole)(int64_t x, int sign);
-  q8_sunary (*kernel)(const void *params);
+  q8_unary_rows *rows;                           /* faster than a call of `unary` for each element */
+  double (*wide)(const void *params, double x);  /* for the other float types */
+  int64_t (*whole)(int64_t x, int sign);         /* for an integer of that sign */
+  q8_sunary (*kernel)(const void *params);       /* for rows of float32, equal to `unary` up to rounding */
 } q8_unary_set;
-q8_status q8_infer_unary_set(const q8_op_io *io, const q8_unary_set *set);
-q8_status q8_eval_unary(const q8_op_io *io, const q8_unary_set *set);
+q8_status q8_unary_infer(const q8_op_io *io);
+q8_status q8_unary_eval(const q8_op_io *io);
+q8_status q8_unary_plan(q8_planner *planner, q8_id node, qint8_error *error);
 
 /* Output 0 like input 0, which must be float32. */
 q8_status q8_infer_unary(const q8_op_io *io);
 /* Int8: a table. Float: a kernel or a step in whatever layout x has. Table and kernel become part of the step that makes x
- * where that is possible. Other types: `eval`. */
-q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params, const q8_unary_set *set,
-                        qint8_error *error);
+ * where that is possible. Other types: `eval`. `params` are those of the node, as they are when the plan is made. */
+q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params, qint8_error *error);
 
 #endif

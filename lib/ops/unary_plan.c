@@ -7,9 +7,10 @@
 
 typedef struct unary_params {
   const void *params;
-  q8_unary_rows *rows;
+  float (*unary)(const void *params, float x);
+  q8_unary_rows *rows; /* instead of unary */
   q8_sunary function;
-  q8_sunary_fn *kernel; /* instead of rows */
+  q8_sunary_fn *kernel; /* instead of both */
   q8_table_fn *table_rows;
   const uint8_t *table;
   size_t count;
@@ -28,12 +29,19 @@ q8_status q8_infer_unary(const q8_op_io *io) {
 
 /* ---- Evaluation ---- */
 
-q8_status q8_infer_unary_set(const q8_op_io *io, const q8_unary_set *set) {
+q8_status q8_unary_infer(const q8_op_io *io) {
+  const q8_unary_set *set = io->node->op->family;
   int32_t dtype = io->inputs[0]->dtype;
   if (dtype == QINT8_DTYPE_BOOL || (!q8_is_float(dtype) && !set->whole))
     return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "%s of %s", io->node->op->name,
                    q8_dtype_name(dtype));
   return q8_infer_same(io);
+}
+
+static void each_float(float (*unary)(const void *params, float x), const void *params, size_t n,
+                       const float *x, float *y) {
+  for (size_t i = 0; i < n; i++)
+    y[i] = unary(params, x[i]);
 }
 
 static void eval_wide(const q8_op_io *io, const q8_unary_set *set) {
@@ -56,15 +64,18 @@ static void eval_whole(const q8_op_io *io, const q8_unary_set *set) {
   }
 }
 
-q8_status q8_eval_unary(const q8_op_io *io, const q8_unary_set *set) {
+q8_status q8_unary_eval(const q8_op_io *io) {
+  const q8_unary_set *set = io->node->op->family;
   const q8_value *x = io->inputs[0];
   if (x->dtype == QINT8_DTYPE_F32 && set->kernel) {
     q8_kernels kernels; /* of any ISA: the bytes are the same */
     q8_sunary function = set->kernel(io->node->params);
     q8_kernels_select(0, &kernels);
     kernels.sunary(x->count, &function, x->data, io->outputs[0].data);
-  } else if (x->dtype == QINT8_DTYPE_F32)
+  } else if (x->dtype == QINT8_DTYPE_F32 && set->rows)
     set->rows(io->node->params, x->count, x->data, io->outputs[0].data);
+  else if (x->dtype == QINT8_DTYPE_F32)
+    each_float(io->node->op->unary, io->node->params, x->count, x->data, io->outputs[0].data);
   else if (q8_is_float(x->dtype))
     eval_wide(io, set);
   else
@@ -85,8 +96,10 @@ static void float_chunk(void *argument, size_t i) {
   const float *x = (const float *)run->x + begin;
   if (p->kernel)
     p->kernel(n, &p->function, x, (float *)run->y + begin);
-  else
+  else if (p->rows)
     p->rows(p->params, n, x, (float *)run->y + begin);
+  else
+    each_float(p->unary, p->params, n, x, (float *)run->y + begin);
 }
 
 static void table_chunk(void *argument, size_t i) {
@@ -110,8 +123,7 @@ static void run_table(const q8_step_run *r) {
 }
 
 /* table[q] = quantize(f(dequantize(q))), stored form on both sides. */
-static uint8_t *make_table(q8_planner *planner, q8_id x, q8_id y, const unary_params *p,
-                           float (*unary)(const void *params, float x)) {
+static uint8_t *make_table(q8_planner *planner, q8_id x, q8_id y, const unary_params *p) {
   const q8_kernels *kernels = q8_plan_kernels(planner);
   uint8_t *table = q8_plan_alloc(planner, 256, 1);
   float scale = 1, values[256];
@@ -124,7 +136,7 @@ static uint8_t *make_table(q8_planner *planner, q8_id x, q8_id y, const unary_pa
   q8_plan_quant(planner, x, &scale, &zero);
   kernels->dequantize(256, all, scale, zero, 0, values);
   for (int i = 0; i < 256; i++)
-    values[i] = unary(p->params, values[i]);
+    values[i] = p->unary(p->params, values[i]);
   q8_plan_quant(planner, y, &scale, &zero);
   kernels->quantize(256, values, scale, zero, 0, table);
   return table;
@@ -158,9 +170,9 @@ q8_status q8_plan_table(q8_planner *planner, q8_id node, q8_id x, const uint8_t 
   return add_step(planner, node, x, Q8_FORM_INT8, "table", run_table, p, error);
 }
 
-q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params, const q8_unary_set *set,
-                        qint8_error *error) {
+q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
+  const q8_unary_set *set = n->op->family;
   q8_id x = n->inputs[0];
   if (q8_plan_value(planner, x)->dtype != QINT8_DTYPE_F32)
     return q8_plan_eval(planner, node, error);
@@ -171,9 +183,10 @@ q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params, con
     return q8_fail_memory(error, n->name, sizeof *p);
   if (params_size)
     memcpy(copy, params, params_size);
-  *p = (unary_params){.params = copy, .rows = set->rows, .count = q8_plan_value(planner, x)->count};
+  *p = (unary_params){
+      .params = copy, .unary = n->op->unary, .rows = set->rows, .count = q8_plan_value(planner, x)->count};
   if (q8_plan_mode(planner, node) == Q8_MODE_STATIC) {
-    const uint8_t *table = make_table(planner, x, n->outputs[0], p, n->op->unary);
+    const uint8_t *table = make_table(planner, x, n->outputs[0], p);
     return table ? q8_plan_table(planner, node, x, table, error) : q8_fail_memory(error, n->name, 256);
   }
   if (set->kernel) {
@@ -183,4 +196,8 @@ q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params, con
       return QINT8_OK;
   }
   return add_step(planner, node, x, Q8_FORM_NATIVE, n->op->name, run_float, p, error);
+}
+
+q8_status q8_unary_plan(q8_planner *planner, q8_id node, qint8_error *error) {
+  return q8_plan_unary(planner, node, q8_plan_node(planner, node)->params, error);
 }
