@@ -385,8 +385,8 @@ static void row_job(const q8_isa *isa, const char *name, q8_cpu_mask needs, any_
 
 /* Rows of floats: the same operations on every ISA, so the same bytes. */
 static void float_rows(void) {
-  static const char *const names[] = {"", "hard_sigmoid", "hard_swish", "sigmoid", "silu", "tanh", "erf", "gelu", "gelu_tanh"};
-  for (size_t f = Q8_SUNARY_HARD_SIGMOID; f <= Q8_SUNARY_GELU_TANH; f++) {
+  static const char *const names[] = {"", "hard_sigmoid", "hard_swish", "sigmoid", "silu", "tanh", "erf", "gelu", "gelu_tanh", "exp"};
+  for (size_t f = Q8_SUNARY_HARD_SIGMOID; f <= Q8_SUNARY_EXP; f++) {
     unary.function = (q8_sunary_function)f;
     FAMILY(q8_sunary_kernel, sunary, call_sunary, names[f], COUNT, COUNT * 4);
   }

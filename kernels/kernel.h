@@ -190,7 +190,7 @@ typedef struct q8_sgemm_kernel {
 typedef void q8_sdwconv_fn(const q8_dwconv_shape *shape, const float *w, const float *bias, float lo, float hi,
                            const float *const *cols, float *y, size_t y_stride);
 
-/* y = f(x), in place allowed. alpha and beta are those of ONNX's operators; only HARD_SIGMOID reads them. Each function is
+/* y = f(x), in place allowed. alpha and beta are those of ONNX's operators: HARD_SIGMOID reads them, EXP alpha. Each function is
  * a fixed sequence of +, -, *, / and comparisons in f32: see srows.h. */
 typedef enum q8_sunary_function {
   Q8_SUNARY_NONE,
@@ -201,7 +201,8 @@ typedef enum q8_sunary_function {
   Q8_SUNARY_TANH,
   Q8_SUNARY_ERF,
   Q8_SUNARY_GELU,     /* x / 2 (1 + erf(x / sqrt(2))) */
-  Q8_SUNARY_GELU_TANH /* x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) */
+  Q8_SUNARY_GELU_TANH, /* x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) */
+  Q8_SUNARY_EXP        /* e^(x - alpha) */
 } q8_sunary_function;
 typedef struct q8_sunary {
   q8_sunary_function function;

@@ -73,6 +73,10 @@ Q8_INLINE vf vf_exp(vf x) {
   return p * (vf)(((vu)shifted + 127) << 23); /* k from the low bits of 0x4B400000 + k into the exponent field */
 }
 
+Q8_INLINE vf vf_exp_from(vf x, float a, float b) {
+  (void)b;
+  return vf_exp(x - a);
+}
 Q8_INLINE vf vf_sigmoid(vf x, float a, float b) {
   (void)a, (void)b;
   return 1.0f / (1.0f + vf_exp(-x));
@@ -155,6 +159,9 @@ static __attribute__((noinline)) void vf_unary(size_t n, const q8_sunary *f, con
     break;
   case Q8_SUNARY_GELU:
     vf_map(n, vf_gelu, f, x, y);
+    break;
+  case Q8_SUNARY_EXP:
+    vf_map(n, vf_exp_from, f, x, y);
     break;
   default:
     vf_map(n, vf_gelu_tanh, f, x, y);

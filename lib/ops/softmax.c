@@ -33,6 +33,7 @@ static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_
 typedef struct softmax_view {
   size_t outer, n, inner;
   int log;
+  q8_sunary_fn *exp; /* or NULL: q8_fast_exp gives the same bits */
 } softmax_view;
 
 static int32_t axis_of(const softmax_params *p, int32_t rank) {
@@ -42,7 +43,7 @@ static int32_t axis_of(const softmax_params *p, int32_t rank) {
 
 static softmax_view view_of(const softmax_params *p, const q8_shape *x, int log) {
   int32_t axis = axis_of(p, x->rank), end = p->flat || axis >= x->rank ? x->rank : axis + 1;
-  return (softmax_view){q8_dims(x, 0, axis), q8_dims(x, axis, end), q8_dims(x, end, x->rank), log};
+  return (softmax_view){q8_dims(x, 0, axis), q8_dims(x, axis, end), q8_dims(x, end, x->rank), log, NULL};
 }
 
 static q8_status infer(const q8_op_io *io) {
@@ -58,7 +59,7 @@ static inline float larger(float a, float b) {
 }
 
 /* Softmax of n contiguous values: maximum and sum in lanes. */
-static void softmax_dense(const float *x, float *y, size_t n) {
+static void softmax_dense(const float *x, float *y, size_t n, q8_sunary_fn *exp_rows) {
   float lane[Q8_LANES] = {0}, sum = 0, max = x[0];
   size_t at = 0;
   if (n >= Q8_LANES) {
@@ -73,7 +74,10 @@ static void softmax_dense(const float *x, float *y, size_t n) {
   for (; at < n; at++)
     max = larger(x[at], max);
   at = 0;
-  Q8_FOR_BLOCKS(float, n, y, q8_fast_exp(x[i] - max));
+  if (exp_rows)
+    exp_rows(n, &(q8_sunary){Q8_SUNARY_EXP, max, 0}, x, y);
+  else
+    Q8_FOR_BLOCKS(float, n, y, q8_fast_exp(x[i] - max));
   for (; at + Q8_LANES <= n; at += Q8_LANES)
     for (size_t j = 0; j < Q8_LANES; j++)
       lane[j] += y[at + j];
@@ -106,7 +110,7 @@ static void softmax_outer(const softmax_view *v, const float *x, float *y, size_
   if (v->n == 0)
     return;
   if (v->inner == 1 && !v->log) {
-    softmax_dense(x + at, y + at, v->n);
+    softmax_dense(x + at, y + at, v->n, v->exp);
     return;
   }
   for (size_t i = 0; i < v->inner; i++)
@@ -143,6 +147,7 @@ static q8_status plan(q8_planner *planner, q8_id node, int log, qint8_error *err
   if (!v)
     return q8_fail_memory(error, n->name, sizeof *v);
   *v = view_of(n->params, &q8_plan_value(planner, n->inputs[0])->shape, log);
+  v->exp = q8_plan_kernels(planner)->sunary;
   Q8_TRY(q8_plan_input(planner, n->inputs[0], Q8_FORM_NATIVE, Q8_LINEAR, &in, error));
   Q8_TRY(q8_plan_output(planner, n->outputs[0], Q8_FORM_NATIVE, Q8_LINEAR, &out, error));
   return q8_plan_step11(planner, node, "softmax", run_softmax, v, in, out, "fp32", error);
