@@ -6,6 +6,7 @@
 #include "base/math.h"
 #include "ops/common.h"
 #include "ops/hooks.h"
+#include "ops/reduce.h"
 
 typedef struct reduce_params {
   int64_t keep_dims, noop_with_empty_axes;
@@ -74,15 +75,16 @@ typedef struct reduction {
   double (*step)(double sum, double x);
   double (*finish)(double sum, size_t count); /* NULL: the sum itself */
   /* Or NULL. `step` for n contiguous float32 values; for `width` results at once, whose values lie `stride` apart. */
-  double (*row)(double sum, size_t n, const float *x);
-  void (*columns)(double *sum, size_t width, size_t n, const float *x, size_t stride);
+  q8_reduce_row *row;
+  q8_reduce_columns *columns;
   int64_t whole_start;
   int from_first; /* `whole` starts with the first value instead */
   int64_t (*whole)(int64_t sum, int64_t x, int is_unsigned);
   int shifted; /* sums e^(x - max) and adds max to the result, so that nothing overflows */
 } reduction;
 
-static q8_status infer(const q8_op_io *io, const reduction *op) {
+static q8_status infer(const q8_op_io *io) {
+  const reduction *op = io->node->op->family;
   const reduce_params *p = io->node->params;
   const q8_value *x = io->inputs[0];
   uint32_t mask;
@@ -168,7 +170,8 @@ static int64_t fold_integers(const reduce_rows *r, int64_t base, const reduction
 
 static double larger(double sum, double x); /* for the shift */
 
-static q8_status eval(const q8_op_io *io, const reduction *op) {
+static q8_status eval(const q8_op_io *io) {
+  const reduction *op = io->node->op->family;
   const q8_value *x = io->inputs[0];
   q8_value *y = &io->outputs[0];
   uint32_t mask;
@@ -220,32 +223,6 @@ static double smaller(double sum, double x) {
 static double add_square(double sum, double x) {
   return sum + x * x;
 }
-/* Partial results side by side, which compilers vectorize. */
-#define LANES 8
-#define ROW(name, step)                                                                                             \
-  static double name(double sum, size_t n, const float *x) {                                                       \
-    double lane[LANES];                                                                                            \
-    size_t i = LANES;                                                                                              \
-    for (size_t j = 0; n >= LANES && j < LANES; j++)                                                               \
-      lane[j] = x[j];                                                                                              \
-    for (; i + LANES <= n; i += LANES)                                                                             \
-      for (size_t j = 0; j < LANES; j++)                                                                           \
-        lane[j] = step(lane[j], x[i + j]);                                                                         \
-    for (size_t j = 0; n >= LANES && j < LANES; j++)                                                               \
-      sum = step(sum, lane[j]);                                                                                    \
-    for (i = n >= LANES ? i : 0; i < n; i++)                                                                       \
-      sum = step(sum, x[i]);                                                                                       \
-    return sum;                                                                                                    \
-  }                                                                                                                \
-  static void name##s(double *sum, size_t width, size_t n, const float *x, size_t stride) {                         \
-    for (size_t j = 0; j < n; j++, x += stride)                                                                    \
-      for (size_t i = 0; i < width; i++)                                                                           \
-        sum[i] = step(sum[i], x[i]);                                                                               \
-  }
-ROW(add_row, add)
-ROW(larger_row, larger)
-ROW(smaller_row, smaller)
-
 static double add_magnitude(double sum, double x) {
   return sum + fabs(x);
 }
@@ -288,12 +265,6 @@ static int64_t whole_add_magnitude(int64_t sum, int64_t x, int is_unsigned) {
 
 #define REDUCE(id, onnx_name, upgrade_fn, ...)                                                                      \
   static const reduction id = {__VA_ARGS__};                                                                       \
-  static q8_status id##_infer(const q8_op_io *io) {                                                                \
-    return infer(io, &id);                                                                                         \
-  }                                                                                                                \
-  static q8_status id##_eval(const q8_op_io *io) {                                                                 \
-    return eval(io, &id);                                                                                          \
-  }                                                                                                                \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
                             .domain = "",                                                                          \
                             .min_opset = 1,                                                                        \
@@ -307,15 +278,18 @@ static int64_t whole_add_magnitude(int64_t sum, int64_t x, int is_unsigned) {
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: the result needs the range of float",                  \
                             .upgrade = upgrade_fn,                                                                 \
-                            .infer = id##_infer,                                                                   \
-                            .eval = id##_eval};
+                            .family = &id,                                                                         \
+                            .infer = infer,                                                                        \
+                            .eval = eval};
 
-REDUCE(reduce_mean, "ReduceMean", axes_to_attribute, .step = add, .row = add_row, .columns = add_rows, .finish = mean_of)
-REDUCE(reduce_sum, "ReduceSum", axes_to_input, .step = add, .row = add_row, .columns = add_rows, .whole = whole_add)
-REDUCE(reduce_max, "ReduceMax", axes_to_attribute, .start = -INFINITY, .step = larger, .row = larger_row,
-       .columns = larger_rows, .whole = whole_larger, .from_first = 1)
-REDUCE(reduce_min, "ReduceMin", axes_to_attribute, .start = INFINITY, .step = smaller, .row = smaller_row,
-       .columns = smaller_rows, .whole = whole_smaller, .from_first = 1)
+REDUCE(reduce_mean, "ReduceMean", axes_to_attribute, .step = add, .row = q8_add_along, .columns = q8_add_across,
+       .finish = mean_of)
+REDUCE(reduce_sum, "ReduceSum", axes_to_input, .step = add, .row = q8_add_along, .columns = q8_add_across,
+       .whole = whole_add)
+REDUCE(reduce_max, "ReduceMax", axes_to_attribute, .start = -INFINITY, .step = larger, .row = q8_largest_along,
+       .columns = q8_largest_across, .whole = whole_larger, .from_first = 1)
+REDUCE(reduce_min, "ReduceMin", axes_to_attribute, .start = INFINITY, .step = smaller, .row = q8_smallest_along,
+       .columns = q8_smallest_across, .whole = whole_smaller, .from_first = 1)
 REDUCE(reduce_prod, "ReduceProd", axes_to_attribute, .start = 1, .step = multiply, .whole_start = 1, .whole = whole_multiply)
 REDUCE(reduce_sum_square, "ReduceSumSquare", axes_to_attribute, .step = add_square, .whole = whole_add_square)
 REDUCE(reduce_l1, "ReduceL1", axes_to_attribute, .step = add_magnitude, .whole = whole_add_magnitude)
