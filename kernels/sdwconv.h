@@ -30,7 +30,7 @@ Q8_INLINE sv_vec sdw_get(int full, const float *x, sv_part part) {
  * still come in their order. */
 Q8_INLINE void sdw_taps(size_t pixels, size_t s, size_t step, int full, const sdw_row *a, size_t i, size_t c,
                         sv_part part, sv_vec *sum) {
-  const float *const *cols = a->cols + i;
+  const float *const *col = a->cols + i;
   const size_t n = a->shape->channels, r = a->shape->r;
   const float *w = a->w + i * s * n + c;
   sv_vec tap[SDW_MAX_S];
@@ -38,8 +38,8 @@ Q8_INLINE void sdw_taps(size_t pixels, size_t s, size_t step, int full, const sd
   for (size_t j = 0; j < s; j++)
     tap[j] = sdw_get(full, w + j * n, part);
   Q8_UNROLL
-  for (size_t x = 0; x < (pixels - 1) * step + s; x++) {
-    const sv_vec v = sdw_get(full, cols[x * r] + c, part);
+  for (size_t x = 0; x < (pixels - 1) * step + s; x++, col += r) {
+    const sv_vec v = sdw_get(full, *col + c, part);
     Q8_UNROLL
     for (size_t p = 0; p < pixels; p++)
       if (x >= p * step && x - p * step < s)
@@ -82,10 +82,6 @@ Q8_INLINE void sdw_pixels(size_t pixels, size_t s, size_t step, int full, const 
   }
 }
 
-static __attribute__((noinline)) void sdw_one(const sdw_row *a, size_t c, sv_part part) {
-  sdw_pixels(1, 0, 0, 0, a, c, part);
-}
-
 Q8_INLINE sdw_row sdw_at(const sdw_row *a, size_t x) {
   sdw_row moved = *a;
   moved.cols += x * a->shape->col_step * a->shape->r;
@@ -93,23 +89,14 @@ Q8_INLINE sdw_row sdw_at(const sdw_row *a, size_t x) {
   return moved;
 }
 
-/* Channels from c to n of some pixels from x on. */
-Q8_INLINE void sdw_channels(size_t pixels, size_t s, size_t step, const sdw_row *row, size_t x, size_t c, size_t n) {
+/* Channels from c to `end` of some pixels from x on. The last vector ends at the last channel: some are computed twice. */
+Q8_INLINE void sdw_channels(size_t pixels, size_t s, size_t step, const sdw_row *row, size_t x, size_t c, size_t end) {
   const sdw_row a = sdw_at(row, x);
-  if (SV_MASKED) {
-    for (; c < n; c += SV_LANES)
-      sdw_pixels(pixels, s, step, 0, &a, c, sv_part_of(n - c));
-    return;
-  }
-  for (; c + SV_LANES <= n; c += SV_LANES)
-    sdw_pixels(pixels, s, step, 1, &a, c, sv_part_of(SV_LANES));
-  for (size_t p = 0; c < n && p < pixels; p++) {
-    const sdw_row one = sdw_at(&a, p);
-    sdw_one(&one, c, sv_part_of(n - c));
-  }
+  for (; c < end; c += SV_LANES)
+    sdw_pixels(pixels, s, step, 1, &a, c + SV_LANES <= end ? c : end - SV_LANES, sv_part_of(SV_LANES));
 }
 
-/* Blocks of `pixels`; the last one ends at the last pixel: some are computed twice. */
+/* Blocks of `pixels`; the last one ends at the last pixel. */
 Q8_INLINE void sdw_blocks(size_t pixels, size_t s, size_t step, const sdw_row *a) {
   const size_t q = a->shape->q, n = a->shape->channels;
   for (size_t c = 0; c < n; c += SDW_CHANNELS)
@@ -117,13 +104,28 @@ Q8_INLINE void sdw_blocks(size_t pixels, size_t s, size_t step, const sdw_row *a
       sdw_channels(pixels, s, step, a, x + pixels <= q ? x : q - pixels, c, n - c < SDW_CHANNELS ? n : c + SDW_CHANNELS);
 }
 
+/* Any number of channels, the last ones as a part of a vector. */
+Q8_INLINE void sdw_parts(size_t pixels, const sdw_row *row) {
+  const size_t q = row->shape->q, n = row->shape->channels;
+  for (size_t x = 0; x < q; x += pixels) {
+    const sdw_row a = sdw_at(row, x + pixels <= q ? x : q - pixels);
+    for (size_t c = 0; c < n; c += SV_LANES)
+      sdw_pixels(pixels, 0, 0, 0, &a, c, sv_part_of(n - c));
+  }
+}
+
 static void sdwconv(const q8_dwconv_shape *shape, const float *w, const float *bias, float lo, float hi,
                     const float *const *cols, float *y, size_t y_stride) {
   const sdw_row a = {shape, w, bias, cols, lo, hi, y, y_stride};
   const size_t s = shape->col_dilation == 1 ? shape->s : 0, step = shape->col_step;
-  if (shape->q < SDW_FEW)
+  const int parts = shape->channels < SV_LANES || (SV_MASKED && shape->q < SDW_PIXELS);
+  if (parts && shape->q < SDW_FEW)
+    sdw_parts(1, &a);
+  else if (parts)
+    sdw_parts(SDW_FEW, &a);
+  else if (!SV_MASKED && shape->q < SDW_FEW)
     sdw_blocks(1, 0, 0, &a);
-  else if (shape->q < SDW_PIXELS)
+  else if (!SV_MASKED && shape->q < SDW_PIXELS)
     sdw_blocks(SDW_FEW, 0, 0, &a);
   else if (s == 3 && step == 1)
     sdw_blocks(SDW_PIXELS, 3, 1, &a);

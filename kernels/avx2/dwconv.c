@@ -157,11 +157,15 @@ static void by_one(const q8_dwconv_shape *shape, const block *b, const epilogue 
 }
 
 /* The same for a full block, four outputs at a time; the last four may overlap the ones before. Needs q >= 4 and
- * dilation 1. */
-Q8_INLINE void by_four(size_t size, size_t step, const q8_dwconv_shape *shape, const block *b, const epilogue *e,
-                       const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
-  for (size_t start = 0; start < shape->q; start += OUTPUTS) {
-    const size_t x = start + OUTPUTS <= shape->q ? start : shape->q - OUTPUTS;
+ * dilation 1. Works on copies, which the stores to y cannot change. */
+Q8_INLINE void by_four(size_t size, size_t step, const q8_dwconv_shape *shape, const block *whole,
+                       const epilogue *end, const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
+  const block local = *whole, *const b = &local;
+  const q8_requant rq = *end->rq;
+  const epilogue rounding = {&rq, end->rounding}, *const e = &rounding;
+  const size_t q = shape->q;
+  for (size_t start = 0; start < q; start += OUTPUTS) {
+    const size_t x = start + OUTPUTS <= q ? start : q - OUTPUTS;
     halves sum[OUTPUTS];
     convolve_four(size, step, cols + x * step * size, b, sum);
     Q8_UNROLL

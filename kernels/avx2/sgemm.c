@@ -35,12 +35,16 @@ Q8_INLINE sv_vec sv_clamp(sv_vec v, float lo, float hi) {
   return q8_avx2_clamp(v, _mm256_set1_ps(lo), _mm256_set1_ps(hi));
 }
 
-enum { SG_MAX_MR = 8, SG_MAX_ACC = 12 };
+enum { SG_MAX_MR = 8, SG_MAX_ACC = 12, AHEAD = 2048 };
 
 /* mr and nv are constants in every caller: mr * nv accumulators, nv panel vectors and one broadcast in 16 registers. */
 Q8_INLINE void sg_multiply(size_t mr, size_t nv, size_t taps, size_t k, const void *const *a, size_t a_stride,
                            const float *b, const char *next, size_t next_step, __m256 *acc) {
-  for (size_t t = 0; t < taps; t++, a += a_stride) {
+  if (next_step == 0) { /* the panel: one line of two vectors at each k */
+    next = (const char *)b + AHEAD;
+    next_step = nv * sizeof(__m256);
+  }
+  for (size_t t = 0; t < taps; t++, a += a_stride, next += k * next_step) {
     const float *rows[SG_MAX_MR];
     Q8_UNROLL
     for (size_t i = 0; i < mr; i++)

@@ -103,7 +103,7 @@ static void sdwconv_record(const void *record) {
   static const size_t sizes[][2] = {{1, 1}, {1, 3}, {3, 1}, {3, 3}, {5, 5}, {2, 4}, {7, 7}};
   for (size_t i = 0; i < COUNT_OF(sizes); i++)
     for (size_t c = 1; c <= 70; c += c < 36 ? 1 : 7) {
-      q8_dwconv_shape s = {c, sizes[i][0], sizes[i][1], 1 + test_random() % 6, 1 + c % 3, 1 + c / 3 % 2};
+      q8_dwconv_shape s = {c, sizes[i][0], sizes[i][1], 1 + test_random() % 16, 1 + c % 3, 1 + c / 3 % 2};
       sdwconv_case(record, &s);
     }
 }
