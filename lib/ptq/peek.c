@@ -56,9 +56,11 @@ static q8_status run_on(q8_frontier *f, pause_point *point, q8_session *session,
     return QINT8_OK;
   forget(f, point);
   size_t size = q8_session_live_size(session, step);
-  void *live = size <= f->room ? q8_alloc(&f->host, size + 1, 1) : NULL;
-  if (!live)
+  if (size > f->room)
     return QINT8_OK;
+  void *live = q8_alloc(&f->host, size + 1, 1);
+  if (!live)
+    return q8_fail_memory(error, "samples", size);
   q8_session_save(session, step, outputs, live);
   *point = (pause_point){step, size, live};
   f->room -= size;
