@@ -99,7 +99,7 @@ qint8_status qint8_model_map_file(const char *path, const qint8_host *host, qint
   Q8_REQUIRE(error, out);
   *out = NULL;
   Q8_REQUIRE(error, path);
-  source from = {NULL};
+  source from = {.bytes = NULL};
   if (!q8_map_file(path, &from.mapping))
     return qint8_model_load_file(path, host, out, error);
   q8_host inner;

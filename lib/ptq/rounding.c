@@ -156,7 +156,7 @@ static q8_status round_some(rounder *c, size_t *next, qint8_error *error) {
 
 q8_status q8_round_weights(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
                            const char *isa, const q8_host *host, qint8_error *error) {
-  rounder c = {.run = {graph, NULL, batches, mask, isa, host}, .recipe = recipe, .error = error};
+  rounder c = {.run = {graph, NULL, batches, mask, isa, host, NULL}, .recipe = recipe, .error = error};
   q8_product product;
   c.wanted = q8_calloc(host, graph->tensor_count + 1, 1);
   c.moments = q8_calloc(host, graph->node_count + 1, sizeof *c.moments);
