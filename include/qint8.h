@@ -482,10 +482,11 @@ QINT8_API qint8_status qint8_recipe_set_tensor(qint8_recipe *recipe, const char 
 /* Returns the first nodes of a static recipe to float where that pays. In networks whose first blocks have few channels of
  * very different ranges (MobileNetV3, EfficientNet) most of the error is born there, and int8 gains least there: if the
  * outputs of the samples are off by 2.5 per cent or more (rel_err against float), as many nodes from the start as add two
- * fifths to the model's expected time become float, provided that the error falls by a fifth or more; else the recipe
- * stays as it is. `inputs` and `host` as for qint8_recipe_correct_biases, which is to be called afterwards; a few dozen
- * samples serve. Costs a float run and two int8 runs of them. Deterministic: expected times come from a fixed model of a
- * core. Result bytes remain the same on every ISA. Status: as qint8_recipe_correct_biases. */
+ * fifths to the model's expected time become float, provided that the error falls by a fifth or more, as it is or after
+ * bias correction of both; else the recipe stays as it is. `inputs` and `host` as for qint8_recipe_correct_biases, which is
+ * to be called afterwards; a few dozen samples serve. Costs a float run and two int8 runs of them, and two bias corrections
+ * where the error does not fall without. Deterministic: expected times come from a fixed model of a core. Result bytes
+ * remain the same on every ISA. Status: as qint8_recipe_correct_biases. */
 QINT8_API qint8_status qint8_recipe_keep_head(const qint8_model *model, qint8_recipe *recipe,
                                               const qint8_tensor *const *inputs, size_t batch_count,
                                               const qint8_host *host, qint8_error *error);

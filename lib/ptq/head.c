@@ -48,10 +48,41 @@ static q8_status fit(const head *h, size_t *k, qint8_error *error) {
   return QINT8_OK;
 }
 
+/* rel_err of the recipe with its biases corrected; it is not changed. */
+static q8_status corrected_error(const head *h, const q8_recipe *recipe, const q8_outputs *want, double *rel_err,
+                                 qint8_error *error) {
+  const q8_runner *r = h->runner;
+  q8_recipe *copy;
+  Q8_TRY(q8_recipe_copy(recipe, &copy, error));
+  q8_status status = q8_correct_biases(h->graph, copy, r->batches, r->mask, r->isa, r->host, error);
+  if (status == QINT8_OK)
+    status = q8_run_error(h->graph, copy, r, want, rel_err, error);
+  q8_recipe_free(copy);
+  return status;
+}
+
+/* Is `mixed` enough better? `before` is the error of the given recipe. What both lose alike in shifted means can hide it:
+ * before it is declined, biases are corrected. */
+static q8_status is_better(const head *h, const q8_recipe *mixed, const q8_outputs *want, double before, int *better,
+                           qint8_error *error) {
+  double after;
+  Q8_TRY(q8_run_error(h->graph, mixed, h->runner, want, &after, error));
+  *better = after <= Q8_HEAD_GAIN * before;
+  if (*better)
+    return QINT8_OK;
+  Q8_TRY(corrected_error(h, h->recipe, want, &before, error));
+  if (before < Q8_HEAD_TOLERATED)
+    return QINT8_OK;
+  Q8_TRY(corrected_error(h, mixed, want, &after, error));
+  *better = after <= Q8_HEAD_GAIN * before;
+  return QINT8_OK;
+}
+
 /* *out is NULL if the head is not worth its time. */
 static q8_status choose(const head *h, const q8_outputs *want, q8_recipe **out, qint8_error *error) {
-  double before, after = 0;
+  double before;
   size_t k;
+  int better = 0;
   *out = NULL;
   Q8_TRY(q8_run_error(h->graph, h->recipe, h->runner, want, &before, error));
   if (before < Q8_HEAD_TOLERATED)
@@ -60,8 +91,8 @@ static q8_status choose(const head *h, const q8_outputs *want, q8_recipe **out, 
   if (k == 0)
     return QINT8_OK;
   Q8_TRY(mix(h, k, out, error));
-  q8_status status = q8_run_error(h->graph, *out, h->runner, want, &after, error);
-  if (status != QINT8_OK || after > Q8_HEAD_GAIN * before) {
+  q8_status status = is_better(h, *out, want, before, &better, error);
+  if (!better) {
     q8_recipe_free(*out);
     *out = NULL;
   } else {

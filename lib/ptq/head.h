@@ -3,7 +3,8 @@
  * Measured on MobileNetV3, EfficientNet and a text classifier: most of the error of a static recipe comes from the first
  * blocks, whose few channels differ widely in range while everything behind inherits their errors; there, int8 gains
  * least, because their products are short. So the head, as many nodes from the start as fit into a small part of the
- * model's time, returns to float if that removes enough of the error on the samples. */
+ * model's time, returns to float if that removes enough of the error on the samples, as it is or, if that does not show
+ * it, with biases corrected. */
 #ifndef Q8_PTQ_HEAD_H
 #define Q8_PTQ_HEAD_H
 
