@@ -73,7 +73,6 @@ configs() {
     describe "$m"
     row "$m" fp32 fp32_baseline
     row "$m" dynamic dynamic_int8
-    row "$m" dynamic+round dynamic_int8 --round-weights
     row "$m" per_tensor static_int8_per_tensor --no-equalise --no-bias-correction
     row "$m" per_tensor+equalise+bias static_int8_per_tensor
     row "$m" per_channel static_int8_per_channel --no-equalise --no-bias-correction

@@ -137,10 +137,11 @@ static int keep_sum(const float *x, size_t count, float scale, int32_t *q) {
 static q8_status keep_sums(q8_decision *d, q8_id weight, const weight_view *v, float *gathered, qint8_error *error) {
   const q8_tensor_quant *quant = &d->recipe->tensors[weight];
   size_t run = v->outer * v->inner, count = v->channels * run;
-  int32_t *all = q8_alloc(&d->scratch.host, count + run + 1, sizeof *all), *one = all + count;
+  int32_t *all = q8_alloc(&d->scratch.host, count + run + 1, sizeof *all);
   int moved = 0;
   if (!all)
     return q8_fail_memory(error, d->graph->tensors[weight].name, count * sizeof *all);
+  int32_t *one = all + count;
   for (size_t c = 0; c < v->channels; c++) {
     moved |= keep_sum(gather_channel(v, c, gathered), run, quant->scale[quant->count > 1 ? c : 0], one);
     for (size_t o = 0; o < v->outer; o++)
