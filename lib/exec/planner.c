@@ -4,9 +4,6 @@
 
 #include "exec/plan_internal.h"
 
-const q8_graph *q8_plan_graph(const q8_planner *planner) {
-  return planner->graph;
-}
 const q8_node *q8_plan_node(const q8_planner *planner, q8_id node) {
   return &planner->graph->nodes[node];
 }

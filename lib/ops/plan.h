@@ -23,7 +23,6 @@ typedef enum q8_layout { Q8_LINEAR = 0, Q8_CHANNELS_LAST = 1 } q8_layout;
 
 /* ---- Questions ---- */
 
-const q8_graph *q8_plan_graph(const q8_planner *planner);
 const q8_node *q8_plan_node(const q8_planner *planner, q8_id node);
 const q8_value *q8_plan_value(const q8_planner *planner, q8_id tensor);
 /* Whether the tensor is a constant, be it one that is kept as integers. */
