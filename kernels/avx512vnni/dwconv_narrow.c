@@ -8,8 +8,9 @@
 
 enum { TILE = 4 };
 
-/* 16 dwords, four taps of a channel each, 16 of them if `whole`, else those of the mask m. Merging under a mask while loading keeps the insertions from the one port that can shuffle. */
-Q8_INLINE __m512i load_quads(int whole, const uint8_t *const x[4], size_t first, __mmask16 m) {
+/* 16 dwords, four taps of a channel each: 16 channels of x[i] if `whole`, else those of the mask m. Without the fourth tap the
+ * first stands in for it. Merging under a mask while loading keeps the insertions from the one port that can shuffle. */
+Q8_INLINE __m512i load_quads(int whole, size_t taps, const uint8_t *const x[4], size_t first, __mmask16 m) {
   const __m512i bytes = _mm512_broadcast_i32x4(
       _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
   __m512i z;
@@ -17,7 +18,8 @@ Q8_INLINE __m512i load_quads(int whole, const uint8_t *const x[4], size_t first,
     z = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(x[0] + first)));
     z = _mm512_mask_broadcast_i32x4(z, 0x00f0, _mm_loadu_si128((const __m128i *)(x[1] + first)));
     z = _mm512_mask_broadcast_i32x4(z, 0x0f00, _mm_loadu_si128((const __m128i *)(x[2] + first)));
-    z = _mm512_mask_broadcast_i32x4(z, 0xf000, _mm_loadu_si128((const __m128i *)(x[3] + first)));
+    if (taps == 4)
+      z = _mm512_mask_broadcast_i32x4(z, 0xf000, _mm_loadu_si128((const __m128i *)(x[3] + first)));
   } else {
     z = join4(_mm_maskz_loadu_epi8(m, x[0]), _mm_maskz_loadu_epi8(m, x[1]), _mm_maskz_loadu_epi8(m, x[2]),
               _mm_maskz_loadu_epi8(m, x[3]));
@@ -38,7 +40,7 @@ Q8_INLINE void fill16(int whole, const block *b, const uint8_t *const *cols, siz
   size_t column = q->column;
   for (; scratch < end && column + (taps - 1) * across <= last; scratch += 64, column += step, p += step * pitch) {
     const uint8_t *const x[4] = {p[0], p[second], p[third], p[fourth]};
-    _mm512_store_si512(scratch, load_quads(whole, x, first, m));
+    _mm512_store_si512(scratch, load_quads(whole, 4, x, first, m));
   }
   for (; scratch < end; scratch += 64, column += step) {
     const uint8_t *x[4];
@@ -46,7 +48,7 @@ Q8_INLINE void fill16(int whole, const block *b, const uint8_t *const *cols, siz
       const size_t t = i < taps ? i : 0, far = column + t * across;
       x[i] = cols[(far < last ? far : last) * pitch + row + t * down];
     }
-    _mm512_store_si512(scratch, load_quads(whole, x, first, m));
+    _mm512_store_si512(scratch, load_quads(whole, 4, x, first, m));
   }
 }
 
@@ -96,7 +98,14 @@ void q8_avx512vnni_dwconv_multiply16(const block *b, const int8_t *w, void *y, s
 /* The quads of the column of pointers at p: the first `rows` rows, 3 or 4. The weight of a missing one is 0. */
 Q8_INLINE __m512i column16(size_t rows, const uint8_t *const *p, size_t first) {
   const uint8_t *const x[4] = {p[0], p[1], p[2], p[rows == 4 ? 3 : 0]};
-  return load_quads(1, x, first, 0);
+  return load_quads(1, rows, x, first, 0);
+}
+
+/* The columns that an output shares with the one before; *p moves to the last of them. */
+Q8_INLINE void start16(size_t step, size_t rows, const uint8_t *const **p, size_t first, __m512i quad[2]) {
+  quad[0] = quad[1] = column16(rows, *p, first);
+  if (step == 1)
+    quad[1] = column16(rows, *p += rows, first);
 }
 
 Q8_INLINE void store16(const __m512i sum[TILE], const block *b, uint8_t *y) {
@@ -109,13 +118,16 @@ Q8_INLINE void row3x3_16(size_t step, size_t rows, const block *b, const uint8_t
   const size_t first = b->first, y_stride = b->y_stride, row_stride = b->row_stride;
   const __m512i *const w = (const __m512i *)(const void *)b->w;
   const __m512i bias = b->bias[0];
+  const uint8_t *const *p = cols;
+  __m512i quad[3];
+  start16(step, rows, &p, first, quad);
   for (size_t at = 0; at < n; at += TILE) {
     const size_t x = at + TILE <= n ? at : n - TILE;
-    const uint8_t *const *p = cols + x * step * rows;
-    __m512i sum[2][TILE], quad[3];
-    quad[0] = column16(rows, p, first);
-    if (step == 1)
-      quad[1] = column16(rows, p += rows, first);
+    __m512i sum[2][TILE];
+    if (x < at) {
+      p = cols + x * step * rows;
+      start16(step, rows, &p, first, quad);
+    }
     Q8_UNROLL
     for (size_t i = 0; i < TILE; i++) {
       if (step == 2)
