@@ -33,9 +33,13 @@ Q8_INLINE sv_vec sv_clamp(sv_vec v, float lo, float hi) {
   return clamp_ps(v, _mm512_set1_ps(lo), _mm512_set1_ps(hi));
 }
 
+Q8_INLINE sv_part sg_part(size_t columns, size_t v) {
+  return (sv_part)(first64(columns) >> (16 * v));
+}
+
 /* 16 to 21 k are fetched ahead, so that L3 has 200 cycles to answer. Narrower panels are mostly in L1, and their tiles have
  * no load to spare. */
-enum { SG_MAX_MR = 14, SG_MAX_ACC = 24, SG_AHEAD = 4096, SG_WIDE = 3 };
+enum { SG_MAX_MR = 8, SG_MAX_ACC = 24, SG_AHEAD = 4096, SG_WIDE = 3 };
 
 /* One k; mr and nv are constants in every caller. */
 Q8_INLINE void step(size_t mr, size_t nv, const float *const *rows, size_t at, const float *b, ptrdiff_t ahead,
@@ -61,35 +65,26 @@ Q8_INLINE void step(size_t mr, size_t nv, const float *const *rows, size_t at, c
 
 Q8_INLINE void sg_steps(size_t mr, size_t nv, const float *const *rows, size_t at, size_t stop, const float *b,
                         ptrdiff_t ahead, const char *next, size_t next_step, __m512 *acc) {
-  const size_t steps = nv == 1 ? 4 : 1; /* of one vector, 14 row pointers do not fit the registers */
-  for (; at + steps <= stop; at += steps, b += steps * nv * 16)
-    Q8_UNROLL
-    for (size_t u = 0; u < steps; u++) {
-      _mm_prefetch(next + (at + u) * next_step, _MM_HINT_T0);
-      step(mr, nv, rows, at + u, b + u * nv * 16, ahead, acc);
-    }
-  for (; at < stop; at++, b += nv * 16)
+  for (; at < stop; at++, b += nv * 16) {
+    _mm_prefetch(next + at * next_step, _MM_HINT_T0);
     step(mr, nv, rows, at, b, ahead, acc);
+  }
 }
 #include "sgemm.h"
 
 SG_TILE(6, 64)
 SG_TILE(3, 64)
-SG_TILE(1, 64)
 SG_TILE(8, 48)
-SG_TILE(4, 48)
-SG_TILE(1, 48)
-SG_TILE(12, 32)
-SG_TILE(4, 32)
+SG_TILE(8, 32)
 SG_TILE(1, 32)
-SG_TILE(14, 16)
+SG_TILE(8, 16)
 SG_TILE(1, 16)
 
 #include "sdwconv.h"
 
 #define ROW(mr, nr) SG_ROW(avx512bw, Q8_NEEDS_AVX512, mr, nr)
 const q8_sgemm_kernel q8_avx512bw_sgemm[] = {
-    ROW(6, 64), ROW(3, 64), ROW(1, 64), ROW(8, 48), ROW(4, 48), ROW(1, 48), ROW(12, 32), ROW(4, 32), ROW(1, 32), ROW(14, 16), ROW(1, 16), {0},
+    ROW(6, 64), ROW(3, 64), ROW(8, 48), ROW(8, 32), ROW(1, 32), ROW(8, 16), ROW(1, 16), {0},
 };
 const q8_sdwconv_kernel q8_avx512bw_sdwconv[] = {{"sdwconv_avx512bw", Q8_NEEDS_AVX512, sdwconv}, {0}};
 #endif
