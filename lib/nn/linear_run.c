@@ -179,14 +179,16 @@ static void dequantize_rows(const q8_linear_run *run, size_t column, size_t row,
     run->kernels->dequant_acc(rows, columns, acc, nr, &dq, y, run->y_stride);
     return;
   }
-  int32_t offset[64] = {0}; /* of one panel */
+  int32_t offset[64], sums[64]; /* of one panel; the loop over a constant count is vectorized */
+  memcpy(sums, l->column_sum + column, columns * sizeof *sums);
+  memset(sums + columns, 0, sizeof sums - columns * sizeof *sums);
   dq.offset = offset;
   for (size_t done = 0; done < rows;) {
-    size_t sample = (row + done) / e->rows_per_sample, end = (sample + 1) * e->rows_per_sample - row;
+    size_t sample = part(row + done, 1, e->rows_per_sample), end = (sample + 1) * e->rows_per_sample - row;
     size_t count = (end < rows ? end : rows) - done;
     uint32_t shift = (uint32_t)(e->sample_zero[sample] - l->a_shift);
-    for (size_t j = 0; j < columns; j++)
-      offset[j] = (int32_t)(0u - shift * (uint32_t)l->column_sum[column + j]);
+    for (size_t j = 0; j < 64; j++)
+      offset[j] = (int32_t)(0u - shift * (uint32_t)sums[j]);
     dq.row_scale = e->sample_scale[sample];
     run->kernels->dequant_acc(count, columns, acc + done * nr, nr, &dq, y + done * run->y_stride,
                               run->y_stride);
