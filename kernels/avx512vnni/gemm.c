@@ -79,18 +79,18 @@ typedef struct {
   int small; /* see small_scales */
 } epilogue;
 
-Q8_INLINE epilogue make_epilogue(int nv, const q8_requant *rq, size_t columns, size_t y_stride) {
+static Q8_NOINLINE epilogue make_epilogue(size_t nr, const q8_requant *rq, size_t columns, size_t y_stride) {
   epilogue e = {.bounds = bounds_of(rq->zero_point, rq->lo, rq->hi),
                 .hi = _mm512_set1_epi8((char)rq->hi),
                 .bias = rq->bias,
                 .scale = rq->scale,
                 .mask = first64(columns),
-                .dense = columns == (size_t)nv * 16 && columns == y_stride};
-  __m512 scale[4];
-  Q8_UNROLL
-  for (int v = 0; v < nv; v++)
-    scale[v] = _mm512_loadu_ps(e.scale + 16 * v);
-  e.small = small_scales(nv, scale);
+                .dense = columns == nr && columns == y_stride,
+                .small = 1};
+  for (size_t j = 0; j < nr; j += 16) {
+    const __m512 scale = _mm512_loadu_ps(e.scale + j);
+    e.small &= small_scales(1, &scale);
+  }
   return e;
 }
 
@@ -200,7 +200,7 @@ Q8_INLINE void panel(int mr, int nv, size_t taps, size_t k, const void *const *a
   }                                                                                                          \
   SUMS(mr, nr) { panel_##mr##x##nr(taps, k, a, a_stride, b, b, NULL, mr, (uint8_t *)acc, 0); }               \
   BYTES(mr, nr) {                                                                                            \
-    const epilogue e = make_epilogue(nr / 16, rq, columns, y_stride);                                        \
+    const epilogue e = make_epilogue(nr, rq, columns, y_stride);                                             \
     if (e.small)                                                                                             \
       panel_##mr##x##nr(taps, k, a, a_stride, b, next, &e, rows, y, y_stride);                               \
     else                                                                                                     \
