@@ -163,6 +163,9 @@ typedef struct q8_binary {
   int32_t a_zero, b_zero, y_zero;
   int32_t lo, hi;
   const uint8_t *table; /* 256 entries or NULL */
+  /* Of mul, NULL or 256 factors: clamp(rne(f32(a - za) * ratio[b]) + zy, lo, hi) is the same byte for every a and b, and
+   * no product reaches 2^30. A kernel may use them where a row is repeated. */
+  const float *ratio;
 } q8_binary;
 typedef void q8_binary_fn(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b,
                           size_t b_stride, const q8_binary *p, uint8_t *y, size_t y_stride);
