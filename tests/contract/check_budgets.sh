@@ -1,12 +1,7 @@
 #!/bin/sh
 # auto on models of the full set, three budgets each: what it takes meets them, a looser one costs no more and takes fewer
 # trials, an impossible one is told by exit code 3. (tests/api/test_search.c does the same on the demo model.)
-passed=0 failed=0 skipped=0
-ok() { echo "ok   $1"; passed=$((passed + 1)); }
-fail() { echo "FAIL $1"; failed=$((failed + 1)); }
-skip() { echo "SKIP $1: $2"; skipped=$((skipped + 1)); }
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
+. tests/support/lib.sh
 tool=$BUILD/qint8
 
 # search BUDGET OPTIONS...: sets code, and of what was taken: value, us (expected), met; tried: how many were.
@@ -41,5 +36,4 @@ else
   budgets pose_tcn pose.npz:calib
   budgets seq_lstm mnist.npz:calib
 fi
-echo "# $passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+finish

@@ -1,11 +1,6 @@
 #!/bin/sh
 # One file, float, dynamic or static, every ISA: the same output bytes, here and, if build-arm/ and qemu-aarch64 exist, on Arm.
-passed=0 failed=0 skipped=0
-ok() { echo "ok   $1"; passed=$((passed + 1)); }
-fail() { echo "FAIL $1"; failed=$((failed + 1)); }
-skip() { echo "SKIP $1: $2"; skipped=$((skipped + 1)); }
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
+. tests/support/lib.sh
 tool=$BUILD/qint8
 arm=${ARM_TOOL:-build-arm/qint8}
 arm_run="qemu-aarch64 -L /usr/aarch64-linux-gnu"
@@ -74,5 +69,4 @@ if [ -n "$MODELS" ]; then
 else
   skip "full model set" "set MODELS=dir to run on it"
 fi
-echo "# $passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+finish

@@ -1,7 +1,6 @@
 #!/bin/sh
 # Every #include of the library against the layer table, and the kernels folder compiles alone.
-passed=0 failed=0
-fail() { echo "FAIL $1"; failed=$((failed + 1)); }
+. tests/support/lib.sh
 while IFS=: read -r room allowed; do
   case "$room" in ''|'#'*) continue ;; esac
   if [ "$room" = kernels ]; then files=$(find kernels -name '*.[ch]'); else files=$(find "lib/$room" -name '*.[ch]' 2>/dev/null); fi
@@ -19,16 +18,14 @@ while IFS=: read -r room allowed; do
       case " $allowed " in *" $to "*) ;; *) bad="$bad $f->$inc" ;; esac
     done
   done
-  if [ -n "$bad" ]; then fail "layer $room includes:$bad"; else echo "ok   layer $room"; passed=$((passed + 1)); fi
+  if [ -n "$bad" ]; then fail "layer $room includes:$bad"; else ok "layer $room"; fi
 done < tests/contract/layers.txt
 for f in examples/*.c examples/qint8/*.c; do
   grep -n '# *include *"' "$f" | grep -v 'qint8\(_experimental\)\?\.h"' | while IFS= read -r line; do
     name=$(echo "$line" | sed 's/.*"\(.*\)".*/\1/')
     [ -f "$(dirname "$f")/$name" ] || echo "$f: $name"
   done
-done > "${TMPDIR:-/tmp}/q8_layers.$$"
-if [ -s "${TMPDIR:-/tmp}/q8_layers.$$" ]; then fail "examples include more than the public header: $(cat "${TMPDIR:-/tmp}/q8_layers.$$")"
-else echo "ok   examples see the public header only"; passed=$((passed + 1)); fi
-rm -f "${TMPDIR:-/tmp}/q8_layers.$$"
-echo "# $passed passed, $failed failed, 0 skipped"
-[ "$failed" -eq 0 ]
+done > "$tmp/layers"
+if [ -s "$tmp/layers" ]; then fail "examples include more than the public header: $(cat "$tmp/layers")"
+else ok "examples see the public header only"; fi
+finish

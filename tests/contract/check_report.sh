@@ -1,14 +1,8 @@
 #!/bin/sh
 # Reports: the JSON's keys, the page's elements as a browser builds them, the charts' colours in a screenshot, and the
 # memory of a calibration. With MODELS also on fmnist_mnv3s, pose_tcn and, for what `compare` says of a collapse, ocr_rec.
-passed=0 failed=0 skipped=0
-ok() { echo "ok   $1"; passed=$((passed + 1)); }
-fail() { echo "FAIL $1"; failed=$((failed + 1)); }
-skip() { echo "SKIP $1: $2"; skipped=$((skipped + 1)); }
-finish() { echo "# $passed passed, $failed failed, $skipped skipped"; [ "$failed" -eq 0 ]; exit; }
+. tests/support/lib.sh
 if [ -n "$RUN" ]; then skip "reports" "cross compiling"; finish; fi
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
 tool=$BUILD/qint8
 net=examples/data/fmnist_mnv3s.onnx mlp=examples/data/tiny_mlp_a.onnx demo=examples/data/fmnist_demo.npz
 

@@ -1,12 +1,7 @@
 #!/bin/sh
 # Models whose channels were rescaled by powers of two from 1/32 to 32, which changes nothing in float: per-tensor scales
 # and MinMax collapse, static_int8_per_channel as it is by default loses at most 0.5 points of what float has.
-passed=0 failed=0 skipped=0
-ok() { echo "ok   $1"; passed=$((passed + 1)); }
-fail() { echo "FAIL $1"; failed=$((failed + 1)); }
-skip() { echo "SKIP $1: $2"; skipped=$((skipped + 1)); }
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
+. tests/support/lib.sh
 tool=$BUILD/qint8 rescale=$BUILD/tests/ptq/test_equalise
 
 # field NAME: the number behind "NAME" in a JSON object on stdin.
@@ -51,5 +46,4 @@ else
   test=$data/pose.npz:test truth="--targets $data/pose.npz:test_target" calibration=$data/pose.npz:calib name=pck@20
   stress pose_tcn "$MODELS/models/pose_tcn.onnx"
 fi
-echo "# $passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+finish

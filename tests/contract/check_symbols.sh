@@ -1,8 +1,6 @@
 #!/bin/sh
 # Only qint8_* leaves the shared library, every global of the archive has our prefix, nothing that ends or prints is called.
-passed=0 failed=0 skipped=0
-ok() { echo "ok   $1"; passed=$((passed + 1)); }
-fail() { echo "FAIL $1"; failed=$((failed + 1)); }
+. tests/support/lib.sh
 so=$BUILD/libqint8.so a=$BUILD/libqint8.a
 exported=$(nm -D --defined-only "$so" | awk '{print $3}' | sed 's/@.*//' | grep -v '^QINT8_1.0$')
 foreign=$(echo "$exported" | grep -v '^qint8_')
@@ -21,5 +19,4 @@ soname=$(objdump -p "$so" 2>/dev/null | sed -n 's/ *SONAME *//p')
 [ "$soname" = libqint8.so.1 ] && ok "SONAME libqint8.so.1" || fail "SONAME is $soname"
 needed=$(objdump -p "$so" 2>/dev/null | sed -n 's/ *NEEDED *//p' | grep -v '^lib[cm]\.so\|^ld-linux\|san\|libgcc_s' | tr '\n' ' ')
 [ -z "$needed" ] && ok "depends on libc and libm alone" || fail "also needs: $needed"
-echo "# $passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+finish

@@ -1,13 +1,7 @@
 #!/bin/sh
 # The command-line tool on the repository's own models: help, exit codes, messages, JSON keys, round trips.
-passed=0 failed=0 skipped=0
-ok() { echo "ok   $1"; passed=$((passed + 1)); }
-fail() { echo "FAIL $1"; failed=$((failed + 1)); }
-skip() { echo "SKIP $1: $2"; skipped=$((skipped + 1)); }
-finish() { echo "# $passed passed, $failed failed, $skipped skipped"; [ "$failed" -eq 0 ]; exit; }
+. tests/support/lib.sh
 if [ -n "$RUN" ]; then skip "the tool" "cross compiling"; finish; fi
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
 tool=$BUILD/qint8
 mlp=examples/data/tiny_mlp_a.onnx net=examples/data/fmnist_mnv3s.onnx demo=examples/data/fmnist_demo.npz
 

