@@ -12,16 +12,21 @@ static void copy_cut(char *out, size_t capacity, const char *text) {
   out[n] = 0;
 }
 
-q8_status q8_fail(qint8_error *error, q8_status status, const char *where, const char *format, ...) {
+q8_status q8_fail_list(qint8_error *error, q8_status status, const char *where, const char *format, va_list arguments) {
   /* A caller compiled against another version may have a smaller record: leave it alone. */
   if (!error || error->struct_size < sizeof(qint8_error))
     return status;
   error->status = status;
   copy_cut(error->where, sizeof error->where, where);
-  va_list ap;
-  va_start(ap, format);
-  vsnprintf(error->message, sizeof error->message, format, ap);
-  va_end(ap);
+  vsnprintf(error->message, sizeof error->message, format, arguments);
+  return status;
+}
+
+q8_status q8_fail(qint8_error *error, q8_status status, const char *where, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  q8_fail_list(error, status, where, format, arguments);
+  va_end(arguments);
   return status;
 }
 

@@ -13,6 +13,10 @@ typedef qint8_status q8_status;
 q8_status q8_fail(qint8_error *error, q8_status status, const char *where, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* The same with the arguments in a list. */
+q8_status q8_fail_list(qint8_error *error, q8_status status, const char *where, const char *format, va_list arguments)
+    __attribute__((format(printf, 4, 0)));
+
 /* The one message for a failed allocation. */
 q8_status q8_fail_memory(qint8_error *error, const char *where, size_t size);
 

@@ -150,13 +150,14 @@ q8_status q8_export_standard(q8_exporter *exporter, const q8_node *node, qint8_e
 
 q8_status q8_export_graph_node(q8_exporter *exporter, size_t index, qint8_error *error) {
   const q8_node *node = &exporter->graph->nodes[index];
+  const q8_op_extras *extras = q8_extras(node->op);
   if (!exporter->on_integers[index])
     Q8_TRY(q8_export_inputs(exporter, index, error));
   if (exporter->on_integers[index])
     Q8_TRY(q8_export_on_integers(exporter, index, error));
-  else if (node->op->expand)
-    Q8_TRY(node->op->expand(exporter, exporter->graph, node, error));
-  else if (*node->op->domain)
+  else if (extras->expand)
+    Q8_TRY(extras->expand(exporter, exporter->graph, node, error));
+  else if (node->op->pattern)
     return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "%s has no standard form", node->op->name);
   else
     Q8_TRY(q8_export_standard(exporter, node, error));

@@ -182,6 +182,7 @@ static q8_status name_outputs(q8_importer *importer, q8_raw_node *node, qint8_er
 
 static q8_status build_node(q8_importer *importer, q8_raw_node *node, qint8_error *error) {
   const q8_op *op = node->op;
+  const q8_op_extras *extras = q8_extras(op);
   q8_graph *graph = importer->graph;
   if (graph->opset < op->min_opset || graph->opset > op->max_opset)
     return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "%s of opset %" PRId64 ", supported are %d to %d",
@@ -190,11 +191,12 @@ static q8_status build_node(q8_importer *importer, q8_raw_node *node, qint8_erro
   if (!params)
     return q8_fail_memory(error, node->name, op->params_size);
   Q8_TRY(q8_import_attributes(importer, node, op, params, error));
-  if (op->upgrade)
-    Q8_TRY(op->upgrade(importer, graph->opset, params, node->inputs, &node->input_count, node->name, error));
+  if (extras->upgrade)
+    Q8_TRY(
+        extras->upgrade(importer, graph->opset, params, node->inputs, &node->input_count, node->name, error));
   Q8_TRY(name_outputs(importer, node, error));
-  if (op->becomes)
-    node->op = op = op->becomes;
+  if (extras->becomes)
+    node->op = op = extras->becomes;
   Q8_TRY(check_arity(node, node->inputs, node->input_count, error));
   return q8_graph_add_node(graph, node->name, op, params, op->params_size, node->inputs, node->input_count,
                            node->outputs, node->output_count, error);

@@ -19,7 +19,7 @@ static const q8_attribute qdq_attributes[] = {
     {.name = "precision", .type = Q8_ATTR_INT, .offset = offsetof(qdq_params, precision)},
     {0}};
 
-static const q8_op qdq_op = {.name = "QuantizeLinear", .domain = "", .attributes = qdq_attributes,
+static const q8_op qdq_op = {.name = "QuantizeLinear", .attributes = qdq_attributes,
                              .params_size = sizeof(qdq_params)};
 
 static size_t element_count(const q8_tensor *tensor) {

@@ -41,7 +41,7 @@ static int moves(const q8_exporter *exporter, const q8_node *node) {
 int q8_export_fits_integers(const q8_exporter *exporter, const q8_node *node) {
   const q8_qoperator *q = q8_qoperator_of(node->op->name);
   const q8_tensor_quant *y = quant_of(exporter, node->outputs[0]);
-  if (*node->op->domain || node->op->expand)
+  if (node->op->pattern || q8_extras(node->op)->expand)
     return 0;
   if (!q)
     return moves(exporter, node);

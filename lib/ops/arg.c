@@ -29,8 +29,8 @@ static q8_status infer(const q8_op_io *io) {
   Q8_TRY(q8_infer_set(io, 0, QINT8_DTYPE_S64, &y));
   char text[128];
   if (x->dim[axis] == 0 && io->outputs[0].count)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "axis %d of shape %s is empty", (int)axis,
-                   q8_shape_text(x, text, sizeof text));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "axis %d of shape %s is empty", (int)axis,
+                      q8_shape_text(x, text, sizeof text));
   return QINT8_OK;
 }
 
@@ -79,7 +79,6 @@ static q8_status eval_min(const q8_op_io *io) {
 
 #define ARG(id, onnx_name, eval_fn)                                                                                 \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .domain = "",                                                                          \
                             .min_opset = 1,                                                                        \
                             .max_opset = 21,                                                                       \
                             .min_inputs = 1,                                                                       \

@@ -38,12 +38,12 @@ static q8_status infer(const q8_op_io *io) {
     Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
     if (i > 0 && io->inputs[i]->count != l.channels) {
       char a[128], b[128];
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "parameters of shape %s for an input of shape %s",
-                     q8_shape_text(&io->inputs[i]->shape, a, sizeof a), q8_shape_text(x, b, sizeof b));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "parameters of shape %s for an input of shape %s",
+                        q8_shape_text(&io->inputs[i]->shape, a, sizeof a), q8_shape_text(x, b, sizeof b));
     }
   }
   if (io->node->output_count > 1 && !p->training_mode)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "outputs of training without training_mode");
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "outputs of training without training_mode");
   for (int32_t i = 1; i < io->node->output_count; i++)
     Q8_TRY(q8_infer_set(io, i, QINT8_DTYPE_F32, &io->inputs[i + 2]->shape));
   return q8_infer_same(io);
@@ -94,7 +94,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_batchnorm = {.name = "BatchNormalization",
-                               .domain = "",
                                .min_opset = 6,
                                .max_opset = 21,
                                .min_inputs = 5,

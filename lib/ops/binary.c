@@ -47,8 +47,7 @@ static q8_status infer_rows(const q8_op_io *io, const row_set *set) {
   if (set->takes_bool)
     Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_BOOL));
   if (!row_of(set, dtype, &in))
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "%s of %s", io->node->op->name,
-                   q8_dtype_name(dtype));
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "%s of %s", io->node->op->name, q8_dtype_name(dtype));
   Q8_TRY(q8_infer_binary(io));
   return set->gives_bool ? q8_infer_set(io, 0, QINT8_DTYPE_BOOL, &io->outputs[0].shape) : QINT8_OK;
 }
@@ -146,27 +145,30 @@ static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_
 
 /* ---- Records ---- */
 
-#define RECORD(id, onnx_name, first_opset, max_in, rows, infer_fn, eval_fn, plan_fn, list, upgrade_fn, rule, obstacle)\
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                      \
-                            .domain = "",                                                                           \
-                            .min_opset = first_opset,                                                               \
-                            .max_opset = 21,                                                                        \
-                            .min_inputs = max_in < 0 ? 1 : 2,                                                       \
-                            .max_inputs = max_in,                                                                   \
-                            .min_outputs = 1,                                                                       \
-                            .max_outputs = 1,                                                                       \
-                            .attributes = list,                                                                     \
-                            .params_size = sizeof(binary_params),                                                   \
-                            .quant = rule,                                                                          \
-                            .int8_obstacle = obstacle,                                                              \
-                            .family = rows,                                                                         \
-                            .upgrade = upgrade_fn,                                                                  \
-                            .infer = infer_fn,                                                                      \
-                            .eval = eval_fn,                                                                        \
+#define RECORD(id, onnx_name, first_opset, max_in, rows, infer_fn, eval_fn, plan_fn, list, more, rule,       \
+               obstacle)                                                                                     \
+  const q8_op q8_op_##id = {.name = onnx_name,                                                               \
+                            .min_opset = first_opset,                                                        \
+                            .max_opset = 21,                                                                 \
+                            .min_inputs = max_in < 0 ? 1 : 2,                                                \
+                            .max_inputs = max_in,                                                            \
+                            .min_outputs = 1,                                                                \
+                            .max_outputs = 1,                                                                \
+                            .attributes = list,                                                              \
+                            .params_size = sizeof(binary_params),                                            \
+                            .quant = rule,                                                                   \
+                            .int8_obstacle = obstacle,                                                       \
+                            .family = rows,                                                                  \
+                            .extras = more,                                                                  \
+                            .infer = infer_fn,                                                               \
+                            .eval = eval_fn,                                                                 \
                             .plan = plan_fn};
 
-#define BINARY(id, onnx_name, first_opset, max_in, rows, plan_fn, rule, obstacle)                                   \
-  RECORD(id, onnx_name, first_opset, max_in, &rows, infer, eval, plan_fn, old_attributes, upgrade, rule, obstacle)
+#define BINARY(id, onnx_name, first_opset, max_in, rows, plan_fn, rule, obstacle)                            \
+  RECORD(id, onnx_name, first_opset, max_in, &rows, infer, eval, plan_fn, old_attributes, &extras, rule,     \
+         obstacle)
+
+static const q8_op_extras extras = {.upgrade = upgrade};
 
 #define NEEDS_FLOAT "no int8 form: the result needs the range of float"
 #define INTEGERS "no int8 form: arithmetic of integers and conditions"
@@ -225,7 +227,7 @@ BINARY(sum, "Sum", 1, -1, rows_add, plan_float, Q8_QUANT_FLOAT, NEEDS_FLOAT)
 
 static q8_status infer_mean(const q8_op_io *io) {
   if (!q8_is_float(io->inputs[0]->dtype))
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "Mean of %s", q8_dtype_name(io->inputs[0]->dtype));
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "Mean of %s", q8_dtype_name(io->inputs[0]->dtype));
   return q8_infer_binary(io);
 }
 
@@ -258,14 +260,14 @@ static q8_status infer_prelu(const q8_op_io *io) {
   Q8_TRY(infer(io));
   if (!q8_shape_equal(&io->outputs[0].shape, &io->inputs[0]->shape)) {
     char x[128], slope[128];
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "a slope of shape %s for an input of shape %s",
-                   q8_shape_text(&io->inputs[1]->shape, slope, sizeof slope),
-                   q8_shape_text(&io->inputs[0]->shape, x, sizeof x));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "a slope of shape %s for an input of shape %s",
+                      q8_shape_text(&io->inputs[1]->shape, slope, sizeof slope),
+                      q8_shape_text(&io->inputs[0]->shape, x, sizeof x));
   }
   return QINT8_OK;
 }
-RECORD(prelu, "PRelu", 1, 2, &rows_prelu, infer_prelu, eval, plan_float, old_attributes, upgrade_prelu, Q8_QUANT_FLOAT,
-       NEEDS_FLOAT)
+RECORD(prelu, "PRelu", 1, 2, &rows_prelu, infer_prelu, eval, plan_float, old_attributes,
+       &(const q8_op_extras){.upgrade = upgrade_prelu}, Q8_QUANT_FLOAT, NEEDS_FLOAT)
 
 /* ---- Pow: the exponent may have another type ---- */
 
@@ -277,7 +279,7 @@ static q8_status infer_pow(const q8_op_io *io) {
   q8_shape y;
   for (int i = 0; i < 2; i++)
     if (!q8_wide_dtype(io->inputs[i]->dtype) || io->inputs[i]->dtype == QINT8_DTYPE_BOOL)
-      return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "Pow of %s", q8_dtype_name(io->inputs[i]->dtype));
+      return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "Pow of %s", q8_dtype_name(io->inputs[i]->dtype));
   Q8_TRY(q8_infer_broadcast(io, &io->inputs[0]->shape, &io->inputs[1]->shape, &y));
   return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
 }
@@ -290,7 +292,7 @@ static q8_status eval_pow(const q8_op_io *io) {
   eval_pair(in == QINT8_DTYPE_F64 ? pow_f64 : pow_s64, in, io->inputs[0], io->inputs[1], &io->outputs[0], 0);
   return QINT8_OK;
 }
-RECORD(pow, "Pow", 1, 2, &rows_pow, infer_pow, eval_pow, plan_float, old_attributes, upgrade, Q8_QUANT_FLOAT,
+RECORD(pow, "Pow", 1, 2, &rows_pow, infer_pow, eval_pow, plan_float, old_attributes, &extras, Q8_QUANT_FLOAT,
        NEEDS_FLOAT)
 
 /* ---- Mod: the sign of the divisor, or of the dividend as in C with `fmod`; x mod 0 is 0 for integers ---- */
@@ -377,7 +379,7 @@ static int is_left(const q8_op_io *io) {
 static q8_status infer_bit_shift(const q8_op_io *io) {
   const char *direction = ((const binary_params *)io->node->params)->direction;
   if (strcmp(direction, "LEFT") && strcmp(direction, "RIGHT"))
-    return q8_fail(io->error, QINT8_ERROR_FORMAT, io->node->name, "direction \"%s\"", direction);
+    return q8_op_fail(io, QINT8_ERROR_FORMAT, "direction \"%s\"", direction);
   return infer_rows(io, &rows_shift_left);
 }
 static q8_status eval_bit_shift(const q8_op_io *io) {

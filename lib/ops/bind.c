@@ -34,6 +34,12 @@ static q8_status fold(q8_binding *binding, const q8_op_io *io, qint8_error *erro
   return node->op->eval(io);
 }
 
+/* The input that an operator with a choice takes, or -1. */
+static int32_t chosen(const q8_op_io *io) {
+  const q8_op_extras *extras = q8_extras(io->node->op);
+  return extras->chosen ? extras->chosen(io) : -1;
+}
+
 static q8_status bind_node(const q8_graph *graph, const q8_node *node, q8_binding *binding, qint8_error *error) {
   const q8_value *stack_inputs[MAX_IO], **inputs = stack_inputs;
   q8_value outputs[MAX_IO] = {0};
@@ -47,7 +53,7 @@ static q8_status bind_node(const q8_graph *graph, const q8_node *node, q8_bindin
   for (int32_t i = 0; i < node->input_count; i++)
     inputs[i] = node->inputs[i] == Q8_NONE ? NULL : &binding->values[node->inputs[i]];
   q8_op_io io = {.node = node, .inputs = inputs, .outputs = outputs, .error = error};
-  int32_t which = node->op->chosen ? node->op->chosen(&io) : -1;
+  int32_t which = chosen(&io);
   if (which >= 0) {
     binding->values[node->outputs[0]] = *inputs[which];
     return QINT8_OK;
@@ -84,7 +90,7 @@ q8_status q8_bind_floats(const q8_graph *graph, q8_binding *binding, q8_id tenso
 
 static int has_choices(const q8_graph *graph) {
   for (size_t i = 0; i < graph->node_count; i++)
-    if (graph->nodes[i].op->chosen)
+    if (q8_extras(graph->nodes[i].op)->chosen)
       return 1;
   return 0;
 }
@@ -99,14 +105,11 @@ static q8_status mark_needed(const q8_graph *graph, q8_binding *binding, qint8_e
     wanted[graph->outputs[i]] = 1;
   for (size_t n = graph->node_count; n-- > 0;) {
     const q8_node *node = &graph->nodes[n];
-    int32_t which = -1;
+    const q8_value *inputs[1] = {
+        node->input_count && node->inputs[0] != Q8_NONE ? &binding->values[node->inputs[0]] : NULL};
+    int32_t which = chosen(&(q8_op_io){.node = node, .inputs = inputs, .error = error});
     for (int32_t i = 0; i < node->output_count; i++)
       binding->needed[n] |= node->outputs[i] != Q8_NONE && wanted[node->outputs[i]];
-    if (node->op->chosen) {
-      const q8_value *inputs[1] = {&binding->values[node->inputs[0]]};
-      q8_op_io io = {.node = node, .inputs = inputs, .error = error};
-      which = node->op->chosen(&io);
-    }
     for (int32_t i = 0; binding->needed[n] && i < node->input_count; i++)
       if (node->inputs[i] != Q8_NONE && (which < 0 || i == which))
         wanted[node->inputs[i]] = 1;

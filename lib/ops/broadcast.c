@@ -80,8 +80,8 @@ q8_status q8_infer_binary(const q8_op_io *io) {
   int32_t dtype = io->inputs[0]->dtype;
   for (int32_t i = 1; i < io->node->input_count; i++) {
     if (io->inputs[i]->dtype != dtype)
-      return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "inputs of element types %s and %s",
-                     q8_dtype_name(dtype), q8_dtype_name(io->inputs[i]->dtype));
+      return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "inputs of element types %s and %s",
+                        q8_dtype_name(dtype), q8_dtype_name(io->inputs[i]->dtype));
     Q8_TRY(q8_infer_broadcast(io, &shape, &io->inputs[i]->shape, &shape));
   }
   return q8_infer_set(io, 0, dtype, &shape);

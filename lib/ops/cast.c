@@ -14,8 +14,8 @@ static const q8_attribute attributes[] = {{"to", Q8_ATTR_INT, offsetof(cast_para
 static q8_status infer(const q8_op_io *io) {
   int64_t to = ((const cast_params *)io->node->params)->to;
   if (to < 1 || to > 64 || qint8_dtype_size((qint8_dtype)to) == 0)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "cast to element type %d (%s)", (int)to,
-                   q8_dtype_name((int32_t)(to < 0 || to > 64 ? -1 : to)));
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "cast to element type %d (%s)", (int)to,
+                      q8_dtype_name((int32_t)(to < 0 || to > 64 ? -1 : to)));
   return q8_infer_set(io, 0, (int32_t)to, &io->inputs[0]->shape);
 }
 
@@ -32,7 +32,6 @@ static q8_status eval(const q8_op_io *io) {
 
 #define CAST(id, onnx_name, opset, inputs, list, params, infer_fn)                                                   \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .domain = "",                                                                          \
                             .min_opset = opset,                                                                    \
                             .max_opset = 21,                                                                       \
                             .min_inputs = inputs,                                                                  \

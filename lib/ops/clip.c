@@ -56,13 +56,13 @@ static q8_status infer(const q8_op_io *io) {
     const q8_value *bound = q8_input(io, i);
     if (bound && bound->count != 1) {
       char text[128];
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "bound of shape %s, expected a scalar",
-                     q8_shape_text(&bound->shape, text, sizeof text));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "bound of shape %s, expected a scalar",
+                        q8_shape_text(&bound->shape, text, sizeof text));
     }
     Q8_TRY(q8_need_dtype(io, i, io->inputs[0]->dtype));
   }
   if (io->inputs[0]->dtype == QINT8_DTYPE_BOOL)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "Clip of bool");
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "Clip of bool");
   return q8_infer_same(io);
 }
 
@@ -124,7 +124,6 @@ static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
 static const q8_unary_set family = {.rows = clip_rows};
 
 const q8_op q8_op_clip = {.name = "Clip",
-                          .domain = "",
                           .min_opset = 6,
                           .max_opset = 21,
                           .min_inputs = 1,
@@ -136,7 +135,7 @@ const q8_op q8_op_clip = {.name = "Clip",
                           .quant = Q8_QUANT_OWN,
                           .family = &family,
                           .unary = clip,
-                          .upgrade = upgrade,
+                          .extras = &(const q8_op_extras){.upgrade = upgrade},
                           .infer = infer,
                           .eval = eval,
                           .plan = plan};

@@ -123,7 +123,6 @@ static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
 }
 
 const q8_op q8_op_concat = {.name = "Concat",
-                            .domain = "",
                             .min_opset = 4,
                             .max_opset = 21,
                             .min_inputs = 1,

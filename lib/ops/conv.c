@@ -136,7 +136,6 @@ static const char *dynamic_obstacle(const q8_node *node) {
 }
 
 const q8_op q8_op_conv = {.name = "Conv",
-                          .domain = "",
                           .min_opset = 1,
                           .max_opset = 21,
                           .min_inputs = 2,
@@ -147,7 +146,7 @@ const q8_op q8_op_conv = {.name = "Conv",
                           .params_size = sizeof(q8_conv_params),
                           .quant = Q8_QUANT_WEIGHTED,
                           .weight_axis = weight_axis,
-                          .dynamic_obstacle = dynamic_obstacle,
+                          .extras = &(const q8_op_extras){.dynamic_obstacle = dynamic_obstacle},
                           .infer = infer,
                           .eval = eval,
                           .plan = plan};

@@ -17,8 +17,8 @@ static q8_status check_lists(const q8_op_io *io, const q8_conv_params *p, int32_
                {"output_padding", &p->output_padding, dims}};
   for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
     if (lists[i].list->count > 0 && lists[i].list->count != lists[i].expected)
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "%s has %d values, expected %d", lists[i].name,
-                     (int)lists[i].list->count, (int)lists[i].expected);
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s has %d values, expected %d", lists[i].name,
+                        (int)lists[i].list->count, (int)lists[i].expected);
   return QINT8_OK;
 }
 
@@ -34,14 +34,15 @@ static q8_status read_extent(const q8_op_io *io, const q8_conv_params *p, const 
                    .pad_begin = int_at(&p->pads, i, 0),
                    .pad_end = int_at(&p->pads, i + spatial, 0)};
   if (int_at(&p->kernel_shape, i, e->kernel) != e->kernel)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "kernel_shape %lld, but the weight has %lld",
-                   (long long)p->kernel_shape.v[i], (long long)e->kernel);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "kernel_shape %lld, but the weight has %lld",
+                      (long long)p->kernel_shape.v[i], (long long)e->kernel);
   if (e->kernel < 1 || e->stride < 1 || e->dilation < 1 || e->pad_begin < 0 || e->pad_end < 0 || e->kernel > limit ||
       e->stride > limit || e->dilation > limit || e->pad_begin > limit || e->pad_end > limit || e->in > limit)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
-                   "spatial dimension %d: size %lld, kernel %lld, stride %lld, dilation %lld or pads %lld and %lld out of range", i,
-                   (long long)e->in, (long long)e->kernel, (long long)e->stride, (long long)e->dilation,
-                   (long long)e->pad_begin, (long long)e->pad_end);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE,
+                      "spatial dimension %d: size %lld, kernel %lld, stride %lld, dilation %lld or pads %lld "
+                      "and %lld out of range",
+                      i, (long long)e->in, (long long)e->kernel, (long long)e->stride, (long long)e->dilation,
+                      (long long)e->pad_begin, (long long)e->pad_end);
   return QINT8_OK;
 }
 
@@ -56,9 +57,10 @@ static q8_status find_extent(const q8_op_io *io, const q8_conv_params *p, int32_
     e->pad_end = total - e->pad_begin;
   }
   if (e->in + e->pad_begin + e->pad_end < reach)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
-                   "spatial dimension %d: the kernel reaches over %lld values, the input has %lld with its pads", i, (long long)reach,
-                   (long long)(e->in + e->pad_begin + e->pad_end));
+    return q8_op_fail(
+        io, QINT8_ERROR_SHAPE,
+        "spatial dimension %d: the kernel reaches over %lld values, the input has %lld with its pads", i,
+        (long long)reach, (long long)(e->in + e->pad_begin + e->pad_end));
   e->out = (e->in + e->pad_begin + e->pad_end - reach) / e->stride + 1;
   return QINT8_OK;
 }
@@ -74,8 +76,8 @@ static q8_status check_ranks(const q8_op_io *io, const q8_conv_params *p, const 
   int64_t in = transposed ? w->dim[0] : w->dim[1] * p->group, outputs = transposed ? w->dim[1] * p->group : w->dim[0];
   if (p->group < 1 || p->group > outputs || x->dim[1] != in || x->dim[1] % p->group || outputs % p->group ||
       x->dim[1] < 1)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "input %s, weight %s and %lld groups do not fit",
-                   q8_shape_text(x, a, sizeof a), q8_shape_text(w, b, sizeof b), (long long)p->group);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "input %s, weight %s and %lld groups do not fit",
+                      q8_shape_text(x, a, sizeof a), q8_shape_text(w, b, sizeof b), (long long)p->group);
   *out = (q8_conv_nd){.n = (size_t)x->dim[0], .c = (size_t)in, .k = (size_t)outputs, .groups = (size_t)p->group,
                       .dims = dims};
   for (int d = 0; d < Q8_CONV_DIMS; d++)
@@ -100,17 +102,17 @@ static q8_status find_transposed(const q8_op_io *io, const q8_conv_params *p, in
   int64_t whole = e->stride * (e->in - 1) + extra + (e->kernel - 1) * e->dilation + 1;
   int same = !strncmp(p->auto_pad, "SAME", 4);
   if (extra < 0 || (extra >= e->stride && extra >= e->dilation))
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
-                   "output_padding %lld is not below the stride or dilation of dimension %d", (long long)extra, i);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE,
+                      "output_padding %lld is not below the stride or dilation of dimension %d",
+                      (long long)extra, i);
   if (shapes > 0 || same) {
     if (shapes > 0 && shapes != dims && shapes != dims + 2)
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "output_shape has %d values, expected %d",
-                     (int)shapes, (int)dims);
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "output_shape has %d values, expected %d", (int)shapes,
+                        (int)dims);
     e->out = shapes > 0 ? p->output_shape.v[i + shapes - dims] : e->in * e->stride;
     int64_t total = whole - e->out;
     if (e->out < 1 || e->out - whole >= e->stride + extra + e->dilation)
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "output_shape %lld of dimension %d",
-                     (long long)e->out, i);
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "output_shape %lld of dimension %d", (long long)e->out, i);
     total = total > 0 ? total : 0;
     e->pad_begin = !strcmp(p->auto_pad, "SAME_UPPER") ? total / 2 : total - total / 2;
     e->pad_end = total - e->pad_begin;
@@ -120,8 +122,8 @@ static q8_status find_transposed(const q8_op_io *io, const q8_conv_params *p, in
     e->pad_begin = e->pad_end = 0;
   e->out = whole - e->pad_begin - e->pad_end;
   if (e->out < 1)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "pads %lld and %lld leave nothing of dimension %d",
-                   (long long)e->pad_begin, (long long)e->pad_end, i);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "pads %lld and %lld leave nothing of dimension %d",
+                      (long long)e->pad_begin, (long long)e->pad_end, i);
   return QINT8_OK;
 }
 
@@ -139,8 +141,8 @@ q8_status q8_conv_transpose_of(const q8_op_io *io, const q8_conv_params *p, cons
 q8_status q8_conv_check_bias(const q8_op_io *io, const q8_value *bias, size_t channels) {
   char text[128];
   if (bias && (bias->count != channels || bias->dtype != QINT8_DTYPE_F32))
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "bias %s for %zu output channels",
-                   q8_shape_text(&bias->shape, text, sizeof text), channels);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "bias %s for %zu output channels",
+                      q8_shape_text(&bias->shape, text, sizeof text), channels);
   return QINT8_OK;
 }
 

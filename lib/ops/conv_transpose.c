@@ -324,7 +324,6 @@ static const char *dynamic_obstacle(const q8_node *node) {
 }
 
 const q8_op q8_op_conv_transpose = {.name = "ConvTranspose",
-                                    .domain = "",
                                     .min_opset = 1,
                                     .max_opset = 21,
                                     .min_inputs = 2,
@@ -335,7 +334,7 @@ const q8_op q8_op_conv_transpose = {.name = "ConvTranspose",
                                     .params_size = sizeof(q8_conv_params),
                                     .quant = Q8_QUANT_WEIGHTED,
                                     .weight_axis = weight_axis,
-                                    .dynamic_obstacle = dynamic_obstacle,
+                                    .extras = &(const q8_op_extras){.dynamic_obstacle = dynamic_obstacle},
                                     .infer = infer,
                                     .eval = eval,
                                     .plan = plan};

@@ -10,10 +10,11 @@
 static q8_status need_data(const q8_op_io *io, int32_t i) {
   if (io->inputs[i]->data)
     return QINT8_OK;
-  return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name,
-                 "the shape of the result depends on the values of input %d, which must be constant or bound when the plan "
-                 "is compiled",
-                 (int)i);
+  return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED,
+                    "the shape of the result depends on the values of input %d, which must be constant or "
+                    "bound when the plan "
+                    "is compiled",
+                    (int)i);
 }
 
 static int is_zero(const q8_value *x, size_t i) {
@@ -47,7 +48,7 @@ static q8_status infer_compress(const q8_op_io *io) {
   Q8_TRY(need_data(io, 1));
   Q8_TRY(compress_view(io, &axis, &n));
   if (condition->shape.rank != 1 || condition->count > n)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "a condition of %zu values for %zu", condition->count, n);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "a condition of %zu values for %zu", condition->count, n);
   for (size_t i = 0; i < condition->count; i++)
     kept += ((const uint8_t *)condition->data)[i] != 0;
   q8_shape y = x->shape;
@@ -102,7 +103,6 @@ static q8_status eval_nonzero(const q8_op_io *io) {
 
 #define DATA_SHAPE(id, onnx_name, inputs, list, infer_fn, eval_fn)                                                  \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .domain = "",                                                                          \
                             .min_opset = 9,                                                                        \
                             .max_opset = 21,                                                                       \
                             .min_inputs = inputs,                                                                  \

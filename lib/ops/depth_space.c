@@ -20,15 +20,15 @@ static const q8_attribute to_depth_attributes[] = {
 static q8_status fail(const q8_op_io *io) {
   const block_params *p = io->node->params;
   char text[128];
-  return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "blocks of %" PRId64 " do not divide shape %s", p->size,
-                 q8_shape_text(&io->inputs[0]->shape, text, sizeof text));
+  return q8_op_fail(io, QINT8_ERROR_SHAPE, "blocks of %" PRId64 " do not divide shape %s", p->size,
+                    q8_shape_text(&io->inputs[0]->shape, text, sizeof text));
 }
 
 static q8_status infer_to_space(const q8_op_io *io) {
   const block_params *p = io->node->params;
   q8_shape y = io->inputs[0]->shape;
   if (strcmp(p->mode, "DCR") && strcmp(p->mode, "CRD"))
-    return q8_fail(io->error, QINT8_ERROR_FORMAT, io->node->name, "mode \"%s\"", p->mode);
+    return q8_op_fail(io, QINT8_ERROR_FORMAT, "mode \"%s\"", p->mode);
   if (y.rank != 4 || p->size < 1 || p->size > 1 << 15 || y.dim[1] % (p->size * p->size))
     return fail(io);
   y.dim[1] /= p->size * p->size;
@@ -83,7 +83,6 @@ static q8_status eval_to_depth(const q8_op_io *io) {
 
 #define BLOCKS(id, onnx_name, list, infer_fn, eval_fn)                                                              \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .domain = "",                                                                          \
                             .min_opset = 1,                                                                        \
                             .max_opset = 21,                                                                       \
                             .min_inputs = 1,                                                                       \

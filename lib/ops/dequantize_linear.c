@@ -16,7 +16,7 @@ static q8_status infer(const q8_op_io *io) {
   q8_scale_index index;
   int32_t t = x->dtype;
   if (t != QINT8_DTYPE_U8 && t != QINT8_DTYPE_S8 && t != QINT8_DTYPE_U16 && t != QINT8_DTYPE_S16 && t != QINT8_DTYPE_S32)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "dequantization of element type %d", (int)t);
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "dequantization of element type %d", (int)t);
   Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_F32));
   Q8_TRY(q8_need_dtype(io, 2, t));
   Q8_TRY(q8_scale_index_of(io, p->axis, p->block_size, &index));
@@ -37,7 +37,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_dequantize_linear = {.name = "DequantizeLinear",
-                                       .domain = "",
                                        .min_opset = 10,
                                        .max_opset = 21,
                                        .min_inputs = 2,

@@ -31,7 +31,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_dynamic_quantize = {.name = "DynamicQuantizeLinear",
-                                      .domain = "",
                                       .min_opset = 11,
                                       .max_opset = 21,
                                       .min_inputs = 1,

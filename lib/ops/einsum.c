@@ -5,7 +5,7 @@ static q8_status infer(const q8_op_io *io) {
   q8_einsum e;
   int32_t dtype = io->inputs[0]->dtype;
   if (dtype != QINT8_DTYPE_F32 && dtype != QINT8_DTYPE_F64 && dtype != QINT8_DTYPE_S32 && dtype != QINT8_DTYPE_S64)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "Einsum of element type %d", (int)dtype);
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "Einsum of element type %d", (int)dtype);
   for (int32_t i = 1; i < io->node->input_count; i++)
     Q8_TRY(q8_need_dtype(io, i, dtype));
   Q8_TRY(q8_einsum_of(io, &e));
@@ -76,7 +76,6 @@ static const q8_attribute attributes[] = {
     {"equation", Q8_ATTR_TEXT, offsetof(q8_einsum_params, equation), 1, 0, 0, NULL}, {.name = NULL}};
 
 const q8_op q8_op_einsum = {.name = "Einsum",
-                            .domain = "",
                             .min_opset = 12,
                             .max_opset = 21,
                             .min_inputs = 1,

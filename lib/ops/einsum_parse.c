@@ -14,7 +14,7 @@ typedef struct term {
 
 static q8_status bad(const q8_op_io *io, const char *why) {
   const q8_einsum_params *p = io->node->params;
-  return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "equation \"%s\": %s", p->equation, why);
+  return q8_op_fail(io, QINT8_ERROR_SHAPE, "equation \"%s\": %s", p->equation, why);
 }
 
 /* Reads up to a comma, an arrow or the end. `rank` of the operand, or `ellipsis` dimensions in the output's (rank -1). */
@@ -86,8 +86,8 @@ static q8_status take_operand(const q8_op_io *io, const term *t, int32_t operand
       return bad(io, "too many labels");
     int64_t d = shape->dim[i];
     if (e->dim[label] != 1 && d != 1 && e->dim[label] != d)
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "operand %d of shape %s: %lld does not fit %lld",
-                     (int)operand, q8_shape_text(shape, text, sizeof text), (long long)d, (long long)e->dim[label]);
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "operand %d of shape %s: %lld does not fit %lld", (int)operand,
+                        q8_shape_text(shape, text, sizeof text), (long long)d, (long long)e->dim[label]);
     e->dim[label] = d == 1 ? e->dim[label] : d;
     e->stride[operand][label] += d == 1 ? 0 : stride[i]; /* a repeated label runs along the diagonal */
     e->used[operand] |= 1u << label;
@@ -103,8 +103,7 @@ q8_status q8_einsum_of(const q8_op_io *io, q8_einsum *e) {
   int codes[Q8_EINSUM_LABELS];
   *e = (q8_einsum){.operands = count};
   if (count > Q8_EINSUM_OPERANDS)
-    return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "%d operands, at most %d", (int)count,
-                   Q8_EINSUM_OPERANDS);
+    return q8_op_fail(io, QINT8_ERROR_LIMIT, "%d operands, at most %d", (int)count, Q8_EINSUM_OPERANDS);
   for (int32_t i = 0; i < count; i++) {
     int32_t hidden = 0;
     Q8_TRY(read_term(io, &at, io->inputs[i]->shape.rank, 0, &terms[i]));

@@ -12,7 +12,7 @@ static q8_status infer_expand(const q8_op_io *io) {
   Q8_TRY(q8_infer_ints(io, 1, &list));
   q8_shape wanted = {.rank = list.count}, y;
   if (list.count > Q8_MAX_RANK)
-    return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "rank %d, at most %d", (int)list.count, Q8_MAX_RANK);
+    return q8_op_fail(io, QINT8_ERROR_LIMIT, "rank %d, at most %d", (int)list.count, Q8_MAX_RANK);
   for (int32_t i = 0; i < list.count; i++)
     wanted.dim[i] = list.v[i];
   Q8_TRY(q8_infer_broadcast(io, &io->inputs[0]->shape, &wanted, &y));
@@ -33,11 +33,10 @@ static q8_status infer_tile(const q8_op_io *io) {
   q8_shape y = io->inputs[0]->shape;
   Q8_TRY(q8_infer_ints(io, 1, &repeats));
   if (repeats.count != y.rank)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "%d repeats for rank %d", (int)repeats.count,
-                   (int)y.rank);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "%d repeats for rank %d", (int)repeats.count, (int)y.rank);
   for (int32_t i = 0; i < y.rank; i++) {
     if (repeats.v[i] < 0 || (y.dim[i] > 0 && repeats.v[i] > INT64_MAX / y.dim[i]))
-      return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "repeats are negative or too large");
+      return q8_op_fail(io, QINT8_ERROR_LIMIT, "repeats are negative or too large");
     y.dim[i] *= repeats.v[i];
   }
   return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
@@ -112,7 +111,6 @@ static q8_status eval_where(const q8_op_io *io) {
 
 #define SELECT(id, onnx_name, opset, inputs, infer_fn, eval_fn)                                                     \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .domain = "",                                                                          \
                             .min_opset = opset,                                                                    \
                             .max_opset = 21,                                                                       \
                             .min_inputs = inputs,                                                                  \

@@ -20,11 +20,11 @@ static q8_status infer(const q8_op_io *io) {
   if (axis < 0)
     return q8_bad_axis(io, wanted, x);
   if (type != QINT8_DTYPE_S64 && type != QINT8_DTYPE_S32)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "indices are %s, expected int32 or int64",
-                   q8_dtype_name(type));
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "indices are %s, expected int32 or int64",
+                      q8_dtype_name(type));
   q8_shape y = {.rank = x->rank - 1 + index->rank};
   if (y.rank > Q8_MAX_RANK)
-    return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "rank %d, at most %d", (int)y.rank, Q8_MAX_RANK);
+    return q8_op_fail(io, QINT8_ERROR_LIMIT, "rank %d, at most %d", (int)y.rank, Q8_MAX_RANK);
   for (int32_t i = 0; i < axis; i++)
     y.dim[i] = x->dim[i];
   for (int32_t i = 0; i < index->rank; i++)
@@ -46,8 +46,8 @@ static q8_status eval(const q8_op_io *io) {
       int64_t at = q8_int_at(index, i);
       at = at < 0 ? at + (int64_t)rows : at;
       if (at < 0 || at >= (int64_t)rows)
-        return q8_fail(io->error, QINT8_ERROR_DATA, io->node->name, "index %" PRId64 " of an axis of %zu",
-                       q8_int_at(index, i), rows);
+        return q8_op_fail(io, QINT8_ERROR_DATA, "index %" PRId64 " of an axis of %zu", q8_int_at(index, i),
+                          rows);
       if (size)
         memcpy(to, from + (size_t)at * size, size);
     }
@@ -55,7 +55,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_gather = {.name = "Gather",
-                            .domain = "",
                             .min_opset = 1,
                             .max_opset = 21,
                             .min_inputs = 2,

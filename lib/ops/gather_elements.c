@@ -51,9 +51,9 @@ static q8_status infer_nd(const q8_op_io *io) {
   int32_t n = fits ? (int32_t)index->dim[index->rank - 1] : 0;
   q8_shape y = {.rank = index->rank - 1 + x->rank - (int32_t)batch - n};
   if (!fits || y.rank > Q8_MAX_RANK)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
-                   "indices of shape %s into shape %s with %" PRId64 " batch dimensions",
-                   q8_shape_text(index, a, sizeof a), q8_shape_text(x, b, sizeof b), batch);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE,
+                      "indices of shape %s into shape %s with %" PRId64 " batch dimensions",
+                      q8_shape_text(index, a, sizeof a), q8_shape_text(x, b, sizeof b), batch);
   for (int32_t i = 0; i < index->rank - 1; i++)
     y.dim[i] = index->dim[i];
   for (int32_t i = (int32_t)batch + n; i < x->rank; i++)
@@ -78,7 +78,6 @@ static q8_status eval_nd(const q8_op_io *io) {
 
 #define GATHER(id, onnx_name, opset, list, infer_fn, eval_fn)                                                       \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .domain = "",                                                                          \
                             .min_opset = opset,                                                                    \
                             .max_opset = 21,                                                                       \
                             .min_inputs = 2,                                                                       \

@@ -23,8 +23,9 @@ static q8_status find_shape(const q8_op_io *io, q8_gemm_shape *s) {
   const q8_value *c = q8_input(io, 2);
   char ta[128], tb[128];
   if (a->rank != 2 || b->rank != 2 || a->dim[!p->trans_a] != b->dim[!!p->trans_b])
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "A %s%s times B %s%s", q8_shape_text(a, ta, sizeof ta),
-                   p->trans_a ? " transposed" : "", q8_shape_text(b, tb, sizeof tb), p->trans_b ? " transposed" : "");
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "A %s%s times B %s%s", q8_shape_text(a, ta, sizeof ta),
+                      p->trans_a ? " transposed" : "", q8_shape_text(b, tb, sizeof tb),
+                      p->trans_b ? " transposed" : "");
   s->m = (size_t)a->dim[!!p->trans_a];
   s->k = (size_t)a->dim[!p->trans_a];
   s->n = (size_t)b->dim[!p->trans_b];
@@ -37,8 +38,8 @@ static q8_status find_shape(const q8_op_io *io, q8_gemm_shape *s) {
     q8_shape out = {.rank = 2, .dim = {(int64_t)s->m, (int64_t)s->n}}, joined;
     Q8_TRY(q8_infer_broadcast(io, &c->shape, &out, &joined));
     if (!q8_shape_equal(&out, &joined))
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "C %s does not broadcast to %s",
-                     q8_shape_text(&c->shape, ta, sizeof ta), q8_shape_text(&out, tb, sizeof tb));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "C %s does not broadcast to %s",
+                        q8_shape_text(&c->shape, ta, sizeof ta), q8_shape_text(&out, tb, sizeof tb));
     int64_t stride[Q8_MAX_RANK];
     q8_broadcast_strides(&c->shape, &out, stride);
     s->c_m = stride[0];
@@ -115,7 +116,6 @@ static int32_t weight_axis(const q8_node *node) {
 }
 
 const q8_op q8_op_gemm = {.name = "Gemm",
-                          .domain = "",
                           .min_opset = 6,
                           .max_opset = 21,
                           .min_inputs = 2,
@@ -126,7 +126,7 @@ const q8_op q8_op_gemm = {.name = "Gemm",
                           .params_size = sizeof(q8_gemm_params),
                           .quant = Q8_QUANT_WEIGHTED,
                           .weight_axis = weight_axis,
-                          .upgrade = upgrade,
+                          .extras = &(const q8_op_extras){.upgrade = upgrade},
                           .infer = infer,
                           .eval = eval,
                           .plan = plan};

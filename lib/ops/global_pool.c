@@ -8,8 +8,8 @@ static q8_status infer(const q8_op_io *io) {
   char text[128];
   Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   if (y.rank < 3 || q8_dims(&y, 2, y.rank) == 0)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
-                   "input of shape %s, expected [N, C] and spatial dimensions", q8_shape_text(&y, text, sizeof text));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "input of shape %s, expected [N, C] and spatial dimensions",
+                      q8_shape_text(&y, text, sizeof text));
   for (int32_t i = 2; i < y.rank; i++)
     y.dim[i] = 1;
   return q8_infer_set(io, 0, QINT8_DTYPE_F32, &y);
@@ -51,7 +51,7 @@ static const q8_attribute lp_attributes[] = {{"p", Q8_ATTR_INT, offsetof(lp_para
 static q8_status lp_infer(const q8_op_io *io) {
   int64_t p = ((const lp_params *)io->node->params)->p;
   if (p < 1)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "p is %lld", (long long)p);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "p is %lld", (long long)p);
   return infer(io);
 }
 
@@ -79,7 +79,6 @@ static q8_status max_plan(q8_planner *planner, q8_id node, qint8_error *error) {
 
 #define GLOBAL_POOL(id, onnx_name, rule, eval_fn, plan_fn)                                                          \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .domain = "",                                                                          \
                             .min_opset = 1,                                                                        \
                             .max_opset = 21,                                                                       \
                             .min_inputs = 1,                                                                       \
@@ -95,7 +94,6 @@ GLOBAL_POOL(global_average_pool, "GlobalAveragePool", Q8_QUANT_OWN, average_eval
 GLOBAL_POOL(global_max_pool, "GlobalMaxPool", Q8_QUANT_SAME, max_eval, max_plan)
 
 const q8_op q8_op_global_lp_pool = {.name = "GlobalLpPool",
-                                    .domain = "",
                                     .min_opset = 1,
                                     .max_opset = 21,
                                     .min_inputs = 1,

@@ -31,13 +31,13 @@ static q8_status infer(const q8_op_io *io) {
   Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_F32));
   if (!is_one_of(p->mode, modes) || !is_one_of(p->padding, paddings))
-    return q8_fail(io->error, QINT8_ERROR_FORMAT, io->node->name, "mode \"%s\", padding \"%s\"", p->mode, p->padding);
+    return q8_op_fail(io, QINT8_ERROR_FORMAT, "mode \"%s\", padding \"%s\"", p->mode, p->padding);
   if (x->rank == 5)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "GridSample of volumes");
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "GridSample of volumes");
   if (x->rank != 4 || grid->rank != 4 || grid->dim[0] != x->dim[0] || grid->dim[3] != 2 || x->dim[2] < 1 ||
       x->dim[3] < 1)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "a grid of shape %s for shape %s",
-                   q8_shape_text(grid, b, sizeof b), q8_shape_text(x, a, sizeof a));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "a grid of shape %s for shape %s",
+                      q8_shape_text(grid, b, sizeof b), q8_shape_text(x, a, sizeof a));
   q8_shape y = {.rank = 4, .dim = {x->dim[0], x->dim[1], grid->dim[1], grid->dim[2]}};
   return q8_infer_set(io, 0, QINT8_DTYPE_F32, &y);
 }
@@ -156,7 +156,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_grid_sample = {.name = "GridSample",
-                                 .domain = "",
                                  .min_opset = 16,
                                  .max_opset = 21,
                                  .min_inputs = 2,

@@ -22,16 +22,15 @@ static q8_status infer(const q8_op_io *io) {
   char a[128], b[128];
   Q8_TRY(q8_need_channels(io, 2));
   if (p->num_groups < 1 || x->dim[1] % p->num_groups)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "%lld groups of an input of shape %s",
-                   (long long)p->num_groups, q8_shape_text(x, a, sizeof a));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "%lld groups of an input of shape %s", (long long)p->num_groups,
+                      q8_shape_text(x, a, sizeof a));
   for (int32_t i = 1; i < 3; i++) {
     Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
     size_t count = io->inputs[i]->count;
     if (count != (size_t)x->dim[1] && count != (size_t)p->num_groups)
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
-                     "%s of shape %s for %lld groups of an input of shape %s", i == 1 ? "scale" : "bias",
-                     q8_shape_text(&io->inputs[i]->shape, a, sizeof a), (long long)p->num_groups,
-                     q8_shape_text(x, b, sizeof b));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of shape %s for %lld groups of an input of shape %s",
+                        i == 1 ? "scale" : "bias", q8_shape_text(&io->inputs[i]->shape, a, sizeof a),
+                        (long long)p->num_groups, q8_shape_text(x, b, sizeof b));
   }
   return q8_infer_same(io);
 }
@@ -119,7 +118,6 @@ static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_n
 }
 
 const q8_op q8_op_group_norm = {.name = "GroupNormalization",
-                                .domain = "",
                                 .min_opset = 18,
                                 .max_opset = 21,
                                 .min_inputs = 3,
@@ -130,6 +128,6 @@ const q8_op q8_op_group_norm = {.name = "GroupNormalization",
                                 .params_size = sizeof(group_norm_params),
                                 .quant = Q8_QUANT_FLOAT,
                                 .int8_obstacle = "no int8 form: mean and variance need the range of float",
+                                .extras = &(const q8_op_extras){.expand = expand},
                                 .infer = infer,
-                                .eval = eval,
-                                .expand = expand};
+                                .eval = eval};

@@ -61,7 +61,6 @@ static const q8_attribute attributes[] = {
     {.name = NULL}};
 
 const q8_op q8_op_gru = {.name = "GRU",
-                         .domain = "",
                          .min_opset = 7,
                          .max_opset = 21,
                          .min_inputs = 3,

@@ -9,7 +9,7 @@ q8_status q8_need_indices(const q8_op_io *io, int32_t i) {
   int32_t dtype = io->inputs[i]->dtype;
   if (dtype == QINT8_DTYPE_S64 || dtype == QINT8_DTYPE_S32)
     return QINT8_OK;
-  return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "indices of %s", q8_dtype_name(dtype));
+  return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "indices of %s", q8_dtype_name(dtype));
 }
 
 q8_status q8_check_beside(const q8_op_io *io, int32_t x, int32_t index, int32_t axis) {
@@ -19,15 +19,15 @@ q8_status q8_check_beside(const q8_op_io *io, int32_t x, int32_t index, int32_t 
     fits = i == axis || b->dim[i] <= a->dim[i];
   char ta[128], tb[128];
   return fits ? QINT8_OK
-              : q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "indices of shape %s for shape %s along axis %d",
-                        q8_shape_text(b, tb, sizeof tb), q8_shape_text(a, ta, sizeof ta), (int)axis);
+              : q8_op_fail(io, QINT8_ERROR_SHAPE, "indices of shape %s for shape %s along axis %d",
+                           q8_shape_text(b, tb, sizeof tb), q8_shape_text(a, ta, sizeof ta), (int)axis);
 }
 
 /* The entry as a coordinate of a dimension of n. */
 static q8_status coordinate(const q8_op_io *io, const q8_value *index, size_t i, int64_t n, size_t *out) {
   int64_t value = q8_int_at(index, i);
   if (value < -n || value >= n)
-    return q8_fail(io->error, QINT8_ERROR_DATA, io->node->name, "index %" PRId64 " of an axis of %" PRId64, value, n);
+    return q8_op_fail(io, QINT8_ERROR_DATA, "index %" PRId64 " of an axis of %" PRId64, value, n);
   *out = (size_t)(value < 0 ? value + n : value);
   return QINT8_OK;
 }

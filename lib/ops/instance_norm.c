@@ -17,9 +17,9 @@ static q8_status infer(const q8_op_io *io) {
   for (int32_t i = 1; i < 3; i++) {
     Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
     if (io->inputs[i]->count != (size_t)x->dim[1])
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "%s of shape %s for an input of shape %s",
-                     i == 1 ? "scale" : "B", q8_shape_text(&io->inputs[i]->shape, a, sizeof a),
-                     q8_shape_text(x, b, sizeof b));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of shape %s for an input of shape %s",
+                        i == 1 ? "scale" : "B", q8_shape_text(&io->inputs[i]->shape, a, sizeof a),
+                        q8_shape_text(x, b, sizeof b));
   }
   return q8_infer_same(io);
 }
@@ -40,7 +40,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_instance_norm = {.name = "InstanceNormalization",
-                                   .domain = "",
                                    .min_opset = 6,
                                    .max_opset = 21,
                                    .min_inputs = 3,

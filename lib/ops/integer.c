@@ -15,8 +15,8 @@ void q8_store_rounded(q8_value *y, size_t i, float x, int32_t zero) {
 q8_status q8_need_int8(const q8_op_io *io, int32_t i) {
   const q8_value *v = q8_input(io, i);
   if (v && v->dtype != QINT8_DTYPE_U8 && v->dtype != QINT8_DTYPE_S8)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "input %d has element type %d, expected u8 or s8",
-                   (int)i, (int)v->dtype);
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "input %d has element type %d, expected u8 or s8", (int)i,
+                      (int)v->dtype);
   return QINT8_OK;
 }
 
@@ -24,8 +24,8 @@ q8_status q8_need_count(const q8_op_io *io, int32_t i, size_t count, const char 
   const q8_value *v = q8_input(io, i);
   char text[128];
   if (v && v->count != 1 && v->count != count)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "%s of shape %s, expected 1 or %zu values", what,
-                   q8_shape_text(&v->shape, text, sizeof text), count);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of shape %s, expected 1 or %zu values", what,
+                      q8_shape_text(&v->shape, text, sizeof text), count);
   return QINT8_OK;
 }
 
@@ -34,8 +34,8 @@ q8_status q8_scale_index_of(const q8_op_io *io, int64_t axis, int64_t block_size
   char a[128], b[128];
   *out = (q8_scale_index){.inner = 1};
   if (zero && zero->count != scale->count)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "scale of shape %s, zero point of shape %s",
-                   q8_shape_text(&scale->shape, a, sizeof a), q8_shape_text(&zero->shape, b, sizeof b));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "scale of shape %s, zero point of shape %s",
+                      q8_shape_text(&scale->shape, a, sizeof a), q8_shape_text(&zero->shape, b, sizeof b));
   if (scale->count == 1 && !block_size)
     return QINT8_OK;
   int32_t at = q8_axis(axis, x->shape.rank);
@@ -50,7 +50,8 @@ q8_status q8_scale_index_of(const q8_op_io *io, int64_t axis, int64_t block_size
   }
   size_t expected = out->block ? q8_dims(&x->shape, 0, at) * out->scales * out->inner : out->dim;
   if (block_size < 0 || scale->count != expected || (!out->block && scale->shape.rank != 1))
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "scale of shape %s for axis %d of shape %s",
-                   q8_shape_text(&scale->shape, a, sizeof a), (int)at, q8_shape_text(&x->shape, b, sizeof b));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "scale of shape %s for axis %d of shape %s",
+                      q8_shape_text(&scale->shape, a, sizeof a), (int)at,
+                      q8_shape_text(&x->shape, b, sizeof b));
   return QINT8_OK;
 }

@@ -1,6 +1,7 @@
 /* integer_conv.c - ConvInteger and QLinearConv on integer tensors. */
 #include <math.h>
 
+#include "base/cold.h"
 #include "ops/conv_nd.h"
 #include "ops/integer.h"
 
@@ -61,7 +62,7 @@ static q8_status each(const q8_op_io *io, const places *at, store_fn *store) {
 
 static const places plain = {1, 2, 3, -1};
 
-static q8_status integer_infer(const q8_op_io *io) {
+Q8_COLD static q8_status integer_infer(const q8_op_io *io) {
   q8_conv_nd c;
   q8_shape y;
   Q8_TRY(find_conv(io, &plain, &c));
@@ -79,7 +80,6 @@ static q8_status integer_eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_conv_integer = {.name = "ConvInteger",
-                                  .domain = "",
                                   .min_opset = 10,
                                   .max_opset = 21,
                                   .min_inputs = 2,
@@ -97,7 +97,7 @@ const q8_op q8_op_conv_integer = {.name = "ConvInteger",
 
 static const places qlinear = {3, 2, 5, 8};
 
-static q8_status qlinear_infer(const q8_op_io *io) {
+Q8_COLD static q8_status qlinear_infer(const q8_op_io *io) {
   q8_conv_nd c;
   q8_shape y;
   Q8_TRY(find_conv(io, &qlinear, &c));
@@ -110,8 +110,7 @@ static q8_status qlinear_infer(const q8_op_io *io) {
   Q8_TRY(q8_need_dtype(io, 8, QINT8_DTYPE_S32));
   const q8_value *bias = q8_input(io, 8);
   if (bias && bias->count != c.k)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "a bias of %zu values for %zu channels", bias->count,
-                   c.k);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "a bias of %zu values for %zu channels", bias->count, c.k);
   q8_conv_nd_shape(&c, &y);
   return q8_infer_set(io, 0, io->inputs[7]->dtype, &y);
 }
@@ -129,7 +128,6 @@ static q8_status qlinear_eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_qlinear_conv = {.name = "QLinearConv",
-                                  .domain = "",
                                   .min_opset = 10,
                                   .max_opset = 21,
                                   .min_inputs = 8,

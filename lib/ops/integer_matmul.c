@@ -62,7 +62,6 @@ static q8_status integer_eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_matmul_integer = {.name = "MatMulInteger",
-                                    .domain = "",
                                     .min_opset = 10,
                                     .max_opset = 21,
                                     .min_inputs = 2,
@@ -102,7 +101,6 @@ static q8_status qlinear_eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_qlinear_matmul = {.name = "QLinearMatMul",
-                                    .domain = "",
                                     .min_opset = 10,
                                     .max_opset = 21,
                                     .min_inputs = 8,

@@ -1,6 +1,7 @@
 /* layer_norm.c - LayerNormalization: y = (x - mean) / sqrt(var + epsilon) * scale + b over the dimensions from `axis`. */
 #include <math.h>
 
+#include "base/cold.h"
 #include "ops/fast.h"
 #include "ops/norm.h"
 
@@ -34,14 +35,14 @@ static q8_status find_inner(const q8_op_io *io, int32_t *axis, q8_shape *inner) 
     Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
     Q8_TRY(q8_infer_broadcast(io, &v->shape, inner, &joined));
     if (!q8_shape_equal(&joined, inner))
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "%s of shape %s for normalized dimensions %s",
-                     i == 1 ? "scale" : "bias", q8_shape_text(&v->shape, a, sizeof a),
-                     q8_shape_text(inner, b, sizeof b));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of shape %s for normalized dimensions %s",
+                        i == 1 ? "scale" : "bias", q8_shape_text(&v->shape, a, sizeof a),
+                        q8_shape_text(inner, b, sizeof b));
   }
   return QINT8_OK;
 }
 
-static q8_status infer(const q8_op_io *io) {
+Q8_COLD static q8_status infer(const q8_op_io *io) {
   int32_t axis;
   q8_shape inner, outer = io->inputs[0]->shape;
   Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
@@ -109,7 +110,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_layer_norm = {.name = "LayerNormalization",
-                                .domain = "",
                                 .min_opset = 17,
                                 .max_opset = 21,
                                 .min_inputs = 2,

@@ -34,10 +34,10 @@ static q8_status infer(const q8_op_io *io) {
   for (int32_t i = 2; fits && i < x->rank; i++)
     fits = x->dim[i] == labels->dim[i - 1];
   if (!fits || (weights && (weights->shape.rank != 1 || weights->shape.dim[0] != x->dim[1])))
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "labels of shape %s or weights do not fit shape %s",
-                   q8_shape_text(labels, a, sizeof a), q8_shape_text(x, b, sizeof b));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "labels of shape %s or weights do not fit shape %s",
+                      q8_shape_text(labels, a, sizeof a), q8_shape_text(x, b, sizeof b));
   if (strcmp(p->reduction, "mean") && strcmp(p->reduction, "sum") && strcmp(p->reduction, "none"))
-    return q8_fail(io->error, QINT8_ERROR_FORMAT, io->node->name, "reduction \"%s\"", p->reduction);
+    return q8_op_fail(io, QINT8_ERROR_FORMAT, "reduction \"%s\"", p->reduction);
   const q8_shape scalar = {.rank = 0};
   Q8_TRY(q8_infer_set(io, 0, QINT8_DTYPE_F32, p->reduction[0] == 'n' ? labels : &scalar));
   return io->node->output_count > 1 ? q8_infer_set(io, 1, QINT8_DTYPE_F32, x) : QINT8_OK;
@@ -76,7 +76,7 @@ static q8_status eval(const q8_op_io *io, int of_scores) {
       log_prob[(sample * v.classes + c) * v.inner + position] = (float)(at(&v, sample, position, c) - shift);
     if (label != p->ignore) {
       if (label < 0 || label >= x->shape.dim[1])
-        return q8_fail(io->error, QINT8_ERROR_DATA, io->node->name, "label %" PRId64 " of %zu classes", label, v.classes);
+        return q8_op_fail(io, QINT8_ERROR_DATA, "label %" PRId64 " of %zu classes", label, v.classes);
       double weight = weights ? (double)((const float *)weights->data)[label] : 1;
       loss = -weight * (at(&v, sample, position, (size_t)label) - shift);
       weight_sum += weight;
@@ -99,7 +99,6 @@ static q8_status eval_cross_entropy(const q8_op_io *io) {
 
 #define LOSS(id, onnx_name, most_outputs, eval_fn)                                                                  \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .domain = "",                                                                          \
                             .min_opset = 12,                                                                       \
                             .max_opset = 21,                                                                       \
                             .min_inputs = 2,                                                                       \

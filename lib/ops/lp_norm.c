@@ -18,8 +18,7 @@ static q8_status infer(const q8_op_io *io) {
   if (q8_axis(p->axis, x->rank) < 0)
     return q8_bad_axis(io, p->axis, x);
   if (p->p != 1 && p->p != 2)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "norm of order %lld, expected 1 or 2",
-                   (long long)p->p);
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "norm of order %lld, expected 1 or 2", (long long)p->p);
   return q8_infer_same(io);
 }
 
@@ -43,7 +42,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_lp_norm = {.name = "LpNormalization",
-                             .domain = "",
                              .min_opset = 1,
                              .max_opset = 21,
                              .min_inputs = 1,

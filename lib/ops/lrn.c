@@ -19,7 +19,7 @@ static q8_status infer(const q8_op_io *io) {
   const lrn_params *p = io->node->params;
   Q8_TRY(q8_need_channels(io, 2));
   if (p->size < 1)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "size is %lld", (long long)p->size);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "size is %lld", (long long)p->size);
   return q8_infer_same(io);
 }
 
@@ -45,7 +45,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_lrn = {.name = "LRN",
-                         .domain = "",
                          .min_opset = 1,
                          .max_opset = 21,
                          .min_inputs = 1,

@@ -66,7 +66,6 @@ static const q8_attribute attributes[] = {
     Q8_RECURRENT_ATTRIBUTES, {"input_forget", Q8_ATTR_INT, Q8_RECURRENT_AT(input_forget), 0, 0, 0, NULL}, {.name = NULL}};
 
 const q8_op q8_op_lstm = {.name = "LSTM",
-                          .domain = "",
                           .min_opset = 7,
                           .max_opset = 21,
                           .min_inputs = 3,

@@ -220,7 +220,6 @@ static int32_t weight_axis(const q8_node *node) {
 }
 
 const q8_op q8_op_matmul = {.name = "MatMul",
-                            .domain = "",
                             .min_opset = 1,
                             .max_opset = 21,
                             .min_inputs = 2,

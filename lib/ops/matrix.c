@@ -23,11 +23,11 @@ static q8_status infer_eye(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape;
   char text[128];
   if (x->rank != 2)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "EyeLike of shape %s, expected a matrix",
-                   q8_shape_text(x, text, sizeof text));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "EyeLike of shape %s, expected a matrix",
+                      q8_shape_text(x, text, sizeof text));
   int32_t dtype = p->dtype ? (int32_t)p->dtype : io->inputs[0]->dtype;
   if (p->dtype < 0 || p->dtype > 64 || !q8_wide_dtype(dtype))
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "EyeLike of element type %" PRId64, p->dtype);
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "EyeLike of element type %" PRId64, p->dtype);
   return q8_infer_set(io, 0, dtype, x);
 }
 
@@ -47,7 +47,7 @@ static q8_status diagonal(const q8_op_io *io, int64_t *k) {
   if (q8_input(io, 1))
     Q8_TRY(q8_infer_ints(io, 1, &list));
   *k = list.v[0];
-  return list.count == 1 ? QINT8_OK : q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "k is not a scalar");
+  return list.count == 1 ? QINT8_OK : q8_op_fail(io, QINT8_ERROR_SHAPE, "k is not a scalar");
 }
 
 static q8_status infer_trilu(const q8_op_io *io) {
@@ -55,8 +55,8 @@ static q8_status infer_trilu(const q8_op_io *io) {
   char text[128];
   Q8_TRY(diagonal(io, &k));
   if (io->inputs[0]->shape.rank < 2)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "Trilu of shape %s, expected matrices",
-                   q8_shape_text(&io->inputs[0]->shape, text, sizeof text));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "Trilu of shape %s, expected matrices",
+                      q8_shape_text(&io->inputs[0]->shape, text, sizeof text));
   return q8_infer_same(io);
 }
 
@@ -87,10 +87,10 @@ static q8_status infer_det(const q8_op_io *io) {
   char text[128];
   Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   if (x->rank < 2 || x->dim[x->rank - 1] != x->dim[x->rank - 2])
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "Det of shape %s, expected square matrices",
-                   q8_shape_text(x, text, sizeof text));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "Det of shape %s, expected square matrices",
+                      q8_shape_text(x, text, sizeof text));
   if (x->dim[x->rank - 1] > MAX_DET)
-    return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "Det of more than %d rows", MAX_DET);
+    return q8_op_fail(io, QINT8_ERROR_LIMIT, "Det of more than %d rows", MAX_DET);
   q8_shape y = *x;
   y.rank -= 2;
   return q8_infer_set(io, 0, QINT8_DTYPE_F32, &y);
@@ -133,7 +133,6 @@ static q8_status eval_det(const q8_op_io *io) {
 
 #define MATRIX(id, onnx_name, opset, most_inputs, list, infer_fn, eval_fn)                                          \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .domain = "",                                                                          \
                             .min_opset = opset,                                                                    \
                             .max_opset = 21,                                                                       \
                             .min_inputs = 1,                                                                       \

@@ -23,19 +23,18 @@ static q8_status pooled_shape(const q8_op_io *io, q8_shape *y) {
   *y = *x;
   if (dims < 1 || p->kernel_shape.count != dims || (p->pads.count >= 0 && p->pads.count != 2 * dims) ||
       (p->strides.count >= 0 && p->strides.count != dims))
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
-                   "kernel_shape, strides or pads do not fit an input of rank %d", (int)x->rank);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "kernel_shape, strides or pads do not fit an input of rank %d",
+                      (int)x->rank);
   for (int32_t i = 0; i < dims; i++) {
     int64_t stride = p->strides.count >= 0 ? p->strides.v[i] : 1;
     int64_t pads = p->pads.count >= 0 ? p->pads.v[i] + p->pads.v[dims + i] : 0;
     if (stride < 1 || stride > INT32_MAX || p->kernel_shape.v[i] < 1 || p->kernel_shape.v[i] > INT32_MAX || pads < 0 ||
         pads > INT32_MAX || x->dim[2 + i] > INT32_MAX)
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
-                     "spatial dimension %d: stride, kernel or pads out of range", (int)i);
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "spatial dimension %d: stride, kernel or pads out of range",
+                        (int)i);
     y->dim[2 + i] = (x->dim[2 + i] - 1) * stride - pads + p->kernel_shape.v[i];
     if (y->dim[2 + i] < 1)
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "the pads leave nothing of spatial dimension %d",
-                     (int)i);
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "the pads leave nothing of spatial dimension %d", (int)i);
   }
   return QINT8_OK;
 }
@@ -46,16 +45,16 @@ static q8_status infer(const q8_op_io *io) {
   char a[128], b[128];
   Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_S64));
   if (!q8_shape_equal(x, &io->inputs[1]->shape))
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "values of shape %s with indices of shape %s",
-                   q8_shape_text(x, a, sizeof a), q8_shape_text(&io->inputs[1]->shape, b, sizeof b));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "values of shape %s with indices of shape %s",
+                      q8_shape_text(x, a, sizeof a), q8_shape_text(&io->inputs[1]->shape, b, sizeof b));
   Q8_TRY(pooled_shape(io, &y));
   if (q8_input(io, 2)) {
     q8_ints list;
     Q8_TRY(q8_infer_ints(io, 2, &list));
     for (int32_t i = 0; i < y.rank; i++) {
       if (list.count != y.rank || list.v[i] < y.dim[i])
-        return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "output_shape is smaller than %s",
-                       q8_shape_text(&y, a, sizeof a));
+        return q8_op_fail(io, QINT8_ERROR_SHAPE, "output_shape is smaller than %s",
+                          q8_shape_text(&y, a, sizeof a));
       y.dim[i] = list.v[i];
     }
   }
@@ -75,7 +74,7 @@ static q8_status eval(const q8_op_io *io) {
   for (size_t i = 0; i < x->count; i++) {
     int64_t index = ((const int64_t *)indices->data)[i], to = 0;
     if (index < 0 || (size_t)index >= places)
-      return q8_fail(io->error, QINT8_ERROR_DATA, io->node->name, "index %" PRId64 " of %zu places", index, places);
+      return q8_op_fail(io, QINT8_ERROR_DATA, "index %" PRId64 " of %zu places", index, places);
     for (int32_t d = from.rank; d-- > 0; index /= from.dim[d])
       to += index % from.dim[d] * stride[d];
     memcpy((char *)y->data + (size_t)to * size, (const char *)x->data + i * size, size);
@@ -84,7 +83,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_max_unpool = {.name = "MaxUnpool",
-                                .domain = "",
                                 .min_opset = 9,
                                 .max_opset = 21,
                                 .min_inputs = 2,

@@ -59,7 +59,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_mvn = {.name = "MeanVarianceNormalization",
-                         .domain = "",
                          .min_opset = 9,
                          .max_opset = 21,
                          .min_inputs = 1,

@@ -81,8 +81,7 @@ static q8_status scalar_of(const q8_op_io *io, int32_t i, float *out) {
     return QINT8_OK;
   Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
   if (value->count != 1)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "input %d has %zu values, expected 1", (int)i,
-                   value->count);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "input %d has %zu values, expected 1", (int)i, value->count);
   *out = *(const float *)value->data;
   return QINT8_OK;
 }
@@ -102,8 +101,8 @@ static q8_status read_inputs(const q8_op_io *io, nms *n) {
   Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_F32));
   const q8_shape *x = &boxes->shape, *s = &scores->shape;
   if (x->rank != 3 || s->rank != 3 || x->dim[2] != 4 || x->dim[0] != s->dim[0] || x->dim[1] != s->dim[2])
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "boxes of shape %s with scores of shape %s",
-                   q8_shape_text(x, a, sizeof a), q8_shape_text(s, b, sizeof b));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "boxes of shape %s with scores of shape %s",
+                      q8_shape_text(x, a, sizeof a), q8_shape_text(s, b, sizeof b));
   if (q8_input(io, 2))
     Q8_TRY(q8_infer_ints(io, 2, &limit));
   *n = (nms){.boxes = boxes->data,
@@ -117,7 +116,7 @@ static q8_status read_inputs(const q8_op_io *io, nms *n) {
   Q8_TRY(scalar_of(io, 3, &n->overlap));
   Q8_TRY(scalar_of(io, 4, &n->least));
   if (limit.count != 1 || (n->limit > MAX_PICKED && n->count > MAX_PICKED))
-    return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "more than %d boxes of a class", MAX_PICKED);
+    return q8_op_fail(io, QINT8_ERROR_LIMIT, "more than %d boxes of a class", MAX_PICKED);
   return QINT8_OK;
 }
 
@@ -150,7 +149,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_nms = {.name = "NonMaxSuppression",
-                         .domain = "",
                          .min_opset = 10,
                          .max_opset = 21,
                          .min_inputs = 2,

@@ -21,16 +21,16 @@ static int32_t axis_of(const q8_op_io *io) {
 static q8_status infer(const q8_op_io *io) {
   const q8_value *index = io->inputs[0], *depth = io->inputs[1], *values = io->inputs[2];
   if (!depth->data)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "input 1 must be constant once shapes are known");
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "input 1 must be constant once shapes are known");
   if (depth->count != 1 || values->shape.rank != 1 || values->count != 2)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "depth is not a scalar, or values are not [off, on]");
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "depth is not a scalar, or values are not [off, on]");
   int64_t n = q8_element_int(depth->dtype, depth->data, 0);
   int32_t axis = axis_of(io);
   if (axis < 0)
     return q8_bad_axis(io, ((const onehot_params *)io->node->params)->axis, &index->shape);
   q8_shape y = {.rank = index->shape.rank + 1};
   if (y.rank > Q8_MAX_RANK || n < 0)
-    return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "depth %" PRId64 ", rank %d", n, (int)y.rank);
+    return q8_op_fail(io, QINT8_ERROR_LIMIT, "depth %" PRId64 ", rank %d", n, (int)y.rank);
   for (int32_t i = 0; i < y.rank; i++)
     y.dim[i] = i == axis ? n : index->shape.dim[i < axis ? i : i - 1];
   return q8_infer_set(io, 0, values->dtype, &y);
@@ -55,7 +55,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_onehot = {.name = "OneHot",
-                            .domain = "",
                             .min_opset = 9,
                             .max_opset = 21,
                             .min_inputs = 3,

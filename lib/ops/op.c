@@ -18,15 +18,23 @@ const q8_op *const q8_op_list[] = {
 };
 const size_t q8_op_count = sizeof q8_op_list / sizeof q8_op_list[0];
 
-static const char *plain_domain(const char *domain) {
-  return domain && strcmp(domain, "ai.onnx") ? domain : "";
+static int is_standard(const char *domain) {
+  return !domain || !*domain || !strcmp(domain, "ai.onnx");
 }
 
 const q8_op *q8_op_find(const char *name, const char *domain) {
+  int pattern = !is_standard(domain);
+  if (pattern && strcmp(domain, "qint8") != 0)
+    return NULL;
   for (size_t i = 0; i < q8_op_count; i++)
-    if (!strcmp(q8_op_list[i]->name, name) && !strcmp(q8_op_list[i]->domain, plain_domain(domain)))
+    if (q8_op_list[i]->pattern == pattern && !strcmp(q8_op_list[i]->name, name))
       return q8_op_list[i];
   return NULL;
+}
+
+const q8_op_extras *q8_extras(const q8_op *op) {
+  static const q8_op_extras none;
+  return op->extras ? op->extras : &none;
 }
 
 size_t q8_op_params_size(const struct q8_op *op) {

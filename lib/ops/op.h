@@ -91,35 +91,42 @@ typedef struct q8_op_io {
   qint8_error *error;
 } q8_op_io;
 
+/* What few operators have: each may be NULL. */
+typedef struct q8_op_extras {
+  /* Why such a node had better stay float in a dynamic recipe, or NULL. */
+  const char *(*dynamic_obstacle)(const q8_node *node);
+  const struct q8_op *becomes; /* a deprecated operator: after `upgrade`, the same params are those of this one */
+  /* Brings a node of an older opset to the canonical form (params already parsed). */
+  q8_status (*upgrade)(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
+                       const char *node_name, qint8_error *error);
+  /* For an operator whose result is one of its inputs once others are constant: which one, or -1. Then no shapes are
+   * inferred, and what only the other inputs need is left out of the plan. */
+  int32_t (*chosen)(const q8_op_io *io);
+  /* Writes a node of domain "qint8" as standard nodes: see onnx/export.h. */
+  q8_status (*expand)(struct q8_exporter *exporter, const q8_graph *graph, const q8_node *node, qint8_error *error);
+} q8_op_extras;
+
 typedef struct q8_op {
   const char *name;   /* ONNX op_type */
-  const char *domain; /* "" for ai.onnx, "qint8" for recognised patterns */
   const q8_attribute *attributes; /* ended by a NULL name; may be NULL */
   uint16_t params_size;
   int8_t min_opset, max_opset; /* forms that `upgrade` and the attribute table understand */
   int8_t min_inputs, max_inputs; /* -1: any number */
   int8_t min_outputs, max_outputs;
 
+  uint8_t pattern; /* of the domain "qint8", not of ai.onnx */
   uint8_t quant; /* q8_quant_rule */
   uint8_t shape_only; /* the result depends on the inputs' shapes alone (Shape, Size): folded once bound */
   uint8_t two_activations; /* WEIGHTED: whether the weights may also be an activation with own parameters (MatMul) */
   const char *int8_obstacle; /* reason, for Q8_QUANT_FLOAT and RECURRENT */
   /* WEIGHTED and RECURRENT: the weights' output-channel axis (Conv: 0, Gemm: by transB), negative from the end. */
   int32_t (*weight_axis)(const q8_node *node);
-  /* Why such a node had better stay float in a dynamic recipe, or NULL. Optional. */
-  const char *(*dynamic_obstacle)(const q8_node *node);
+  const q8_op_extras *extras; /* NULL: nothing of it; read through q8_extras */
   const void *family; /* what `infer`, `eval` and `plan` need to know, where many records share them */
   /* For a one-input function y = f(x) of each element: f, so that it can be a 256-entry table, and so that the
    * range of x can be chosen by the error it causes in f(x). NULL for all else. */
   float (*unary)(const void *params, float x);
 
-  const struct q8_op *becomes; /* a deprecated operator: after `upgrade`, the same params are those of this one */
-  /* Brings a node of an older opset to the canonical form (params already parsed). Optional. */
-  q8_status (*upgrade)(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
-                       const char *node_name, qint8_error *error);
-  /* For an operator whose result is one of its inputs once others are constant: which one, or -1. Then no shapes are
-   * inferred, and what only the other inputs need is left out of the plan. Optional. */
-  int32_t (*chosen)(const q8_op_io *io);
   /* Sets dtype and shape of every output from the inputs' shapes, types and constant data. Required.
    * Fails with SHAPE and a message naming the offending shapes. */
   q8_status (*infer)(const q8_op_io *io);
@@ -128,8 +135,6 @@ typedef struct q8_op {
   q8_status (*eval)(const q8_op_io *io);
   /* Adds steps for the node to the plan: see ops/plan.h. Optional. */
   q8_status (*plan)(struct q8_planner *planner, q8_id node, qint8_error *error);
-  /* Writes a node of domain "qint8" as standard nodes: see onnx/export.h. */
-  q8_status (*expand)(struct q8_exporter *exporter, const q8_graph *graph, const q8_node *node, qint8_error *error);
 } q8_op;
 
 /* Whether input i only says how, as bounds, indices or scales do: it has no int8 form. */
@@ -142,7 +147,9 @@ static inline int32_t q8_weight_inputs(const q8_op *op) {
   return op->quant == Q8_QUANT_WEIGHTED ? 1 : op->quant == Q8_QUANT_RECURRENT ? 2 : 0;
 }
 
-/* The record of an operator by ONNX name and domain ("" or "ai.onnx" alike), or NULL. */
+/* The extras of an operator, all NULL where it has none. */
+const q8_op_extras *q8_extras(const q8_op *op);
+/* The record of an operator by ONNX name and domain ("", "ai.onnx" or "qint8"), or NULL. */
 const q8_op *q8_op_find(const char *name, const char *domain);
 /* All records, for tests and `inspect`. */
 extern const q8_op *const q8_op_list[];
@@ -153,6 +160,9 @@ void q8_op_defaults(const q8_op *op, void *params);
 
 /* ---- Helpers for infer and eval (lib/ops/shape.c) ---- */
 
+/* Fails with a message about the node. */
+q8_status q8_op_fail(const q8_op_io *io, q8_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Output `index` gets dtype and shape; count is computed. SHAPE or LIMIT on overflow (more than 2^40 bytes). */
 q8_status q8_infer_set(const q8_op_io *io, int32_t index, int32_t dtype, const q8_shape *shape);
 /* Output 0 like input 0. */

@@ -40,8 +40,8 @@ static q8_status find_pads(const q8_op_io *io, int64_t *lo, int64_t *hi) {
   if (q8_input(io, 3))
     Q8_TRY(q8_infer_ints(io, 3, &axes));
   if (pads.count != 2 * axes.count)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "pads has %d values, expected %d",
-                   (int)pads.count, 2 * (int)axes.count);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "pads has %d values, expected %d", (int)pads.count,
+                      2 * (int)axes.count);
   for (int32_t i = 0; i < rank; i++)
     lo[i] = hi[i] = 0;
   for (int32_t i = 0; i < axes.count; i++) {
@@ -60,19 +60,18 @@ static q8_status infer(const q8_op_io *io) {
   int64_t lo[Q8_MAX_RANK], hi[Q8_MAX_RANK];
   Q8_TRY(find_pads(io, lo, hi));
   if (strcmp(mode, "constant") && strcmp(mode, "edge") && strcmp(mode, "reflect") && strcmp(mode, "wrap"))
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, 
-                   "mode %s is not constant, edge, reflect or wrap", mode);
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "mode %s is not constant, edge, reflect or wrap", mode);
   const q8_value *value = q8_input(io, 2);
   if (value && (value->dtype != x->dtype || value->count != 1))
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "the padding value is not a scalar of the same type");
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "the padding value is not a scalar of the same type");
   q8_shape y = x->shape;
   for (int32_t i = 0; i < y.rank; i++) {
     int64_t n = x->shape.dim[i], most = lo[i] > hi[i] ? lo[i] : hi[i];
     y.dim[i] += lo[i] + hi[i];
     if (((*mode == 'e' || *mode == 'w') && n == 0 && most > 0) || (*mode == 'r' && most > 0 && most >= n)) {
       char text[128];
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "padding of %" PRId64 " for shape %s", most,
-                     q8_shape_text(&x->shape, text, sizeof text));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "padding of %" PRId64 " for shape %s", most,
+                        q8_shape_text(&x->shape, text, sizeof text));
     }
   }
   return q8_infer_set(io, 0, x->dtype, &y);
@@ -138,7 +137,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_pad = {.name = "Pad",
-                         .domain = "",
                          .min_opset = 2,
                          .max_opset = 21,
                          .min_inputs = 2,
@@ -149,6 +147,6 @@ const q8_op q8_op_pad = {.name = "Pad",
                          .params_size = sizeof(pad_params),
                          .quant = Q8_QUANT_FLOAT,
                          .int8_obstacle = "no int8 form: the padding value needs the range of float",
-                         .upgrade = upgrade,
+                         .extras = &(const q8_op_extras){.upgrade = upgrade},
                          .infer = infer,
                          .eval = eval};

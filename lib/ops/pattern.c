@@ -61,22 +61,22 @@ static q8_status gelu_expand(q8_exporter *exporter, const q8_graph *graph, const
   return write_node(exporter, node, "Mul", t, half, y, &t, error);
 }
 
-#define PATTERN(id, pattern_name)                                                                                  \
-  const q8_op q8_op_##id = {.name = pattern_name,                                                                 \
-                            .domain = "qint8",                                                                    \
-                            .min_opset = 1,                                                                       \
-                            .max_opset = 21,                                                                      \
-                            .min_inputs = 1,                                                                      \
-                            .max_inputs = 1,                                                                      \
-                            .min_outputs = 1,                                                                     \
-                            .max_outputs = 1,                                                                     \
-                            .quant = Q8_QUANT_OWN,                                                                \
-                            .family = &id##_set,                                                                  \
-                            .unary = id,                                                                          \
-                            .infer = q8_infer_unary,                                                              \
-                            .eval = q8_unary_eval,                                                                \
-                            .plan = q8_unary_plan,                                                                \
-                            .expand = id##_expand};
+#define PATTERN(id, pattern_name)                                                                            \
+  const q8_op q8_op_##id = {.name = pattern_name,                                                            \
+                            .pattern = 1,                                                                    \
+                            .min_opset = 1,                                                                  \
+                            .max_opset = 21,                                                                 \
+                            .min_inputs = 1,                                                                 \
+                            .max_inputs = 1,                                                                 \
+                            .min_outputs = 1,                                                                \
+                            .max_outputs = 1,                                                                \
+                            .quant = Q8_QUANT_OWN,                                                           \
+                            .family = &id##_set,                                                             \
+                            .unary = id,                                                                     \
+                            .extras = &(const q8_op_extras){.expand = id##_expand},                          \
+                            .infer = q8_infer_unary,                                                         \
+                            .eval = q8_unary_eval,                                                           \
+                            .plan = q8_unary_plan};
 
 PATTERN(silu, "Silu")
 PATTERN(gelu, "Gelu")
@@ -110,7 +110,7 @@ static const q8_unary_set any_gelu_set = {.kernel = any_gelu_kernel};
 static q8_status any_gelu_infer(const q8_op_io *io) {
   const gelu_params *p = io->node->params;
   if (!is_tanh(p) && strcmp(p->approximate, "none"))
-    return q8_fail(io->error, QINT8_ERROR_FORMAT, io->node->name, "approximate \"%s\"", p->approximate);
+    return q8_op_fail(io, QINT8_ERROR_FORMAT, "approximate \"%s\"", p->approximate);
   return q8_infer_unary(io);
 }
 
@@ -136,7 +136,6 @@ static q8_status any_gelu_expand(q8_exporter *exporter, const q8_graph *graph, c
 }
 
 const q8_op q8_op_standard_gelu = {.name = "Gelu",
-                                   .domain = "",
                                    .min_opset = 20,
                                    .max_opset = 21,
                                    .min_inputs = 1,
@@ -148,7 +147,7 @@ const q8_op q8_op_standard_gelu = {.name = "Gelu",
                                    .quant = Q8_QUANT_OWN,
                                    .family = &any_gelu_set,
                                    .unary = any_gelu,
+                                   .extras = &(const q8_op_extras){.expand = any_gelu_expand},
                                    .infer = any_gelu_infer,
                                    .eval = q8_unary_eval,
-                                   .plan = q8_unary_plan,
-                                   .expand = any_gelu_expand};
+                                   .plan = q8_unary_plan};

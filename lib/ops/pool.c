@@ -17,13 +17,12 @@ static q8_status check_lists(const q8_op_io *io, const q8_pool_params *p, int32_
   for (int i = 0; i < 4; i++) {
     int32_t expected = i == 3 ? 2 * dims : dims;
     if (lists[i]->count >= 0 && lists[i]->count != expected)
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
-                     "kernel_shape, strides, dilations or pads has %d values, expected %d", (int)lists[i]->count,
-                     (int)expected);
+      return q8_op_fail(io, QINT8_ERROR_SHAPE,
+                        "kernel_shape, strides, dilations or pads has %d values, expected %d",
+                        (int)lists[i]->count, (int)expected);
     for (int32_t j = 0; j < lists[i]->count; j++)
       if (lists[i]->v[j] < (i == 3 ? 0 : 1) || lists[i]->v[j] > INT32_MAX)
-        return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "a window parameter is %" PRId64,
-                       lists[i]->v[j]);
+        return q8_op_fail(io, QINT8_ERROR_SHAPE, "a window parameter is %" PRId64, lists[i]->v[j]);
   }
   return QINT8_OK;
 }
@@ -61,9 +60,9 @@ q8_status q8_pool_window_of(const q8_op_io *io, const q8_shape *x, q8_pool_windo
   int32_t dims = x->rank - 2;
   char text[128];
   if (dims < 1 || dims > Q8_POOL_DIMS)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
-                   "input of shape %s, expected [N, C] and one to three spatial dimensions",
-                   q8_shape_text(x, text, sizeof text));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE,
+                      "input of shape %s, expected [N, C] and one to three spatial dimensions",
+                      q8_shape_text(x, text, sizeof text));
   Q8_TRY(check_lists(io, p, dims));
   *out = (q8_pool_window){.dims = dims};
   for (int d = 0; d < Q8_POOL_DIMS; d++) {
@@ -80,9 +79,10 @@ q8_status q8_pool_window_of(const q8_op_io *io, const q8_shape *x, q8_pool_windo
     set_output(p, out, d);
     int64_t extent = out->dilation[d] * (out->kernel[d] - 1) + 1;
     if (out->in[d] < 1 || out->out[d] < 1 || out->pad_lo[d] >= extent || out->pad_hi[d] >= extent)
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
-                     "input of shape %s does not suit a window of %" PRId64 " with padding %" PRId64 " and %" PRId64,
-                     q8_shape_text(x, text, sizeof text), extent, out->pad_lo[d], out->pad_hi[d]);
+      return q8_op_fail(io, QINT8_ERROR_SHAPE,
+                        "input of shape %s does not suit a window of %" PRId64 " with padding %" PRId64
+                        " and %" PRId64,
+                        q8_shape_text(x, text, sizeof text), extent, out->pad_lo[d], out->pad_hi[d]);
   }
   return QINT8_OK;
 }
@@ -150,10 +150,10 @@ static q8_status infer(const q8_op_io *io, pool_kind kind) {
   const q8_shape *x = &io->inputs[0]->shape;
   q8_pool_window w;
   if (!takes_type(io, kind))
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "%s of element type %d", io->node->op->name,
-                   (int)io->inputs[0]->dtype);
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "%s of element type %d", io->node->op->name,
+                      (int)io->inputs[0]->dtype);
   if (kind == POOL_LP && p->p < 1)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "p is %" PRId64, p->p);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "p is %" PRId64, p->p);
   Q8_TRY(q8_pool_window_of(io, x, &w));
   q8_shape y = *x;
   for (int32_t i = 0; i < w.dims; i++)
@@ -273,7 +273,6 @@ static const q8_attribute lp_attributes[] = {
 
 #define POOL(id, onnx_name, outputs, list, rule, obstacle, kind, plan_fn)                                          \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .domain = "",                                                                          \
                             .min_opset = 1,                                                                        \
                             .max_opset = 21,                                                                       \
                             .min_inputs = 1,                                                                       \

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/parallel.h"
+#include "base/cold.h"
 #include "ops/fast.h"
 #include "ops/pool.h"
 
@@ -113,8 +114,9 @@ static void set_quant(q8_planner *planner, const q8_node *n, float *x_scale, int
 }
 
 /* The buffers of a step on channels-last tensors. */
-static q8_status add_step(q8_planner *planner, q8_id node, const char *kind, int int8, const void *params,
-                          q8_step_fn *float_fn, q8_step_fn *int8_fn, qint8_error *error) {
+Q8_COLD static q8_status add_step(q8_planner *planner, q8_id node, const char *kind, int int8,
+                                  const void *params, q8_step_fn *float_fn, q8_step_fn *int8_fn,
+                                  qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
   q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
   q8_buffer in, out;
@@ -125,13 +127,13 @@ static q8_status add_step(q8_planner *planner, q8_id node, const char *kind, int
 }
 
 /* Int8 if the mode says so; a maximum also needs equal parameters on both sides. */
-static int is_int8(const q8_planner *planner, q8_id node, int average) {
+Q8_COLD static int is_int8(const q8_planner *planner, q8_id node, int average) {
   const q8_node *n = q8_plan_node(planner, node);
   return q8_plan_mode(planner, node) == Q8_MODE_STATIC &&
          (average || q8_same_quant(planner, n->inputs[0], n->outputs[0]));
 }
 
-q8_status q8_plan_window_pool(q8_planner *planner, q8_id node, int average, qint8_error *error) {
+Q8_COLD q8_status q8_plan_window_pool(q8_planner *planner, q8_id node, int average, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
   const q8_pool_params *attributes = n->params;
   const q8_shape *x = &q8_plan_value(planner, n->inputs[0])->shape;
@@ -232,7 +234,7 @@ static void run_global_int8(const q8_step_run *r) {
 }
 
 /* Sums of at most 2^23 bytes are exact in int32. */
-q8_status q8_plan_global_pool(q8_planner *planner, q8_id node, int average, qint8_error *error) {
+Q8_COLD q8_status q8_plan_global_pool(q8_planner *planner, q8_id node, int average, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
   const q8_shape *x = &q8_plan_value(planner, n->inputs[0])->shape;
   global_step *p = q8_plan_alloc(planner, 1, sizeof *p);

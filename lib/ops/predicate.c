@@ -16,8 +16,8 @@ static const q8_attribute inf_attributes[] = {
 
 static q8_status infer_float_test(const q8_op_io *io) {
   if (!q8_is_float(io->inputs[0]->dtype))
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "%s of %s", io->node->op->name,
-                   q8_dtype_name(io->inputs[0]->dtype));
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "%s of %s", io->node->op->name,
+                      q8_dtype_name(io->inputs[0]->dtype));
   return q8_infer_set(io, 0, QINT8_DTYPE_BOOL, &io->inputs[0]->shape);
 }
 
@@ -54,7 +54,7 @@ static q8_status eval_not(const q8_op_io *io) {
 static q8_status infer_bits(const q8_op_io *io) {
   int32_t dtype = io->inputs[0]->dtype;
   if (q8_is_float(dtype) || dtype == QINT8_DTYPE_BOOL)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "BitwiseNot of %s", q8_dtype_name(dtype));
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "BitwiseNot of %s", q8_dtype_name(dtype));
   return q8_infer_same(io);
 }
 
@@ -68,7 +68,6 @@ static q8_status eval_bits(const q8_op_io *io) {
 
 #define PREDICATE(id, onnx_name, opset, list, params, infer_fn, eval_fn)                                            \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .domain = "",                                                                          \
                             .min_opset = opset,                                                                    \
                             .max_opset = 21,                                                                       \
                             .min_inputs = 1,                                                                       \

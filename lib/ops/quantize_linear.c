@@ -23,7 +23,7 @@ static q8_status infer(const q8_op_io *io) {
   Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_F32));
   Q8_TRY(q8_scale_index_of(io, p->axis, p->block_size, &index));
   if (dtype != QINT8_DTYPE_U8 && dtype != QINT8_DTYPE_S8 && dtype != QINT8_DTYPE_U16 && dtype != QINT8_DTYPE_S16)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "quantization to element type %d", (int)dtype);
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "quantization to element type %d", (int)dtype);
   return q8_infer_set(io, 0, dtype, &x->shape);
 }
 
@@ -41,7 +41,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_quantize_linear = {.name = "QuantizeLinear",
-                                     .domain = "",
                                      .min_opset = 10,
                                      .max_opset = 21,
                                      .min_inputs = 2,

@@ -98,7 +98,7 @@ static q8_status infer(const q8_op_io *io) {
   }
   Q8_TRY(q8_infer_set(io, 0, x->dtype, &y));
   if (x->count == 0 && io->outputs[0].count && !q8_is_float(x->dtype) && op->from_first)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "%s of no integers", io->node->op->name);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of no integers", io->node->op->name);
   return QINT8_OK;
 }
 
@@ -263,25 +263,26 @@ static int64_t whole_add_magnitude(int64_t sum, int64_t x, int is_unsigned) {
   return whole_add(sum, x < 0 && !is_unsigned ? (int64_t)(0 - (uint64_t)x) : x, 0);
 }
 
-#define REDUCE(id, onnx_name, upgrade_fn, ...)                                                                      \
-  static const reduction id = {__VA_ARGS__};                                                                       \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .domain = "",                                                                          \
-                            .min_opset = 1,                                                                        \
-                            .max_opset = 21,                                                                       \
-                            .min_inputs = 1,                                                                       \
-                            .max_inputs = 2,                                                                       \
-                            .min_outputs = 1,                                                                      \
-                            .max_outputs = 1,                                                                      \
-                            .attributes = attributes,                                                              \
-                            .params_size = sizeof(reduce_params),                                                  \
-                            .quant = Q8_QUANT_FLOAT,                                                               \
-                            .int8_obstacle = "no int8 form: the result needs the range of float",                  \
-                            .upgrade = upgrade_fn,                                                                 \
-                            .family = &id,                                                                         \
-                            .infer = infer,                                                                        \
+#define REDUCE(id, onnx_name, axes, ...)                                                                     \
+  static const reduction id = {__VA_ARGS__};                                                                 \
+  const q8_op q8_op_##id = {.name = onnx_name,                                                               \
+                            .min_opset = 1,                                                                  \
+                            .max_opset = 21,                                                                 \
+                            .min_inputs = 1,                                                                 \
+                            .max_inputs = 2,                                                                 \
+                            .min_outputs = 1,                                                                \
+                            .max_outputs = 1,                                                                \
+                            .attributes = attributes,                                                        \
+                            .params_size = sizeof(reduce_params),                                            \
+                            .quant = Q8_QUANT_FLOAT,                                                         \
+                            .int8_obstacle = "no int8 form: the result needs the range of float",            \
+                            .extras = &axes##_extras,                                                        \
+                            .family = &id,                                                                   \
+                            .infer = infer,                                                                  \
                             .eval = eval};
 
+static const q8_op_extras axes_to_attribute_extras = {.upgrade = axes_to_attribute},
+                          axes_to_input_extras = {.upgrade = axes_to_input};
 REDUCE(reduce_mean, "ReduceMean", axes_to_attribute, .step = add, .row = q8_add_along, .columns = q8_add_across,
        .finish = mean_of)
 REDUCE(reduce_sum, "ReduceSum", axes_to_input, .step = add, .row = q8_add_along, .columns = q8_add_across,

@@ -28,8 +28,7 @@ static q8_status find_word(const q8_op_io *io, const char *attribute, const char
   for (*out = 0; list[*out]; ++*out)
     if (!strcmp(list[*out], text))
       return QINT8_OK;
-  return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "%s %s is not supported", attribute,
-                 text);
+  return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "%s %s is not supported", attribute, text);
 }
 
 static q8_status read_modes(const q8_op_io *io, q8_resize *r) {
@@ -72,8 +71,8 @@ static q8_status read_axes(const q8_op_io *io, const q8_shape *x, q8_ints *axes)
 /* ---- Sizes ---- */
 
 static q8_status bad_input(const q8_op_io *io, const char *what, size_t count, int32_t expected) {
-  return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "%s has %zu values, expected %d constant ones", what,
-                 count, (int)expected);
+  return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s has %zu values, expected %d constant ones", what, count,
+                    (int)expected);
 }
 
 static q8_status take_scales(const q8_op_io *io, const q8_value *scales, const q8_ints *axes, q8_resize *r) {
@@ -83,8 +82,7 @@ static q8_status take_scales(const q8_op_io *io, const q8_value *scales, const q
     int64_t d = axes->v[i];
     r->scale[d] = ((const float *)scales->data)[i];
     if (!(r->scale[d] > 0) || !(r->scale[d] * (float)r->in[d] < 1e9f))
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "scale %g of dimension %d", (double)r->scale[d],
-                     (int)d);
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "scale %g of dimension %d", (double)r->scale[d], (int)d);
     r->out[d] = (int64_t)floorf((float)r->in[d] * r->scale[d]);
   }
   return QINT8_OK;
@@ -112,8 +110,8 @@ static q8_status take_sizes(const q8_op_io *io, const q8_value *sizes, const q8_
   for (int32_t i = 0; i < axes->count; i++) {
     int64_t d = axes->v[i];
     if (values.v[i] < 0 || (values.v[i] > 0 && r->in[d] == 0))
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "size %lld of dimension %d, which has %lld values",
-                     (long long)values.v[i], (int)d, (long long)r->in[d]);
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "size %lld of dimension %d, which has %lld values",
+                        (long long)values.v[i], (int)d, (long long)r->in[d]);
     r->out[d] = values.v[i];
     r->sized[d] = 1;
     r->scale[d] = r->in[d] ? (float)r->out[d] / (float)r->in[d] : 1;
@@ -121,7 +119,7 @@ static q8_status take_sizes(const q8_op_io *io, const q8_value *sizes, const q8_
   if (!strcmp(p->keep_aspect, "not_larger") || !strcmp(p->keep_aspect, "not_smaller"))
     keep_aspect(axes, !strcmp(p->keep_aspect, "not_larger"), r);
   else if (strcmp(p->keep_aspect, "stretch") != 0)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "keep_aspect_ratio_policy %s", p->keep_aspect);
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "keep_aspect_ratio_policy %s", p->keep_aspect);
   return QINT8_OK;
 }
 
@@ -156,12 +154,14 @@ q8_status q8_resize_of(const q8_op_io *io, q8_resize *r) {
   else if (scales && scales->count)
     Q8_TRY(take_scales(io, scales, &axes, r));
   else
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "neither scales nor sizes are given");
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "neither scales nor sizes are given");
   Q8_TRY(take_region(io, &axes, r));
   for (int32_t d = 0; d < r->rank; d++)
     if (r->out[d] > 0 && q8_resize_tap_count(r, d) > Q8_RESIZE_TAPS)
-      return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "scale %g of dimension %d with antialias reads more "
-                     "than %d values", (double)r->scale[d], (int)d, Q8_RESIZE_TAPS);
+      return q8_op_fail(io, QINT8_ERROR_LIMIT,
+                        "scale %g of dimension %d with antialias reads more "
+                        "than %d values",
+                        (double)r->scale[d], (int)d, Q8_RESIZE_TAPS);
   return QINT8_OK;
 }
 
@@ -292,7 +292,6 @@ static q8_status upgrade(struct q8_importer *importer, int64_t opset, void *para
 }
 
 const q8_op q8_op_resize = {.name = "Resize",
-                            .domain = "",
                             .min_opset = 10,
                             .max_opset = 21,
                             .min_inputs = 1,
@@ -302,11 +301,10 @@ const q8_op q8_op_resize = {.name = "Resize",
                             .attributes = attributes,
                             .params_size = sizeof(q8_resize_params),
                             .quant = Q8_QUANT_SAME,
-                            .upgrade = upgrade,
+                            .extras = &(const q8_op_extras){.upgrade = upgrade, .expand = expand},
                             .infer = infer,
                             .eval = eval,
-                            .plan = q8_resize_plan,
-                            .expand = expand};
+                            .plan = q8_resize_plan};
 
 /* ---- Upsample ---- */
 
@@ -330,17 +328,16 @@ static q8_status upgrade_upsample(struct q8_importer *importer, int64_t opset, v
   return upgrade_old(p, inputs, input_count);
 }
 
-const q8_op q8_op_upsample = {.name = "Upsample",
-                              .domain = "",
-                              .min_opset = 7,
-                              .max_opset = 9,
-                              .min_inputs = 1,
-                              .max_inputs = 3,
-                              .min_outputs = 1,
-                              .max_outputs = 1,
-                              .attributes = upsample_attributes,
-                              .params_size = sizeof(q8_resize_params),
-                              .becomes = &q8_op_resize,
-                              .upgrade = upgrade_upsample,
-                              .infer = infer,
-                              .eval = eval};
+const q8_op q8_op_upsample = {
+    .name = "Upsample",
+    .min_opset = 7,
+    .max_opset = 9,
+    .min_inputs = 1,
+    .max_inputs = 3,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .attributes = upsample_attributes,
+    .params_size = sizeof(q8_resize_params),
+    .extras = &(const q8_op_extras){.becomes = &q8_op_resize, .upgrade = upgrade_upsample},
+    .infer = infer,
+    .eval = eval};

@@ -21,9 +21,9 @@ static q8_status infer(const q8_op_io *io) {
   Q8_TRY(q8_need_indices(io, 1));
   int fits = x->rank >= 2 && p->batch_axis + p->time_axis == 1 && (p->batch_axis == 0 || p->batch_axis == 1);
   if (!fits || lengths->rank != 1 || lengths->dim[0] != x->dim[p->batch_axis])
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
-                   "lengths of shape %s for shape %s, batch axis %" PRId64 ", time axis %" PRId64,
-                   q8_shape_text(lengths, a, sizeof a), q8_shape_text(x, b, sizeof b), p->batch_axis, p->time_axis);
+    return q8_op_fail(
+        io, QINT8_ERROR_SHAPE, "lengths of shape %s for shape %s, batch axis %" PRId64 ", time axis %" PRId64,
+        q8_shape_text(lengths, a, sizeof a), q8_shape_text(x, b, sizeof b), p->batch_axis, p->time_axis);
   return q8_infer_same(io);
 }
 
@@ -36,7 +36,7 @@ static q8_status eval(const q8_op_io *io) {
   for (size_t b = 0; b < batch; b++) {
     int64_t n = q8_int_at(lengths, b);
     if (n < 0 || n > (int64_t)time)
-      return q8_fail(io->error, QINT8_ERROR_DATA, io->node->name, "length %" PRId64 " of a sequence of %zu", n, time);
+      return q8_op_fail(io, QINT8_ERROR_DATA, "length %" PRId64 " of a sequence of %zu", n, time);
     for (size_t t = 0; t < time && size; t++) {
       size_t from = t < (size_t)n ? (size_t)n - 1 - t : t;
       memcpy((char *)io->outputs[0].data + b * batch_step + t * time_step,
@@ -47,7 +47,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_reverse_sequence = {.name = "ReverseSequence",
-                                      .domain = "",
                                       .min_opset = 10,
                                       .max_opset = 21,
                                       .min_inputs = 2,

@@ -37,7 +37,6 @@ static int32_t weight_axis(const q8_node *node) {
 static const q8_attribute attributes[] = {Q8_RECURRENT_ATTRIBUTES, {.name = NULL}};
 
 const q8_op q8_op_rnn = {.name = "RNN",
-                         .domain = "",
                          .min_opset = 7,
                          .max_opset = 21,
                          .min_inputs = 3,

@@ -39,12 +39,13 @@ static q8_status infer(const q8_op_io *io) {
   Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_F32));
   Q8_TRY(q8_need_indices(io, 2));
   if (strcmp(p->mode, "avg"))
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "RoiAlign with mode \"%s\"", p->mode);
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "RoiAlign with mode \"%s\"", p->mode);
   int fits = x->rank == 4 && rois->rank == 2 && rois->dim[1] == 4 && batch->rank == 1 && batch->dim[0] == rois->dim[0];
   if (!fits || p->height < 1 || p->width < 1 || p->ratio < 0 || p->ratio > 1024)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
-                   "regions of shape %s in shape %s to %" PRId64 "x%" PRId64 ", %" PRId64 " samples",
-                   q8_shape_text(rois, b, sizeof b), q8_shape_text(x, a, sizeof a), p->height, p->width, p->ratio);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE,
+                      "regions of shape %s in shape %s to %" PRId64 "x%" PRId64 ", %" PRId64 " samples",
+                      q8_shape_text(rois, b, sizeof b), q8_shape_text(x, a, sizeof a), p->height, p->width,
+                      p->ratio);
   q8_shape y = {.rank = 4, .dim = {rois->dim[0], x->dim[1], p->height, p->width}};
   return q8_infer_set(io, 0, QINT8_DTYPE_F32, &y);
 }
@@ -105,7 +106,7 @@ static q8_status eval(const q8_op_io *io) {
   for (int64_t n = 0; n < io->inputs[1]->shape.dim[0]; n++) {
     int64_t image = q8_int_at(io->inputs[2], (size_t)n);
     if (image < 0 || image >= x->dim[0])
-      return q8_fail(io->error, QINT8_ERROR_DATA, io->node->name, "batch index %" PRId64 " of %" PRId64, image, x->dim[0]);
+      return q8_op_fail(io, QINT8_ERROR_DATA, "batch index %" PRId64 " of %" PRId64, image, x->dim[0]);
     region r = region_of(p, (const float *)io->inputs[1]->data + n * 4);
     int64_t count = r.rows * r.columns > 1 ? r.rows * r.columns : 1;
     for (int64_t c = 0; c < x->dim[1]; c++)
@@ -123,7 +124,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_roi_align = {.name = "RoiAlign",
-                               .domain = "",
                                .min_opset = 10,
                                .max_opset = 21,
                                .min_inputs = 3,
@@ -134,6 +134,6 @@ const q8_op q8_op_roi_align = {.name = "RoiAlign",
                                .params_size = sizeof(roi_params),
                                .quant = Q8_QUANT_FLOAT,
                                .int8_obstacle = "no int8 form: interpolates float tensors",
-                               .upgrade = upgrade,
+                               .extras = &(const q8_op_extras){.upgrade = upgrade},
                                .infer = infer,
                                .eval = eval};

@@ -24,7 +24,7 @@ static q8_status check_reduction(const q8_op_io *io) {
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
     if (!strcmp(reduction, known[i]))
       return QINT8_OK;
-  return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "reduction \"%s\"", reduction);
+  return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "reduction \"%s\"", reduction);
 }
 
 static q8_status infer_elements(const q8_op_io *io) {
@@ -39,9 +39,9 @@ static q8_status infer_elements(const q8_op_io *io) {
   Q8_TRY(q8_check_beside(io, 0, 1, axis));
   char a[128], b[128];
   if (!q8_shape_equal(&io->inputs[1]->shape, &io->inputs[2]->shape))
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "indices of shape %s with updates of shape %s",
-                   q8_shape_text(&io->inputs[1]->shape, a, sizeof a),
-                   q8_shape_text(&io->inputs[2]->shape, b, sizeof b));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "indices of shape %s with updates of shape %s",
+                      q8_shape_text(&io->inputs[1]->shape, a, sizeof a),
+                      q8_shape_text(&io->inputs[2]->shape, b, sizeof b));
   return q8_infer_same(io);
 }
 
@@ -127,9 +127,9 @@ static q8_status infer_nd(const q8_op_io *io) {
     fits = updates->dim[i] == (i < index->rank - 1 ? index->dim[i] : x->dim[n + i - (index->rank - 1)]);
   char a[128], b[128], c[128];
   if (!fits)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "indices of shape %s, updates of shape %s into shape %s",
-                   q8_shape_text(index, a, sizeof a), q8_shape_text(updates, b, sizeof b),
-                   q8_shape_text(x, c, sizeof c));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "indices of shape %s, updates of shape %s into shape %s",
+                      q8_shape_text(index, a, sizeof a), q8_shape_text(updates, b, sizeof b),
+                      q8_shape_text(x, c, sizeof c));
   return q8_infer_same(io);
 }
 
@@ -148,7 +148,6 @@ static q8_status eval_nd(const q8_op_io *io) {
 
 #define SCATTER(id, onnx_name, first_opset, last_opset, list, infer_fn, eval_fn)                                    \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .domain = "",                                                                          \
                             .min_opset = first_opset,                                                              \
                             .max_opset = last_opset,                                                               \
                             .min_inputs = 3,                                                                       \

@@ -17,11 +17,11 @@ static q8_status infer(const q8_op_io *io) {
   const q8_value *a = io->inputs[1], *b = io->inputs[2];
   char ta[128], tb[128];
   if (io->inputs[0]->dtype != QINT8_DTYPE_BOOL || io->inputs[0]->count != 1)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "the condition is not one bool");
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "the condition is not one bool");
   if (a->dtype != b->dtype || !q8_shape_equal(&a->shape, &b->shape))
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name,
-                   "the condition is not known and the branches give different shapes: %s and %s",
-                   q8_shape_text(&a->shape, ta, sizeof ta), q8_shape_text(&b->shape, tb, sizeof tb));
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED,
+                      "the condition is not known and the branches give different shapes: %s and %s",
+                      q8_shape_text(&a->shape, ta, sizeof ta), q8_shape_text(&b->shape, tb, sizeof tb));
   return q8_infer_set(io, 0, a->dtype, &a->shape);
 }
 
@@ -56,7 +56,7 @@ static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_n
 }
 
 const q8_op q8_op_select = {.name = "Select",
-                            .domain = "qint8",
+                            .pattern = 1,
                             .min_opset = 1,
                             .max_opset = 21,
                             .min_inputs = 3,
@@ -65,8 +65,7 @@ const q8_op q8_op_select = {.name = "Select",
                             .max_outputs = 1,
                             .quant = Q8_QUANT_FLOAT,
                             .int8_obstacle = "chooses between float tensors",
-                            .chosen = chosen,
+                            .extras = &(const q8_op_extras){.chosen = chosen, .expand = expand},
                             .infer = infer,
                             .eval = eval,
-                            .plan = plan,
-                            .expand = expand};
+                            .plan = plan};

@@ -7,14 +7,22 @@
 
 #define MAX_TENSOR ((size_t)1 << 40) /* bytes */
 
+q8_status q8_op_fail(const q8_op_io *io, q8_status status, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  q8_fail_list(io->error, status, io->node->name, format, arguments);
+  va_end(arguments);
+  return status;
+}
+
 q8_status q8_infer_set(const q8_op_io *io, int32_t index, int32_t dtype, const q8_shape *shape) {
   int ok;
   size_t size, element = qint8_dtype_size((qint8_dtype)dtype), count = q8_shape_count(shape, &ok);
   if (!ok || !q8_mul(count, element, &size) || size > MAX_TENSOR) {
     char text[128];
-    return q8_fail(io->error, ok ? QINT8_ERROR_LIMIT : QINT8_ERROR_SHAPE, io->node->name,
-                   "output %d of shape %s: negative, or more than 2^40 bytes", (int)index,
-                   q8_shape_text(shape, text, sizeof text));
+    return q8_op_fail(io, ok ? QINT8_ERROR_LIMIT : QINT8_ERROR_SHAPE,
+                      "output %d of shape %s: negative, or more than 2^40 bytes", (int)index,
+                      q8_shape_text(shape, text, sizeof text));
   }
   io->outputs[index] = (q8_value){.dtype = dtype, .shape = *shape, .count = count};
   return QINT8_OK;
@@ -31,8 +39,8 @@ q8_status q8_infer_broadcast(const q8_op_io *io, const q8_shape *a, const q8_sha
     int64_t da = ia < 0 ? 1 : a->dim[ia], db = ib < 0 ? 1 : b->dim[ib];
     if (da != db && da != 1 && db != 1) {
       char ta[128], tb[128];
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "shapes %s and %s cannot be broadcast",
-                     q8_shape_text(a, ta, sizeof ta), q8_shape_text(b, tb, sizeof tb));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "shapes %s and %s cannot be broadcast",
+                        q8_shape_text(a, ta, sizeof ta), q8_shape_text(b, tb, sizeof tb));
     }
     result.dim[i] = da == 1 ? db : da;
   }
@@ -47,11 +55,11 @@ int64_t q8_int_at(const q8_value *value, size_t i) {
 q8_status q8_infer_ints(const q8_op_io *io, int32_t input, q8_ints *out) {
   const q8_value *value = q8_input(io, input);
   if (!value || !value->data || (value->dtype != QINT8_DTYPE_S64 && value->dtype != QINT8_DTYPE_S32))
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
-                   "input %d must be a constant integer tensor once shapes are known", (int)input);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE,
+                      "input %d must be a constant integer tensor once shapes are known", (int)input);
   if (value->count > Q8_MAX_INTS)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "input %d has %zu values, at most %d", (int)input,
-                   value->count, Q8_MAX_INTS);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "input %d has %zu values, at most %d", (int)input, value->count,
+                      Q8_MAX_INTS);
   out->count = (int32_t)value->count;
   for (size_t i = 0; i < value->count; i++)
     out->v[i] = q8_int_at(value, i);
@@ -60,16 +68,17 @@ q8_status q8_infer_ints(const q8_op_io *io, int32_t input, q8_ints *out) {
 
 q8_status q8_bad_axis(const q8_op_io *io, int64_t axis, const q8_shape *shape) {
   char text[128];
-  return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "axis %" PRId64 " of shape %s is out of range", axis,
-                 q8_shape_text(shape, text, sizeof text));
+  return q8_op_fail(io, QINT8_ERROR_SHAPE, "axis %" PRId64 " of shape %s is out of range", axis,
+                    q8_shape_text(shape, text, sizeof text));
 }
 
 q8_status q8_need_dtype(const q8_op_io *io, int32_t i, int32_t dtype) {
   const q8_value *value = q8_input(io, i);
   if (value && value->dtype != dtype)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "input %d is %s, expected %s%s", (int)i,
-                   q8_dtype_name(value->dtype), q8_dtype_name(dtype),
-                   dtype == QINT8_DTYPE_F32 && q8_is_float(value->dtype) ? "; export the model in float32" : "");
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "input %d is %s, expected %s%s", (int)i,
+                      q8_dtype_name(value->dtype), q8_dtype_name(dtype),
+                      dtype == QINT8_DTYPE_F32 && q8_is_float(value->dtype) ? "; export the model in float32"
+                                                                            : "");
   return QINT8_OK;
 }
 

@@ -67,7 +67,7 @@ static q8_status infer_fill(const q8_op_io *io) {
   Q8_TRY(q8_infer_ints(io, 0, &dims));
   q8_shape y = {.rank = dims.count};
   if (dims.count > Q8_MAX_RANK)
-    return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "rank %d, at most %d", (int)dims.count, Q8_MAX_RANK);
+    return q8_op_fail(io, QINT8_ERROR_LIMIT, "rank %d, at most %d", (int)dims.count, Q8_MAX_RANK);
   for (int32_t i = 0; i < dims.count; i++)
     y.dim[i] = dims.v[i];
   return q8_infer_set(io, 0, value->dtype == QINT8_DTYPE_NONE ? QINT8_DTYPE_F32 : value->dtype, &y);
@@ -95,15 +95,14 @@ static q8_status infer_range(const q8_op_io *io) {
   for (int32_t i = 0; i < 3; i++) {
     const q8_value *x = io->inputs[i];
     if (!x->data)
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "input %d must be constant once shapes are known",
-                     (int)i);
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "input %d must be constant once shapes are known", (int)i);
     if (x->count != 1 || x->dtype != dtype || dtype == QINT8_DTYPE_BOOL)
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "input %d is not a scalar of the same type", (int)i);
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "input %d is not a scalar of the same type", (int)i);
     v[i] = q8_element_double(dtype, x->data, 0);
   }
   double count = v[2] == 0 ? -1 : ceil((v[1] - v[0]) / v[2]);
   if (v[2] == 0 || !(count <= 1e12))
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "a range with a step of 0, or of too many values");
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "a range with a step of 0, or of too many values");
   y.dim[0] = count > 0 ? (int64_t)count : 0;
   return q8_infer_set(io, 0, dtype, &y);
 }
@@ -127,7 +126,6 @@ static q8_status eval_range(const q8_op_io *io) {
 
 #define SHAPE_OP(id, onnx_name, opset, inputs, depends_on_shape, list, params, infer_fn, eval_fn)                   \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .domain = "",                                                                          \
                             .min_opset = opset,                                                                    \
                             .max_opset = 21,                                                                       \
                             .min_inputs = inputs,                                                                  \

@@ -68,7 +68,7 @@ static q8_status view_of(const q8_op_io *io, slice_view *v) {
     Q8_TRY(q8_infer_ints(io, 4, &steps));
   int32_t n = starts.count;
   if (ends.count != n || n > x->rank || (axes.count >= 0 && axes.count != n) || (steps.count >= 0 && steps.count != n))
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "starts, ends, axes and steps have different lengths");
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "starts, ends, axes and steps have different lengths");
   *v = (slice_view){.shape = *x};
   q8_strides(x, v->stride);
   for (int32_t i = 0; i < n; i++) {
@@ -77,8 +77,8 @@ static q8_status view_of(const q8_op_io *io, slice_view *v) {
     if (axis < 0)
       return q8_bad_axis(io, axes.v[i], x);
     if (step == 0 || step < -INT32_MAX || step > INT32_MAX)
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "step %" PRId64 " of axis %d is out of range",
-                     step, (int)axis);
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "step %" PRId64 " of axis %d is out of range", step,
+                        (int)axis);
     v->shape.dim[axis] = range_of(x->dim[axis], starts.v[i], ends.v[i], step, &first);
     if (v->shape.dim[axis] > 0)
       v->offset += first * v->stride[axis];
@@ -104,7 +104,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_slice = {.name = "Slice",
-                           .domain = "",
                            .min_opset = 1,
                            .max_opset = 21,
                            .min_inputs = 3,
@@ -114,7 +113,7 @@ const q8_op q8_op_slice = {.name = "Slice",
                            .attributes = attributes,
                            .params_size = sizeof(slice_params),
                            .quant = Q8_QUANT_SAME,
-                           .upgrade = upgrade,
+                           .extras = &(const q8_op_extras){.upgrade = upgrade},
                            .infer = infer,
                            .eval = eval,
                            .plan = q8_plan_move};

@@ -5,6 +5,7 @@
 #include "base/element.h"
 #include "base/math.h"
 #include "base/parallel.h"
+#include "base/cold.h"
 #include "ops/common.h"
 #include "ops/fast.h"
 #include "ops/hooks.h"
@@ -20,8 +21,8 @@ static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(softmax
                                           {"flat", Q8_ATTR_INT, offsetof(softmax_params, flat), 0, 1, 0, NULL},
                                           {.name = NULL}};
 
-static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
-                         const char *node_name, qint8_error *error) {
+Q8_COLD static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs,
+                                 int32_t *input_count, const char *node_name, qint8_error *error) {
   (void)importer, (void)inputs, (void)input_count, (void)node_name, (void)error;
   softmax_params *p = params;
   if (p->axis == NO_AXIS)
@@ -46,7 +47,7 @@ static softmax_view view_of(const softmax_params *p, const q8_shape *x, int log)
   return (softmax_view){q8_dims(x, 0, axis), q8_dims(x, axis, end), q8_dims(x, end, x->rank), log, NULL};
 }
 
-static q8_status infer(const q8_op_io *io) {
+Q8_COLD static q8_status infer(const q8_op_io *io) {
   const softmax_params *p = io->node->params;
   Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   if (axis_of(p, io->inputs[0]->shape.rank) < 0)
@@ -140,7 +141,7 @@ static void run_softmax(const q8_step_run *r) {
   q8_parallel(r->host, run.v->outer, outer_task, &run);
 }
 
-static q8_status plan(q8_planner *planner, q8_id node, int log, qint8_error *error) {
+Q8_COLD static q8_status plan(q8_planner *planner, q8_id node, int log, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
   q8_buffer in, out;
   softmax_view *v = q8_plan_alloc(planner, 1, sizeof *v);
@@ -154,7 +155,8 @@ static q8_status plan(q8_planner *planner, q8_id node, int log, qint8_error *err
 }
 
 /* The flat form: Reshape(Softmax(Flatten(x)), Shape(x)). */
-static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_node *node, qint8_error *error) {
+Q8_COLD static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_node *node,
+                                qint8_error *error) {
   (void)graph;
   const softmax_params *p = node->params;
   const char *x = q8_export_input(exporter, node, 0), *y = q8_export_output(exporter, node, 0);
@@ -195,7 +197,7 @@ static q8_status eval_hard(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-static q8_status plan_hard(q8_planner *planner, q8_id node, qint8_error *error) {
+Q8_COLD static q8_status plan_hard(q8_planner *planner, q8_id node, qint8_error *error) {
   return q8_plan_eval(planner, node, error);
 }
 
@@ -207,25 +209,24 @@ static q8_status plan_hard(q8_planner *planner, q8_id node, qint8_error *error) 
     return plan(planner, node, log, error);                                                                        \
   }                                                                                                                \
   SOFTMAX_RECORD(id, onnx_name, id##_eval, id##_plan)
-#define SOFTMAX_RECORD(id, onnx_name, eval_fn, plan_fn)                                                             \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .domain = "",                                                                          \
-                            .min_opset = 1,                                                                        \
-                            .max_opset = 21,                                                                       \
-                            .min_inputs = 1,                                                                       \
-                            .max_inputs = 1,                                                                       \
-                            .min_outputs = 1,                                                                      \
-                            .max_outputs = 1,                                                                      \
-                            .attributes = attributes,                                                              \
-                            .params_size = sizeof(softmax_params),                                                 \
-                            .quant = Q8_QUANT_FLOAT,                                                               \
-                            .int8_obstacle = "no int8 form: exponentials need the range of float",                 \
-                            .upgrade = upgrade,                                                                    \
-                            .infer = infer,                                                                        \
-                            .eval = eval_fn,                                                                       \
-                            .plan = plan_fn,                                                                       \
-                            .expand = expand};
+#define SOFTMAX_RECORD(id, onnx_name, eval_fn, plan_fn)                                                      \
+  const q8_op q8_op_##id = {.name = onnx_name,                                                               \
+                            .min_opset = 1,                                                                  \
+                            .max_opset = 21,                                                                 \
+                            .min_inputs = 1,                                                                 \
+                            .max_inputs = 1,                                                                 \
+                            .min_outputs = 1,                                                                \
+                            .max_outputs = 1,                                                                \
+                            .attributes = attributes,                                                        \
+                            .params_size = sizeof(softmax_params),                                           \
+                            .quant = Q8_QUANT_FLOAT,                                                         \
+                            .int8_obstacle = "no int8 form: exponentials need the range of float",           \
+                            .extras = &extras,                                                               \
+                            .infer = infer,                                                                  \
+                            .eval = eval_fn,                                                                 \
+                            .plan = plan_fn};
 
+static const q8_op_extras extras = {.upgrade = upgrade, .expand = expand};
 SOFTMAX(softmax, "Softmax", 0)
 SOFTMAX(log_softmax, "LogSoftmax", 1)
 SOFTMAX_RECORD(hardmax, "Hardmax", eval_hard, plan_hard)

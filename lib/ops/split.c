@@ -37,8 +37,8 @@ static q8_status infer(const q8_op_io *io) {
   if (sizes)
     Q8_TRY(q8_need_indices(io, 1));
   if (sizes && !sizes->data)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
-                   "input 1 must be a constant integer tensor once shapes are known");
+    return q8_op_fail(io, QINT8_ERROR_SHAPE,
+                      "input 1 must be a constant integer tensor once shapes are known");
   int64_t size = (x->dim[axis] + outputs - 1) / outputs, rest = x->dim[axis];
   char text[128];
   for (int32_t i = 0; i < outputs; i++) {
@@ -46,8 +46,8 @@ static q8_status infer(const q8_op_io *io) {
     y.dim[axis] = sizes && (size_t)i < sizes->count ? q8_int_at(sizes, (size_t)i) : rest < size ? rest : size;
     if (y.dim[axis] < 0 || y.dim[axis] > rest || (sizes && sizes->count != (size_t)outputs) ||
         (i == outputs - 1 && rest != y.dim[axis]))
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "shape %s cannot be split along axis %d as asked",
-                     q8_shape_text(x, text, sizeof text), (int)axis);
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "shape %s cannot be split along axis %d as asked",
+                        q8_shape_text(x, text, sizeof text), (int)axis);
     rest -= y.dim[axis];
     Q8_TRY(q8_infer_set(io, i, io->inputs[0]->dtype, &y));
   }
@@ -69,7 +69,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_split = {.name = "Split",
-                           .domain = "",
                            .min_opset = 2,
                            .max_opset = 21,
                            .min_inputs = 1,
@@ -79,7 +78,7 @@ const q8_op q8_op_split = {.name = "Split",
                            .attributes = attributes,
                            .params_size = sizeof(split_params),
                            .quant = Q8_QUANT_SAME,
-                           .upgrade = upgrade,
+                           .extras = &(const q8_op_extras){.upgrade = upgrade},
                            .infer = infer,
                            .eval = eval,
                            .plan = q8_plan_move};

@@ -40,8 +40,8 @@ static q8_status infer(const q8_op_io *io) {
   if (axis < 0)
     return q8_bad_axis(io, p->axis, x);
   if (k.count != 1 || k.v[0] < 0 || k.v[0] > x->dim[axis])
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "k = %" PRId64 " is out of range for axis %d of shape %s",
-                   k.count ? k.v[0] : -1, (int)axis, q8_shape_text(x, text, sizeof text));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "k = %" PRId64 " is out of range for axis %d of shape %s",
+                      k.count ? k.v[0] : -1, (int)axis, q8_shape_text(x, text, sizeof text));
   q8_shape y = *x;
   y.dim[axis] = k.v[0];
   Q8_TRY(q8_infer_set(io, 0, io->inputs[0]->dtype, &y));
@@ -101,7 +101,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_topk = {.name = "TopK",
-                          .domain = "",
                           .min_opset = 1,
                           .max_opset = 21,
                           .min_inputs = 2,
@@ -112,6 +111,6 @@ const q8_op q8_op_topk = {.name = "TopK",
                           .params_size = sizeof(topk_params),
                           .quant = Q8_QUANT_FLOAT,
                           .int8_obstacle = "no int8 form: a result is an index",
-                          .upgrade = upgrade,
+                          .extras = &(const q8_op_extras){.upgrade = upgrade},
                           .infer = infer,
                           .eval = eval};

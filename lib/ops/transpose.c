@@ -1,6 +1,7 @@
 /* transpose.c - Transpose: y[i_perm] = x[i]. */
 #include <stddef.h>
 
+#include "base/cold.h"
 #include "ops/common.h"
 
 typedef struct transpose_params {
@@ -14,7 +15,7 @@ static int32_t axis_of(const transpose_params *p, int32_t rank, int32_t i) {
   return p->perm.count < 0 ? rank - 1 - i : (int32_t)p->perm.v[i];
 }
 
-static q8_status infer(const q8_op_io *io) {
+Q8_COLD static q8_status infer(const q8_op_io *io) {
   const transpose_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape;
   q8_shape y = {.rank = x->rank};
@@ -24,8 +25,8 @@ static q8_status infer(const q8_op_io *io) {
     int fine = p->perm.count < 0 || (p->perm.count == x->rank && p->perm.v[i] >= 0 && p->perm.v[i] < x->rank);
     int32_t axis = fine ? axis_of(p, x->rank, i) : 0;
     if (!fine || (seen >> axis & 1))
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "perm is not a permutation of the axes of shape %s",
-                     q8_shape_text(x, text, sizeof text));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "perm is not a permutation of the axes of shape %s",
+                        q8_shape_text(x, text, sizeof text));
     seen |= 1u << axis;
     y.dim[i] = x->dim[axis];
   }
@@ -73,7 +74,7 @@ static int is_view(const transpose_params *p, const q8_shape *x) {
   return 1;
 }
 
-static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
+Q8_COLD static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
   q8_id x = n->inputs[0], y = n->outputs[0];
   const q8_value *value = q8_plan_value(planner, x);
@@ -94,7 +95,6 @@ static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
 }
 
 const q8_op q8_op_transpose = {.name = "Transpose",
-                               .domain = "",
                                .min_opset = 1,
                                .max_opset = 21,
                                .min_inputs = 1,

@@ -44,7 +44,6 @@ static const q8_attribute slope[] = {FIELD("alpha", alpha, 0.01f), {.name = NULL
 #define RECORD(id, onnx_name, first_opset, list, ...)                                                              \
   static const q8_unary_set set_##id = {.wide = wide_##id, __VA_ARGS__};                                           \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .domain = "",                                                                          \
                             .min_opset = first_opset,                                                              \
                             .max_opset = 21,                                                                       \
                             .min_inputs = 1,                                                                       \

@@ -33,8 +33,7 @@ q8_status q8_unary_infer(const q8_op_io *io) {
   const q8_unary_set *set = io->node->op->family;
   int32_t dtype = io->inputs[0]->dtype;
   if (dtype == QINT8_DTYPE_BOOL || (!q8_is_float(dtype) && !set->whole))
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "%s of %s", io->node->op->name,
-                   q8_dtype_name(dtype));
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "%s of %s", io->node->op->name, q8_dtype_name(dtype));
   return q8_infer_same(io);
 }
 

@@ -28,9 +28,10 @@ static q8_status view(const q8_op_io *io, slices *s) {
   const q8_value *x = io->inputs[0];
   *s = (slices){.x = x, .outer = 1, .n = x->count, .inner = 1, .axis = -1};
   if (!x->data)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name,
-                   "the shape of the result depends on the values of input 0, which must be constant or bound when the "
-                   "plan is compiled");
+    return q8_op_fail(
+        io, QINT8_ERROR_UNSUPPORTED,
+        "the shape of the result depends on the values of input 0, which must be constant or bound when the "
+        "plan is compiled");
   if (p->axis == NO_AXIS)
     return QINT8_OK;
   if ((s->axis = q8_axis(p->axis, x->shape.rank)) < 0)
@@ -123,7 +124,6 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 const q8_op q8_op_unique = {.name = "Unique",
-                            .domain = "",
                             .min_opset = 11,
                             .max_opset = 21,
                             .min_inputs = 1,

@@ -41,8 +41,9 @@ static q8_status plan_same(q8_planner *planner, q8_id node, qint8_error *error) 
 
 static q8_status fail_shape(const q8_op_io *io, const char *what, const q8_shape *other) {
   char x[128], text[128];
-  return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "input of shape %s cannot be %s %s",
-                 q8_shape_text(&io->inputs[0]->shape, x, sizeof x), what, q8_shape_text(other, text, sizeof text));
+  return q8_op_fail(io, QINT8_ERROR_SHAPE, "input of shape %s cannot be %s %s",
+                    q8_shape_text(&io->inputs[0]->shape, x, sizeof x), what,
+                    q8_shape_text(other, text, sizeof text));
 }
 
 static q8_shape shape_of_ints(const q8_ints *list) {
@@ -60,7 +61,7 @@ static q8_status infer_reshape(const q8_op_io *io) {
   q8_shape wanted = shape_of_ints(&list), shape = wanted;
   int32_t open = -1;
   if (list.count > Q8_MAX_RANK)
-    return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "rank %d, at most %d", (int)list.count, Q8_MAX_RANK);
+    return q8_op_fail(io, QINT8_ERROR_LIMIT, "rank %d, at most %d", (int)list.count, Q8_MAX_RANK);
   for (int32_t i = 0; i < shape.rank; i++) {
     if (shape.dim[i] == 0 && !p->allow_zero) {
       if (i >= x->shape.rank)
@@ -104,7 +105,7 @@ static q8_status axes_mask(const q8_op_io *io, const q8_ints *axes, int32_t rank
     if (axis < 0)
       return q8_bad_axis(io, axes->v[i], &io->inputs[0]->shape);
     if (*mask >> axis & 1)
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "axis %" PRId64 " is given twice", axes->v[i]);
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "axis %" PRId64 " is given twice", axes->v[i]);
     *mask |= 1u << axis;
   }
   return QINT8_OK;
@@ -127,8 +128,8 @@ static q8_status infer_squeeze(const q8_op_io *io) {
     if (!(mask >> i & 1))
       y.dim[y.rank++] = x->dim[i];
     else if (x->dim[i] != 1)
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "axis %d of shape %s is not of size 1", (int)i,
-                     q8_shape_text(x, text, sizeof text));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "axis %d of shape %s is not of size 1", (int)i,
+                        q8_shape_text(x, text, sizeof text));
   }
   return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
 }
@@ -140,7 +141,7 @@ static q8_status infer_unsqueeze(const q8_op_io *io) {
   Q8_TRY(q8_infer_ints(io, 1, &axes));
   q8_shape y = {.rank = x->rank + axes.count};
   if (y.rank > Q8_MAX_RANK)
-    return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "rank %d, at most %d", (int)y.rank, Q8_MAX_RANK);
+    return q8_op_fail(io, QINT8_ERROR_LIMIT, "rank %d, at most %d", (int)y.rank, Q8_MAX_RANK);
   Q8_TRY(axes_mask(io, &axes, y.rank, &mask));
   for (int32_t i = 0, from = 0; i < y.rank; i++)
     y.dim[i] = mask >> i & 1 ? 1 : x->dim[from++];
@@ -176,8 +177,8 @@ static int is_zero(const q8_value *value) {
 static q8_status infer_dropout(const q8_op_io *io) {
   const q8_value *ratio = q8_input(io, 1), *training = q8_input(io, 2);
   if (training && !is_zero(training) && !is_zero(ratio))
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name,
-                   "Dropout in training mode; export the model for inference (model.eval())");
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED,
+                      "Dropout in training mode; export the model for inference (model.eval())");
   Q8_TRY(q8_infer_same(io));
   return io->node->output_count > 1 ? q8_infer_set(io, 1, QINT8_DTYPE_BOOL, &io->inputs[0]->shape) : QINT8_OK;
 }
@@ -204,31 +205,30 @@ static const q8_attribute dropout_attributes[] = {
     {"seed", Q8_ATTR_INT, offsetof(view_params, seed), 0, 0, 0, NULL},
     {.name = NULL}};
 
-#define VIEW(id, onnx_name, first_opset, least_inputs, most_inputs, list, upgrade_fn, infer_fn, plan_fn)            \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .domain = "",                                                                          \
-                            .min_opset = first_opset,                                                              \
-                            .max_opset = 21,                                                                       \
-                            .min_inputs = least_inputs,                                                            \
-                            .max_inputs = most_inputs,                                                             \
-                            .min_outputs = 1,                                                                      \
-                            .max_outputs = 1,                                                                      \
-                            .attributes = list,                                                                    \
-                            .params_size = sizeof(view_params),                                                    \
-                            .quant = Q8_QUANT_SAME,                                                                \
-                            .upgrade = upgrade_fn,                                                                 \
-                            .infer = infer_fn,                                                                     \
-                            .eval = eval,                                                                          \
+#define VIEW(id, onnx_name, first_opset, least_inputs, most_inputs, list, more, infer_fn, plan_fn)           \
+  const q8_op q8_op_##id = {.name = onnx_name,                                                               \
+                            .min_opset = first_opset,                                                        \
+                            .max_opset = 21,                                                                 \
+                            .min_inputs = least_inputs,                                                      \
+                            .max_inputs = most_inputs,                                                       \
+                            .min_outputs = 1,                                                                \
+                            .max_outputs = 1,                                                                \
+                            .attributes = list,                                                              \
+                            .params_size = sizeof(view_params),                                              \
+                            .quant = Q8_QUANT_SAME,                                                          \
+                            .extras = more,                                                                  \
+                            .infer = infer_fn,                                                               \
+                            .eval = eval,                                                                    \
                             .plan = plan_fn};
 
+static const q8_op_extras axes_extras = {.upgrade = upgrade_axes};
 VIEW(reshape, "Reshape", 5, 2, 2, reshape_attributes, NULL, infer_reshape, plan_view)
 VIEW(flatten, "Flatten", 1, 1, 1, flatten_attributes, NULL, infer_flatten, plan_view)
-VIEW(squeeze, "Squeeze", 1, 1, 2, axes_attributes, upgrade_axes, infer_squeeze, plan_view)
-VIEW(unsqueeze, "Unsqueeze", 1, 2, 2, axes_attributes, upgrade_axes, infer_unsqueeze, plan_view)
+VIEW(squeeze, "Squeeze", 1, 1, 2, axes_attributes, &axes_extras, infer_squeeze, plan_view)
+VIEW(unsqueeze, "Unsqueeze", 1, 2, 2, axes_attributes, &axes_extras, infer_unsqueeze, plan_view)
 VIEW(identity, "Identity", 1, 1, 1, NULL, NULL, q8_infer_same, plan_same)
 
 const q8_op q8_op_dropout = {.name = "Dropout",
-                             .domain = "",
                              .min_opset = 1,
                              .max_opset = 21,
                              .min_inputs = 1,
@@ -238,7 +238,7 @@ const q8_op q8_op_dropout = {.name = "Dropout",
                              .attributes = dropout_attributes,
                              .params_size = sizeof(view_params),
                              .quant = Q8_QUANT_SAME,
-                             .upgrade = upgrade_dropout,
+                             .extras = &(const q8_op_extras){.upgrade = upgrade_dropout},
                              .infer = infer_dropout,
                              .eval = eval_dropout,
                              .plan = plan_dropout};

@@ -20,9 +20,9 @@ static q8_status infer(const q8_op_io *io) {
   q8_ints size;
   Q8_TRY(q8_infer_ints(io, 0, &size));
   if (size.count != 1)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "the size is not a scalar");
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "the size is not a scalar");
   if (p->dtype < 0 || p->dtype > 64 || !q8_wide_dtype((int32_t)p->dtype))
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "a window of element type %" PRId64, p->dtype);
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "a window of element type %" PRId64, p->dtype);
   q8_shape y = {.rank = 1, .dim = {size.v[0]}};
   return q8_infer_set(io, 0, (int32_t)p->dtype, &y);
 }
@@ -44,7 +44,6 @@ static q8_status eval(const q8_op_io *io, double a0, double a1, double a2) {
     return eval(io, a0, a1, a2);                                                                                   \
   }                                                                                                                \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .domain = "",                                                                          \
                             .min_opset = 17,                                                                       \
                             .max_opset = 21,                                                                       \
                             .min_inputs = 1,                                                                       \

@@ -37,7 +37,7 @@ static const q8_shape *shape_of(const finder *f, q8_id t) {
 /* ---- Nodes that commute with a factor per channel ---- */
 
 static int is_one_of(const q8_node *node, const char *const *names) {
-  for (; !*node->op->domain && *names; names++)
+  for (; !node->op->pattern && *names; names++)
     if (!strcmp(node->op->name, *names))
       return 1;
   return 0;

@@ -67,9 +67,10 @@ static void choose_static_nodes(q8_decision *d) {
 }
 
 static int can_be_dynamic(const q8_graph *graph, const q8_node *node) {
+  const q8_op_extras *extras = q8_extras(node->op);
   return q8_weight_inputs(node->op) && q8_has_constant_weights(graph, node) &&
          !q8_graph_is_constant(graph, node->inputs[0]) &&
-         !(node->op->dynamic_obstacle && node->op->dynamic_obstacle(node));
+         !(extras->dynamic_obstacle && extras->dynamic_obstacle(node));
 }
 
 #define MIN_STATE_WEIGHTS 8192 /* of one direction: with fewer, rounding the state at every step takes longer */

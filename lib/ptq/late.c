@@ -19,7 +19,7 @@
 /* ---- Sums ---- */
 
 static int is_sum(const q8_node *node) {
-  return !*node->op->domain && (!strcmp(node->op->name, "Add") || !strcmp(node->op->name, "Sub"));
+  return !node->op->pattern && (!strcmp(node->op->name, "Add") || !strcmp(node->op->name, "Sub"));
 }
 
 static const q8_node *producer(const q8_graph *graph, q8_id tensor) {

@@ -11,7 +11,7 @@
 #define ROWS_PER_INPUT 4
 
 static int is_named(const q8_node *node, const char *name) {
-  return !*node->op->domain && !strcmp(node->op->name, name);
+  return !node->op->pattern && !strcmp(node->op->name, name);
 }
 
 static int matrix_of(const q8_node *node, q8_product *p) {

@@ -53,7 +53,7 @@ q8_status q8_rewrite_all(const q8_graph *in, const q8_host *host, q8_graph **out
 }
 
 int q8_is_op(const q8_node *node, const char *name) {
-  return !*node->op->domain && !strcmp(node->op->name, name);
+  return !node->op->pattern && !strcmp(node->op->name, name);
 }
 
 const q8_node *q8_producer(const q8_graph *graph, q8_id tensor, const char *name) {
