@@ -62,11 +62,13 @@ PEER_LIBS = $(foreach l,dnnl XNNPACK,$(shell echo 'int main(void){return 0;}' | 
 # node. Loop invariants kept in registers would only push others out of them there.
 HOT := base/element base/math exec/convert $(addprefix quant/,histogram observer quantize range) \
   $(addprefix ptq/,bias moments rounding) $(addprefix nn/,conv_rows depthwise linear_pack linear_row linear_run wide) \
-  $(addprefix ops/,binary_rows integer_conv layer_norm norm pool_plan recurrent_functions recurrent_run reduce_rows \
+  $(addprefix ops/,binary_rows integer_conv layer_norm norm pool_plan recurrent_run reduce_rows \
     resize_taps softmax transpose unary_rows)
 COLD := $(filter-out $(HOT:%=lib/%.c),$(wildcard lib/*/*.c))
-SMALLER := -Oz -fno-move-loop-invariants -fno-tree-loop-im -malign-data=abi
+SMALLER := -Oz -fno-move-loop-invariants -fno-tree-loop-im -fno-expensive-optimizations -malign-data=abi
 SMALL := $(if $(filter -O2 -O3,$(CFLAGS)),-Os $(foreach f,$(SMALLER),$(call supports,-Werror $(f))))
+# The rest: loops are aligned, what is jumped to seldom is not.
+TIGHT := $(if $(filter -O2 -O3,$(CFLAGS)),$(foreach f,-falign-functions=1 -fno-align-jumps -fno-align-labels,$(call supports,-Werror $(f))))
 
 STATIC := $(BUILD)/libqint8.a
 SHARED := $(BUILD)/libqint8.so.$(VERSION)
@@ -86,10 +88,10 @@ tests: $(TESTS)
 
 $(BUILD)/obj/kernels/%.o: kernels/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(STD) $(WARNINGS) $(CFLAGS) $(FLAGS_$(firstword $(subst /, ,$*))) -Ikernels -MMD -MP -c $< -o $@
+	$(CC) $(STD) $(WARNINGS) $(CFLAGS) $(TIGHT) $(FLAGS_$(firstword $(subst /, ,$*))) -Ikernels -MMD -MP -c $< -o $@
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(STD) $(WARNINGS) $(CFLAGS) $(if $(filter $<,$(COLD)),$(SMALL)) $(INCLUDES) $(if $(filter tests/%,$<),-Itests/support) -MMD -MP -c $< -o $@
+	$(CC) $(STD) $(WARNINGS) $(CFLAGS) $(if $(filter $<,$(COLD)),$(SMALL),$(TIGHT)) $(INCLUDES) $(if $(filter tests/%,$<),-Itests/support) -MMD -MP -c $< -o $@
 # The tool and the examples see the public headers only.
 $(BUILD)/obj/examples/%.o: examples/%.c Makefile
 	@mkdir -p $(@D)
