@@ -481,9 +481,10 @@ QINT8_API qint8_status qint8_recipe_set_tensor(qint8_recipe *recipe, const char 
                                                qint8_error *error);
 /* Returns the first nodes of a static recipe to float where that pays. In networks whose first blocks have few channels of
  * very different ranges (MobileNetV3, EfficientNet) most of the error is born there, and int8 gains least there: if the
- * outputs of the samples are off by 2.5 per cent or more (rel_err against float), as many nodes from the start as add two
- * fifths to the model's expected time become float, provided that the error falls by a fifth or more, as it is or after
- * bias correction of both; else the recipe stays as it is. `inputs` and `host` as for qint8_recipe_correct_biases, which is
+ * outputs of the samples are off by 0.4 per cent or more (rel_err against float), as many nodes from the start as add
+ * 16 times rel_err to the model's expected time, two fifths at most, become float (of the smallest models, what adds 0.2
+ * microseconds), provided that the error falls by a fifth or more, as it is or after bias correction of both; else the
+ * recipe stays as it is. `inputs` and `host` as for qint8_recipe_correct_biases, which is
  * to be called afterwards; a few dozen samples serve. Costs a float run and two int8 runs of them, and two bias corrections
  * where the error does not fall without. Deterministic: expected times come from a fixed model of a core. Result bytes
  * remain the same on every ISA. Status: as qint8_recipe_correct_biases. */
