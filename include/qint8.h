@@ -168,7 +168,12 @@ typedef enum qint8_observer_kind {
   QINT8_OBSERVER_MOVING_AVERAGE = 1, /* of each batch's minimum and maximum; the one that depends on batch order */
   QINT8_OBSERVER_HISTOGRAM_MSE = 2,  /* 2,048 bins; the range with the least mean square quantization error */
   QINT8_OBSERVER_PERCENTILE = 3,     /* the same bins; the range that holds `percentile` per cent of the values */
-  QINT8_OBSERVER_ENTROPY = 4         /* the same bins; the range with the least Kullback-Leibler divergence */
+  /* The same bins; the range with the least Kullback-Leibler divergence. It weighs how often values occur, not how large
+   * they are, so it cuts off the rare large ones that later layers live on. Of eight networks measured with both (static
+   * per-channel), rel_err was higher than with HISTOGRAM_MSE on each: a small transformer 0.008 (0.007), a text classifier
+   * 0.053 (0.031), a small CNN 0.047 (0.005), coordinates by convolutions 0.040 (0.008), MobileNetV3 0.27 and 0.29 (0.03).
+   * For comparison with tools that use it; those with as few bins as levels get the range of all values under its name. */
+  QINT8_OBSERVER_ENTROPY = 4
 } qint8_observer_kind;
 
 typedef struct qint8_observer_options {
