@@ -14,6 +14,9 @@
     } else if (sa == 1 && sb == 0) {                                                                              \
       const float z = b[0];                                                                                       \
       Q8_FOR_BLOCKS(float, n, y, name##_one(a[i], z));                                                            \
+    } else if (sa == 0 && sb == 1) {                                                                              \
+      const float x = a[0];                                                                                       \
+      Q8_FOR_BLOCKS(float, n, y, name##_one(x, b[i]));                                                            \
     } else {                                                                                                      \
       for (; n > 0; n--, a += sa, b += sb)                                                                        \
         *y++ = name##_one(*a, *b);                                                                                \
