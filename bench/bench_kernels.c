@@ -333,7 +333,7 @@ static void call_table(const job *j, void *y) {
   ((q8_table_fn *)j->fn)(COUNT, bytes_a, table, y);
 }
 static void call_binary(const job *j, void *y) {
-  q8_binary p = {0.02f, 0.03f, 0.04f, 120, 130, 128, 0, 255, NULL};
+  q8_binary p = {0.02f, 0.03f, 0.04f, 120, 130, 128, 0, 255, NULL, NULL};
   ((q8_binary_fn *)j->fn)(ROWS, COLS, bytes_a, COLS, bytes_b, COLS, &p, y, COLS);
 }
 static void call_max_rows(const job *j, void *y) {

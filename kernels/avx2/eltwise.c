@@ -50,6 +50,32 @@ Q8_INLINE void binary(int multiply, size_t rows, size_t n, const uint8_t *a, siz
     q8_avx2_table_rows(rows, n, p->table, y, y_stride);
 }
 
+#define RATIOS 256 /* columns whose ratios are looked up at a time */
+
+/* n <= RATIOS columns of all rows with one row of b. */
+static void mul_by_ratio(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b,
+                         const q8_binary *p, uint8_t *y, size_t y_stride) {
+  const binary_state s = binary_state_of(p);
+  float ratio[RATIOS + 16] = {0};
+  for (size_t c = 0; c < n; c++)
+    ratio[c] = p->ratio[b[c]];
+  for (size_t i = 0; i < rows; i++, a += a_stride, y += y_stride)
+    for (size_t c = 0; c < n; c += 16) {
+      const size_t m = n - c < 16 ? n - c : 16;
+      const __m128i x = m < 16 ? q8_avx2_load_bytes(a + c, m) : _mm_loadu_si128((const __m128i *)(a + c));
+      const __m256i a0 = _mm256_cvtepu8_epi32(x), a1 = _mm256_cvtepu8_epi32(_mm_unpackhi_epi64(x, x));
+      const __m256 v0 = _mm256_cvtepi32_ps(_mm256_sub_epi32(a0, s.a_zero));
+      const __m256 v1 = _mm256_cvtepi32_ps(_mm256_sub_epi32(a1, s.a_zero));
+      const __m256i t0 = q8_avx2_round(_mm256_mul_ps(v0, _mm256_loadu_ps(ratio + c)), &s.rounding);
+      const __m256i t1 = q8_avx2_round(_mm256_mul_ps(v1, _mm256_loadu_ps(ratio + c + 8)), &s.rounding);
+      const __m128i t = q8_avx2_pack16(t0, t1, &s.rounding);
+      if (m < 16)
+        q8_avx2_store_bytes(y + c, t, m);
+      else
+        _mm_storeu_si128((__m128i *)(y + c), t);
+    }
+}
+
 static void add(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
                 const q8_binary *p, uint8_t *y, size_t y_stride) {
   binary(0, rows, n, a, a_stride, b, b_stride, p, y, y_stride);
@@ -57,7 +83,14 @@ static void add(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const 
 
 static void mul(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
                 const q8_binary *p, uint8_t *y, size_t y_stride) {
-  binary(1, rows, n, a, a_stride, b, b_stride, p, y, y_stride);
+  if (!p->ratio || b_stride != 0 || rows == 1) {
+    binary(1, rows, n, a, a_stride, b, b_stride, p, y, y_stride);
+    return;
+  }
+  for (size_t c = 0; c < n; c += RATIOS)
+    mul_by_ratio(rows, n - c < RATIOS ? n - c : RATIOS, a + c, a_stride, b + c, p, y + c, y_stride);
+  if (p->table)
+    q8_avx2_table_rows(rows, n, p->table, y, y_stride);
 }
 
 const q8_binary_kernel q8_avx2_add[] = {{"add_avx2", Q8_CPU_AVX2, add}, {0}};

@@ -22,7 +22,7 @@ typedef struct {
 } binary_args;
 
 /* 64 bytes in quad order: a byte below the upper half of 2^23 is the float 2^23 + byte. */
-Q8_INLINE void dequantize64(__m512i x, __m512 zero, __m512 scale, __m512 out[4]) {
+Q8_INLINE void subtract64(__m512i x, __m512 zero, __m512 out[4]) {
   const __m512i upper = _mm512_set1_epi16(0x4b00);
   const __m512i lo = _mm512_unpacklo_epi8(x, _mm512_setzero_si512());
   const __m512i hi = _mm512_unpackhi_epi8(x, _mm512_setzero_si512());
@@ -30,7 +30,20 @@ Q8_INLINE void dequantize64(__m512i x, __m512 zero, __m512 scale, __m512 out[4])
                         _mm512_unpacklo_epi16(hi, upper), _mm512_unpackhi_epi16(hi, upper)};
   Q8_UNROLL
   for (int i = 0; i < 4; i++)
-    out[i] = _mm512_mul_ps(_mm512_sub_ps(_mm512_castsi512_ps(v[i]), zero), scale);
+    out[i] = _mm512_sub_ps(_mm512_castsi512_ps(v[i]), zero);
+}
+
+Q8_INLINE void dequantize64(__m512i x, __m512 zero, __m512 scale, __m512 out[4]) {
+  subtract64(x, zero, out);
+  Q8_UNROLL
+  for (int i = 0; i < 4; i++)
+    out[i] = _mm512_mul_ps(out[i], scale);
+}
+
+/* Four registers of rounded quotients to bytes. */
+Q8_INLINE __m512i narrow64(const __m512i t[4], const binary_args *g) {
+  __m512i z = _mm512_min_epu8(narrow_quad(t, &g->bounds), g->hi);
+  return g->table ? lookup(z, g->table) : z;
 }
 
 /* Moderate quotients need no clamp before they are rounded: bytes are clamped. */
@@ -40,8 +53,7 @@ Q8_INLINE __m512i finish64(int moderate, const __m512 v[4], const binary_args *g
   for (int i = 0; i < 4; i++)
     t[i] = moderate ? _mm512_cvtps_epi32(divide_finite(v[i], &g->y_scale))
                     : round_below(_mm512_div_ps(v[i], g->y_scale.divisor), &g->bounds);
-  __m512i z = _mm512_min_epu8(narrow_quad(t, &g->bounds), g->hi);
-  return g->table ? lookup(z, g->table) : z;
+  return narrow64(t, g);
 }
 
 Q8_INLINE void combine(int multiply, const __m512 a[4], const __m512 b[4], __m512 v[4]) {
@@ -76,6 +88,27 @@ Q8_INLINE void binary_repeated(int multiply, int moderate, size_t rows, size_t n
   }
 }
 
+/* 64 columns of all rows with one row of b, whose ratios stay in registers. */
+Q8_INLINE void mul_by_ratio(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b,
+                            const float *ratio, const binary_args *g, uint8_t *y, size_t y_stride) {
+  const __mmask64 m = first64(n);
+  const __m512i zero = _mm512_setzero_si512(), x = _mm512_maskz_loadu_epi8(m, b);
+  const __m512i lo = _mm512_unpacklo_epi8(x, zero), hi = _mm512_unpackhi_epi8(x, zero);
+  const __m512 r[4] = {_mm512_i32gather_ps(_mm512_unpacklo_epi16(lo, zero), ratio, 4),
+                       _mm512_i32gather_ps(_mm512_unpackhi_epi16(lo, zero), ratio, 4),
+                       _mm512_i32gather_ps(_mm512_unpacklo_epi16(hi, zero), ratio, 4),
+                       _mm512_i32gather_ps(_mm512_unpackhi_epi16(hi, zero), ratio, 4)};
+  for (size_t i = 0; i < rows; i++, a += a_stride, y += y_stride) {
+    __m512 v[4];
+    __m512i t[4];
+    subtract64(_mm512_maskz_loadu_epi8(m, a), g->a_zero, v);
+    Q8_UNROLL
+    for (int j = 0; j < 4; j++)
+      t[j] = _mm512_cvtps_epi32(_mm512_mul_ps(v[j], r[j]));
+    _mm512_mask_storeu_epi8(y, m, narrow64(t, g));
+  }
+}
+
 Q8_INLINE void binary_rows(int multiply, int moderate, size_t rows, size_t n, const uint8_t *a, size_t a_stride,
                            const uint8_t *b, size_t b_stride, const q8_binary *p, uint8_t *y, size_t y_stride) {
   const binary_args g = {_mm512_set1_ps(p->a_scale),
@@ -86,6 +119,11 @@ Q8_INLINE void binary_rows(int multiply, int moderate, size_t rows, size_t n, co
                          bounds_of(p->y_zero, p->lo, p->hi),
                          _mm512_set1_epi8((char)p->hi),
                          p->table};
+  if (multiply && p->ratio && b_stride == 0 && rows > 1) {
+    for (size_t c = 0; c < n; c += 64)
+      mul_by_ratio(rows, n - c, a + c, a_stride, b + c, p->ratio, &g, y + c, y_stride);
+    return;
+  }
   if (b_stride == 0 && rows > 1) {
     for (size_t c = 0; c < n; c += 64)
       binary_repeated(multiply, moderate, rows, n - c, a + c, a_stride, b + c, &g, y + c, y_stride);

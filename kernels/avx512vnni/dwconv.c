@@ -1,12 +1,12 @@
 /* dwconv.c - depthwise convolution of one output row, four taps of a channel in every lane of vpdpbusd.
  *
- * Channels go in blocks of 64, then of 32 or 16: a register holds 64 channels of one pixel, 32 of two or 16 of four,
- * so that few channels still fill it. The last block may begin among the channels of the one before, whose bytes it
- * computes again; only a row of less than 16 channels needs masks. For each block, a stretch of the row takes two
- * passes:
+ * Channels go in blocks of 64, then of 32 or 16: a register holds the bytes of 64 channels of one pixel or of 32 of two. The
+ * last block may begin among the channels of the one before, whose bytes it computes again; only a row of less than 16
+ * channels needs masks. For each block, a stretch of the row takes two passes:
  *
  *   fill      interleaves the bytes of four taps into dwords (quads) and writes them to a scratch of four
- * rows, one per v of the quad order (vec.h). A unit of a scratch row is one pixel: 64, 32 or 16 bytes.
+ * rows, one per v of the quad order (vec.h). A unit of a scratch row is one pixel: 64 or 32 bytes. (Blocks of 16 channels have
+ * one row and units of 64 bytes: dwconv_narrow.c.)
  *   multiply  the vector at unit u + offset[k] of the scratch by the weights of step k, for all steps.
  *
  * Steps: every four kernel rows make one step per kernel column, from quads of four rows in one input column,
@@ -14,7 +14,7 @@
  * kernel columns, from quads of one row in four columns. 3 x 3 takes 3 steps, 5 x 5 takes 5 + 2.
  *
  * Small kernels without dilation do both passes in one, with the quads in registers (dwconv_row.c). For a pair of output
- * rows, 3 x 3 has three more steps: the same taps, one byte further on.
+ * rows, 3 x 3 has three more steps: the same taps, one byte further on, for the quads of four rows.
  *
  * Quads are shared between outputs: a plane of the scratch holds, for consecutive outputs x, the column
  * x * col_step + first; kernel column j is plane j % phase, j / phase units further on. */
@@ -36,11 +36,6 @@ static int has_pair(size_t r, size_t s) {
   return r == 3 && s == 3;
 }
 
-/* Bytes of a block's weights. */
-static size_t block_size(size_t r, size_t s) {
-  return (has_pair(r, s) ? 2 : 1) * steps_of(r, s) * 256;
-}
-
 /* The block of channels that begins at c or, if it is the last, before it. `end` is where the next one begins. */
 typedef struct {
   size_t first, width, end;
@@ -56,12 +51,25 @@ static part part_at(size_t c, size_t channels) {
   return width == 16 ? (part){0, 16, channels} : (part){0, width / 2, width / 2};
 }
 
+/* Bytes of the weights of a step: 64 channels, 32 for both pixels of a register, or 16. */
+static size_t step_size(size_t width) {
+  return width == 16 ? 64 : 256;
+}
+
+/* Bytes of a block's weights. */
+static size_t block_size(size_t width, size_t r, size_t s) {
+  return (has_pair(r, s) ? 2 : 1) * steps_of(r, s) * step_size(width);
+}
+
 static size_t packed_size(size_t channels, size_t r, size_t s) {
   size_t size = 0;
   if (!fits(r, s))
     return r * s * ((channels + 63) / 64 * 64);
-  for (size_t c = 0; c < channels; c = part_at(c, channels).end)
-    size += block_size(r, s);
+  for (size_t c = 0; c < channels;) {
+    const part p = part_at(c, channels);
+    size += block_size(p.width, r, s);
+    c = p.end;
+  }
   return size;
 }
 
@@ -76,20 +84,30 @@ static void taps_of(size_t step, size_t r, size_t s, size_t row[4], size_t colum
   }
 }
 
+/* The weights of one tap in the quads of a block. */
+static void pack_tap(size_t width, size_t n, const int8_t *w, int8_t *out) {
+  for (size_t i = 0; i < n; i++) {
+    int8_t *at = out + (width == 16 ? 4 * i : i / 4 % 4 * 64 + i / 16 * 16 + i % 4 * 4);
+    at[0] = w[i];
+    if (width == 32)
+      at[32] = w[i];
+  }
+}
+
 static void pack_quads(size_t channels, size_t r, size_t s, const int8_t *w, int8_t *out) {
-  size_t row[4], column[4];
-  part p;
-  for (size_t begin = 0; begin < channels; begin = p.end) {
-    p = part_at(begin, channels);
-    for (size_t i = 0; i < block_size(r, s) / 256; i++, out += 256) {
-      const size_t step = i % steps_of(r, s), shift = i / steps_of(r, s);
-      taps_of(step, r, s, row, column);
-      for (size_t at = 0; at < 256; at++) {
-        size_t v = at / 64, lane = at / 16 % 4, e = at / 4 % 4, tap = at % 4 - shift; /* wraps if there is none */
-        size_t c = p.first + (16 * lane) % p.width + 4 * v + e;
-        out[at] = c < channels && tap < 4 && row[tap] < r ? w[(row[tap] * s + column[tap]) * channels + c] : 0;
-      }
+  const size_t steps = steps_of(r, s);
+  memset(out, 0, packed_size(channels, r, s));
+  for (size_t begin = 0; begin < channels;) {
+    const part p = part_at(begin, channels);
+    const size_t n = channels < p.width ? channels : p.width;
+    for (size_t i = 0; i < block_size(p.width, r, s) / step_size(p.width); i++, out += step_size(p.width)) {
+      size_t row[4], column[4];
+      taps_of(i % steps, r, s, row, column);
+      for (size_t tap = 0, to = i / steps; to < 4; tap++, to++)
+        if (row[tap] < r)
+          pack_tap(p.width, n, w + (row[tap] * s + column[tap]) * channels + p.first, out + to);
     }
+    begin = p.end;
   }
 }
 
@@ -106,91 +124,129 @@ static void pack(size_t channels, size_t r, size_t s, const int8_t *w, void *pac
 
 /* ---- Rows ------------------------------------------------------------------------------------------- */
 
+/* Divides by powers of two only, but for one: a division takes as long as an output. */
 static void lay_out(const q8_dwconv_shape *p, uint32_t pixels, layout *l) {
-  const uint32_t r = (uint32_t)p->r, s = (uint32_t)p->s, down = (r + 2) / 4, left = r % 4 == 1;
-  const uint32_t groups = (s + 3) / 4;
-  const int adjacent = p->col_dilation == 1, whole = adjacent && (p->col_step <= 2 || p->col_step == 4);
+  const uint32_t r = (uint32_t)p->r, s = (uint32_t)p->s, step = (uint32_t)p->col_step, down = (r + 2) / 4,
+                 left = r % 4 == 1, groups = (s + 3) / 4;
+  const int adjacent = p->col_dilation == 1, whole = adjacent && (step <= 2 || step == 4);
   l->pixels = pixels;
-  l->phase = adjacent && p->col_step < s ? (uint32_t)p->col_step : s;
+  l->phase = adjacent && p->col_step < s ? step : s;
   l->across_phase = whole ? 1 : groups;
-  uint32_t planes = down * l->phase + left * l->across_phase;
-  l->units = SCRATCH_ROW / 64 / planes * pixels;
-  uint32_t k = 0;
-  l->reach = (s - 1) / l->phase;
-  l->full_planes = s - l->reach * l->phase;
-  for (uint32_t g = 0; g < down; g++)
-    for (uint32_t j = 0, plane = 0, further = 0; j < s; j++) {
-      l->offset[k++] = (g * l->phase + plane) * l->units + further;
-      if (++plane == l->phase)
+  l->units = SCRATCH_ROW / 64 / (down * l->phase + left * l->across_phase) * pixels;
+  uint32_t k = 0, plane = 0, further = 0;
+  for (uint32_t g = 0; g < down + !down; g++) {
+    plane = further = 0;
+    for (uint32_t j = 0; j < s; j++) {
+      if (plane == l->phase)
         plane = 0, further++;
+      l->offset[k] = (g * l->phase + plane) * l->units + further;
+      k += down > 0;
+      plane++;
     }
+  }
+  l->reach = further;
+  l->full_planes = plane;
   for (uint32_t g = 0; left && g < groups; g++)
-    l->offset[k++] = down * l->phase * l->units + g * (whole ? 4 / (uint32_t)p->col_step : l->units);
+    l->offset[k++] = down * l->phase * l->units + g * (!whole ? l->units : step == 4 ? 1 : 4u >> (step - 1));
   l->steps = k;
   l->outputs = l->units - l->reach;
-  if (l->outputs > 4 * pixels)
-    l->outputs -= l->outputs % (MAX_TILE * pixels);
+  if (l->outputs > MAX_TILE * pixels)
+    l->outputs &= ~(MAX_TILE * pixels - 1); /* pixels are 1, 2 or 4 */
 }
 
-static __m512i load_quads(size_t pixels, const void *channels, int v) {
-  const __m128i *p = (const __m128i *)channels + v;
-  __m128i a = _mm_loadu_si128(p), b = pixels > 2 ? a : _mm_loadu_si128(p + 4);
-  return join4(a, b, pixels > 1 ? a : _mm_loadu_si128(p + 8), pixels > 1 ? b : _mm_loadu_si128(p + 12));
+/* Bias or scales of a block: see `block`. */
+Q8_INLINE void load_channels(size_t pixels, const void *channels, __m512i out[4]) {
+  const char *p = channels;
+  const size_t last = pixels == 1 ? 3 : pixels == 2; /* register */
+  Q8_UNROLL
+  for (size_t v = 0; v < 4; v++)
+    out[v] = _mm512_loadu_si512(p + 64 * (v & last));
+  if (pixels < 4)
+    transpose4_lanes(out);
 }
 
-/* One block of channels of the row in two passes. `y` is uint8 or, for sums, int32: its strides count elements. */
+/* Fills the scratch for `outputs` outputs: for every four rows a plane per column of the phase, for a row left over planes
+ * of four columns. */
+static void fill(block *b, const uint8_t *const *cols, size_t last, size_t outputs) {
+  const q8_dwconv_shape *p = b->shape;
+  const layout *l = &b->layout;
+  fill_fn *const units = b->pixels < 4 ? q8_avx512vnni_dwconv_fill : q8_avx512vnni_dwconv_fill16;
+  const size_t plane_bytes = l->units * b->unit, d = p->col_dilation;
+  const size_t down = p->r - (p->r % 4 == 1), rows = b->row_stride ? p->r + 1 : down;
+  uint8_t *scratch = b->scratch;
+  for (size_t row = 0; row < rows; row += 4)
+    for (size_t plane = 0; plane < l->phase; plane++, scratch += plane_bytes) {
+      const quad_source q = {row, plane * d, rows - row < 4 ? rows - row : 4, 1, 0};
+      units(b, cols, last, &q, outputs + l->reach - (plane >= l->full_planes), scratch);
+    }
+  for (size_t plane = 0; down < p->r && plane < l->across_phase; plane++, scratch += plane_bytes) {
+    const quad_source q = {down, 4 * plane * d, 4, 0, d};
+    units(b, cols, last, &q, outputs + (l->across_phase == 1 ? l->reach : 0), scratch);
+  }
+}
+
+/* One block of channels of the row, or of both rows of a pair, in two passes. `y` is uint8 or, for sums, int32: its
+ * strides count elements. */
 static void run_block(block *b, const uint8_t *const *cols, uint8_t *y) {
   const q8_dwconv_shape *p = b->shape;
   if (b->layout.pixels != b->pixels)
     lay_out(p, (uint32_t)b->pixels, &b->layout);
+  multiply_fn *const multiply = b->pixels < 4 ? q8_avx512vnni_dwconv_multiply : q8_avx512vnni_dwconv_multiply16;
   const size_t outputs = b->layout.outputs, step = p->col_step, element = b->sums ? sizeof(int32_t) : 1;
   size_t last = (p->q - 1) * step + (p->s - 1) * p->col_dilation;
   for (size_t x = 0; x < p->q; x += outputs, cols += outputs * step * b->pitch, last -= outputs * step) {
     const size_t n = p->q - x < outputs ? p->q - x : outputs;
-    q8_avx512vnni_dwconv_fill(b, cols, last, n);
-    q8_avx512vnni_dwconv_multiply(b, y + x * b->y_stride * element, n);
+    uint8_t *const to = y + x * b->y_stride * element;
+    fill(b, cols, last, n);
+    multiply(b, b->w, to, n);
+    if (b->row_stride)
+      multiply(b, b->w + b->layout.steps * (b->pixels < 4 ? 256 : 64), to + b->row_stride, n);
   }
 }
 
 /* One or, if b->row_stride is not 0, two output rows. */
 static void run_part(block *b, const uint8_t *const *cols, uint8_t *y) {
-  const int whole = b->small && !b->sums && b->c.mask == first64(64 / b->pixels);
-  row_fn *const row = !whole           ? NULL
-                      : b->row_stride ? q8_avx512vnni_dwconv_pair(b->pixels)
+  const int one_pass = b->channels >= 16 && b->small && !b->sums;
+  row_fn *const row = !one_pass       ? NULL
+                      : b->row_stride ? q8_avx512vnni_dwconv_pair(b->shape, b->pixels)
                                       : q8_avx512vnni_dwconv_row(b->shape, b->pixels);
-  if (row) {
+  if (row)
     row(b, cols, y, b->shape->q);
-    return;
-  }
-  run_block(b, cols, y);
-  if (b->row_stride)
-    run_block(b, cols + 1, y + b->row_stride);
+  else
+    run_block(b, cols, y);
 }
 
 /* rq is NULL for sums. */
 static void all_blocks(const q8_dwconv_shape *shape, const int8_t *w, const q8_requant *rq,
                        const uint8_t *const *cols, void *y, size_t y_stride, size_t row_stride) {
   block b;
-  part p;
   b.shape = shape, b.layout.pixels = 0, b.w = w;
   b.pitch = shape->r + (row_stride > 0), b.y_stride = y_stride, b.row_stride = row_stride;
   b.sums = !rq;
-  for (int v = 0; v < 4; v++)
-    b.bias[v] = _mm512_setzero_si512();
+  b.small = 0;
   if (rq) {
     b.bounds = bounds_of(rq->zero_point, rq->lo, rq->hi);
     b.hi = _mm512_set1_epi8((char)rq->hi);
+  } else {
+    for (int v = 0; v < 4; v++)
+      b.bias[v] = _mm512_setzero_si512();
   }
-  for (size_t c = 0; c < shape->channels; c = p.end, b.w += block_size(shape->r, shape->s)) {
-    p = part_at(c, shape->channels);
+  for (size_t c = 0; c < shape->channels;) {
+    const part p = part_at(c, shape->channels);
     b.pixels = p.width == 64 ? 1 : p.width == 32 ? 2 : 4;
-    b.c.first = p.first, b.c.mask = first64(p.end - p.first);
-    for (int v = 0; rq && v < 4; v++) {
-      b.bias[v] = load_quads(b.pixels, rq->bias + p.first, v);
-      b.scale[v] = _mm512_castsi512_ps(load_quads(b.pixels, rq->scale + p.first, v));
+    b.unit = p.width == 32 ? 32 : 64;
+    b.first = p.first, b.channels = p.width < shape->channels ? p.width : shape->channels;
+    if (rq) {
+      __m512i scale[4];
+      load_channels(b.pixels, rq->bias + p.first, b.bias);
+      load_channels(b.pixels, rq->scale + p.first, scale);
+      for (int v = 0; v < 4; v++)
+        b.scale[v] = _mm512_castsi512_ps(scale[v]);
+      b.small = small_scales(4, b.scale);
     }
-    b.small = rq && small_scales(4, b.scale);
     run_part(&b, cols, (uint8_t *)y + p.first * (rq ? 1 : sizeof(int32_t)));
+    b.w += block_size(p.width, shape->r, shape->s);
+    c = p.end;
   }
 }
 

@@ -24,23 +24,18 @@ typedef struct {
   uint32_t offset[MAX_STEPS];   /* units */
 } layout;
 
-/* Channels of a block: where they begin, and which exist. All do but in a row of less than 16 channels. */
-typedef struct {
-  size_t first;
-  __mmask64 mask;
-} span;
-
 /* A block of channels of the row: what filling and multiplying need besides the position. */
 typedef struct {
   const q8_dwconv_shape *shape;
   layout layout;
   const int8_t *w;
-  span c;
-  size_t pixels;             /* of a register: 1, 2 or 4 */
+  size_t first, channels;    /* where the block begins; how many it has: 64, 32, 16 or, of fewer, all */
+  size_t pixels;             /* of a register of bytes: 1, 2 or 4 */
+  size_t unit;               /* bytes of the scratch: 64, 32, and again 64 if there are 4 pixels */
   size_t pitch;              /* pointers per input column */
   size_t y_stride;           /* elements */
   size_t row_stride;         /* of y, for pairs of rows */
-  _Alignas(64) __m512i bias[4]; /* quad order, one copy per pixel of a register */
+  _Alignas(64) __m512i bias[4]; /* quad order, one copy per pixel of a register; if that holds 4, four equal copies */
   __m512 scale[4];
   requant_bounds bounds;
   __m512i hi; /* bytes */
@@ -49,31 +44,36 @@ typedef struct {
   _Alignas(64) uint8_t scratch[SCRATCH_SIZE];
 } block;
 
-/* Interleaves what `outputs` outputs need; `cols` begins at the first one, `last` is the last column of the
- * row. */
-void q8_avx512vnni_dwconv_fill(block *b, const uint8_t *const *cols, size_t last, size_t outputs);
-/* The n outputs of the stretch from the scratch; y is uint8 or int32. */
-void q8_avx512vnni_dwconv_multiply(const block *b, void *y, size_t n);
+/* Where the quads of a plane come from: tap i of unit u is row `row + i * down` of column `column + u * col_step + i *
+ * across`. */
+typedef struct {
+  size_t row, column, taps, down, across;
+} quad_source;
+
+/* The first pass for blocks of 64 or 32 channels and for those of 16: interleaves `units` units of a plane. `cols` begins
+ * at the first output, `last` is the last column of the row. */
+typedef void fill_fn(const block *b, const uint8_t *const *cols, size_t last, const quad_source *q, size_t units,
+                     uint8_t *scratch);
+fill_fn q8_avx512vnni_dwconv_fill, q8_avx512vnni_dwconv_fill16;
+/* The second: the n outputs of the stretch from the scratch by the weights w; y is uint8 or int32. */
+typedef void multiply_fn(const block *b, const int8_t *w, void *y, size_t n);
+multiply_fn q8_avx512vnni_dwconv_multiply, q8_avx512vnni_dwconv_multiply16;
 
 /* The n outputs of a row, or of a pair of rows, in one pass. */
 typedef void row_fn(const block *b, const uint8_t *const *cols, uint8_t *y, size_t n);
 /* In one pass (dwconv_row.c), or NULL. All channels of the block exist, no scale reaches 1. */
 row_fn *q8_avx512vnni_dwconv_row(const q8_dwconv_shape *shape, size_t pixels);
-row_fn *q8_avx512vnni_dwconv_pair(size_t pixels);
+row_fn *q8_avx512vnni_dwconv_pair(const q8_dwconv_shape *shape, size_t pixels);
+/* 3 x 3 of 16 channels and at least 4 outputs (dwconv_narrow.c): a pair, a row of stride 1, a row of stride 2. */
+row_fn q8_avx512vnni_dwconv_pair16, q8_avx512vnni_dwconv_row16_1, q8_avx512vnni_dwconv_row16_2;
 
-/* The pixels at x[0], x[1], ..., which begin at channel `first`; `pixels` is a constant in every caller. Merging under a
- * mask while loading keeps the insertions from the one port that can shuffle. */
-Q8_INLINE __m512i load_pixels(int pixels, const uint8_t *const x[4], size_t first) {
+/* The pixels at x[0], x[1], which begin at channel `first`; `pixels` is a constant in every caller. Merging under a mask
+ * while loading keeps the insertion from the one port that can shuffle. */
+Q8_INLINE __m512i load_pixels(int pixels, const uint8_t *const x[2], size_t first) {
   if (pixels == 1)
     return _mm512_loadu_si512(x[0] + first);
-  if (pixels == 2) {
-    const __m512i low = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(x[0] + first)));
-    return _mm512_mask_broadcast_i64x4(low, 0xf0, _mm256_loadu_si256((const __m256i *)(x[1] + first)));
-  }
-  __m512i z = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(x[0] + first)));
-  z = _mm512_mask_broadcast_i32x4(z, 0x00f0, _mm_loadu_si128((const __m128i *)(x[1] + first)));
-  z = _mm512_mask_broadcast_i32x4(z, 0x0f00, _mm_loadu_si128((const __m128i *)(x[2] + first)));
-  return _mm512_mask_broadcast_i32x4(z, 0xf000, _mm_loadu_si128((const __m128i *)(x[3] + first)));
+  const __m512i low = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(x[0] + first)));
+  return _mm512_mask_broadcast_i64x4(low, 0xf0, _mm256_loadu_si256((const __m256i *)(x[1] + first)));
 }
 
 /* Four accumulators in quad order to bytes in value order; `small` is b->small. */

@@ -15,8 +15,7 @@ Q8_INLINE void add_step(int vectors, const uint8_t *x, const int8_t *w, __m512i 
 
 /* Four sums in quad order, of `pixels` pixels, to int32; the first n pixels exist. */
 static void store_sums(const __m512i acc[4], const block *b, int32_t *y, size_t n) {
-  const size_t width = 64 / b->pixels;
-  const __mmask16 m = (__mmask16)b->c.mask;
+  const size_t width = b->unit;
   __m512i t[4];
   Q8_UNROLL
   for (int v = 0; v < 4; v++)
@@ -26,7 +25,7 @@ static void store_sums(const __m512i acc[4], const block *b, int32_t *y, size_t 
   Q8_UNROLL
   for (int l = 0; l < 4; l++) { /* lane l holds 16 channels */
     if (n > 0)
-      _mm512_mask_storeu_epi32(y + c, m, t[l]);
+      _mm512_storeu_si512(y + c, t[l]);
     c += 16;
     if (c == width)
       c = 0, y += b->y_stride, n -= n > 0;
@@ -40,17 +39,16 @@ static Q8_NOINLINE void finish(int vectors, const __m512i acc[][4], const block 
     if (b->sums)
       store_sums(acc[t], b, (int32_t *)(void *)y, n);
     else
-      store_parts((int)pixels, requant_quads(b->small, acc[t], b), b->c.mask, y, b->y_stride, n);
+      store_parts((int)pixels, requant_quads(b->small, acc[t], b), first64(b->channels), y, b->y_stride, n);
     n -= n < pixels ? n : pixels;
   }
 }
 
 /* `vectors` registers of pixels from unit `at`. */
-Q8_INLINE void tile(int vectors, const block *b, size_t at, uint8_t *y, size_t n) {
+Q8_INLINE void tile(int vectors, const block *b, const int8_t *w, size_t at, uint8_t *y, size_t n) {
   __m512i acc[MAX_TILE][4];
-  const size_t unit = 64 / b->pixels;
+  const size_t unit = b->unit;
   const uint8_t *scratch = b->scratch + at * unit;
-  const int8_t *w = b->w;
   const uint32_t *offset = b->layout.offset, *const end = offset + b->layout.steps;
   Q8_UNROLL
   for (int t = 0; t < vectors; t++)
@@ -70,15 +68,15 @@ Q8_INLINE void tile(int vectors, const block *b, size_t at, uint8_t *y, size_t n
 }
 
 /* n pixels of a stretch, four registers at a time. */
-void q8_avx512vnni_dwconv_multiply(const block *b, void *y, size_t n) {
+void q8_avx512vnni_dwconv_multiply(const block *b, const int8_t *w, void *y, size_t n) {
   const size_t pixels = b->pixels, stride = b->y_stride * (b->sums ? sizeof(int32_t) : 1);
   uint8_t *out = y;
   size_t at = 0;
   for (; at + 2 * pixels < n; at += 4 * pixels)
-    tile(4, b, at, out + at * stride, n - at);
+    tile(4, b, w, at, out + at * stride, n - at);
   if (at + pixels < n)
-    tile(2, b, at, out + at * stride, n - at);
+    tile(2, b, w, at, out + at * stride, n - at);
   else if (at < n)
-    tile(1, b, at, out + at * stride, n - at);
+    tile(1, b, w, at, out + at * stride, n - at);
 }
 #endif

@@ -31,8 +31,8 @@ Q8_INLINE void add_column(const __m512i quad[4], const int8_t *w, __m512i acc[4]
 /* ---- Strips ---- */
 
 typedef struct {
-  const uint8_t *const *cols[4];
-  uint8_t *y[4];
+  const uint8_t *const *cols[2];
+  uint8_t *y[2];
 } strips;
 
 /* Returns the outputs of a strip; from one to the next it is `next` pointers. */
@@ -40,7 +40,7 @@ Q8_INLINE size_t cut_row(int pixels, const block *b, size_t next, size_t n, cons
                          strips *s) {
   const size_t p = (size_t)pixels, length = (n + p - 1) / p;
   for (size_t i = 0; i < p; i++) {
-    const size_t first = p > 1 ? (n - length) * i / (p - 1) : 0;
+    const size_t first = i * (n - length);
     s->cols[i] = cols + first * next;
     s->y[i] = y + first * b->y_stride;
   }
@@ -49,25 +49,16 @@ Q8_INLINE size_t cut_row(int pixels, const block *b, size_t next, size_t n, cons
 
 /* The pixels of all strips at pointer `at`. */
 Q8_INLINE __m512i load_strips(int pixels, const strips *s, size_t at, size_t first) {
-  const uint8_t *x[4];
-  Q8_UNROLL
-  for (int i = 0; i < pixels; i++)
-    x[i] = s->cols[i][at];
-  return load_pixels(pixels, x, first);
+  return load_pixels(pixels, (const uint8_t *const[2]){s->cols[0][at], s->cols[pixels - 1][at]}, first);
 }
 
 Q8_INLINE void store_strips(int pixels, const __m512i acc[4], const block *b, const strips *s, size_t at) {
   const __m512i z = requant_quads(1, acc, b);
   if (pixels == 1)
     _mm512_storeu_si512(s->y[0] + at, z);
-  else if (pixels == 2) {
+  else {
     _mm256_storeu_si256((__m256i *)(s->y[0] + at), _mm512_castsi512_si256(z));
     _mm256_storeu_si256((__m256i *)(s->y[1] + at), _mm512_extracti64x4_epi64(z, 1));
-  } else {
-    _mm_storeu_si128((__m128i *)(s->y[0] + at), _mm512_castsi512_si128(z));
-    _mm_storeu_si128((__m128i *)(s->y[1] + at), _mm512_extracti32x4_epi32(z, 1));
-    _mm_storeu_si128((__m128i *)(s->y[2] + at), _mm512_extracti32x4_epi32(z, 2));
-    _mm_storeu_si128((__m128i *)(s->y[3] + at), _mm512_extracti32x4_epi32(z, 3));
   }
 }
 
@@ -80,43 +71,45 @@ Q8_INLINE void load_quads(int pixels, size_t rows, const strips *s, size_t at, s
   interleave4(row, quad);
 }
 
-/* ---- 3 x 3, a pair of output rows: the quads of four input rows serve both ---- */
+/* ---- 3 x 3 with stride 1: one output row, or two, for which the quads of four input rows serve ---- */
 
 /* One column: the last of `done`, the second of `second`, the first of `first`. The weights of the lower row, whose taps
  * are one byte further on in every quad, lie three steps behind. */
-Q8_INLINE void pair_column(int pixels, const block *b, const strips *s, size_t at, __m512i done[2][4],
-                           __m512i second[2][4], __m512i first[2][4]) {
+Q8_INLINE void column3x3(int pixels, int rows, const block *b, const strips *s, size_t at, __m512i done[2][4],
+                         __m512i second[2][4], __m512i first[2][4]) {
   __m512i quad[4];
   RELOAD;
-  load_quads(pixels, 4, s, at, b->c.first, quad);
+  load_quads(pixels, (size_t)rows + 2, s, at, b->first, quad);
   Q8_UNROLL
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < rows; i++) {
     start(b, first[i]);
     add_column(quad, b->w + i * 768 + 512, done[i]);
   }
   Q8_UNROLL
-  for (int i = 0; i < 2; i++)
+  for (int i = 0; i < rows; i++)
     add_column(quad, b->w + i * 768 + 256, second[i]);
   Q8_UNROLL
-  for (int i = 0; i < 2; i++)
+  for (int i = 0; i < rows; i++)
     add_column(quad, b->w + i * 768, first[i]);
 }
 
-Q8_INLINE void pair3x3(int pixels, const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {
+Q8_INLINE void rows3x3(int pixels, int rows, const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {
+  const size_t next = (size_t)rows + 2;
   strips s;
   __m512i sum[3][2][4];
-  n = cut_row(pixels, b, 4, n, cols, y, &s);
+  n = cut_row(pixels, b, next, n, cols, y, &s);
   Q8_UNROLL
-  for (int i = 0; i < 6; i++)
-    start(b, sum[i / 2][i % 2]);
-  pair_column(pixels, b, &s, 0, sum[1], sum[2], sum[0]);
-  pair_column(pixels, b, &s, 4, sum[2], sum[0], sum[1]);
-  for (size_t at = 8, out = 0;;) {
+  for (int i = 0; i < 3 * rows; i++)
+    start(b, sum[i / rows][i % rows]);
+  column3x3(pixels, rows, b, &s, 0, sum[1], sum[2], sum[0]);
+  column3x3(pixels, rows, b, &s, next, sum[2], sum[0], sum[1]);
+  for (size_t at = 2 * next, out = 0;;) {
 #define COLUMN(done, second, first)                                                                          \
-  pair_column(pixels, b, &s, at, sum[done], sum[second], sum[first]);                                        \
+  column3x3(pixels, rows, b, &s, at, sum[done], sum[second], sum[first]);                                    \
   store_strips(pixels, sum[done][0], b, &s, out);                                                            \
-  store_strips(pixels, sum[done][1], b, &s, out + b->row_stride);                                            \
-  at += 4, out += b->y_stride;                                                                               \
+  if (rows == 2)                                                                                             \
+    store_strips(pixels, sum[done][1], b, &s, out + b->row_stride);                                          \
+  at += next, out += b->y_stride;                                                                            \
   if (--n == 0)                                                                                              \
     return;
     COLUMN(0, 1, 2)
@@ -132,10 +125,10 @@ Q8_INLINE void pair3x3(int pixels, const block *b, const uint8_t *const *cols, u
 Q8_INLINE void columns3x3_2(int pixels, const block *b, const strips *s, size_t at, __m512i done[4], __m512i first[4]) {
   __m512i quad[4];
   RELOAD;
-  load_quads(pixels, 3, s, at, b->c.first, quad);
+  load_quads(pixels, 3, s, at, b->first, quad);
   add_column(quad, b->w + 256, done);
   RELOAD;
-  load_quads(pixels, 3, s, at + 3, b->c.first, quad);
+  load_quads(pixels, 3, s, at + 3, b->first, quad);
   start(b, first);
   add_column(quad, b->w + 512, done);
   add_column(quad, b->w, first);
@@ -148,7 +141,7 @@ Q8_INLINE void row3x3_2(int pixels, const block *b, const uint8_t *const *cols, 
   __m512i quad[4], sum[3][4];
   n = cut_row(pixels, b, 6, n, cols, y, &s);
   start(b, sum[0]);
-  load_quads(pixels, 3, &s, 0, b->c.first, quad);
+  load_quads(pixels, 3, &s, 0, b->first, quad);
   add_column(quad, b->w, sum[0]);
   columns3x3_2(pixels, b, &s, 3, sum[0], sum[1]);
   for (size_t at = 9, out = 0;;) {
@@ -178,7 +171,7 @@ Q8_INLINE void column5(const block *b, const strips *s, size_t c, size_t last, _
   __m512i row[4], quad[4];
   RELOAD;
   start(b, s4);
-  load_quads(1, 4, s, c * 5, b->c.first, quad);
+  load_quads(1, 4, s, c * 5, b->first, quad);
   add_column(quad, w + 4 * 256, s0);
   add_column(quad, w + 3 * 256, s1);
   add_column(quad, w + 2 * 256, s2);
@@ -187,7 +180,7 @@ Q8_INLINE void column5(const block *b, const strips *s, size_t c, size_t last, _
   RELOAD;
   Q8_UNROLL
   for (size_t i = 0; i < 4; i++)
-    row[i] = load_strips(1, s, (c + i < last ? c + i : last) * 5 + 4, b->c.first);
+    row[i] = load_strips(1, s, (c + i < last ? c + i : last) * 5 + 4, b->first);
   interleave4(row, quad);
   add_column(quad, w + 6 * 256, s0);
   add_column(quad, w + 5 * 256, s4);
@@ -227,20 +220,30 @@ static void row5x5(const block *b, const uint8_t *const *cols, uint8_t *y, size_
 #define ROWS(name)                                                                                           \
   ROW(name, 1)                                                                                               \
   ROW(name, 2)                                                                                               \
-  ROW(name, 4)                                                                                               \
-  static row_fn *const all_##name[3] = {name##_1, name##_2, name##_4};
+  static row_fn *const all_##name[2] = {name##_1, name##_2};
+Q8_INLINE void pair3x3(int pixels, const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {
+  rows3x3(pixels, 2, b, cols, y, n);
+}
 ROWS(pair3x3)
 ROWS(row3x3_2)
+static void row3x3_1(const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {
+  rows3x3(1, 1, b, cols, y, n);
+}
 
-row_fn *q8_avx512vnni_dwconv_pair(size_t pixels) {
-  return all_pair3x3[pixels / 2];
+row_fn *q8_avx512vnni_dwconv_pair(const q8_dwconv_shape *shape, size_t pixels) {
+  if (pixels == 4)
+    return shape->q >= 4 ? q8_avx512vnni_dwconv_pair16 : NULL;
+  return all_pair3x3[pixels - 1];
 }
 
 row_fn *q8_avx512vnni_dwconv_row(const q8_dwconv_shape *shape, size_t pixels) {
-  if (shape->col_dilation != 1 || shape->r != shape->s)
+  const size_t step = shape->col_step;
+  if (shape->col_dilation != 1 || shape->r != shape->s || step > 2)
     return NULL;
-  if (shape->r == 3 && shape->col_step == 2)
-    return all_row3x3_2[pixels / 2];
-  return shape->r == 5 && shape->col_step == 1 && pixels == 1 ? row5x5 : NULL;
+  if (shape->r == 3 && pixels == 4)
+    return shape->q < 4 ? NULL : step == 1 ? q8_avx512vnni_dwconv_row16_1 : q8_avx512vnni_dwconv_row16_2;
+  if (shape->r == 3)
+    return step == 2 ? all_row3x3_2[pixels - 1] : pixels == 1 ? row3x3_1 : NULL;
+  return shape->r == 5 && step == 1 && pixels == 1 ? row5x5 : NULL;
 }
 #endif

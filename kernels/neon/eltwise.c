@@ -53,6 +53,31 @@ Q8_INLINE void binary(size_t rows, size_t n, const uint8_t *a, size_t a_stride, 
   }
 }
 
+#define RATIOS 256 /* columns whose ratios are looked up at a time */
+
+/* n <= RATIOS columns of all rows with one row of b. */
+static void mul_by_ratio(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b,
+                         const q8_binary *p, uint8_t *y, size_t y_stride) {
+  const neon_round round = neon_round_init(p->y_zero, p->lo, p->hi);
+  const int32x4_t zero = vdupq_n_s32(p->a_zero);
+  float ratio[RATIOS + 8] = {0};
+  for (size_t c = 0; c < n; c++)
+    ratio[c] = p->ratio[b[c]];
+  for (size_t i = 0; i < rows; i++, a += a_stride, y += y_stride)
+    for (size_t c = 0; c < n; c += 8) {
+      const size_t m = n - c < 8 ? n - c : 8;
+      float32x4_t v0, v1;
+      neon_bytes_to_f32(m < 8 ? neon_load_part(a + c, m) : vld1_u8(a + c), zero, &v0, &v1);
+      v0 = vmulq_f32(v0, vld1q_f32(ratio + c));
+      v1 = vmulq_f32(v1, vld1q_f32(ratio + c + 4));
+      const uint8x8_t t = neon_round_to_u8(v0, v1, round);
+      if (m < 8)
+        neon_store_part(y + c, t, m);
+      else
+        vst1_u8(y + c, t);
+    }
+}
+
 static void add(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
                 const q8_binary *p, uint8_t *y, size_t y_stride) {
   binary(rows, n, a, a_stride, b, b_stride, p, y, y_stride, 0);
@@ -60,7 +85,14 @@ static void add(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const 
 
 static void mul(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
                 const q8_binary *p, uint8_t *y, size_t y_stride) {
-  binary(rows, n, a, a_stride, b, b_stride, p, y, y_stride, 1);
+  if (!p->ratio || b_stride != 0 || rows == 1) {
+    binary(rows, n, a, a_stride, b, b_stride, p, y, y_stride, 1);
+    return;
+  }
+  for (size_t c = 0; c < n; c += RATIOS)
+    mul_by_ratio(rows, n - c < RATIOS ? n - c : RATIOS, a + c, a_stride, b + c, p, y + c, y_stride);
+  for (size_t i = 0; p->table && i < rows; i++)
+    q8_neon_lookup(n, y + i * y_stride, p->table, y + i * y_stride);
 }
 
 const q8_binary_kernel q8_neon_add[] = {{"add_neon", Q8_CPU_NEON, add}, {0}};

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/parallel.h"
+#include "nn/ratio.h"
 #include "ops/binary.h"
 
 typedef struct binary_params {
@@ -49,6 +50,7 @@ static void call_kernel(const binary_params *p, size_t rows, size_t n, const cha
     p->f32(rows, n, (const float *)(const void *)a, sa, (const float *)(const void *)b, sb, (float *)(void *)y, n);
 }
 
+#define MIN_REPEATS 49 /* rows, from which on it pays to look for ratios */
 #define REPEATED 512 /* elements of a short row repeated */
 
 /* The same. A row of b that serves all of them is written out several times, so that as many short rows of a, one behind
@@ -327,6 +329,19 @@ static q8_status plan_unary(q8_planner *planner, q8_id node, q8_id x, q8_binary_
   return q8_plan_table(planner, node, x, table, error);
 }
 
+/* A row of few values that is repeated often takes one factor for each value. */
+static q8_status take_ratios(q8_planner *planner, const q8_node *n, binary_params *p, qint8_error *error) {
+  int32_t last = p->loops.shape.rank - 1;
+  if (p->int8 != q8_plan_kernels(planner)->mul || last == 0 || p->loops.b[last - 1] != 0 || p->rows < MIN_REPEATS)
+    return QINT8_OK;
+  float *ratio = q8_plan_alloc(planner, 256, sizeof *ratio);
+  if (!ratio)
+    return q8_fail_memory(error, n->name, 256 * sizeof *ratio);
+  if (q8_find_ratios(q8_plan_kernels(planner), &p->quant, ratio))
+    p->quant.ratio = ratio;
+  return QINT8_OK;
+}
+
 static q8_status plan_int8(q8_planner *planner, q8_id node, q8_binary_fn *int8, float b_sign, q8_layout layout,
                            const q8_loops *loops, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
@@ -341,6 +356,7 @@ static q8_status plan_int8(q8_planner *planner, q8_id node, q8_binary_fn *int8, 
   p->quant.b_scale *= b_sign;
   repeated_second(p, &step);
   q8_plan_quant(planner, n->outputs[0], &p->quant.y_scale, &p->quant.y_zero);
+  Q8_TRY(take_ratios(planner, n, p, error));
   Q8_TRY(q8_plan_output(planner, n->outputs[0], Q8_FORM_INT8, layout, &step.out[0], error));
   step.precision = "int8";
   step.params = p;

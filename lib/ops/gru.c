@@ -15,11 +15,10 @@ static void step(const q8_recurrent_step *s) {
     const float *x = s->x_gates[b];
     if (!x)
       continue;
-    for (size_t i = 0; i < 2 * n; i++)
-      gates[i] += x[i];
+    q8_recurrent_add(r, 2 * n, gates, x, gates);
     q8_gate_activate(s, 0, 2 * n, gates);
-    for (size_t i = 0; i < n && !r->reset_after; i++)
-      s->spare[b * n + i] *= gates[n + i];
+    if (!r->reset_after)
+      q8_recurrent_mul(r, n, s->spare + b * n, gates + n, s->spare + b * n);
   }
   source->hidden_gates(source->self, s->direction, 1, s->spare, s->gates);
   for (size_t b = 0; b < r->batch; b++) {
@@ -27,11 +26,15 @@ static void step(const q8_recurrent_step *s) {
     const float *x = s->x_gates[b];
     if (!x)
       continue;
-    for (size_t i = 0; i < n; i++)
-      hidden[i] = x[2 * n + i] + (r->reset_after ? reset[i] * hidden[i] : hidden[i]);
+    if (r->reset_after)
+      q8_recurrent_mul(r, n, reset, hidden, hidden);
+    q8_recurrent_add(r, n, x + 2 * n, hidden, hidden);
     q8_gate_activate(s, 1, n, hidden);
+    q8_recurrent_mul(r, n, update, h, h);
     for (size_t i = 0; i < n; i++)
-      h[i] = (1 - update[i]) * hidden[i] + update[i] * h[i];
+      update[i] = 1 - update[i];
+    q8_recurrent_mul(r, n, update, hidden, hidden);
+    q8_recurrent_add(r, n, hidden, h, h);
   }
 }
 
@@ -68,7 +71,7 @@ const q8_op q8_op_gru = {.name = "GRU",
                          .attributes = attributes,
                          .params_size = sizeof(q8_recurrent_params),
                          .quant = Q8_QUANT_RECURRENT,
-                         .int8_obstacle = "int8 in dynamic mode only: its state needs the range of float",
+                         .int8_obstacle = "only its products are int8, with a scale per row: its state needs the range of float",
                          .weight_axis = weight_axis,
                          .infer = infer,
                          .eval = eval,

@@ -1,5 +1,6 @@
 /* lstm.c - LSTM. Gates in the order input, output, forget, cell. */
 #include <math.h>
+#include <string.h>
 
 #include "ops/recurrent.h"
 
@@ -19,17 +20,15 @@ static void update(const q8_recurrent_step *s, float *gates, float *c, float *h)
   else
     q8_gate_activate(s, 0, n, forget);
   q8_gate_activate(s, 1, n, cell);
-  for (size_t i = 0; i < n; i++)
-    c[i] = forget[i] * c[i] + in[i] * cell[i];
+  q8_recurrent_mul(s->r, n, forget, c, c);
+  q8_recurrent_mul(s->r, n, in, cell, cell);
+  q8_recurrent_add(s->r, n, c, cell, c);
   for (size_t i = 0; p && i < n; i++)
     out[i] += p[n + i] * c[i];
   q8_gate_activate(s, 0, n, out);
-  const q8_activation *a = &s->r->activation[s->direction][2];
-  for (size_t i = 0; i < n; i++)
-    h[i] = c[i];
-  a->run(n, a->alpha, a->beta, h);
-  for (size_t i = 0; i < n; i++)
-    h[i] *= out[i];
+  memcpy(h, c, n * sizeof *h);
+  q8_recurrent_activate(s->r, &s->r->activation[s->direction][2], n, h);
+  q8_recurrent_mul(s->r, n, h, out, h);
 }
 
 static void step(const q8_recurrent_step *s) {
@@ -40,8 +39,7 @@ static void step(const q8_recurrent_step *s) {
     const float *x = s->x_gates[b];
     if (!x)
       continue;
-    for (size_t i = 0; i < size; i++)
-      gates[i] += x[i];
+    q8_recurrent_add(s->r, size, gates, x, gates);
     update(s, gates, s->c + b * n, s->h + b * n);
   }
 }
@@ -78,7 +76,7 @@ const q8_op q8_op_lstm = {.name = "LSTM",
                           .attributes = attributes,
                           .params_size = sizeof(q8_recurrent_params),
                           .quant = Q8_QUANT_RECURRENT,
-                          .int8_obstacle = "int8 in dynamic mode only: its state needs the range of float",
+                          .int8_obstacle = "only its products are int8, with a scale per row: its state needs the range of float",
                           .weight_axis = weight_axis,
                           .infer = infer,
                           .eval = eval,

@@ -18,11 +18,11 @@ static q8_status find_activations(const q8_op_io *io, q8_recurrent *r) {
       return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name,
                      length ? "activation %.*s" : "%.*sfewer activations than gates need", (int)length, name);
     q8_activation *a = &r->activation[i / count][i % count];
-    *a = (q8_activation){f->run, f->alpha, f->beta};
+    *a = f->activation;
     if (f->takes_alpha && alphas < p->alpha.count)
-      a->alpha = p->alpha.v[alphas++];
+      a->f.alpha = p->alpha.v[alphas++];
     if (f->takes_beta && betas < p->beta.count)
-      a->beta = p->beta.v[betas++];
+      a->f.beta = p->beta.v[betas++];
     if (*p->activations)
       at += length + (at[length] == ',');
   }

@@ -30,15 +30,14 @@ enum { Q8_RNN_X, Q8_RNN_W, Q8_RNN_R, Q8_RNN_B, Q8_RNN_LENGTHS, Q8_RNN_H, Q8_RNN_
 /* x = f(x) for n values. */
 typedef void q8_activation_fn(size_t n, float alpha, float beta, float *x);
 typedef struct q8_activation {
-  q8_activation_fn *run;
-  float alpha, beta;
+  q8_activation_fn *run; /* NULL: the kernels' f */
+  q8_sunary f;
 } q8_activation;
 
 typedef struct q8_recurrent_function {
   const char *name;
-  q8_activation_fn *run;
+  q8_activation activation; /* with default alpha and beta */
   int takes_alpha, takes_beta;
-  float alpha, beta; /* defaults */
 } q8_recurrent_function;
 /* NULL if unknown. `name` need not be zero-terminated; case does not matter. */
 const q8_recurrent_function *q8_recurrent_function_of(const char *name, size_t length);
@@ -60,6 +59,7 @@ typedef struct q8_recurrent {
   int input_forget, reset_after;
   float clip;
   q8_activation activation[2][3];
+  const q8_kernels *kernels; /* of float rows */
 } q8_recurrent;
 
 static inline size_t q8_gates_size(const q8_recurrent *r) {
@@ -97,6 +97,15 @@ typedef struct q8_recurrent_step {
   float *h, *c, *spare;        /* [batch][hidden] */
 } q8_recurrent_step;
 
+/* x = f(x) for n values. */
+void q8_recurrent_activate(const q8_recurrent *r, const q8_activation *a, size_t n, float *x);
+/* y = a + b and y = a * b for n values; y may be a or b. */
+static inline void q8_recurrent_add(const q8_recurrent *r, size_t n, const float *a, const float *b, float *y) {
+  r->kernels->sadd(1, n, a, 0, b, 0, y, 0);
+}
+static inline void q8_recurrent_mul(const q8_recurrent *r, size_t n, const float *a, const float *b, float *y) {
+  r->kernels->smul(1, n, a, 0, b, 0, y, 0);
+}
 /* Values clamped to the attribute `clip`, then the activation. */
 void q8_gate_activate(const q8_recurrent_step *step, int32_t which, size_t n, float *x);
 

@@ -252,7 +252,7 @@ q8_status q8_recurrent_plan(q8_planner *planner, q8_id id, const q8_recurrent_ce
   Q8_TRY(q8_recurrent_of(&io, cell, &p->r));
   const q8_recurrent *r = &p->r;
   int int8 = 0;
-  p->kernels = q8_plan_kernels(planner);
+  p->r.kernels = p->kernels = q8_plan_kernels(planner);
   p->name = q8_pool_string(q8_plan_pool(planner), node->name, strlen(node->name));
   if (!p->name)
     return q8_fail_memory(error, node->name, strlen(node->name));

@@ -5,6 +5,13 @@
 
 #include "ops/recurrent.h"
 
+void q8_recurrent_activate(const q8_recurrent *r, const q8_activation *a, size_t n, float *x) {
+  if (a->run)
+    a->run(n, a->f.alpha, a->f.beta, x);
+  else
+    r->kernels->sunary(n, &a->f, x, x);
+}
+
 void q8_gate_activate(const q8_recurrent_step *step, int32_t which, size_t n, float *x) {
   const q8_recurrent *r = step->r;
   const q8_activation *a = &r->activation[step->direction][which];
@@ -12,7 +19,7 @@ void q8_gate_activate(const q8_recurrent_step *step, int32_t which, size_t n, fl
     x[i] = x[i] < -r->clip ? -r->clip : x[i];
     x[i] = x[i] > r->clip ? r->clip : x[i];
   }
-  a->run(n, a->alpha, a->beta, x);
+  q8_recurrent_activate(r, a, n, x);
 }
 
 typedef struct walk {
@@ -169,10 +176,13 @@ q8_status q8_recurrent_run_plain(const q8_recurrent *r, const void *const *data,
 
 q8_status q8_recurrent_eval(const q8_op_io *io, const q8_recurrent_cell *cell) {
   q8_recurrent r;
+  q8_kernels kernels;
   const void *data[Q8_RNN_INPUTS] = {NULL};
   float *outputs[3] = {NULL};
   _Alignas(Q8_ALIGN) unsigned char work[EVAL_WORK];
   Q8_TRY(q8_recurrent_of(io, cell, &r));
+  q8_kernels_select(0, &kernels);
+  r.kernels = &kernels;
   if (q8_recurrent_plain_size(&r) > sizeof work)
     return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "a batch of %zu with %zu hidden values is not folded",
                    r.batch, r.hidden);

@@ -12,8 +12,7 @@ static void step(const q8_recurrent_step *s) {
     const float *x = s->x_gates[b];
     if (!x)
       continue;
-    for (size_t i = 0; i < n; i++)
-      gates[i] += x[i];
+    q8_recurrent_add(s->r, n, gates, x, gates);
     q8_gate_activate(s, 0, n, gates);
     memcpy(s->h + b * n, gates, n * sizeof *gates);
   }
@@ -48,7 +47,7 @@ const q8_op q8_op_rnn = {.name = "RNN",
                          .attributes = attributes,
                          .params_size = sizeof(q8_recurrent_params),
                          .quant = Q8_QUANT_RECURRENT,
-                         .int8_obstacle = "int8 in dynamic mode only: its state needs the range of float",
+                         .int8_obstacle = "only its products are int8, with a scale per row: its state needs the range of float",
                          .weight_axis = weight_axis,
                          .infer = infer,
                          .eval = eval,

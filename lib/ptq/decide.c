@@ -66,14 +66,32 @@ static void choose_static_nodes(q8_decision *d) {
   }
 }
 
-static void choose_dynamic_nodes(q8_decision *d) {
+static int can_be_dynamic(const q8_graph *graph, const q8_node *node) {
+  return q8_weight_inputs(node->op) && q8_has_constant_weights(graph, node) &&
+         !q8_graph_is_constant(graph, node->inputs[0]) &&
+         !(node->op->dynamic_obstacle && node->op->dynamic_obstacle(node));
+}
+
+#define MIN_STATE_WEIGHTS 8192 /* of one direction: with fewer, rounding the state at every step takes longer */
+
+/* The state of a recurrent node needs the range of float, so its products are dynamic in static configurations too. */
+static void choose_recurrent_nodes(q8_decision *d) {
   for (size_t n = 0; n < d->graph->node_count; n++) {
     const q8_node *node = &d->graph->nodes[n];
-    if (q8_weight_inputs(node->op) && q8_has_constant_weights(d->graph, node) &&
-        !q8_graph_is_constant(d->graph, node->inputs[0]) &&
-        !(node->op->dynamic_obstacle && node->op->dynamic_obstacle(node)))
-      d->recipe->modes[n] = Q8_MODE_DYNAMIC;
+    if (node->op->quant != Q8_QUANT_RECURRENT || !can_be_dynamic(d->graph, node))
+      continue;
+    const q8_shape *state = &d->graph->tensors[node->inputs[2]].shape;
+    int pays = d->force || state->dim[1] * state->dim[2] >= MIN_STATE_WEIGHTS;
+    d->recipe->modes[n] = pays ? Q8_MODE_DYNAMIC : Q8_MODE_FLOAT;
+    d->recipe->kept_float += !pays;
   }
+}
+
+static void choose_dynamic_nodes(q8_decision *d) {
+  for (size_t n = 0; n < d->graph->node_count; n++)
+    if (can_be_dynamic(d->graph, &d->graph->nodes[n]))
+      d->recipe->modes[n] = Q8_MODE_DYNAMIC;
+  choose_recurrent_nodes(d);
 }
 
 static q8_status name_all(const q8_graph *graph, q8_recipe *recipe, qint8_error *error) {
@@ -92,6 +110,7 @@ static q8_status decide_static(q8_decision *d, qint8_error *error) {
   find_known(d);
   Q8_TRY(q8_decide_late(d, error));
   choose_static_nodes(d);
+  choose_recurrent_nodes(d);
   if (!d->force)
     Q8_TRY(q8_decide_speed(d, error));
   Q8_TRY(q8_decide_activations(d, error));

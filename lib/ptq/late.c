@@ -96,6 +96,14 @@ static size size_of(const q8_binding *binding, const q8_node *node) {
   return (size){(double)y->count * ((double)w->count / channels), (double)w->count};
 }
 
+/* Rows of x times both matrices. */
+static size recurrent_size_of(const q8_binding *binding, const q8_node *node) {
+  const q8_value *x = &binding->values[node->inputs[0]];
+  double weights = (double)binding->values[node->inputs[1]].count + (double)binding->values[node->inputs[2]].count;
+  int64_t values = x->shape.rank > 0 ? x->shape.dim[x->shape.rank - 1] : 0;
+  return (size){values > 0 ? (double)x->count / (double)values * weights : 0, weights};
+}
+
 static int multiplies(const q8_decision *d, const q8_node *node) {
   return node->op->quant == Q8_QUANT_WEIGHTED && node->op->weight_axis && q8_has_constant_weights(d->graph, node);
 }
@@ -104,12 +112,14 @@ static int multiplies(const q8_decision *d, const q8_node *node) {
 static void mark_tails(q8_decision *d, const q8_binding *binding, uint8_t *followed) {
   const q8_graph *graph = d->graph;
   size all = {0, 0};
-  for (size_t n = 0; n < graph->node_count; n++)
-    if (multiplies(d, &graph->nodes[n])) {
-      size s = size_of(binding, &graph->nodes[n]);
-      all.products += s.products;
-      all.weights += s.weights;
-    }
+  for (size_t n = 0; n < graph->node_count; n++) {
+    const q8_node *node = &graph->nodes[n];
+    size s = multiplies(d, node)                          ? size_of(binding, node)
+             : node->op->quant == Q8_QUANT_RECURRENT ? recurrent_size_of(binding, node)
+                                                          : (size){0, 0};
+    all.products += s.products;
+    all.weights += s.weights;
+  }
   for (size_t n = graph->node_count; n-- > 0;) {
     const q8_node *node = &graph->nodes[n];
     int behind = is_marked(followed, node->outputs, node->output_count);

@@ -163,6 +163,17 @@ static float binary_scale(void) {
   return test_random() & 1 ? fixed[test_random() % COUNT_OF(fixed)] : test_random_float(0.003f, 0.3f);
 }
 
+/* Scales that are powers of two make every product exact. */
+static const float *exact_ratios(q8_binary *p, float *ratio) {
+  static const float scales[] = {0.0625f, 0.25f, 0.5f, 1.0f, 2.0f};
+  p->a_scale = scales[test_random() % COUNT_OF(scales)];
+  p->b_scale = scales[test_random() % COUNT_OF(scales)];
+  p->y_scale = scales[test_random() % COUNT_OF(scales)];
+  for (int b = 0; b < 256; b++)
+    ratio[b] = (float)(b - p->b_zero) * p->b_scale * p->a_scale / p->y_scale;
+  return ratio;
+}
+
 static void binary_case(const q8_binary_kernel *kernel, size_t n, int multiply) {
   uint8_t table[256];
   for (size_t i = 0; i < 256; i++)
@@ -177,9 +188,13 @@ static void binary_case(const q8_binary_kernel *kernel, size_t n, int multiply) 
                  test_random_int(0, 255),
                  lo,
                  hi,
-                 test_random() % 3 == 0 ? table : NULL};
+                 test_random() % 3 == 0 ? table : NULL,
+                 NULL};
+  float ratio[256];
   if (test_random() % 8 == 0)
     p.y_scale = 1e-38f; /* the quotient leaves the range of int32, or of float */
+  else if (multiply && test_random() & 1)
+    p.ratio = exact_ratios(&p, ratio);
   size_t rows = 1 + test_random() % 4, a_stride = test_random() % 4 ? n + test_random() % 4 : 0;
   size_t b_stride = test_random() & 1 ? n + test_random() % 4 : 0, y_stride = n + test_random() % 4;
   int in_place = a_stride && (int)(test_random() & 1);

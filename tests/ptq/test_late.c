@@ -130,6 +130,48 @@ static void force_means_int8(void) {
   end();
 }
 
+/* One LSTM of so many values, decided as `config`. */
+static q8_mode recurrent_mode(int64_t hidden, int32_t config, int force) {
+  const q8_op *op = q8_op_find("LSTM", "");
+  q8_shape x = {.rank = 3, .dim = {5, 1, 8}}, y = {.rank = -1};
+  q8_shape w = {.rank = 3, .dim = {1, 4 * hidden, 8}}, r = {.rank = 3, .dim = {1, 4 * hidden, hidden}};
+  q8_id inputs[3], out;
+  void *params = calloc(1, op->params_size + 1);
+  q8_op_defaults(op, params);
+  CHECK(q8_graph_create(&host, &graph, NULL) == QINT8_OK);
+  float *data = q8_pool_alloc(&graph->pool, (size_t)(4 * hidden * (hidden + 8)), sizeof *data);
+  for (int64_t i = 0; i < 4 * hidden * (hidden + 8); i++)
+    data[i] = test_random_float(-1, 1);
+  CHECK(q8_graph_add_tensor(graph, "x", QINT8_DTYPE_F32, &x, NULL, &inputs[0], NULL) == QINT8_OK);
+  CHECK(q8_graph_add_tensor(graph, "w", QINT8_DTYPE_F32, &w, data, &inputs[1], NULL) == QINT8_OK);
+  CHECK(q8_graph_add_tensor(graph, "r", QINT8_DTYPE_F32, &r, data, &inputs[2], NULL) == QINT8_OK);
+  CHECK(q8_graph_add_tensor(graph, "y", QINT8_DTYPE_F32, &y, NULL, &out, NULL) == QINT8_OK);
+  CHECK(q8_graph_set_inputs(graph, inputs, 1, NULL) == QINT8_OK);
+  CHECK(q8_graph_add_node(graph, "lstm", op, params, op->params_size, inputs, 3, &out, 1, NULL) == QINT8_OK);
+  CHECK(q8_graph_set_outputs(graph, &out, 1, NULL) == QINT8_OK);
+  CHECK(q8_graph_freeze(graph, NULL) == QINT8_OK);
+  free(params);
+  q8_observer_config observer = {.kind = QINT8_OBSERVER_MINMAX, .moving_average = 0.1f, .minmax = kernels.minmax,
+                                 .slots = kernels.slots};
+  CHECK(q8_ranges_new(graph, &observer, &host, &ranges, NULL) == QINT8_OK);
+  CHECK(q8_decide(graph, ranges, config, QINT8_DTYPE_U8, force, &host, &recipe, NULL) == QINT8_OK);
+  q8_mode result = (q8_mode)recipe->modes[0];
+  CHECK(recipe->kept_float == (result == Q8_MODE_FLOAT));
+  CHECK(q8_is_quantized(&recipe->tensors[inputs[2]]) == (result != Q8_MODE_FLOAT));
+  end();
+  return result;
+}
+
+/* Its state cannot have static parameters; and a small one is faster in float. */
+static void recurrent_products_are_dynamic(void) {
+  static const int32_t configs[] = {QINT8_CONFIG_DYNAMIC, QINT8_CONFIG_STATIC_PER_TENSOR, QINT8_CONFIG_STATIC_PER_CHANNEL};
+  for (int i = 0; i < 3; i++) {
+    CHECK(recurrent_mode(64, configs[i], 0) == Q8_MODE_DYNAMIC);
+    CHECK(recurrent_mode(16, configs[i], 0) == Q8_MODE_FLOAT);
+    CHECK(recurrent_mode(16, configs[i], 1) == Q8_MODE_DYNAMIC);
+  }
+}
+
 int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
   q8_kernels_select(q8_cpu_detect(), &kernels);
@@ -138,5 +180,6 @@ int main(int argc, char **argv) {
   RUN(residuals_move_as_floats);
   RUN(a_small_last_product_is_float);
   RUN(force_means_int8);
+  RUN(recurrent_products_are_dynamic);
   return TEST_END();
 }
