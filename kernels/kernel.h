@@ -75,9 +75,12 @@ typedef void q8_gemm_fn(size_t taps, size_t k, const void *const *a, size_t a_st
 
 /* Tiles with their epilogue in one pass: y[i][j] = requant(acc[i][j]) for i < rows and j < columns <= nr, any number of
  * rows. Rows of a are those of the first tile, the second, ...: a[t * a_stride + i] is row i, and must exist for i up to
- * `rows` rounded up to mr. rq begins at the panel's first column; its table is not applied. */
+ * `rows` rounded up to mr. rq begins at the panel's first column; its table is not applied.
+ *   next     the panel that will be used after this one, of its size: fetched meanwhile. b itself if there is none, as
+ *            fetching from pages that are not there is slow. 1 KB behind b may be fetched too. */
 typedef void q8_gemm_u8_fn(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b,
-                           const q8_requant *rq, size_t rows, size_t columns, uint8_t *y, size_t y_stride);
+                           const void *next, const q8_requant *rq, size_t rows, size_t columns, uint8_t *y,
+                           size_t y_stride);
 
 typedef struct q8_gemm_kernel {
   const char *name; /* gemm_<isa>_<mr>x<nr> */

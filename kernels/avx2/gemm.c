@@ -34,7 +34,7 @@ Q8_INLINE void add_pair(size_t mr, size_t nv, const int16_t *const *row, size_t 
   }
 }
 
-/* What a panel is fetched ahead by: its own next vectors into L1, where few panels fit whole, and the panel behind it into
+/* Fetched in the loop: the panel's own vectors a little ahead into L1, where few panels fit whole, and the next panel into
  * L2, spread over all tiles of this one. */
 typedef struct {
   const char *next_panel;
@@ -90,20 +90,19 @@ Q8_INLINE void store_tile(size_t mr, size_t nv, const __m256i *sum, const float 
 
 /* Without rq: the sums of one tile, to y as int32. */
 Q8_INLINE void panel(size_t mr, size_t nv, size_t taps, size_t k, const void *const *a, size_t a_stride,
-                     const __m256i *b, const q8_requant *rq, size_t rows, size_t columns, void *out, size_t y_stride) {
-  static const q8_requant none;
+                     const __m256i *b, const void *next, const q8_requant *rq, size_t rows, size_t columns, void *out, size_t y_stride) {
   static const int32_t zeros[MAX_NV * 8];
-  const q8_requant e = rq ? *rq : none; /* a copy: the stores to y might alias the original */
+  static const q8_requant sums_only = {.bias = zeros};
+  const q8_requant e = rq ? *rq : sums_only; /* a copy: the stores to y might alias the original */
   const q8_avx2_rounding r = q8_avx2_rounding_of(e.zero_point, e.lo, e.hi);
-  const int32_t *bias = rq ? e.bias : zeros;
   const size_t tiles = rows > mr ? (rows + mr - 1) / mr : 1;
-  ahead f = {(const char *)(b + taps * k / 2 * nv), (STEPS * nv * sizeof *b + tiles - 1) / tiles};
+  ahead f = {next, STEPS * nv * sizeof *b / tiles};
   uint8_t *y = out;
   for (size_t done = 0; done < rows; done += mr, a += mr, y += mr * y_stride) {
     __m256i sum[MAX_ACC];
     Q8_UNROLL
     for (size_t i = 0; i < mr * nv; i++)
-      sum[i] = q8_avx2_load_i32(bias + i % nv * 8);
+      sum[i] = q8_avx2_load_i32(e.bias + i % nv * 8);
     multiply(mr, nv, taps, k, a, a_stride, b, &f, sum);
     if (!rq) {
       Q8_UNROLL
@@ -121,13 +120,13 @@ Q8_INLINE void panel(size_t mr, size_t nv, size_t taps, size_t k, const void *co
 
 #define TILE(mr, nr)                                                                                         \
   static void gemm_u8_##mr##x##nr(size_t taps, size_t k, const void *const *a, size_t a_stride,              \
-                                  const void *b, const q8_requant *rq, size_t rows, size_t columns,          \
-                                  uint8_t *y, size_t y_stride) {                                             \
-    panel(mr, nr / 8, taps, k, a, a_stride, b, rq, rows, columns, y, y_stride);                              \
+                                  const void *b, const void *next, const q8_requant *rq, size_t rows,        \
+                                  size_t columns, uint8_t *y, size_t y_stride) {                             \
+    panel(mr, nr / 8, taps, k, a, a_stride, b, next, rq, rows, columns, y, y_stride);                        \
   }                                                                                                          \
   static void gemm_##mr##x##nr(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b,  \
                                int32_t *acc) {                                                               \
-    gemm_u8_##mr##x##nr(taps, k, a, a_stride, b, NULL, mr, nr, (uint8_t *)acc, 0);                           \
+    gemm_u8_##mr##x##nr(taps, k, a, a_stride, b, b, NULL, mr, nr, (uint8_t *)acc, 0);                        \
   }
 TILE(4, 24)
 TILE(1, 24)

@@ -35,34 +35,34 @@ Q8_INLINE sv_vec sv_clamp(sv_vec v, float lo, float hi) {
   return q8_avx2_clamp(v, _mm256_set1_ps(lo), _mm256_set1_ps(hi));
 }
 
-enum { SG_MAX_MR = 8, SG_MAX_ACC = 12, AHEAD = 2048 };
+Q8_INLINE sv_part sg_part(size_t columns, size_t v) { /* tiles of fewer columns take the way of the edges */
+  (void)columns, (void)v;
+  return (sv_part){0};
+}
 
-/* mr and nv are constants in every caller: mr * nv accumulators, nv panel vectors and one broadcast in 16 registers. */
-Q8_INLINE void sg_multiply(size_t mr, size_t nv, size_t taps, size_t k, const void *const *a, size_t a_stride,
-                           const float *b, const char *next, size_t next_step, __m256 *acc) {
-  if (next_step == 0) { /* the panel: one line of two vectors at each k */
-    next = (const char *)b + AHEAD;
+enum { SG_MAX_MR = 8, SG_MAX_ACC = 12, SG_AHEAD = 2048, SG_WIDE = 1 };
+
+/* mr * nv accumulators, nv panel vectors and one broadcast in 16 registers. There is one load to spare: for the next rows,
+ * or for the panel. */
+Q8_INLINE void sg_steps(size_t mr, size_t nv, const float *const *rows, size_t at, size_t stop, const float *b,
+                        ptrdiff_t ahead, const char *next, size_t next_step, __m256 *acc) {
+  if (next_step == 0) {
     next_step = nv * sizeof(__m256);
+    next = (const char *)b + ahead - at * next_step;
   }
-  for (size_t t = 0; t < taps; t++, a += a_stride, next += k * next_step) {
-    const float *rows[SG_MAX_MR];
+  for (; at < stop; at++, b += 8 * nv) {
+    q8_avx2_index(&at);
+    _mm_prefetch(next + at * next_step, _MM_HINT_T0);
+    __m256 w[2];
     Q8_UNROLL
-    for (size_t i = 0; i < mr; i++)
-      rows[i] = a[i];
-    for (size_t at = 0; at < k; at++, b += 8 * nv) {
-      q8_avx2_index(&at);
-      _mm_prefetch(next + at * next_step, _MM_HINT_T0);
-      __m256 w[2];
+    for (size_t v = 0; v < nv; v++)
+      w[v] = _mm256_load_ps(b + 8 * v);
+    Q8_UNROLL
+    for (size_t i = 0; i < mr; i++) {
+      const __m256 x = _mm256_broadcast_ss(rows[i] + at);
       Q8_UNROLL
       for (size_t v = 0; v < nv; v++)
-        w[v] = _mm256_load_ps(b + 8 * v);
-      Q8_UNROLL
-      for (size_t i = 0; i < mr; i++) {
-        const __m256 x = _mm256_broadcast_ss(rows[i] + at);
-        Q8_UNROLL
-        for (size_t v = 0; v < nv; v++)
-          acc[i * nv + v] = _mm256_fmadd_ps(x, w[v], acc[i * nv + v]);
-      }
+        acc[i * nv + v] = _mm256_fmadd_ps(x, w[v], acc[i * nv + v]);
     }
   }
 }

@@ -33,20 +33,24 @@ Q8_INLINE sv_vec sv_clamp(sv_vec v, float lo, float hi) {
   return clamp_ps(v, _mm512_set1_ps(lo), _mm512_set1_ps(hi));
 }
 
-enum { SG_MAX_MR = 14, SG_MAX_ACC = 24 };
+Q8_INLINE sv_part sg_part(size_t columns, size_t v) {
+  return (sv_part)(first64(columns) >> (16 * v));
+}
 
-/* Bytes of a panel that are fetched ahead: 16 to 21 k, so that L3 has 200 cycles to answer. Narrower panels are mostly
- * in L1, and their tiles have no load to spare. */
-enum { AHEAD = 4096, WIDE = 3 };
+/* 16 to 21 k are fetched ahead, so that L3 has 200 cycles to answer. Narrower panels are mostly in L1, and their tiles have
+ * no load to spare. */
+enum { SG_MAX_MR = 8, SG_MAX_ACC = 24, SG_AHEAD = 4096, SG_WIDE = 3 };
 
 /* One k; mr and nv are constants in every caller. */
-Q8_INLINE void step(size_t mr, size_t nv, const float *const *rows, size_t at, const float *b, __m512 *acc) {
+Q8_INLINE void step(size_t mr, size_t nv, const float *const *rows, size_t at, const float *b, ptrdiff_t ahead,
+                    __m512 *acc) {
   __m512 w[4];
   Q8_UNROLL
   for (size_t v = 0; v < nv; v++) {
     w[v] = _mm512_load_ps(b + v * 16);
-    if (nv >= WIDE)
-      _mm_prefetch((const char *)(b + v * 16) + AHEAD, _MM_HINT_T0);
+    __asm__("" : "+v"(w[v]));
+    if (nv >= SG_WIDE)
+      _mm_prefetch((const char *)(b + v * 16) + ahead, _MM_HINT_T0);
   }
   Q8_UNROLL
   for (size_t i = 0; i < mr; i++) {
@@ -59,45 +63,28 @@ Q8_INLINE void step(size_t mr, size_t nv, const float *const *rows, size_t at, c
   }
 }
 
-/* At k = at mr values of the next tile's rows are fetched: all of them by its end, if they lie one behind the other. */
-Q8_INLINE void sg_multiply(size_t mr, size_t nv, size_t taps, size_t k, const void *const *a, size_t a_stride,
-                           const float *b, const char *next, size_t next_step, __m512 *acc) {
-  const size_t steps = nv == 1 ? 4 : 1; /* of one vector, 14 row pointers do not fit the registers */
-  for (size_t t = 0; t < taps; t++, a += a_stride) {
-    const float *rows[SG_MAX_MR];
-    size_t at = 0;
-    Q8_UNROLL
-    for (size_t i = 0; i < mr; i++)
-      rows[i] = a[i];
-    for (; at + steps <= k; at += steps, b += steps * nv * 16)
-      Q8_UNROLL
-      for (size_t u = 0; u < steps; u++) {
-        _mm_prefetch(next + (at + u) * next_step, _MM_HINT_T0);
-        step(mr, nv, rows, at + u, b + u * nv * 16, acc);
-      }
-    for (; at < k; at++, b += nv * 16)
-      step(mr, nv, rows, at, b, acc);
+Q8_INLINE void sg_steps(size_t mr, size_t nv, const float *const *rows, size_t at, size_t stop, const float *b,
+                        ptrdiff_t ahead, const char *next, size_t next_step, __m512 *acc) {
+  for (; at < stop; at++, b += nv * 16) {
+    _mm_prefetch(next + at * next_step, _MM_HINT_T0);
+    step(mr, nv, rows, at, b, ahead, acc);
   }
 }
 #include "sgemm.h"
 
 SG_TILE(6, 64)
 SG_TILE(3, 64)
-SG_TILE(1, 64)
 SG_TILE(8, 48)
-SG_TILE(4, 48)
-SG_TILE(1, 48)
-SG_TILE(12, 32)
-SG_TILE(4, 32)
+SG_TILE(8, 32)
 SG_TILE(1, 32)
-SG_TILE(14, 16)
+SG_TILE(8, 16)
 SG_TILE(1, 16)
 
 #include "sdwconv.h"
 
 #define ROW(mr, nr) SG_ROW(avx512bw, Q8_NEEDS_AVX512, mr, nr)
 const q8_sgemm_kernel q8_avx512bw_sgemm[] = {
-    ROW(6, 64), ROW(3, 64), ROW(1, 64), ROW(8, 48), ROW(4, 48), ROW(1, 48), ROW(12, 32), ROW(4, 32), ROW(1, 32), ROW(14, 16), ROW(1, 16), {0},
+    ROW(6, 64), ROW(3, 64), ROW(8, 48), ROW(8, 32), ROW(1, 32), ROW(8, 16), ROW(1, 16), {0},
 };
 const q8_sdwconv_kernel q8_avx512bw_sdwconv[] = {{"sdwconv_avx512bw", Q8_NEEDS_AVX512, sdwconv}, {0}};
 #endif

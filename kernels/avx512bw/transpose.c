@@ -1,6 +1,6 @@
 /* transpose.c - matrices of 1-byte and 4-byte elements, in blocks of 16 x 16. The result does not overlap the
- * source, so the last blocks end at the last row and column and write some elements twice; what is thinner than a block goes
- * through one on the stack. */
+ * source, so the last blocks end at the last row and column and write some elements twice; what is thinner than a block is read
+ * under a mask, its last row again for those that do not exist, and stored by way of the stack. */
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "vec.h"
 
@@ -15,19 +15,34 @@ Q8_INLINE __m128i load16(const uint8_t *x) {
   return _mm_loadu_si128((const __m128i *)x);
 }
 
-/* Lane l of register i holds row 4 l + i, so that interleaving gives, in lane l, four rows of every column as one
+/* 16 columns of 16 rows or, if not `full`, which is a constant in every caller, the columns under the mask of `rows` rows,
+ * to y without gaps: y_stride is 16.
+ *
+ * Lane l of register i holds row 4 l + i, so that interleaving gives, in lane l, four rows of every column as one
  * element; gathering the four elements of a column from the lanes completes it. */
-static void block8(const uint8_t *x, size_t x_stride, uint8_t *y, size_t y_stride) {
+Q8_INLINE void turn8(int full, size_t rows, __mmask16 in, const uint8_t *x, size_t x_stride, uint8_t *y, size_t y_stride) {
+  __m128i from[16];
   __m512i row[4], quad[4];
+  const uint8_t *at = x;
+  Q8_UNROLL
+  for (size_t i = 0; i < 16 && !full; i++) {
+    from[i] = _mm_maskz_loadu_epi8(in, at);
+    at += i + 1 < rows ? x_stride : 0;
+  }
   Q8_UNROLL
   for (size_t i = 0; i < 4; i++)
-    row[i] = join4(load16(x + i * x_stride), load16(x + (i + 4) * x_stride), load16(x + (i + 8) * x_stride),
-                   load16(x + (i + 12) * x_stride));
+    row[i] = full ? join4(load16(x + i * x_stride), load16(x + (i + 4) * x_stride), load16(x + (i + 8) * x_stride),
+                          load16(x + (i + 12) * x_stride))
+                  : join4(from[i], from[i + 4], from[i + 8], from[i + 12]);
   interleave4(row, quad);
   Q8_UNROLL
   for (size_t v = 0; v < 4; v++) {
     __m512i t = _mm512_permutexvar_epi32(quad_index(), quad[v]);
     uint8_t *to = y + 4 * v * y_stride;
+    if (!full) {
+      _mm512_storeu_si512(to, t);
+      continue;
+    }
     _mm_storeu_si128((__m128i *)to, _mm512_castsi512_si128(t));
     _mm_storeu_si128((__m128i *)(to + y_stride), _mm512_extracti32x4_epi32(t, 1));
     _mm_storeu_si128((__m128i *)(to + 2 * y_stride), _mm512_extracti32x4_epi32(t, 2));
@@ -35,14 +50,15 @@ static void block8(const uint8_t *x, size_t x_stride, uint8_t *y, size_t y_strid
   }
 }
 
-/* Fewer than 16 rows or columns, at most 16 of both; what the block holds beyond them is not stored. */
+static void block8(const uint8_t *x, size_t x_stride, uint8_t *y, size_t y_stride) {
+  turn8(1, 16, 0, x, x_stride, y, y_stride);
+}
+
+/* Fewer than 16 rows or columns, at most 16 of both. */
 static void edge8(size_t rows, size_t cols, const uint8_t *x, size_t x_stride, uint8_t *y, size_t y_stride) {
-  const __mmask16 in = first16(cols), out = first16(rows);
-  _Alignas(64) uint8_t from[256], to[256];
-  for (size_t i = 0; i < 16; i++)
-    _mm_store_si128((__m128i *)(from + 16 * i),
-                    i < rows ? _mm_maskz_loadu_epi8(in, x + i * x_stride) : _mm_setzero_si128());
-  block8(from, 16, to, 16);
+  const __mmask16 out = first16(rows);
+  _Alignas(64) uint8_t to[256];
+  turn8(0, rows, first16(cols), x, x_stride, to, 16);
   for (size_t i = 0; i < cols; i++)
     _mm_mask_storeu_epi8(y + i * y_stride, out, load16(to + 16 * i));
 }
@@ -92,15 +108,19 @@ static void transpose8(size_t rows, size_t cols, const void *x, size_t x_stride,
     }
 }
 
-/* A 4 x 4 transpose within every 128-bit lane of four rows, then one of the lanes. */
-static void block32(const uint32_t *x, size_t x_stride, uint32_t *y, size_t y_stride) {
+/* A 4 x 4 transpose within every 128-bit lane of four rows, then one of the lanes. `full`, rows and `in` are as above. */
+Q8_INLINE void turn32(int full, size_t rows, __mmask16 in, const uint32_t *x, size_t x_stride, uint32_t *y,
+                      size_t y_stride) {
+  const uint32_t *at = x;
   __m512i z[4][4]; /* z[e][g]: rows 4 g .. 4 g + 3 of columns e, 4 + e, 8 + e, 12 + e, one column a lane */
   Q8_UNROLL
   for (size_t g = 0; g < 4; g++) {
     __m512i r[4];
     Q8_UNROLL
-    for (size_t i = 0; i < 4; i++)
-      r[i] = _mm512_loadu_si512(x + (4 * g + i) * x_stride);
+    for (size_t i = 0; i < 4; i++) {
+      r[i] = full ? _mm512_loadu_si512(x + (4 * g + i) * x_stride) : _mm512_maskz_loadu_epi32(in, at);
+      at += 4 * g + i + 1 < rows ? x_stride : 0;
+    }
     __m512i lo01 = _mm512_unpacklo_epi32(r[0], r[1]), hi01 = _mm512_unpackhi_epi32(r[0], r[1]);
     __m512i lo23 = _mm512_unpacklo_epi32(r[2], r[3]), hi23 = _mm512_unpackhi_epi32(r[2], r[3]);
     z[0][g] = _mm512_unpacklo_epi64(lo01, lo23);
@@ -117,14 +137,15 @@ static void block32(const uint32_t *x, size_t x_stride, uint32_t *y, size_t y_st
   }
 }
 
+static void block32(const uint32_t *x, size_t x_stride, uint32_t *y, size_t y_stride) {
+  turn32(1, 16, 0, x, x_stride, y, y_stride);
+}
+
 /* As edge8. */
 static void edge32(size_t rows, size_t cols, const uint32_t *x, size_t x_stride, uint32_t *y, size_t y_stride) {
-  const __mmask16 in = first16(cols), out = first16(rows);
-  _Alignas(64) uint32_t from[256], to[256];
-  for (size_t i = 0; i < 16; i++)
-    _mm512_store_si512(from + 16 * i,
-                       i < rows ? _mm512_maskz_loadu_epi32(in, x + i * x_stride) : _mm512_setzero_si512());
-  block32(from, 16, to, 16);
+  const __mmask16 out = first16(rows);
+  _Alignas(64) uint32_t to[256];
+  turn32(0, rows, first16(cols), x, x_stride, to, 16);
   for (size_t i = 0; i < cols; i++)
     _mm512_mask_storeu_epi32(y + i * y_stride, out, _mm512_load_si512(to + 16 * i));
 }

@@ -8,7 +8,7 @@
 #pragma GCC optimize("ira-region=all")
 #endif
 
-enum { KR = 4, MAX_MR = 12, MAX_ACC = 24 };
+enum { KR = 4, MAX_MR = 12, MAX_ACC = 24, AHEAD = 1024 };
 
 Q8_INLINE __m512i broadcast4(const uint8_t *p) {
   int32_t x;
@@ -16,10 +16,16 @@ Q8_INLINE __m512i broadcast4(const uint8_t *p) {
   return _mm512_set1_epi32(x);
 }
 
+/* The next panel, into L2: some lines of it in every pass of the loop, and in all tiles of this one the whole. */
+typedef struct {
+  const char *at;
+  size_t step;
+} next_panel;
+
 /* Adds the products to acc[mr][nv]; mr and nv are constants in every caller. `steps` is how many blocks of k one pass of
  * the loop takes: narrow tiles have more rows than there are registers for addresses, which several steps share. */
 Q8_INLINE void multiply(int mr, int nv, size_t taps, size_t k, const void *const *a, size_t a_stride,
-                        const int8_t *b, __m512i *acc) {
+                        const int8_t *b, next_panel *next, __m512i *acc) {
   const int steps = nv > 2 ? 1 : 4 / nv;
   for (size_t t = 0; t < taps; t++, a += a_stride) {
     const uint8_t *rows[MAX_MR];
@@ -41,8 +47,15 @@ Q8_INLINE void multiply(int mr, int nv, size_t taps, size_t k, const void *const
     for (; at < k; at += KR, b += nv * 64) {
       __m512i w[4];
       Q8_UNROLL
-      for (int v = 0; v < nv; v++)
+      for (int v = 0; v < nv; v++) {
         w[v] = _mm512_load_si512(b + v * 64);
+        if (steps == 1)
+          _mm_prefetch((const char *)b + AHEAD + v * 64, _MM_HINT_T0);
+      }
+      if (steps == 1) {
+        _mm_prefetch(next->at, _MM_HINT_T1);
+        next->at += next->step;
+      }
       Q8_UNROLL
       for (int i = 0; i < mr; i++) {
         const __m512i x = broadcast4(rows[i] + at);
@@ -52,18 +65,6 @@ Q8_INLINE void multiply(int mr, int nv, size_t taps, size_t k, const void *const
       }
     }
   }
-}
-
-Q8_INLINE void tile(int mr, int nv, size_t taps, size_t k, const void *const *a, size_t a_stride,
-                    const int8_t *b, int32_t *c) {
-  __m512i acc[MAX_ACC];
-  Q8_UNROLL
-  for (int i = 0; i < mr * nv; i++)
-    acc[i] = _mm512_setzero_si512();
-  multiply(mr, nv, taps, k, a, a_stride, b, acc);
-  Q8_UNROLL
-  for (int i = 0; i < mr * nv; i++)
-    _mm512_store_si512(c + i * 16, acc[i]);
 }
 
 /* ---- With the epilogue ---- */
@@ -78,18 +79,18 @@ typedef struct {
   int small; /* see small_scales */
 } epilogue;
 
-Q8_INLINE epilogue make_epilogue(int nv, const q8_requant *rq, size_t columns, size_t y_stride) {
+static Q8_NOINLINE epilogue make_epilogue(size_t nr, const q8_requant *rq, size_t columns, size_t y_stride) {
   epilogue e = {.bounds = bounds_of(rq->zero_point, rq->lo, rq->hi),
                 .hi = _mm512_set1_epi8((char)rq->hi),
                 .bias = rq->bias,
                 .scale = rq->scale,
                 .mask = first64(columns),
-                .dense = columns == (size_t)nv * 16 && columns == y_stride};
-  __m512 scale[4];
-  Q8_UNROLL
-  for (int v = 0; v < nv; v++)
-    scale[v] = _mm512_loadu_ps(e.scale + 16 * v);
-  e.small = small_scales(nv, scale);
+                .dense = columns == nr && columns == y_stride,
+                .small = 1};
+  for (size_t j = 0; j < nr; j += 16) {
+    const __m512 scale = _mm512_loadu_ps(e.scale + j);
+    e.small &= small_scales(1, &scale);
+  }
   return e;
 }
 
@@ -122,20 +123,15 @@ Q8_INLINE void finish(int mr, int nv, const __m512i *acc, const epilogue *e, siz
 
 /* Tile by tile through memory: for scales from 1 up, which are rare, and for the tiles of few rows. The requant family
  * adds the bias itself. */
-typedef struct {
-  q8_gemm_fn *run;
-  size_t mr, nr;
-} plain_tile;
-
-static Q8_NOINLINE void through_memory(const plain_tile *t, size_t taps, size_t k, const void *const *a, size_t a_stride,
-                                       const int8_t *b, const q8_requant *rq, size_t rows, size_t columns, uint8_t *y,
-                                       size_t y_stride) {
+static Q8_NOINLINE void through_memory(q8_gemm_fn *run, size_t mr, size_t nr, size_t taps, size_t k, const void *const *a,
+                                       size_t a_stride, const int8_t *b, const q8_requant *rq, size_t rows,
+                                       size_t columns, uint8_t *y, size_t y_stride) {
   _Alignas(64) int32_t sums[MAX_ACC * 16];
   q8_requant without_table = *rq;
   without_table.table = NULL;
-  for (size_t done = 0; done < rows; done += t->mr) {
-    t->run(taps, k, a + done, a_stride, b, sums);
-    q8_avx512bw_requant->run(rows - done < t->mr ? rows - done : t->mr, columns, sums, t->nr, &without_table,
+  for (size_t done = 0; done < rows; done += mr) {
+    run(taps, k, a + done, a_stride, b, sums);
+    q8_avx512bw_requant->run(rows - done < mr ? rows - done : mr, columns, sums, nr, &without_table,
                              y + done * y_stride, y_stride);
   }
 }
@@ -150,11 +146,20 @@ Q8_INLINE void add_resident(int blocks, const void *const *a, const __m512i *w, 
     add_products(&acc[i], broadcast4((const uint8_t *)a[i] + 4 * t), w[t]);
 }
 
-/* Without the epilogue of scales from 1 up. */
-Q8_INLINE void tile_u8(int mr, int nv, size_t taps, size_t k, const void *const *a, size_t a_stride, const int8_t *b,
-                       const epilogue *e, size_t rows, uint8_t *y, size_t y_stride) {
+Q8_INLINE void store_sums(int count, const __m512i *acc, void *y) {
+  Q8_UNROLL
+  for (int i = 0; i < count; i++)
+    _mm512_store_si512((__m512i *)y + i, acc[i]);
+}
+
+/* Without `e`, the sums of one tile; with it not for scales from 1 up. */
+Q8_INLINE void panel(int mr, int nv, size_t taps, size_t k, const void *const *a, size_t a_stride, const int8_t *b,
+                     const void *next, const epilogue *e, size_t rows, uint8_t *y, size_t y_stride) {
+  static const int32_t zeros[64];
+  const int32_t *bias = e ? e->bias : zeros;
   const int narrow = mr == MAX_MR && nv == 1;
   const size_t blocks = narrow && taps == 1 && (k == 16 || k == 32) ? k / KR : 0;
+  next_panel n = {next, (size_t)(nv * 64 * mr) / (rows > (size_t)mr ? rows : (size_t)mr)};
   __m512i w[8];
   if (narrow) {
     Q8_UNROLL
@@ -165,41 +170,47 @@ Q8_INLINE void tile_u8(int mr, int nv, size_t taps, size_t k, const void *const 
     __m512i acc[MAX_ACC];
     Q8_UNROLL
     for (int i = 0; i < mr * nv; i++)
-      acc[i] = _mm512_loadu_si512(e->bias + i % nv * 16);
+      acc[i] = _mm512_loadu_si512(bias + i % nv * 16);
     if (narrow && blocks == 8)
       add_resident(8, a, w, acc);
     else if (narrow && blocks == 4)
       add_resident(4, a, w, acc);
     else
-      multiply(mr, nv, taps, k, a, a_stride, b, acc);
-    finish(mr, nv, acc, e, rows - done, y, y_stride);
+      multiply(mr, nv, taps, k, a, a_stride, b, &n, acc);
+    if (e)
+      finish(mr, nv, acc, e, rows - done, y, y_stride);
+    else
+      store_sums(mr * nv, acc, y);
   }
 }
 
-#define TILE(mr, nr)                                                                                         \
+#define SUMS(mr, nr)                                                                                         \
   static void gemm_##mr##x##nr(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b,  \
-                               int32_t *acc) {                                                               \
-    tile(mr, nr / 16, taps, k, a, a_stride, b, acc);                                                         \
-  }                                                                                                          \
-  static const plain_tile plain_##mr##x##nr = {gemm_##mr##x##nr, mr, nr};
-/* With its epilogue in registers, or (TAIL) through memory. */
-#define WHOLE(mr, nr)                                                                                        \
-  TILE(mr, nr)                                                                                               \
+                               int32_t *acc)
+#define BYTES(mr, nr)                                                                                        \
   static void gemm_u8_##mr##x##nr(size_t taps, size_t k, const void *const *a, size_t a_stride,              \
-                                  const void *b, const q8_requant *rq, size_t rows, size_t columns,          \
-                                  uint8_t *y, size_t y_stride) {                                             \
-    const epilogue e = make_epilogue(nr / 16, rq, columns, y_stride);                                        \
+                                  const void *b, const void *next, const q8_requant *rq, size_t rows,        \
+                                  size_t columns, uint8_t *y, size_t y_stride)
+/* With its epilogue in registers, in one body with the tile, or (TAIL) through memory. */
+#define WHOLE(mr, nr)                                                                                        \
+  static Q8_NOINLINE void panel_##mr##x##nr(size_t taps, size_t k, const void *const *a, size_t a_stride,    \
+                                            const void *b, const void *next, const epilogue *e, size_t rows, \
+                                            uint8_t *y, size_t y_stride) {                                   \
+    panel(mr, nr / 16, taps, k, a, a_stride, b, next, e, rows, y, y_stride);                                 \
+  }                                                                                                          \
+  SUMS(mr, nr) { panel_##mr##x##nr(taps, k, a, a_stride, b, b, NULL, mr, (uint8_t *)acc, 0); }               \
+  BYTES(mr, nr) {                                                                                            \
+    const epilogue e = make_epilogue(nr, rq, columns, y_stride);                                             \
     if (e.small)                                                                                             \
-      tile_u8(mr, nr / 16, taps, k, a, a_stride, b, &e, rows, y, y_stride);                                  \
+      panel_##mr##x##nr(taps, k, a, a_stride, b, next, &e, rows, y, y_stride);                               \
     else                                                                                                     \
-      through_memory(&plain_##mr##x##nr, taps, k, a, a_stride, b, rq, rows, columns, y, y_stride);           \
+      through_memory(gemm_##mr##x##nr, mr, nr, taps, k, a, a_stride, b, rq, rows, columns, y, y_stride);     \
   }
 #define TAIL(mr, nr)                                                                                         \
-  TILE(mr, nr)                                                                                               \
-  static void gemm_u8_##mr##x##nr(size_t taps, size_t k, const void *const *a, size_t a_stride,              \
-                                  const void *b, const q8_requant *rq, size_t rows, size_t columns,          \
-                                  uint8_t *y, size_t y_stride) {                                             \
-    through_memory(&plain_##mr##x##nr, taps, k, a, a_stride, b, rq, rows, columns, y, y_stride);             \
+  SUMS(mr, nr) { panel(mr, nr / 16, taps, k, a, a_stride, b, b, NULL, mr, (uint8_t *)acc, 0); }              \
+  BYTES(mr, nr) {                                                                                            \
+    (void)next;                                                                                              \
+    through_memory(gemm_##mr##x##nr, mr, nr, taps, k, a, a_stride, b, rq, rows, columns, y, y_stride);       \
   }
 WHOLE(6, 64)
 WHOLE(4, 64)

@@ -38,7 +38,12 @@ Q8_INLINE sv_vec sv_clamp(sv_vec v, float lo, float hi) {
   return neon_clamp(v, lo, hi);
 }
 
-enum { SG_MAX_MR = 6, SG_MAX_ACC = 12 };
+Q8_INLINE sv_part sg_part(size_t columns, size_t v) { /* tiles of fewer columns take the way of the edges */
+  (void)columns, (void)v;
+  return (sv_part){0};
+}
+
+enum { SG_MAX_MR = 6, SG_MAX_ACC = 12, SG_AHEAD = 0, SG_WIDE = 3 };
 
 /* acc[i] += x[i][lane] * b, lane a constant. */
 #define STEP(lane)                                                                                           \
@@ -51,25 +56,20 @@ enum { SG_MAX_MR = 6, SG_MAX_ACC = 12 };
   } while (0)
 
 /* Two vectors wide. */
-Q8_INLINE void sg_multiply(size_t mr, size_t nv, size_t taps, size_t k, const void *const *a, size_t a_stride,
-                           const float *b, const char *next, size_t next_step, float32x4_t *acc) {
+Q8_INLINE void sg_steps(size_t mr, size_t nv, const float *const *row, size_t at, size_t stop, const float *b,
+                        ptrdiff_t ahead, const char *next, size_t next_step, float32x4_t *acc) {
   float32x4_t x[SG_MAX_MR];
-  (void)nv, (void)next, (void)next_step;
-  for (size_t t = 0; t < taps; t++, a += a_stride) {
-    const float *row[SG_MAX_MR];
-    size_t at = 0;
-    Q8_UNROLL for (size_t i = 0; i < mr; i++) row[i] = a[i];
-    for (; at + 4 <= k; at += 4, b += 4 * 8) {
-      Q8_UNROLL for (size_t i = 0; i < mr; i++) x[i] = vld1q_f32(row[i] + at);
-      STEP(0);
-      STEP(1);
-      STEP(2);
-      STEP(3);
-    }
-    for (; at < k; at++, b += 8) {
-      Q8_UNROLL for (size_t i = 0; i < mr; i++) x[i] = vld1q_dup_f32(row[i] + at);
-      STEP(0);
-    }
+  (void)nv, (void)ahead, (void)next, (void)next_step;
+  for (; at + 4 <= stop; at += 4, b += 4 * 8) {
+    Q8_UNROLL for (size_t i = 0; i < mr; i++) x[i] = vld1q_f32(row[i] + at);
+    STEP(0);
+    STEP(1);
+    STEP(2);
+    STEP(3);
+  }
+  for (; at < stop; at++, b += 8) {
+    Q8_UNROLL for (size_t i = 0; i < mr; i++) x[i] = vld1q_dup_f32(row[i] + at);
+    STEP(0);
   }
 }
 #include "sgemm.h"

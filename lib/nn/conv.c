@@ -18,7 +18,7 @@ static q8_conv_way choose_way(const q8_conv_geometry *g) {
 static void set_size(q8_conv *conv, const q8_conv_geometry *g) {
   conv->g = *g;
   conv->padded_h = (g->p - 1) * g->stride_h + (g->r - 1) * g->dilation_h + 1;
-  conv->padded_w = (g->q - 1) * g->stride_w + g->s;
+  q8_conv_set_edges(conv);
 }
 
 static void set_up(q8_conv *out, const q8_conv_geometry *g, size_t element) {
@@ -168,12 +168,13 @@ void q8_conv_run(const q8_conv *conv, const q8_kernels *kernels, const void *x, 
                  size_t zero_step, const q8_epilogue *epilogue, void *y, void *scratch, const q8_host *host) {
   const q8_conv_geometry *g = &conv->g;
   uint8_t *copy = scratch, *zeros = copy + q8_conv_copy_size(conv), *rest = zeros + zeros_size(conv);
-  q8_image_rows rows = {conv, x, zeros, zero_step ? q8_zero_row_size(conv) : 0};
+  q8_image_rows rows = {conv, x, copy, zeros, zero_step ? q8_zero_row_size(conv) : 0};
   if (zeros_size(conv))
     q8_fill_zero_rows(conv, zero_points, zero_step ? g->n : 1, zeros);
   if (q8_conv_copy_size(conv)) {
     q8_conv_copy(conv, x, zero_points, zero_step, copy, host);
-    rows.x = copy;
+    if (conv->way != Q8_CONV_ROWS)
+      rows.x = copy;
   }
   if (conv->way == Q8_CONV_DEPTHWISE)
     q8_depthwise_run(conv, kernels, &rows, epilogue, y, rest, host);

@@ -3,10 +3,10 @@
  *
  * Four ways, chosen while packing:
  *   matrix     1x1, stride 1, no padding: the pixels are the rows of a matrix
- *   taps       in general: one pointer per output pixel and kernel position, padding points at a row of zero
- * points rows       few input channels: the image is copied once with its padding, and a kernel row of S * C
- * contiguous bytes is one tap, so that K is not padded per position depthwise  one input and output channel
- * per group: a kernel family of its own
+ *   taps       in general: one pointer per output pixel and kernel position, padding points at a row of zero points
+ *   rows       few input channels: a kernel row of S * C contiguous values is one tap, so that K is not padded per
+ *              position; the image is copied once with its padding, of floats only what touches the padding
+ *   depthwise  one input and output channel per group: a kernel family of its own
  */
 #ifndef Q8_NN_CONV_H
 #define Q8_NN_CONV_H
@@ -33,7 +33,8 @@ typedef struct q8_conv {
   int dw_floats;                  /* depthwise, int8: the result is float */
   size_t element;                 /* bytes of an input value: 1 or 4 */
   size_t row_element;             /* of the rows that kernels read: 2 where the input is copied as int16 */
-  size_t padded_h, padded_w;      /* ROWS: the copied image */
+  size_t padded_h;                /* ROWS: lines of the copy */
+  size_t left, right;             /* ROWS: outputs of a line that read the copy, the others read the input */
   size_t y_stride; /* elements between pixels of y, or 0: k. Not for depthwise */
   int exact_x; /* set after packing by those whose x has no readable bytes behind its end */
   const char *kernel_name;

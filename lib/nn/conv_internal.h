@@ -9,6 +9,7 @@
 typedef struct q8_image_rows {
   const q8_conv *conv;
   const uint8_t *x;
+  const uint8_t *copy; /* ROWS */
   const uint8_t *zero_rows;
   size_t zero_stride;
 } q8_image_rows;
@@ -18,7 +19,9 @@ size_t q8_zero_row_size(const q8_conv *conv);
 void q8_fill_zero_rows(const q8_conv *conv, const int32_t *zero_points, size_t count, uint8_t *out);
 
 q8_row_source q8_tap_rows;  /* TAPS */
-q8_row_source q8_line_rows; /* ROWS: x is the padded copy */
+q8_row_source q8_line_rows; /* ROWS */
+/* Which outputs of a line read the copy: those that touch the padding, or all where rows are not as in the input. */
+void q8_conv_set_edges(q8_conv *conv);
 
 /* The copy of the input that ROWS and int16 rows need; size 0 where the input serves as it is. */
 size_t q8_conv_copy_size(const q8_conv *conv);

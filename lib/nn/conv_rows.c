@@ -73,21 +73,59 @@ void q8_tap_rows(const void *source, size_t group, size_t tap, size_t row, size_
   }
 }
 
-static size_t padded_line(const q8_conv *conv) {
-  return conv->padded_w * conv->g.c * conv->row_element;
+/* Columns of the padded image that `count` neighbouring outputs read. */
+static size_t strip(const q8_conv_geometry *g, size_t count) {
+  return count ? (count - 1) * g->stride_w + g->s : 0;
 }
 
-/* Rows of the padded copy: one tap is a whole kernel row. */
+void q8_conv_set_edges(q8_conv *conv) {
+  const q8_conv_geometry *g = &conv->g;
+  size_t width = g->w + g->pad_left, inside = width < g->s ? 0 : (width - g->s) / g->stride_w + 1;
+  conv->left = (g->pad_left + g->stride_w - 1) / g->stride_w;
+  conv->right = inside < g->q ? g->q - inside : 0;
+  if (conv->element == 1 || conv->left + conv->right >= g->q ||
+      strip(g, conv->left) + strip(g, conv->right) >= strip(g, g->q)) {
+    conv->left = g->q;
+    conv->right = 0;
+  }
+}
+
+/* Of one line of the copy: the columns of the left outputs, then those of the right ones. */
+static size_t copied_line(const q8_conv *conv) {
+  return (strip(&conv->g, conv->left) + strip(&conv->g, conv->right)) * conv->g.c * conv->row_element;
+}
+/* The zeros behind the copy stand for lines above and below the image. */
+static size_t zero_line(const q8_conv *conv) {
+  return conv->left + conv->right < conv->g.q ? conv->g.s * conv->g.c * conv->row_element : 0;
+}
+
+/* Line y of padded image n, from output column q on. */
+static void line_rows(const q8_image_rows *rows, size_t n, size_t y, size_t q, size_t count, const void **out) {
+  const q8_conv *conv = rows->conv;
+  const q8_conv_geometry *g = &conv->g;
+  size_t pixel = g->c * conv->row_element, step = g->stride_w * pixel, end = q + count, line = copied_line(conv);
+  size_t first = between(conv->left, q, end), last = between(g->q - conv->right, first, end);
+  const uint8_t *copy = rows->copy + (n * conv->padded_h + y) * line, *zero = rows->copy + g->n * conv->padded_h * line;
+  q8_fill_addresses(copy + q * step, step, first - q, out);
+  if (first < last && y >= g->pad_top && y - g->pad_top < g->h)
+    q8_fill_addresses(rows->x + (n * g->h + y - g->pad_top) * g->w * pixel + first * step - g->pad_left * pixel, step,
+                      last - first, out + (first - q));
+  else
+    q8_fill_addresses(zero, 0, last - first, out + (first - q));
+  if (last < end)
+    q8_fill_addresses(copy + strip(g, conv->left) * pixel + (last - (g->q - conv->right)) * step, step, end - last,
+                      out + (last - q));
+}
+
+/* One tap is a whole kernel row. */
 void q8_line_rows(const void *source, size_t group, size_t tap, size_t row, size_t count, const void **out) {
   const q8_image_rows *rows = source;
   const q8_conv_geometry *g = &rows->conv->g;
-  size_t line = padded_line(rows->conv), step = g->stride_w * g->c * rows->conv->row_element;
   size_t q = row % g->q, p = row / g->q % g->p, n = row / (g->q * g->p);
   (void)group;
   while (count > 0) {
-    const uint8_t *from = rows->x + (n * rows->conv->padded_h + p * g->stride_h + tap * g->dilation_h) * line;
     size_t here = g->q - q < count ? g->q - q : count;
-    q8_fill_addresses(from + q * step, step, here, out);
+    line_rows(rows, n, p * g->stride_h + tap * g->dilation_h, q, here, out);
     out += here;
     count -= here;
     q = 0;
@@ -108,23 +146,28 @@ typedef struct copy_job {
   size_t zero_step, tasks;
 } copy_job;
 
+/* `count` columns from `column` on of line y of padded image n. */
+static void pad_columns(const copy_job *job, size_t n, size_t y, size_t column, size_t count, uint8_t *out) {
+  const q8_conv *conv = job->conv;
+  const q8_conv_geometry *g = &conv->g;
+  int inside = y >= g->pad_top && y - g->pad_top < g->h;
+  size_t end = column + count, first = inside ? between(g->pad_left, column, end) : end,
+         last = inside ? between(g->pad_left + g->w, first, end) : end, pixel = g->c * conv->row_element;
+  int32_t zero = conv->element == 1 ? job->zero_points[n * job->zero_step] : 0;
+  fill_zeros(conv, zero, (first - column) * g->c, out);
+  if (first < last)
+    copy_values(conv, job->x + ((n * g->h + y - g->pad_top) * g->w + first - g->pad_left) * g->c * conv->element,
+                (last - first) * g->c, out + (first - column) * pixel);
+  fill_zeros(conv, zero, (end - last) * g->c, out + (last - column) * pixel);
+}
+
 static void pad_line(const copy_job *job, size_t i) {
   const q8_conv *conv = job->conv;
   const q8_conv_geometry *g = &conv->g;
-  size_t n = i / conv->padded_h, y = i % conv->padded_h, left = g->pad_left * g->c,
-         values = conv->padded_w * g->c;
-  uint8_t *out = job->out + i * padded_line(conv);
-  int32_t zero = conv->element == 1 ? job->zero_points[n * job->zero_step] : 0;
-  if (y < g->pad_top || y - g->pad_top >= g->h) {
-    fill_zeros(conv, zero, values, out);
-    return;
-  }
-  left = left < values ? left : values;
-  size_t middle = values - left < g->w * g->c ? values - left : g->w * g->c, right = values - left - middle;
-  fill_zeros(conv, zero, left, out);
-  copy_values(conv, job->x + (n * g->h + y - g->pad_top) * g->w * g->c * conv->element, middle,
-              out + left * conv->row_element);
-  fill_zeros(conv, zero, right, out + (left + middle) * conv->row_element);
+  size_t n = i / conv->padded_h, y = i % conv->padded_h, left = strip(g, conv->left), right = strip(g, conv->right);
+  uint8_t *out = job->out + i * copied_line(conv);
+  pad_columns(job, n, y, 0, left, out);
+  pad_columns(job, n, y, (g->q - conv->right) * g->stride_w, right, out + left * g->c * conv->row_element);
 }
 
 static void pad_task(void *argument, size_t task) {
@@ -145,7 +188,7 @@ static void widen_task(void *argument, size_t task) {
 size_t q8_conv_copy_size(const q8_conv *conv) {
   const q8_conv_geometry *g = &conv->g;
   if (conv->way == Q8_CONV_ROWS)
-    return q8_round_up(g->n * conv->padded_h * padded_line(conv) + 64, Q8_ALIGN);
+    return q8_round_up(g->n * conv->padded_h * copied_line(conv) + zero_line(conv) + 64, Q8_ALIGN);
   if (conv->row_element != conv->element)
     return q8_round_up(g->n * g->h * g->w * g->c * conv->row_element + 64, Q8_ALIGN);
   return 0;
@@ -154,5 +197,7 @@ size_t q8_conv_copy_size(const q8_conv *conv) {
 void q8_conv_copy(const q8_conv *conv, const uint8_t *x, const int32_t *zero_points, size_t zero_step,
                   uint8_t *out, const q8_host *host) {
   copy_job job = {conv, x, out, zero_points, zero_step, host->threads > 1 ? (size_t)host->threads : 1};
+  if (conv->way == Q8_CONV_ROWS && zero_line(conv))
+    memset(out + conv->g.n * conv->padded_h * copied_line(conv), 0, zero_line(conv));
   q8_parallel(host, job.tasks, conv->way == Q8_CONV_ROWS ? pad_task : widen_task, &job);
 }

@@ -204,6 +204,20 @@ static void pack_panel(const q8_linear *l, const q8_linear_desc *d, size_t group
   }
 }
 
+/* Kernels fetch up to 1 KB behind a panel, and pages that are not there would slow them down: large weights, which may end
+ * with their page, have so much behind them. */
+static uint8_t *reserve_weights(const q8_linear *l, q8_pool *pool) {
+  enum { SLACK = 1024 };
+  size_t size, slack;
+  if (!q8_mul(l->groups, l->group_size, &size))
+    return NULL;
+  slack = size >= 32 * SLACK ? SLACK : 0;
+  uint8_t *weights = q8_add(size, slack, &slack) ? q8_pool_reserve(pool, 1, slack) : NULL;
+  if (weights)
+    memset(weights + size, 0, slack - size);
+  return weights;
+}
+
 q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool, q8_linear *out,
                          qint8_error *error) {
   if (d->taps * d->k > Q8_MAX_DOT)
@@ -225,7 +239,7 @@ q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_
                      .column_sum = column_sum,
                      .kernel_name = wide->name};
   Q8_TRY(lay_out_panels(out, wide, NULL, wide->b_bytes, pool, error));
-  out->weights = q8_pool_reserve(pool, d->groups, out->group_size);
+  out->weights = reserve_weights(out, pool);
   if (!out->weights)
     return q8_fail_memory(error, "weights", d->groups * out->group_size);
   for (size_t g = 0; g < d->groups; g++)

@@ -227,7 +227,7 @@ static size_t run_tile(const q8_linear *l, const q8_panel *panel, size_t rows, c
 
 /* The same with tiles that end in uint8. */
 static void run_panel_u8(const q8_linear_run *run, size_t group, const q8_panel *panel, size_t row, size_t rows,
-                         const void *const *table, size_t stride, const void *b) {
+                         const void *const *table, size_t stride, const uint8_t *b) {
   const q8_linear *l = run->linear;
   const q8_gemm_kernel *kernel = panel->kernel;
   const size_t columns = l->n - panel->column < panel->nr ? l->n - panel->column : panel->nr;
@@ -236,10 +236,13 @@ static void run_panel_u8(const q8_linear_run *run, size_t group, const q8_panel 
   q8_requant rq = run->epilogue->requant;
   rq.bias += column;
   rq.scale += column;
-  kernel->run_u8(l->taps, l->k_padded, table, stride, b, &rq, whole, columns, y, run->y_stride);
+  const q8_panel *last = l->panels + l->panel_count - 1;
+  const uint8_t *next = panel < last && panel[1].nr == panel->nr ? b + (panel[1].offset - panel->offset) : b;
+  if (whole > 0)
+    kernel->run_u8(l->taps, l->k_padded, table, stride, b, next, &rq, whole, columns, y, run->y_stride);
   if (whole < rows) {
     kernel = q8_gemm_for_rows(kernel, rows - whole);
-    kernel->run_u8(l->taps, l->k_padded, table + whole, stride, b, &rq, rows - whole, columns,
+    kernel->run_u8(l->taps, l->k_padded, table + whole, stride, b, whole > 0 ? b : next, &rq, rows - whole, columns,
                    y + whole * run->y_stride, run->y_stride);
   }
 }
@@ -271,7 +274,7 @@ static void add_to_row(size_t n, uint32_t offset, int32_t *acc) {
 static void run_panel(const q8_linear_run *run, size_t group, const q8_panel *panel, size_t row, size_t rows,
                       const void *const *table, size_t stride, int32_t *acc) {
   const q8_linear *l = run->linear;
-  const void *b = l->weights + group * l->group_size + panel->offset;
+  const uint8_t *b = l->weights + group * l->group_size + panel->offset;
   size_t batch = panel->tiles * (size_t)panel->mr;
   if (run->epilogue->kind == Q8_EPILOGUE_REQUANT && !run->row_offset &&
       ((const q8_gemm_kernel *)panel->kernel)->run_u8) {
@@ -279,7 +282,7 @@ static void run_panel(const q8_linear_run *run, size_t group, const q8_panel *pa
     return;
   }
   if (run->epilogue->kind == Q8_EPILOGUE_FLOAT) {
-    run_panel_float(run, group, panel, row, rows, table, stride, b);
+    run_panel_float(run, group, panel, row, rows, table, stride, (const float *)(const void *)b);
     return;
   }
   for (size_t i = 0; i < rows; i += batch) {

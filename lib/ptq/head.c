@@ -1,5 +1,6 @@
 #include "ptq/head.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "ops/op.h"
@@ -31,15 +32,15 @@ static q8_status time_of(const head *h, size_t k, double *us, qint8_error *error
   return status;
 }
 
-/* The most nodes that fit; times grow nearly monotonically with k. */
-static q8_status fit(const head *h, size_t *k, qint8_error *error) {
-  double all_int8, us;
+/* The most nodes that fit into what `rel_err` may cost; times grow nearly monotonically with k. */
+static q8_status fit(const head *h, double rel_err, size_t *k, qint8_error *error) {
+  double all_int8, us, slowdown = fmin(1 + Q8_HEAD_COST * rel_err, Q8_HEAD_SLOWDOWN);
   size_t low = 0, high = h->count;
   Q8_TRY(time_of(h, 0, &all_int8, error));
   while (low + 1 < high) {
     size_t middle = (low + high) / 2;
     Q8_TRY(time_of(h, middle, &us, error));
-    if (us <= Q8_HEAD_SLOWDOWN * all_int8)
+    if (us <= slowdown * all_int8 + Q8_HEAD_FREE_US)
       low = middle;
     else
       high = middle;
@@ -87,7 +88,7 @@ static q8_status choose(const head *h, const q8_outputs *want, q8_recipe **out, 
   Q8_TRY(q8_run_error(h->graph, h->recipe, h->runner, want, &before, error));
   if (before < Q8_HEAD_TOLERATED)
     return QINT8_OK;
-  Q8_TRY(fit(h, &k, error));
+  Q8_TRY(fit(h, before, &k, error));
   if (k == 0)
     return QINT8_OK;
   Q8_TRY(mix(h, k, out, error));

@@ -4,6 +4,10 @@
  * A threshold T stands for the range [max(min, -T), min(max, T)]. P is the histogram with what lies outside moved to the
  * end bins; Q is the histogram without that, each level's count spread evenly over its occupied bins. Zeros take no part:
  * they are exact in every range, and a ReLU's would outweigh all else.
+ *
+ * What it is good for is told at QINT8_OBSERVER_ENTROPY. Coarser levels do not help: with 128, 64 and 32 of them, as in
+ * symmetric forms of the method, the divergence inside a wide range grows and the chosen one shrinks further (rel_err of
+ * fmnist_mnv3s 0.29 with 256, then 0.43, 0.49, 0.56).
  */
 #include <math.h>
 

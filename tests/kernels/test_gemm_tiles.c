@@ -133,7 +133,7 @@ static void u8_case(const q8_gemm_kernel *g, size_t taps, size_t k, size_t count
           sum += (int64_t)a_value(g, a[t * a_stride + i], kk) * weights[(t * k + kk) * g->nr + j];
       out.want[i * y_stride + j] = ref_requant(sum, &rq, j);
     }
-  g->run_u8(taps, k, a, a_stride, b, &rq, count, columns, out.got, y_stride);
+  g->run_u8(taps, k, a, a_stride, b, b, &rq, count, columns, out.got, y_stride);
   walk_output_check(&out);
 }
 
