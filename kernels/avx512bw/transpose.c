@@ -1,6 +1,6 @@
 /* transpose.c - matrices of 1-byte and 4-byte elements, in blocks of 16 x 16. The result does not overlap the
- * source, so the last blocks end at the last row and column and write some elements twice; what is thinner than a block is read
- * under a mask, its last row again for those that do not exist, and stored by way of the stack. */
+ * source, so the last blocks end at the last row and column and write some elements twice; what is thinner than a block
+ * is read under a mask, its last row again for those that do not exist, and stored by way of the stack. */
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "vec.h"
 
@@ -15,12 +15,13 @@ Q8_INLINE __m128i load16(const uint8_t *x) {
   return _mm_loadu_si128((const __m128i *)x);
 }
 
-/* 16 columns of 16 rows or, if not `full`, which is a constant in every caller, the columns under the mask of `rows` rows,
- * to y without gaps: y_stride is 16.
+/* 16 columns of 16 rows or, if not `full`, which is a constant in every caller, the columns under the mask of `rows`
+ * rows, to y without gaps: y_stride is 16.
  *
  * Lane l of register i holds row 4 l + i, so that interleaving gives, in lane l, four rows of every column as one
  * element; gathering the four elements of a column from the lanes completes it. */
-Q8_INLINE void turn8(int full, size_t rows, __mmask16 in, const uint8_t *x, size_t x_stride, uint8_t *y, size_t y_stride) {
+Q8_INLINE void turn8(int full, size_t rows, __mmask16 in, const uint8_t *x, size_t x_stride, uint8_t *y,
+                     size_t y_stride) {
   __m128i from[16];
   __m512i row[4], quad[4];
   const uint8_t *at = x;

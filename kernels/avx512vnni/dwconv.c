@@ -1,12 +1,12 @@
 /* dwconv.c - depthwise convolution of one output row, four taps of a channel in every lane of vpdpbusd.
  *
- * Channels go in blocks of 64, then of 32 or 16: a register holds the bytes of 64 channels of one pixel or of 32 of two. The
- * last block may begin among the channels of the one before, whose bytes it computes again; only a row of less than 16
- * channels needs masks. For each block, a stretch of the row takes two passes:
+ * Channels go in blocks of 64, then of 32 or 16: a register holds the bytes of 64 channels of one pixel or of 32 of
+ * two. The last block may begin among the channels of the one before, whose bytes it computes again; only a row of less
+ * than 16 channels needs masks. For each block, a stretch of the row takes two passes:
  *
  *   fill      interleaves the bytes of four taps into dwords (quads) and writes them to a scratch of four
- * rows, one per v of the quad order (vec.h). A unit of a scratch row is one pixel: 64 or 32 bytes. (Blocks of 16 channels have
- * one row and units of 64 bytes: dwconv_narrow.c.)
+ * rows, one per v of the quad order (vec.h). A unit of a scratch row is one pixel: 64 or 32 bytes. (Blocks of 16
+ * channels have one row and units of 64 bytes: dwconv_narrow.c.)
  *   multiply  the vector at unit u + offset[k] of the scratch by the weights of step k, for all steps.
  *
  * Steps: every four kernel rows make one step per kernel column, from quads of four rows in one input column,
@@ -161,8 +161,8 @@ Q8_INLINE void load_channels(size_t pixels, const void *channels, __m512i out[4]
     transpose4_lanes(out);
 }
 
-/* Fills the scratch for `outputs` outputs: for every four rows a plane per column of the phase, for a row left over planes
- * of four columns. */
+/* Fills the scratch for `outputs` outputs: for every four rows a plane per column of the phase, for a row left over
+ * planes of four columns. */
 static void fill(block *b, const uint8_t *const *cols, size_t last, size_t outputs) {
   const q8_dwconv_shape *p = b->shape;
   const layout *l = &b->layout;

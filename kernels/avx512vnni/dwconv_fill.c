@@ -45,8 +45,8 @@ Q8_INLINE void fill_units(int pixels, const block *b, const uint8_t *const *cols
     fill_edge(pixels, b, cols, last, q, u, scratch);
 }
 
-void q8_avx512vnni_dwconv_fill(const block *b, const uint8_t *const *cols, size_t last, const quad_source *q, size_t units,
-                               uint8_t *scratch) {
+void q8_avx512vnni_dwconv_fill(const block *b, const uint8_t *const *cols, size_t last, const quad_source *q,
+                               size_t units, uint8_t *scratch) {
   if (b->pixels == 1)
     fill_units(1, b, cols, last, q, units, scratch);
   else

@@ -8,8 +8,9 @@
 
 enum { TILE = 4 };
 
-/* 16 dwords, four taps of a channel each: 16 channels of x[i] if `whole`, else those of the mask m. Without the fourth tap the
- * first stands in for it. Merging under a mask while loading keeps the insertions from the one port that can shuffle. */
+/* 16 dwords, four taps of a channel each: 16 channels of x[i] if `whole`, else those of the mask m. Without the fourth
+ * tap the first stands in for it. Merging under a mask while loading keeps the insertions from the one port that can
+ * shuffle. */
 Q8_INLINE __m512i load_quads(int whole, size_t taps, const uint8_t *const x[4], size_t first, __mmask16 m) {
   const __m512i bytes = _mm512_broadcast_i32x4(
       _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
@@ -112,8 +113,8 @@ Q8_INLINE void store16(const __m512i sum[TILE], const block *b, uint8_t *y) {
   store_parts(4, _mm512_permutexvar_epi32(quad_index(), requant_quads(1, sum, b)), first16(16), y, b->y_stride, TILE);
 }
 
-/* Four neighbouring outputs at a time, the last four may overlap those before; with rows = 4 also those of the second row of
- * a pair. `step` and `rows` are constants in every caller. */
+/* Four neighbouring outputs at a time, the last four may overlap those before; with rows = 4 also those of the second
+ * row of a pair. `step` and `rows` are constants in every caller. */
 Q8_INLINE void row3x3_16(size_t step, size_t rows, const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {
   const size_t first = b->first, y_stride = b->y_stride, row_stride = b->row_stride;
   const __m512i *const w = (const __m512i *)(const void *)b->w;

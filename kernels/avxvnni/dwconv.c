@@ -1,7 +1,7 @@
 /* dwconv.c - depthwise convolution of one output row, any kernel size, four taps of a channel in every lane.
  *
- * Channels go in blocks of 32, of which the last ends with the last channel and overlaps the one before it; fewer are left
- * to the kernel of avx2. A step interleaves the bytes of four taps: four
+ * Channels go in blocks of 32, of which the last ends with the last channel and overlaps the one before it; fewer are
+ * left to the kernel of avx2. A step interleaves the bytes of four taps: four
  * kernel rows of one column, or, for a single row left over, four columns of it. Missing taps read zeros.
  *
  * Interleaving by unpacks gives register v, 128-bit lane l, element e channel 16 l + 4 v + e of the block;

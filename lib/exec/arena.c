@@ -5,8 +5,10 @@
 #include "exec/plan_internal.h"
 
 static void touch(q8_plan *plan, q8_buffer *buffer, int32_t step) {
-  *buffer = plan->buffers[*buffer].root;
-  plan_buffer *b = &plan->buffers[*buffer];
+  q8_buffer root = plan->buffers[*buffer].root;
+  plan_buffer *b = &plan->buffers[root];
+  if (!plan->buffers[*buffer].is_slice)
+    *buffer = root;
   if (b->first < 0)
     b->first = step;
   b->last = step;

@@ -8,13 +8,16 @@
 
 typedef enum buffer_place { PLACE_ARENA, PLACE_CONSTANT, PLACE_INPUT, PLACE_OUTPUT } buffer_place;
 
-/* A region of memory. When the plan is done, steps name no aliases; only outputs of in-place steps have another root. */
+/* A region of memory. When the plan is done, steps name no aliases; only outputs of in-place steps and slices have another
+ * root. */
 typedef struct plan_buffer {
   size_t size;
   buffer_place place;
   int32_t index;        /* of the user's input or output */
   const void *constant; /* PLACE_CONSTANT */
   q8_buffer root;       /* itself, or the buffer it is an alias of */
+  int is_slice;         /* rows that begin `slice` bytes behind those of the root */
+  size_t slice;
   size_t offset;        /* PLACE_ARENA roots */
   int32_t first, last;  /* steps between which it is alive; first -1: never written by a step */
   q8_id tensor;         /* what it holds, in which form */

@@ -70,7 +70,7 @@ q8_status q8_session_open(const q8_plan *plan, void *arena, size_t arena_size, c
   for (size_t i = 0; i < plan->buffer_count; i++) {
     const plan_buffer *b = &plan->buffers[plan->buffers[i].root];
     if (b->place == PLACE_ARENA)
-      session->address[i] = session->arena + b->offset;
+      session->address[i] = session->arena + b->offset + plan->buffers[i].slice;
     else if (b->place == PLACE_CONSTANT)
       session->address[i] = (void *)(uintptr_t)b->constant;
     else
@@ -200,6 +200,8 @@ static q8_status run_step(q8_session *session, size_t index, qint8_error *error)
 
 static void show_results(q8_session *session, const q8_step *step) {
   for (int32_t j = 0; step->tensor != Q8_NONE && j < step->out_count; j++) {
+    if (session->plan->buffers[q8_step_outputs(step)[j]].is_slice)
+      continue; /* merged into a larger tensor */
     if (session->watch)
       show(session, q8_step_outputs(step)[j]);
     if (session->replace)

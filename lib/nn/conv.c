@@ -148,7 +148,7 @@ static void run_linear(const q8_conv *conv, const q8_kernels *kernels, const uin
                        .rows = conv->way == Q8_CONV_ROWS ? q8_line_rows : q8_tap_rows,
                        .source = rows,
                        .m = g->n * g->p * g->q,
-                       .y_stride = g->k,
+                       .y_stride = conv->y_stride ? conv->y_stride : g->k,
                        .epilogue = epilogue,
                        .y = y,
                        .scratch = scratch,

@@ -35,6 +35,7 @@ typedef struct q8_conv {
   size_t row_element;             /* of the rows that kernels read: 2 where the input is copied as int16 */
   size_t padded_h;                /* ROWS: lines of the copy */
   size_t left, right;             /* ROWS: outputs of a line that read the copy, the others read the input */
+  size_t y_stride; /* elements between pixels of y, or 0: k. Not for depthwise */
   int exact_x; /* set after packing by those whose x has no readable bytes behind its end */
   const char *kernel_name;
 } q8_conv;
@@ -57,7 +58,7 @@ void q8_conv_resize(const q8_conv *conv, const q8_conv_geometry *other, q8_conv 
 
 size_t q8_conv_scratch(const q8_conv *conv, int32_t threads);
 
-/* x: [n][h][w][c] uint8 or float; y: [n][p][q][k]. zero_points: one per image if `zero_step` is 1, else one
+/* x: [n][h][w][c] uint8 or float; y: [n][p][q][k], see y_stride. zero_points: one per image if `zero_step` is 1, else one
  * for all; not read in fp32, whose padding is 0. x needs 64 readable bytes behind its end, unless exact_x. */
 void q8_conv_run(const q8_conv *conv, const q8_kernels *kernels, const void *x, const int32_t *zero_points,
                  size_t zero_step, const q8_epilogue *epilogue, void *y, void *scratch, const q8_host *host);

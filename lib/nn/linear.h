@@ -103,8 +103,8 @@ typedef struct q8_epilogue {
   const int32_t *sample_zero;
   size_t rows_per_sample;
   const q8_sunary *function; /* DEQUANT and FLOAT, optional: of the clamped y */
-  /* REQUANT, optional: a second stage, y = y + other as the kernel for Add computes it from the stored y; `other` lies
-   * as y does. The table then belongs to the sum: residual->table. */
+  /* REQUANT, optional: a second stage, y = y + other as the kernel for Add computes it from the stored y; `other` has
+   * rows of groups * n bytes. The table then belongs to the sum: residual->table. */
   const q8_binary *residual;
   const uint8_t *other;
 } q8_epilogue;

@@ -312,14 +312,15 @@ static void finish_floats(const q8_linear_run *run, size_t group, size_t row, si
 static void finish_block(const q8_linear_run *run, size_t group, size_t row, size_t rows, size_t first, size_t last) {
   const q8_epilogue *e = run->epilogue;
   const uint8_t *table = e->requant.table;
-  size_t at = row * run->y_stride + group * run->linear->n + first, columns = last - first, stride = run->y_stride;
-  uint8_t *y = (uint8_t *)run->y + at;
+  size_t columns = last - first, stride = run->y_stride, dense = run->linear->groups * run->linear->n;
+  size_t at = group * run->linear->n + first;
+  uint8_t *y = (uint8_t *)run->y + row * stride + at;
   if (columns == stride) {
     columns *= rows;
     rows = 1;
   }
   if (e->residual)
-    run->kernels->add(rows, columns, y, stride, e->other + at, stride, e->residual, y, stride);
+    run->kernels->add(rows, columns, y, stride, e->other + row * dense + at, dense, e->residual, y, stride);
   for (size_t i = 0; table && i < rows; i++, y += stride)
     run->kernels->table(columns, y, table, y);
 }

@@ -34,10 +34,17 @@ static q8_status infer(const q8_op_io *io) {
   return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
 }
 
+#define SHORT_ROW 128 /* bytes, which take less time than a call of memcpy */
+
 /* Copies `rows` rows of `size` bytes into rows of `stride` bytes. */
 static void copy_rows(size_t rows, size_t size, const char *x, char *y, size_t stride) {
-  for (size_t r = 0; r < rows && size; r++)
-    memcpy(y + r * stride, x + r * size, size);
+  for (size_t r = 0; r < rows && size; r++, x += size, y += stride) {
+    size_t i = 0;
+    for (; size <= SHORT_ROW && i + 16 <= size; i += 16)
+      memcpy(y + i, x + i, 16);
+    if (i < size)
+      memcpy(y + i, x + i, size - i);
+  }
 }
 
 static q8_status eval(const q8_op_io *io) {
@@ -53,19 +60,17 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
+/* The inputs that are copied. */
 typedef struct concat_step {
   int32_t count;
   size_t rows, stride; /* bytes of an output row */
-  size_t *size;        /* [count] bytes of an input's row */
+  size_t *size, *at;   /* [count] bytes of an input's row, and where it begins in the output's */
 } concat_step;
 
 static void run_concat(const q8_step_run *r) {
   const concat_step *p = r->params;
-  size_t at = 0;
-  for (int32_t i = 0; i < p->count; i++) {
-    copy_rows(p->rows, p->size[i], r->in[i], (char *)r->out[0] + at, p->stride);
-    at += p->size[i];
-  }
+  for (int32_t i = 0; i < p->count; i++)
+    copy_rows(p->rows, p->size[i], r->in[i], (char *)r->out[0] + p->at[i], p->stride);
 }
 
 /* The dimension before which rows begin, in the order of the layout: in [N, d..., C], C is last. */
@@ -90,6 +95,23 @@ static q8_layout choose_layout(const q8_planner *planner, const q8_node *n) {
   return Q8_LINEAR;
 }
 
+/* Those inputs whose producers cannot write into the output, which exists, become inputs of the step. */
+static q8_status take_inputs(q8_planner *planner, const q8_node *n, q8_form_type form, q8_layout layout, size_t element,
+                             concat_step *p, q8_step *step, qint8_error *error) {
+  size_t at = 0;
+  for (int32_t i = 0; i < n->input_count; i++) {
+    size_t row = p->rows ? q8_plan_value(planner, n->inputs[i])->count / p->rows : 0, size = row * element;
+    if (!q8_plan_place(planner, n->inputs[i], form, layout, row, step->out[0], at / element, p->stride / element)) {
+      Q8_TRY(q8_plan_input(planner, n->inputs[i], form, layout, &step->more_in[p->count], error));
+      p->size[p->count] = size;
+      p->at[p->count++] = at;
+    }
+    at += size;
+  }
+  step->in_count = p->count;
+  return QINT8_OK;
+}
+
 static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
   const q8_value *y = q8_plan_value(planner, n->outputs[0]);
@@ -97,29 +119,24 @@ static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
   q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
   q8_layout layout = choose_layout(planner, n);
   int32_t axis = q8_axis(((const concat_params *)n->params)->axis, y->shape.rank);
-  size_t element = int8 ? 1 : qint8_dtype_size((qint8_dtype)y->dtype);
+  size_t element = int8 ? 1 : qint8_dtype_size((qint8_dtype)y->dtype), inputs = (size_t)n->input_count;
   q8_step step;
   q8_plan_step(planner, node, "concat", run_concat, &step);
   concat_step *p = q8_plan_alloc(planner, 1, sizeof *p);
-  step.more_in = q8_plan_alloc(planner, (size_t)n->input_count, sizeof *step.more_in);
-  if (p)
-    p->size = q8_plan_alloc(planner, (size_t)n->input_count, sizeof *p->size);
-  if (!p || !p->size || !step.more_in)
+  size_t *sizes = q8_plan_alloc(planner, 2 * inputs, sizeof *sizes);
+  step.more_in = q8_plan_alloc(planner, inputs, sizeof *step.more_in);
+  if (!p || !sizes || !step.more_in)
     return q8_fail_memory(error, n->name, sizeof *p);
-  p->count = n->input_count;
+  p->size = sizes;
+  p->at = sizes + inputs;
   p->rows = rows_before(&y->shape, axis, layout);
-  for (int32_t i = 0; i < n->input_count; i++) {
-    size_t count = q8_plan_value(planner, n->inputs[i])->count;
-    p->size[i] = p->rows ? count / p->rows * element : 0;
-    p->stride += p->size[i];
-    Q8_TRY(q8_plan_input(planner, n->inputs[i], form, layout, &step.more_in[i], error));
-  }
+  p->stride = p->rows ? y->count / p->rows * element : 0;
   Q8_TRY(q8_plan_output(planner, n->outputs[0], form, layout, &step.out[0], error));
+  Q8_TRY(take_inputs(planner, n, form, layout, element, p, &step, error));
   step.params = p;
   step.precision = int8 ? "int8" : "fp32";
-  step.in_count = n->input_count;
   step.out_count = 1;
-  return q8_plan_add(planner, &step, error);
+  return p->count ? q8_plan_add(planner, &step, error) : QINT8_OK;
 }
 
 const q8_op q8_op_concat = {.name = "Concat",

@@ -97,6 +97,10 @@ typedef struct q8_step {
   const q8_binary **add_slot;
   /* If the step can apply a function to its float result: where to put the pointer. */
   const q8_sunary **function_slot;
+  /* If the step can write its result as rows that lie apart, each of row_size elements: where to put their distance in
+   * elements. See q8_plan_place. */
+  size_t *stride_slot;
+  size_t row_size;
   /* 1 + the index of an input of the size of output 0 whose memory the output may take over, element by element; 0:
    * none. */
   int32_t in_place;
@@ -127,5 +131,11 @@ int q8_plan_fuse_add(q8_planner *planner, q8_id x, q8_id other, q8_id y, q8_bina
 /* Merges y = f(x) into the step that produced tensor x in float: possible if that step has a free function_slot and x has
  * this one use. `f` must live as long as the plan. Returns 1 if merged. */
 int q8_plan_fuse_function(q8_planner *planner, q8_id x, q8_id y, const q8_sunary *f, const char *what);
+
+/* Lets the step that produced tensor x in that form and layout write its rows of `row_size` elements into `to` instead, from
+ * element `at` on, `stride` elements apart: x then has no memory of its own. Possible if that step has a stride_slot for
+ * such rows, x has this one use, and `to` is no output of the graph. Returns 1 if so. */
+int q8_plan_place(q8_planner *planner, q8_id x, q8_form_type form, q8_layout layout, size_t row_size, q8_buffer to,
+                  size_t at, size_t stride);
 
 #endif

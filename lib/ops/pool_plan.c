@@ -10,6 +10,7 @@ typedef struct pool_step {
   q8_pool_window window;
   const q8_kernels *kernels;
   size_t images, channels, in_positions, out_positions;
+  size_t y_stride; /* elements between output positions */
   size_t row; /* output positions of one task */
   int average, include_pad;
   float x_scale, y_scale;
@@ -69,12 +70,12 @@ static void pool_float(const pool_step *p, const float *x, const q8_pool_taps *t
 static void pool_rows(const pool_run *run, size_t i, int int8) {
   const pool_step *p = run->p;
   size_t tasks = p->out_positions / p->row, image = i / tasks, begin = i % tasks * p->row;
-  size_t in = image * p->in_positions * p->channels, out = image * p->out_positions * p->channels;
+  size_t in = image * p->in_positions * p->channels, out = image * p->out_positions * p->y_stride;
   q8_pool_taps taps;
   for (size_t position = begin; position < begin + p->row; position++) {
     if (!q8_pool_move_taps(&p->window, position - begin, &taps))
       q8_pool_find_taps(&p->window, position, &taps);
-    size_t at = out + position * p->channels, divisor = p->include_pad ? taps.divisor : taps.count;
+    size_t at = out + position * p->y_stride, divisor = p->include_pad ? taps.divisor : taps.count;
     if (!int8)
       pool_float(p, (const float *)run->x + in, &taps, divisor, (float *)run->y + at);
     else if (p->average)
@@ -116,14 +117,19 @@ static void set_quant(q8_planner *planner, const q8_node *n, float *x_scale, int
 /* The buffers of a step on channels-last tensors. */
 Q8_COLD static q8_status add_step(q8_planner *planner, q8_id node, const char *kind, int int8,
                                   const void *params, q8_step_fn *float_fn, q8_step_fn *int8_fn,
-                                  qint8_error *error) {
+                                  size_t *stride, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
   q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
-  q8_buffer in, out;
-  Q8_TRY(q8_plan_input(planner, n->inputs[0], form, Q8_CHANNELS_LAST, &in, error));
-  Q8_TRY(q8_plan_output(planner, n->outputs[0], form, Q8_CHANNELS_LAST, &out, error));
-  return q8_plan_step11(planner, node, kind, int8 ? int8_fn : float_fn, params, in, out, int8 ? "int8" : "fp32",
-                        error);
+  q8_step step;
+  q8_plan_step(planner, node, kind, int8 ? int8_fn : float_fn, &step);
+  Q8_TRY(q8_plan_input(planner, n->inputs[0], form, Q8_CHANNELS_LAST, &step.in[0], error));
+  Q8_TRY(q8_plan_output(planner, n->outputs[0], form, Q8_CHANNELS_LAST, &step.out[0], error));
+  step.params = params;
+  step.precision = int8 ? "int8" : "fp32";
+  step.in_count = step.out_count = 1;
+  step.stride_slot = stride;
+  step.row_size = stride ? *stride : 0;
+  return q8_plan_add(planner, &step, error);
 }
 
 /* Int8 if the mode says so; a maximum also needs equal parameters on both sides. */
@@ -149,12 +155,13 @@ Q8_COLD q8_status q8_plan_window_pool(q8_planner *planner, q8_id node, int avera
   p->channels = (size_t)x->dim[1];
   p->in_positions = q8_pool_positions(p->window.in);
   p->out_positions = q8_pool_positions(p->window.out);
+  p->y_stride = p->channels;
   p->row = (size_t)p->window.out[Q8_POOL_DIMS - 1];
   p->average = average;
   p->include_pad = attributes->count_include_pad != 0;
   set_quant(planner, n, &p->x_scale, &p->x_zero, &p->y_scale, &p->y_zero);
   return add_step(planner, node, average ? "avgpool" : "maxpool", is_int8(planner, node, average), p, run_float,
-                  run_int8, error);
+                  run_int8, &p->y_stride, error);
 }
 
 /* ---- Over all positions ---- */
@@ -248,5 +255,5 @@ Q8_COLD q8_status q8_plan_global_pool(q8_planner *planner, q8_id node, int avera
   set_quant(planner, n, &p->x_scale, &p->x_zero, &p->y_scale, &p->y_zero);
   int int8 = is_int8(planner, node, average) && p->positions <= (size_t)1 << 23;
   return add_step(planner, node, average ? "global_avgpool" : "global_maxpool", int8, p, run_global_float,
-                  run_global_int8, error);
+                  run_global_int8, NULL, error);
 }

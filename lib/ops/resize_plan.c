@@ -18,7 +18,7 @@ typedef struct axis_table {
 
 typedef struct resize_step {
   const q8_kernels *kernels;
-  size_t images, channels;
+  size_t images, channels, y_stride; /* elements between output pixels */
   axis_table axis[DIMS];
 } resize_step;
 
@@ -79,9 +79,9 @@ static void resize_row(const resize_run *run, size_t task, int int8) {
   size_t j = task % a[1].out, i = task / a[1].out % a[0].out, image = task / a[1].out / a[0].out;
   size_t element = int8 ? 1 : sizeof(float), pixel = p->channels * element;
   const uint8_t *x = (const uint8_t *)run->x + image * a[0].in * a[1].in * a[2].in * pixel;
-  uint8_t *y = (uint8_t *)run->y + task * a[2].out * pixel;
+  uint8_t *y = (uint8_t *)run->y + task * a[2].out * p->y_stride * element;
   pixel_taps t;
-  for (size_t k = 0; k < a[2].out; k++, y += pixel) {
+  for (size_t k = 0; k < a[2].out; k++, y += p->y_stride * element) {
     find_pixels(p, i, j, k, &t);
     if (t.count == 1)
       memcpy(y, x + t.at[0] * pixel, pixel);
@@ -159,13 +159,19 @@ q8_status q8_resize_plan(q8_planner *planner, q8_id id, qint8_error *error) {
     return q8_fail_memory(error, node->name, sizeof *p);
   p->kernels = q8_plan_kernels(planner);
   p->images = (size_t)r.in[0];
-  p->channels = (size_t)r.in[1];
+  p->channels = p->y_stride = (size_t)r.in[1];
   for (int32_t d = 0; d < DIMS; d++)
     Q8_TRY(make_table(planner, node, &r, r.rank - DIMS + d, &p->axis[d], error));
   int int8 = q8_plan_mode(planner, id) == Q8_MODE_STATIC && q8_same_quant(planner, node->inputs[0], node->outputs[0]);
   q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
-  q8_buffer in, out;
-  Q8_TRY(q8_plan_input(planner, node->inputs[0], form, Q8_CHANNELS_LAST, &in, error));
-  Q8_TRY(q8_plan_output(planner, node->outputs[0], form, Q8_CHANNELS_LAST, &out, error));
-  return q8_plan_step11(planner, id, "resize", int8 ? run_int8 : run_float, p, in, out, int8 ? "int8" : "fp32", error);
+  q8_step step;
+  q8_plan_step(planner, id, "resize", int8 ? run_int8 : run_float, &step);
+  Q8_TRY(q8_plan_input(planner, node->inputs[0], form, Q8_CHANNELS_LAST, &step.in[0], error));
+  Q8_TRY(q8_plan_output(planner, node->outputs[0], form, Q8_CHANNELS_LAST, &step.out[0], error));
+  step.params = p;
+  step.precision = int8 ? "int8" : "fp32";
+  step.in_count = step.out_count = 1;
+  step.stride_slot = &p->y_stride;
+  step.row_size = p->channels;
+  return q8_plan_add(planner, &step, error);
 }

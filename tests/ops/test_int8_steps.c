@@ -233,6 +233,18 @@ static void moving_operators(void) {
   }
 }
 
+/* Pools write into the result of Concat; a constant is copied, and so is what others read too. */
+static void joined_results(void) {
+  for (int last = 0; last < 2; last++) {
+    net n = net_new();
+    q8_id a = start(&n, SHAPE(2, 19, 4, 5), last), b = constant(&n, "b", SHAPE(2, 3, 2, 4), 0.025f, 120);
+    q8_id p = NODE(&n, "MaxPool", "p", 0.025f, 120, a), q = NODE(&n, "MaxPool", "q", 0.025f, 120, a);
+    q8_id r = NODE(&n, "MaxPool", "r", 0.025f, 120, a);
+    q8_id c = NODE(&n, "Concat", "c", 0.025f, 120, p, b, q, r);
+    check(&n, NODE(&n, "Concat", "y", 0.025f, 120, NODE(&n, "Relu", "s", 0.025f, 120, c), r), 1);
+  }
+}
+
 static void selecting_operators(void) {
   for (int last = 0; last < 2; last++) {
     net n = net_new();
@@ -253,6 +265,7 @@ int main(int argc, char **argv) {
   RUN(pools);
   RUN(tables);
   RUN(moving_operators);
+  RUN(joined_results);
   RUN(selecting_operators);
   return TEST_END();
 }

@@ -1,0 +1,172 @@
+/* Steps that write into the result of Concat: the same bytes as a plan that merges nothing, for any threads and batch, in an
+ * arena that is exact. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "exec/exec.h"
+#include "ops/hooks.h"
+#include "ptq/decide.h"
+#include "test.h"
+
+enum { CHANNELS = 8, HEIGHT = 11, WIDTH = 13, BATCH = 5, SAMPLE = CHANNELS * HEIGHT * WIDTH, LAST = 5 };
+enum { RESULT = LAST * HEIGHT * WIDTH };
+
+static q8_host host;
+static q8_kernels kernels;
+static q8_graph *graph;
+static q8_recipe *recipe;
+
+static q8_id constant(const char *name, q8_shape shape) {
+  size_t count = q8_shape_count(&shape, NULL);
+  float *data = q8_pool_alloc(&graph->pool, count, sizeof *data);
+  q8_id id;
+  for (size_t i = 0; i < count; i++)
+    data[i] = test_random_float(-0.2f, 0.2f);
+  CHECK(q8_graph_add_tensor(graph, name, QINT8_DTYPE_F32, &shape, data, &id, NULL) == QINT8_OK);
+  return id;
+}
+
+/* kernel: 0, or the side of a window that keeps the size. */
+static q8_id node(const char *op_name, const char *output, int64_t kernel, int count, const q8_id *inputs) {
+  const q8_op *op = q8_op_find(op_name, "");
+  q8_shape shape = {.rank = -1};
+  q8_id out;
+  void *params = calloc(1, op->params_size + 1);
+  q8_op_defaults(op, params);
+  const q8_attribute *size = q8_op_attribute(op, "kernel_shape"), *pads = q8_op_attribute(op, "pads");
+  const q8_attribute *axis = q8_op_attribute(op, "axis");
+  int64_t pad = kernel / 2;
+  if (kernel) {
+    *(q8_ints *)(void *)((char *)params + size->offset) = (q8_ints){2, {kernel, kernel}};
+    *(q8_ints *)(void *)((char *)params + pads->offset) = (q8_ints){4, {pad, pad, pad, pad}};
+  }
+  if (axis)
+    *(int64_t *)(void *)((char *)params + axis->offset) = 1;
+  CHECK(q8_graph_add_tensor(graph, output, QINT8_DTYPE_F32, &shape, NULL, &out, NULL) == QINT8_OK);
+  CHECK(q8_graph_add_node(graph, output, op, params, op->params_size, inputs, count, &out, 1, NULL) == QINT8_OK);
+  free(params);
+  return out;
+}
+
+static q8_id conv(const char *name, q8_id x, int64_t inputs, int64_t outputs, int64_t kernel) {
+  char w[32];
+  snprintf(w, sizeof w, "%s.w", name);
+  q8_id both[2] = {x, constant(w, (q8_shape){.rank = 4, .dim = {outputs, inputs, kernel, kernel}})};
+  return node("Conv", name, kernel, 2, both);
+}
+
+/* Side by side: a matrix, taps with a function, a sum as second stage, a maximum; then x itself, which must be copied. */
+static void build(int config) {
+  q8_shape shape = {.rank = 4, .dim = {-1, CHANNELS, HEIGHT, WIDTH}};
+  q8_ranges *ranges;
+  q8_id x, parts[5];
+  qint8_error error = QINT8_ERROR_INIT;
+  CHECK(q8_graph_create(&host, &graph, NULL) == QINT8_OK);
+  CHECK(q8_graph_add_tensor(graph, "x", QINT8_DTYPE_F32, &shape, NULL, &x, NULL) == QINT8_OK);
+  CHECK(q8_graph_set_inputs(graph, &x, 1, NULL) == QINT8_OK);
+  q8_id start = conv("start", x, CHANNELS, CHANNELS, 3), b = conv("b", start, CHANNELS, 24, 3);
+  parts[0] = conv("a", start, CHANNELS, 19, 1);
+  parts[1] = node("HardSwish", "h", 0, 1, &b);
+  q8_id summands[2] = {conv("c", start, CHANNELS, CHANNELS, 1), start};
+  parts[2] = node("Add", "s", 0, 2, summands);
+  parts[3] = node("MaxPool", "m", 3, 1, &start);
+  parts[4] = start;
+  q8_id joined = node("Concat", "joined", 0, 5, parts);
+  q8_id y = conv("y", joined, 19 + 24 + 3 * CHANNELS, LAST, 1);
+  CHECK(q8_graph_set_outputs(graph, &y, 1, NULL) == QINT8_OK);
+  CHECK(q8_graph_freeze(graph, NULL) == QINT8_OK);
+  q8_observer_config observer = {.kind = QINT8_OBSERVER_MINMAX, .moving_average = 0.1f, .minmax = kernels.minmax,
+                                 .slots = kernels.slots};
+  CHECK(q8_ranges_new(graph, &observer, &host, &ranges, NULL) == QINT8_OK);
+  for (size_t t = 0; t < graph->tensor_count; t++)
+    if (ranges->observers[t])
+      q8_observer_observe(ranges->observers[t], (const float[]){-1, 2}, 1, 1, 2);
+  CHECK_MSG(q8_decide(graph, ranges, config, QINT8_DTYPE_U8, 1, &host, &recipe, &error) == QINT8_OK, "%s", error.message);
+  q8_ranges_free(ranges);
+}
+
+static void tasks(void *user, size_t count, void (*task)(void *, size_t), void *argument) {
+  (void)user;
+  while (count-- > 0)
+    task(argument, count);
+}
+
+static q8_plan *compile(int plain, int64_t batch, int32_t threads, q8_host *used) {
+  q8_shape shape = {.rank = 4, .dim = {batch, CHANNELS, HEIGHT, WIDTH}};
+  q8_plan_config config = {.mask = q8_cpu_detect(), .isa = "", .inputs = &shape, .plain = plain};
+  qint8_host given = {.struct_size = sizeof given, .threads = threads, .parallel_for = threads > 1 ? tasks : NULL};
+  qint8_error error = QINT8_ERROR_INIT;
+  q8_plan *plan = NULL;
+  CHECK(q8_host_init(used, &given, NULL) == QINT8_OK);
+  CHECK_MSG(q8_plan_compile(graph, recipe, &config, used, &plan, &error) == QINT8_OK, "%s", error.message);
+  return plan;
+}
+
+static void run(int plain, int64_t batch, int32_t threads, const float *x, float *y) {
+  q8_host used;
+  q8_plan *plan = compile(plain, batch, threads, &used);
+  size_t size = q8_plan_arena_bytes(plan);
+  void *arena = aligned_alloc(64, q8_round_up(size, 64) + 64), *outputs[] = {y};
+  const void *inputs[] = {x};
+  q8_session *session;
+  CHECK(q8_session_open(plan, arena, size - 1, &used, &session, NULL) == QINT8_ERROR_ARGUMENT);
+  CHECK(q8_session_open(plan, arena, size, &used, &session, NULL) == QINT8_OK);
+  memset(arena, 0x7F, size);
+  CHECK(q8_session_execute(session, inputs, outputs, NULL) == QINT8_OK);
+  q8_session_close(session);
+  free(arena);
+  q8_plan_free(plan);
+}
+
+/* Inputs of the step that copies what could not be placed; -1 without one. */
+static int32_t copied(int plain) {
+  q8_host used;
+  q8_plan *plan = compile(plain, 1, 1, &used);
+  int32_t count = -1;
+  q8_shape shape;
+  for (size_t i = 0; i < q8_plan_step_count(plan); i++)
+    if (!strcmp(q8_plan_step_at(plan, i, &shape)->kind, "concat"))
+      count = q8_plan_step_at(plan, i, &shape)->in_count;
+  q8_plan_free(plan);
+  return count;
+}
+
+static void check_config(int config, int32_t copies) {
+  static float x[BATCH * SAMPLE], want[BATCH * RESULT], got[BATCH * RESULT];
+  static const int32_t threads[] = {1, 2, 3, 7};
+  build(config);
+  for (size_t i = 0; i < BATCH * SAMPLE; i++)
+    x[i] = test_random_float(-1, 2);
+  CHECK_EQ(copied(1), 5);
+  CHECK_EQ(copied(0), copies);
+  run(1, BATCH, 1, x, want);
+  for (int i = 0; i < 4; i++) {
+    run(0, BATCH, threads[i], x, got);
+    CHECK_MSG(!memcmp(want, got, sizeof got), "other bytes on %d threads", (int)threads[i]);
+  }
+  for (size_t i = 0; i < BATCH; i++) {
+    run(0, 1, 1, x + i * SAMPLE, got);
+    CHECK_MSG(!memcmp(want + i * RESULT, got, RESULT * sizeof *got), "other bytes for sample %zu alone", i);
+  }
+  q8_recipe_free(recipe);
+  q8_graph_destroy(graph);
+}
+
+static void int8_results_are_placed(void) {
+  check_config(QINT8_CONFIG_STATIC_PER_CHANNEL, 1);
+}
+
+/* A float sum is a step of its own, which cannot write rows apart. */
+static void float_results_are_placed(void) {
+  check_config(QINT8_CONFIG_FP32, 2);
+}
+
+int main(int argc, char **argv) {
+  TEST_BEGIN(argc, argv);
+  q8_kernels_select(q8_cpu_detect(), &kernels);
+  CHECK(q8_host_init(&host, NULL, NULL) == QINT8_OK);
+  RUN(int8_results_are_placed);
+  RUN(float_results_are_placed);
+  return TEST_END();
+}
