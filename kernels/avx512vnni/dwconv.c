@@ -64,7 +64,7 @@ static size_t block_size(size_t width, size_t r, size_t s) {
 static size_t packed_size(size_t channels, size_t r, size_t s) {
   size_t size = 0;
   if (!fits(r, s))
-    return r * s * ((channels + 63) / 64 * 64);
+    return q8_avx512bw_dwconv->packed_size(channels, r, s);
   for (size_t c = 0; c < channels;) {
     const part p = part_at(c, channels);
     size += block_size(p.width, r, s);
@@ -112,14 +112,10 @@ static void pack_quads(size_t channels, size_t r, size_t s, const int8_t *w, int
 }
 
 static void pack(size_t channels, size_t r, size_t s, const int8_t *w, void *packed) {
-  const size_t width = (channels + 63) / 64 * 64;
-  if (fits(r, s)) {
+  if (fits(r, s))
     pack_quads(channels, r, s, w, packed);
-    return;
-  }
-  memset(packed, 0, packed_size(channels, r, s));
-  for (size_t t = 0; t < r * s; t++)
-    memcpy((int8_t *)packed + t * width, w + t * channels, channels);
+  else
+    q8_avx512bw_dwconv->pack(channels, r, s, w, packed);
 }
 
 /* ---- Rows ------------------------------------------------------------------------------------------- */
@@ -250,54 +246,13 @@ static void all_blocks(const q8_dwconv_shape *shape, const int8_t *w, const q8_r
   }
 }
 
-/* Kernels of more steps than the layout has room for: the sums of channels [c, c + n) of one output pixel, n <= 64, in
- * plain order. */
-static void any_size(const q8_dwconv_shape *shape, const int8_t *w, const uint8_t *const *cols, size_t c, size_t n,
-                     __m512i acc[4]) {
-  const size_t width = (shape->channels + 63) / 64 * 64;
-  Q8_UNROLL
-  for (int v = 0; v < 4; v++)
-    acc[v] = _mm512_setzero_si512();
-  for (size_t i = 0; i < shape->r; i++)
-    for (size_t j = 0; j < shape->s; j++) {
-      const uint8_t *x = cols[j * shape->col_dilation * shape->r + i] + c;
-      const int8_t *tap = w + (i * shape->s + j) * width + c;
-      Q8_UNROLL
-      for (int v = 0; v < 4; v++) {
-        __m512i value = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes16(n, 16 * v), x + 16 * v));
-        __m512i weight = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(tap + 16 * v)));
-        acc[v] = _mm512_dpbusd_epi32(acc[v], value, weight); /* the upper three bytes of value are zero */
-      }
-    }
-}
-
+/* Kernels of more steps than the layout has room for are those of avx512bw. */
 static void sums(const q8_dwconv_shape *shape, const void *w, const uint8_t *const *cols, int32_t *acc,
                  size_t acc_stride) {
-  if (fits(shape->r, shape->s)) {
+  if (fits(shape->r, shape->s))
     all_blocks(shape, w, NULL, cols, acc, acc_stride, 0);
-    return;
-  }
-  for (size_t x = 0; x < shape->q; x++)
-    for (size_t c = 0; c < shape->channels; c += 64) {
-      __m512i t[4];
-      any_size(shape, w, cols + x * shape->col_step * shape->r, c, shape->channels - c, t);
-      for (size_t v = 0; v < 4 && c + 16 * v < shape->channels; v++)
-        _mm512_mask_storeu_epi32(acc + x * acc_stride + c + 16 * v, lanes16(shape->channels - c, 16 * v), t[v]);
-    }
-}
-
-/* Sums of one pixel at a time, then their bytes. */
-static void dwconv_any(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq, const uint8_t *const *cols,
-                       uint8_t *y, size_t y_stride) {
-  for (size_t x = 0; x < shape->q; x++)
-    for (size_t c = 0; c < shape->channels; c += 64) {
-      const size_t left = shape->channels - c;
-      const q8_requant part_rq = {rq->bias + c, rq->scale + c, rq->zero_point, rq->lo, rq->hi, NULL};
-      __m512i t[4];
-      any_size(shape, w, cols + x * shape->col_step * shape->r, c, left, t);
-      q8_avx512bw_requant->run(1, left < 64 ? left : 64, (const int32_t *)(const void *)t, 64, &part_rq,
-                               y + x * y_stride + c, y_stride);
-    }
+  else
+    q8_avx512bw_dwconv->run_sums(shape, w, cols, acc, acc_stride);
 }
 
 static void look_up(const q8_dwconv_shape *shape, const q8_requant *rq, uint8_t *y, size_t y_stride) {
@@ -307,10 +262,11 @@ static void look_up(const q8_dwconv_shape *shape, const q8_requant *rq, uint8_t 
 
 static void dwconv(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,
                    const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
-  if (fits(shape->r, shape->s))
-    all_blocks(shape, w, rq, cols, y, y_stride, 0);
-  else
-    dwconv_any(shape, w, rq, cols, y, y_stride);
+  if (!fits(shape->r, shape->s)) {
+    q8_avx512bw_dwconv->run(shape, w, rq, cols, y, y_stride);
+    return;
+  }
+  all_blocks(shape, w, rq, cols, y, y_stride, 0);
   look_up(shape, rq, y, y_stride);
 }
 

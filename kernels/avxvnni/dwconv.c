@@ -1,13 +1,15 @@
 /* dwconv.c - depthwise convolution of one output row, any kernel size, four taps of a channel in every lane.
  *
- * Channels go in blocks of 32. If at least 32 exist, the last block ends with the last channel and overlaps
- * the one before it; fewer are copied to a buffer first. A step interleaves the bytes of four taps: four
+ * Channels go in blocks of 32, of which the last ends with the last channel and overlaps the one before it; fewer are left
+ * to the kernel of avx2. A step interleaves the bytes of four taps: four
  * kernel rows of one column, or, for a single row left over, four columns of it. Missing taps read zeros.
  *
  * Interleaving by unpacks gives register v, 128-bit lane l, element e channel 16 l + 4 v + e of the block;
  * the saturating packs at the end undo that order. */
 #if (defined(__AVXVNNI__) && defined(__AVX2__)) || defined(Q8_AVXVNNI_EVEX)
 #include "vnni.h"
+
+#include "avx2/vec.h"
 
 enum { BLOCK = 32 };
 
@@ -22,7 +24,7 @@ static size_t blocks_of(size_t channels) {
 }
 
 static size_t first_channel(size_t block, size_t channels) {
-  return channels > BLOCK && (block + 1) * BLOCK > channels ? channels - BLOCK : block * BLOCK;
+  return (block + 1) * BLOCK > channels ? channels - BLOCK : block * BLOCK;
 }
 
 /* The four taps of one step, as (row, column) of the kernel; a row of r means none. */
@@ -37,38 +39,35 @@ static void taps_of(size_t step, size_t r, size_t s, size_t row[4], size_t colum
 }
 
 static size_t packed_size(size_t channels, size_t r, size_t s) {
+  if (channels < BLOCK)
+    return q8_avx2_dwconv->packed_size(channels, r, s);
   return blocks_of(channels) * steps_of(r, s) * 4 * BLOCK;
 }
 
 static void pack(size_t channels, size_t r, size_t s, const int8_t *w, void *packed) {
   size_t row[4], column[4];
   int8_t *out = packed;
+  if (channels < BLOCK) {
+    q8_avx2_dwconv->pack(channels, r, s, w, packed);
+    return;
+  }
   for (size_t block = 0; block < blocks_of(channels); block++)
     for (size_t step = 0; step < steps_of(r, s); step++, out += 4 * BLOCK) {
       taps_of(step, r, s, row, column);
       for (size_t at = 0; at < 4 * BLOCK; at++) {
         size_t v = at / 32, lane = at / 16 % 2, e = at / 4 % 4, tap = at % 4;
         size_t c = first_channel(block, channels) + 16 * lane + 4 * v + e;
-        out[at] = c < channels && row[tap] < r ? w[(row[tap] * s + column[tap]) * channels + c] : 0;
+        out[at] = row[tap] < r ? w[(row[tap] * s + column[tap]) * channels + c] : 0;
       }
     }
 }
 
-Q8_INLINE __m256i load_block(int full, const uint8_t *x, size_t n) {
-  if (full)
-    return _mm256_loadu_si256((const __m256i *)x);
-  uint8_t buffer[BLOCK] = {0};
-  for (size_t c = 0; c < n; c++)
-    buffer[c] = x[c];
-  return _mm256_loadu_si256((const __m256i *)buffer);
-}
-
-/* acc += four taps x weights; a tap points at the first of n channels, n = BLOCK if `full`. */
-Q8_INLINE void add_step(int full, const uint8_t *const tap[4], size_t n, const int8_t *w, __m256i acc[4]) {
+/* acc += four taps x weights; a tap points at the first of 32 channels. */
+Q8_INLINE void add_step(const uint8_t *const tap[4], const int8_t *w, __m256i acc[4]) {
   __m256i row[4], quad[4];
   Q8_UNROLL
   for (int i = 0; i < 4; i++)
-    row[i] = load_block(full, tap[i], n);
+    row[i] = _mm256_loadu_si256((const __m256i *)tap[i]);
   const __m256i lo01 = _mm256_unpacklo_epi8(row[0], row[1]), hi01 = _mm256_unpackhi_epi8(row[0], row[1]);
   const __m256i lo23 = _mm256_unpacklo_epi8(row[2], row[3]), hi23 = _mm256_unpackhi_epi8(row[2], row[3]);
   quad[0] = _mm256_unpacklo_epi16(lo01, lo23);
@@ -81,21 +80,21 @@ Q8_INLINE void add_step(int full, const uint8_t *const tap[4], size_t n, const i
 }
 
 /* All steps of one output pixel; `cols` are its columns, `c` the first channel. */
-Q8_INLINE void add_steps(int full, const q8_dwconv_shape *p, const uint8_t *const *cols, size_t c, size_t n,
-                         const int8_t *w, __m256i acc[4]) {
+Q8_INLINE void add_steps(const q8_dwconv_shape *p, const uint8_t *const *cols, size_t c, const int8_t *w,
+                         __m256i acc[4]) {
   const size_t r = p->r, s = p->s, next = p->col_dilation * r, down = r - (r % 4 == 1);
   for (size_t row = 0; row < down; row += 4)
     for (size_t j = 0; j < s; j++, w += 4 * BLOCK) {
       const uint8_t *const *x = cols + j * next + row;
       const uint8_t *const tap[4] = {x[0] + c, x[1] + c, row + 2 < r ? x[2] + c : zeros,
                                      row + 3 < r ? x[3] + c : zeros};
-      add_step(full, tap, n, w, acc);
+      add_step(tap, w, acc);
     }
   for (size_t j = 0; down < r && j < s; j += 4, w += 4 * BLOCK) {
     const uint8_t *const *x = cols + j * next + down;
     const uint8_t *const tap[4] = {x[0] + c, j + 1 < s ? x[next] + c : zeros,
                                    j + 2 < s ? x[2 * next] + c : zeros, j + 3 < s ? x[3 * next] + c : zeros};
-    add_step(full, tap, n, w, acc);
+    add_step(tap, w, acc);
   }
 }
 
@@ -125,27 +124,21 @@ Q8_INLINE __m256i requantize(const __m256i acc[4], const __m256i scale[4], const
   return _mm256_max_epu8(_mm256_packus_epi16(a, b), _mm256_set1_epi8((char)rq->lo));
 }
 
-/* The block of n channels that begins at c, for the whole row. */
-Q8_INLINE void block_row(int full, const q8_dwconv_shape *p, size_t c, size_t n, const int8_t *w,
-                         const q8_requant *rq, const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
+/* The block of channels that begins at c, for the whole row. Works on copies, which the stores to y cannot change. */
+static void block_row(const q8_dwconv_shape *shape, size_t c, const int8_t *w, const q8_requant *requant,
+                      const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
+  const q8_dwconv_shape p = *shape;
+  const q8_requant rq = *requant;
   __m256i bias[4], scale[4];
-  load_quads(rq->bias + c, bias);
-  load_quads(rq->scale + c, scale);
-  for (size_t x = 0; x < p->q; x++, cols += p->col_step * p->r, y += y_stride) {
+  load_quads(rq.bias + c, bias);
+  load_quads(rq.scale + c, scale);
+  for (size_t x = 0; x < p.q; x++, cols += p.col_step * p.r, y += y_stride) {
     __m256i acc[4];
     Q8_UNROLL
     for (int v = 0; v < 4; v++)
       acc[v] = bias[v];
-    add_steps(full, p, cols, c, n, w, acc);
-    __m256i bytes = requantize(acc, scale, rq);
-    if (full) {
-      _mm256_storeu_si256((__m256i *)(y + c), bytes);
-    } else {
-      uint8_t buffer[BLOCK];
-      _mm256_storeu_si256((__m256i *)buffer, bytes);
-      for (size_t i = 0; i < n; i++)
-        y[c + i] = buffer[i];
-    }
+    add_steps(&p, cols, c, w, acc);
+    _mm256_storeu_si256((__m256i *)(y + c), requantize(acc, scale, &rq));
   }
 }
 
@@ -153,39 +146,38 @@ static void dwconv(const q8_dwconv_shape *shape, const void *w, const q8_requant
                    const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
   const size_t channels = shape->channels, block_bytes = steps_of(shape->r, shape->s) * 4 * BLOCK;
   const int8_t *weights = w;
-  if (channels < BLOCK)
-    block_row(0, shape, 0, channels, weights, rq, cols, y, y_stride);
-  else
-    for (size_t block = 0; block < blocks_of(channels); block++, weights += block_bytes)
-      block_row(1, shape, first_channel(block, channels), BLOCK, weights, rq, cols, y, y_stride);
-  for (size_t x = 0; rq->table && x < shape->q; x++, y += y_stride)
-    for (size_t c = 0; c < channels; c++)
-      y[c] = rq->table[y[c]];
+  if (channels < BLOCK) {
+    q8_avx2_dwconv->run(shape, w, rq, cols, y, y_stride);
+    return;
+  }
+  for (size_t block = 0; block < blocks_of(channels); block++, weights += block_bytes)
+    block_row(shape, first_channel(block, channels), weights, rq, cols, y, y_stride);
+  if (rq->table)
+    q8_avx2_table_rows(shape->q, channels, rq->table, y, y_stride);
 }
 
-/* Sums in quad order to channel order; n of 32 are stored. */
-static void store_sums(const __m256i acc[4], size_t n, int32_t *y) {
-  __m128i t[8]; /* channels 16 l + 4 v .. 16 l + 4 v + 3 */
+/* Sums in quad order to channel order. */
+static void store_sums(const __m256i acc[4], int32_t *y) {
+  Q8_UNROLL
   for (size_t v = 0; v < 4; v++) {
-    t[v] = _mm256_castsi256_si128(acc[v]);
-    t[v + 4] = _mm256_extracti128_si256(acc[v], 1);
+    _mm_storeu_si128((__m128i *)(y + 4 * v), _mm256_castsi256_si128(acc[v]));
+    _mm_storeu_si128((__m128i *)(y + 16 + 4 * v), _mm256_extracti128_si256(acc[v], 1));
   }
-  memcpy(y, t, n * sizeof *y);
 }
 
 static void sums(const q8_dwconv_shape *shape, const void *w, const uint8_t *const *cols, int32_t *acc,
                  size_t acc_stride) {
   const size_t channels = shape->channels, block_bytes = steps_of(shape->r, shape->s) * 4 * BLOCK;
   const int8_t *weights = w;
+  if (channels < BLOCK) {
+    q8_avx2_dwconv->run_sums(shape, w, cols, acc, acc_stride);
+    return;
+  }
   for (size_t block = 0; block < blocks_of(channels); block++, weights += block_bytes)
     for (size_t x = 0, c = first_channel(block, channels); x < shape->q; x++) {
-      const uint8_t *const *at = cols + x * shape->col_step * shape->r;
       __m256i t[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
-      if (channels < BLOCK)
-        add_steps(0, shape, at, c, channels, weights, t);
-      else
-        add_steps(1, shape, at, c, BLOCK, weights, t);
-      store_sums(t, channels < BLOCK ? channels : BLOCK, acc + x * acc_stride + c);
+      add_steps(shape, cols + x * shape->col_step * shape->r, c, weights, t);
+      store_sums(t, acc + x * acc_stride + c);
     }
 }
 

@@ -49,6 +49,7 @@ typedef struct q8_linear {
    * into a partial tile, and with it their fp32 rounding, do not depend on how the rows are split. */
   size_t row_step, rows_per_block;
   const char *kernel_name;
+  q8_transpose_fn *transpose8, *transpose32; /* for packing; NULL for fp32 */
 } q8_linear;
 
 /* int8. LIMIT if taps * k is beyond the int32 accumulator (Q8_MAX_DOT). */

@@ -7,67 +7,32 @@
 
 #define MAX_BLOCK_ROWS ((size_t)1008)
 
-/* ---- The sum of each output's weights, and whether one of them is -128 ---- */
+/* ---- Whether a weight is -128 ---- */
 
 #define EVERY_BYTE 0x0101010101010101u
-#define SUM_WORDS 128 /* their sums fit lanes of 16 bits */
 
-#if defined(__GNUC__)
-typedef uint64_t words __attribute__((vector_size(16)));
-#else
-typedef uint64_t words;
-#endif
-
-/* So many weights at a time, as w + 128 in unsigned bytes. */
-static int32_t sum_words(size_t count, const int8_t *w, uint64_t *has_least) {
-  words lanes = {0}, least = {0};
-  for (size_t i = 0; i < count; i++) {
-    words x;
-    memcpy(&x, w + i * sizeof x, sizeof x);
-    x ^= 0x80 * EVERY_BYTE;
-    lanes += (x & 0x00ff00ff00ff00ffu) + (x >> 8 & 0x00ff00ff00ff00ffu);
-    least |= (x - EVERY_BYTE) & ~x; /* the top bit of a byte: one of them is 0 */
-  }
-  uint64_t parts[sizeof(words) / 8], found[sizeof(words) / 8], sum = 0;
-  memcpy(parts, &lanes, sizeof parts);
-  memcpy(found, &least, sizeof found);
-  for (size_t i = 0; i < sizeof(words) / 8; i++) {
-    *has_least |= found[i] & 0x80 * EVERY_BYTE;
-    sum += (parts[i] & 0xffff) + (parts[i] >> 16 & 0xffff) + (parts[i] >> 32 & 0xffff) + (parts[i] >> 48);
-  }
-  return (int32_t)sum - (int32_t)(count * sizeof(words) * 128);
-}
-
-static void scan_run(size_t n, const int8_t *w, size_t step, uint32_t *sum, uint64_t *has_least) {
+/* Of n weights: eight at a time, as w + 128, of which a byte is 0. */
+static int has_least(size_t n, const int8_t *w, size_t step) {
+  uint64_t found = 0;
   size_t i = 0;
-  for (size_t count; step == 1 && (count = (n - i) / sizeof(words)) > 0; i += count * sizeof(words)) {
-    count = count < SUM_WORDS ? count : SUM_WORDS;
-    *sum += (uint32_t)sum_words(count, w + i, has_least);
+  for (; step == 1 && i + 8 <= n; i += 8) {
+    uint64_t x;
+    memcpy(&x, w + i, sizeof x);
+    x ^= 0x80 * EVERY_BYTE;
+    found |= (x - EVERY_BYTE) & ~x & 0x80 * EVERY_BYTE;
   }
-  for (; i < n; i++) {
-    *sum += (uint32_t)(int32_t)w[i * step];
-    *has_least |= w[i * step] == -128;
-  }
-}
-
-/* The sum of one output column. */
-static int32_t scan_column(const q8_linear_desc *d, size_t group, size_t column, uint64_t *has_least) {
-  const int8_t *w = (const int8_t *)d->w + group * d->w_group + column * d->w_out;
-  uint32_t sum = 0;
-  if ((d->w_in == 1 && d->w_tap == d->k) || (d->w_tap == 1 && d->w_in == d->taps))
-    scan_run(d->taps * d->k, w, 1, &sum, has_least);
-  else
-    for (size_t t = 0; t < d->taps; t++)
-      scan_run(d->k, w + t * d->w_tap, d->w_in, &sum, has_least);
-  return (int32_t)sum;
+  for (; i < n; i++)
+    found |= w[i * step] == -128;
+  return found != 0;
 }
 
 static int smallest_weight(const q8_linear_desc *d) {
-  uint64_t has_least = 0;
   for (size_t g = 0; g < d->groups; g++)
-    for (size_t j = 0; j < d->n && !has_least; j++)
-      scan_column(d, g, j, &has_least);
-  return has_least ? -128 : -127;
+    for (size_t j = 0; j < d->n; j++)
+      for (size_t t = 0; t < d->taps; t++)
+        if (has_least(d->k, (const int8_t *)d->w + g * d->w_group + j * d->w_out + t * d->w_tap, d->w_in))
+          return -128;
+  return -127;
 }
 
 /* For the last `left` columns: the narrowest that covers them, or one of two equal ones where these are no wider than the
@@ -143,65 +108,126 @@ static void choose_rows(q8_linear *l, size_t row_bytes) {
   l->rows_per_block = rows > l->row_step ? rows / l->row_step * l->row_step : l->row_step;
 }
 
-/* The cells of some columns at one k block and tap: cell j holds the kr weights w[j * w_out + i * w_in], as int8 or
- * int16. */
-static void pack_cells(const q8_linear_desc *d, const int8_t *w, size_t columns, size_t kr, int b_bytes, uint8_t *to) {
-  const size_t step = d->w_in, next = d->w_out;
-  if (kr == 4 && b_bytes == 1 && step == 1) {
-    for (size_t j = 0; j < columns; j++, w += next, to += 4)
-      memcpy(to, w, 4);
-  } else if (kr == 4 && b_bytes == 1) {
-    for (size_t j = 0; j < columns; j++, w += next, to += 4) {
-      const int8_t cell[4] = {w[0], w[step], w[2 * step], w[3 * step]};
-      memcpy(to, cell, 4);
-    }
-  } else if (kr == 2 && b_bytes == 2) {
-    for (size_t j = 0; j < columns; j++, w += next, to += 4) {
-      const int16_t first = w[0], second = w[step];
-      memcpy(to, &first, 2);
-      memcpy(to + 2, &second, 2);
-    }
-  } else {
-    for (size_t j = 0; j < columns; j++, w += next)
-      for (size_t i = 0; i < kr; i++, to += b_bytes) {
-        int16_t wide = w[i * step];
-        memcpy(to, b_bytes == 2 ? (const void *)&wide : w + i * step, (size_t)b_bytes);
+/* ---- Filling a panel: cell j of a k block and tap holds the kr weights w[j * w_out + i * w_in], as int8 or int16 ---- */
+
+/* Weight by weight, for cells that are not of four bytes. The rest of the panel is zero already. */
+static void pack_columns(const q8_linear *l, const q8_linear_desc *d, const int8_t *w, size_t columns, size_t nr, size_t kr,
+                         int b_bytes, uint8_t *out) {
+  for (size_t t = 0; t < d->taps; t++)
+    for (size_t i = 0; i < d->k; i++) {
+      uint8_t *to = out + (((t * l->k_padded + i) / kr * nr) * kr + i % kr) * (size_t)b_bytes;
+      for (size_t j = 0; j < columns; j++, to += kr * (size_t)b_bytes) {
+        int16_t wide = w[j * d->w_out + t * d->w_tap + i * d->w_in];
+        int8_t narrow = (int8_t)wide;
+        memcpy(to, b_bytes == 2 ? (const void *)&wide : &narrow, (size_t)b_bytes);
       }
+    }
+}
+
+/* Cells of four bytes are 32-bit words: some weights of some columns are gathered, column by column and tap by tap, widened
+ * where the kernel wants it, and transposed. */
+enum {
+  STAGE_COLUMNS = 16,
+  STAGE_SPAN = 640, /* weights of a column, of all taps */
+  STAGE_SIZE = (STAGE_COLUMNS + 8) * STAGE_SPAN /* with room for 16 taps of the last column */
+};
+
+static const int8_t *weights_end(const q8_linear_desc *d) {
+  return (const int8_t *)d->w + (d->groups - 1) * d->w_group + (d->n - 1) * d->w_out + (d->taps - 1) * d->w_tap +
+         (d->k - 1) * d->w_in + 1;
+}
+
+static void gather_column(const q8_linear *l, const q8_linear_desc *d, const int8_t *w, size_t count, size_t pitch,
+                          int8_t *out) {
+  if (d->w_tap == 1 && d->w_in == d->taps && d->taps > 1) {
+    /* Blocks of 16 are transposed several times as fast as parts of one. Further taps are the next weights, and those of
+     * the next column lie over them in the end. */
+    const int block = d->taps < 16 && w + count * d->taps + 16 <= weights_end(d);
+    l->transpose8(count, block ? 16 : d->taps, w, d->taps, out, pitch);
+    return;
+  }
+  for (size_t t = 0; t < d->taps; t++, w += d->w_tap, out += pitch)
+    if (d->w_in == 1)
+      memcpy(out, w, count);
+    else
+      for (size_t i = 0; i < count; i++)
+        out[i] = w[i * d->w_in];
+}
+
+static void gather(const q8_linear *l, const q8_linear_desc *d, const int8_t *w, size_t columns, size_t count,
+                   size_t pitch, int8_t *out) {
+  const size_t span = d->taps * pitch;
+  if (count % 4)
+    memset(out, 0, columns * span);
+  if (d->w_out == 1 && d->taps == 1)
+    l->transpose8(count, columns, w, d->w_in, out, span);
+  else
+    for (size_t j = 0; j < columns; j++)
+      gather_column(l, d, w + j * d->w_out, count, pitch, out + j * span);
+}
+
+static void widen(size_t n, const int8_t *x, int16_t *y) {
+  for (size_t i = 0; i < n; i += 16) { /* a local block, as in q8_widen */
+    int16_t block[16];
+    for (size_t j = 0; j < 16; j++)
+      block[j] = x[i + j];
+    memcpy(y + i, block, sizeof block);
   }
 }
 
-/* The last k block of a tap, of which `left` weights exist: the rest of the panel is zero already. */
-static void pack_rest(const q8_linear_desc *d, const int8_t *w, size_t columns, size_t left, size_t kr, int b_bytes,
-                      uint8_t *to) {
-  for (size_t j = 0; j < columns; j++)
-    pack_cells(d, w + j * d->w_out, 1, left, b_bytes, to + j * kr * (size_t)b_bytes);
+static void pack_words(const q8_linear *l, const q8_linear_desc *d, const int8_t *w, size_t columns, size_t nr, size_t kr,
+                       uint8_t *out) {
+  _Alignas(Q8_ALIGN) int8_t stage[STAGE_SIZE];
+  _Alignas(Q8_ALIGN) int16_t wide[STAGE_COLUMNS * STAGE_SPAN];
+  const size_t most = STAGE_SPAN / d->taps, all = q8_round_up(d->k, 16), bytes = 4 / kr;
+  const size_t pitch = all < most ? all : most >= 16 ? most / 16 * 16 : most / 4 * 4, span = d->taps * pitch;
+  const uint8_t *cells = bytes == 2 ? (const void *)wide : stage;
+  for (size_t k = 0; k < d->k; k += pitch) {
+    const size_t count = d->k - k < pitch ? d->k - k : pitch;
+    gather(l, d, w + k * d->w_in, columns, count, pitch, stage);
+    if (bytes == 2)
+      widen(columns * span, stage, wide);
+    for (size_t t = 0; t < d->taps; t++)
+      l->transpose32(columns, (count + kr - 1) / kr, cells + t * pitch * bytes, span * bytes / 4,
+                     out + (t * l->k_padded + k) * nr * bytes, nr);
+  }
 }
 
-/* Some columns of weights at a time: they come from memory once, and their lines stay in L1 from one k block to the next,
- * be they a power of two apart: it has 8 ways or more. */
-#define PACK_COLUMNS ((size_t)8)
+/* The sums of a panel's columns are its product with a row of ones. */
+static void sum_columns(const q8_linear *l, const q8_gemm_kernel *kernel, const uint8_t *panel, size_t columns,
+                        int32_t *column_sum) {
+  enum { ONES = 256 };
+  int16_t ones[ONES];
+  const void *rows[Q8_MAX_ACC / 16];
+  _Alignas(Q8_ALIGN) int32_t sums[Q8_MAX_ACC], rest[Q8_MAX_ACC] = {0};
+  kernel = q8_gemm_for_rows(kernel, 1);
+  const size_t depth = l->taps * l->k_padded, whole = depth / ONES, left = depth % ONES;
+  const int one = 1 + (kernel->a_bytes == 1 ? kernel->a_shift : 0);
+  for (size_t i = 0; i < ONES; i++)
+    ones[i] = (int16_t)(kernel->a_bytes == 1 ? one * 257 : one);
+  for (size_t i = 0; i < kernel->mr; i++)
+    rows[i] = ones;
+  kernel->run(whole, ONES, rows, 0, panel, sums);
+  if (left)
+    kernel->run(1, left, rows, 0, panel + whole * ONES * kernel->nr * kernel->b_bytes, rest);
+  for (size_t j = 0; j < columns; j++)
+    column_sum[j] = (int32_t)((uint32_t)sums[j] + (uint32_t)rest[j]);
+}
 
 static void pack_panel(const q8_linear *l, const q8_linear_desc *d, size_t group, const q8_panel *panel,
-                       size_t kr, int b_bytes, int32_t *column_sum) {
+                       int32_t *column_sum) {
+  const q8_gemm_kernel *kernel = panel->kernel;
+  const size_t nr = panel->nr, kr = kernel->kr, columns = d->n - panel->column < nr ? d->n - panel->column : nr;
+  const int four_bytes = kr * kernel->b_bytes == 4 && d->taps <= STAGE_SPAN / 4;
   uint8_t *out = l->weights + group * l->group_size + panel->offset;
   const int8_t *w = (const int8_t *)d->w + group * d->w_group + panel->column * d->w_out;
-  size_t block = panel->nr * kr * (size_t)b_bytes, tap = l->k_padded / kr * block, left = d->k % kr;
-  size_t columns = d->n - panel->column < panel->nr ? d->n - panel->column : panel->nr;
-  if (left || columns < panel->nr)
-    memset(out, 0, d->taps * tap);
-  for (size_t j = 0; j < columns; j += PACK_COLUMNS) {
-    size_t some = columns - j < PACK_COLUMNS ? columns - j : PACK_COLUMNS;
-    const int8_t *from = w + j * d->w_out;
-    uint8_t *to = out + j * kr * (size_t)b_bytes;
-    uint64_t has_least = 0;
-    for (size_t i = 0; i < some; i++)
-      column_sum[panel->column + j + i] = scan_column(d, group, panel->column + j + i, &has_least);
-    for (size_t k = 0; k + kr <= d->k; k += kr, to += block)
-      for (size_t t = 0; t < d->taps; t++)
-        pack_cells(d, from + t * d->w_tap + k * d->w_in, some, kr, b_bytes, to + t * tap);
-    for (size_t t = 0; left && t < d->taps; t++)
-      pack_rest(d, from + t * d->w_tap + (d->k - left) * d->w_in, some, left, kr, b_bytes, to + t * tap);
-  }
+  if (columns < nr || !four_bytes)
+    memset(out, 0, d->taps * l->k_padded * nr * kernel->b_bytes);
+  for (size_t j = 0; four_bytes && j < columns; j += STAGE_COLUMNS)
+    pack_words(l, d, w + j * d->w_out, columns - j < STAGE_COLUMNS ? columns - j : STAGE_COLUMNS, nr, kr, out + 4 * j);
+  if (!four_bytes)
+    pack_columns(l, d, w, columns, nr, kr, kernel->b_bytes, out);
+  sum_columns(l, kernel, out, columns, column_sum + panel->column);
 }
 
 /* Kernels fetch up to 1 KB behind a panel, and pages that are not there would slow them down: large weights, which may end
@@ -237,14 +263,16 @@ q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_
                      .a_bytes = wide->a_bytes,
                      .a_shift = wide->a_shift,
                      .column_sum = column_sum,
-                     .kernel_name = wide->name};
+                     .kernel_name = wide->name,
+                     .transpose8 = kernels->transpose8,
+                     .transpose32 = kernels->transpose32};
   Q8_TRY(lay_out_panels(out, wide, NULL, wide->b_bytes, pool, error));
   out->weights = reserve_weights(out, pool);
   if (!out->weights)
     return q8_fail_memory(error, "weights", d->groups * out->group_size);
   for (size_t g = 0; g < d->groups; g++)
     for (size_t i = 0; i < out->panel_count; i++)
-      pack_panel(out, d, g, &out->panels[i], wide->kr, wide->b_bytes, column_sum + g * d->n);
+      pack_panel(out, d, g, &out->panels[i], column_sum + g * d->n);
   out->kernel_name = ((const q8_gemm_kernel *)out->panels[0].kernel)->name;
   choose_rows(out, d->row_bytes);
   return QINT8_OK;
@@ -259,7 +287,9 @@ q8_status q8_linear_layout(const q8_kernels *kernels, const q8_linear_desc *d, q
                      .k_padded = q8_round_up(d->k, wide->kr),
                      .n = d->n,
                      .a_bytes = wide->a_bytes,
-                     .a_shift = wide->a_shift};
+                     .a_shift = wide->a_shift,
+                     .transpose8 = kernels->transpose8,
+                     .transpose32 = kernels->transpose32};
   Q8_TRY(lay_out_panels(out, wide, NULL, wide->b_bytes, pool, error));
   out->kernel_name = ((const q8_gemm_kernel *)out->panels[0].kernel)->name;
   choose_rows(out, d->row_bytes);
@@ -270,10 +300,8 @@ void q8_linear_fill(const q8_linear *l, const q8_linear_desc *d, void *weights, 
   q8_linear filled = *l;
   filled.weights = weights;
   for (size_t g = 0; g < d->groups; g++)
-    for (size_t i = 0; i < l->panel_count; i++) {
-      const q8_gemm_kernel *kernel = l->panels[i].kernel;
-      pack_panel(&filled, d, g, &l->panels[i], kernel->kr, kernel->b_bytes, column_sum + g * d->n);
-    }
+    for (size_t i = 0; i < l->panel_count; i++)
+      pack_panel(&filled, d, g, &l->panels[i], column_sum + g * d->n);
 }
 
 /* The widest tile whose panel fits L2, as each row tile reads all of it; none below half the width of the first, nor where
