@@ -59,12 +59,14 @@ static const char style[] =
     "h1{font-size:24px;margin:0 0 12px}h2{font-size:18px;margin:32px 0 8px}p{margin:6px 0;color:var(--muted)}\n"
     "table{border-collapse:collapse;width:100%}th,td{padding:4px 10px;text-align:left;vertical-align:top;"
     "border-bottom:1px solid var(--line)}th{font-weight:600;color:var(--muted)}\n"
-    "td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}td.name{overflow-wrap:anywhere}\n"
+    "td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}td.n{white-space:nowrap}td.name{overflow-wrap:anywhere}\n"
     "tr.taken td{background:var(--soft);font-weight:600}.met{color:var(--green)}.missed{color:var(--red)}\n"
-    ".remedies td.name,.warnings td.name{width:34%}.charts{margin-top:12px;display:flex;flex-wrap:wrap;gap:16px}.charts figure{flex:1 1 440px;margin:0;min-width:0}\n"
+    ".wide{overflow-x:auto}.remedies,.warnings{table-layout:fixed}.remedies td,.warnings td{overflow-wrap:anywhere}"
+    ".remedies th:first-child,.warnings th:first-child{width:34%}.remedies th.n{width:92px}\n"
+    ".charts{margin-top:12px;display:flex;flex-wrap:wrap;gap:16px}.charts figure{flex:1 1 440px;margin:0;min-width:0}\n"
     "figcaption{font-size:13px;color:var(--muted);overflow-wrap:anywhere}figcaption b{color:var(--fg)}\n"
     "svg{display:block;width:100%;height:auto}svg text{fill:var(--fg);font:12px system-ui,'DejaVu Sans',sans-serif}\n"
-    "svg .muted{fill:var(--muted)}svg .axis{stroke:var(--line);stroke-width:1}\n"
+    "svg .label{paint-order:stroke;stroke:var(--bg);stroke-width:5px;stroke-linejoin:round}svg .muted{fill:var(--muted)}svg .axis{stroke:var(--line);stroke-width:1}\n"
     ".bar,.bin,.candidate{fill:var(--blue)}.bar.fair{fill:var(--orange)}.bar.bad,.bin.out{fill:var(--red)}\n"
     ".candidate.missed{fill:var(--red);stroke:none}.candidate.met{fill:var(--green)}"
     ".candidate.float{fill:var(--bg);stroke:var(--fg);stroke-width:2}\n"
@@ -117,13 +119,13 @@ static void put_config(FILE *file, const report_row *row, int number, int judged
 static void put_configs(FILE *file, const report *r) {
   int judged = r->row_count > 1 && r->rows[1].met >= 0; /* by a budget */
   fprintf(file,
-          "<h2>Configurations</h2>\n<table class=\"configs\">\n<tr><th class=\"n\">#</th><th>Configuration</th>%s"
+          "<h2>Configurations</h2>\n<div class=\"wide\"><table class=\"configs\">\n<tr><th class=\"n\">#</th><th>Configuration</th>%s"
           "<th class=\"n\">%s</th><th class=\"n\">KB</th><th class=\"n\">%s</th><th class=\"n\">Seconds</th>%s</tr>\n",
           judged ? "<th>Observer, repairs</th>" : "", r->metric, r->time_name,
           judged ? "<th class=\"n\">Float nodes</th><th>Budget</th>" : "");
   for (int i = 0; i < r->row_count; i++)
     put_config(file, &r->rows[i], i, judged);
-  fputs("</table>\n<div class=\"charts\">\n", file);
+  fputs("</table></div>\n<div class=\"charts\">\n", file);
   html_scatter(file, r, 0);
   html_scatter(file, r, 1);
   fputs("</div>\n", file);
@@ -139,7 +141,9 @@ static void put_layers(FILE *file, const report *r) {
   int shown = count < BARS ? count : BARS;
   fprintf(file, "<h2>Layers, worst first</h2>\n<p>Signal to quantization noise of the int8 model's tensors on %zu samples",
           r->compared->samples);
-  if (shown < count)
+  if (shown < count && layer_rel_err(sorted[shown]) == 0)
+    fprintf(file, "; %d more are exact", count - shown);
+  else if (shown < count)
     fprintf(file, "; %d more are at %.1f dB or above", count - shown, sqnr_of(layer_rel_err(sorted[shown])));
   fputs(".</p>\n", file);
   html_bars(file, sorted, shown);

@@ -157,7 +157,7 @@ static void put_points(FILE *file, const report *r, int x, const axis *h, const 
     html_text(file, row->how);
     spot text = label_place(points, count, labels, labelled, at);
     labels[labelled++] = text;
-    fprintf(file, "</title></circle><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%d</text>\n", text.x, text.y + 4,
+    fprintf(file, "</title></circle><text class=\"label\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%d</text>\n", text.x, text.y + 4,
             i);
   }
   free(points);
@@ -202,12 +202,12 @@ void html_scatter(FILE *file, const report *r, int x) {
 
 /* ---- Layers ---- */
 
-enum { BARS_WIDTH = 1060, BAR_LEFT = 400, BAR_HEIGHT = 18, BARS_TOP = 40, NAME_CHARACTERS = 52 };
+enum { BARS_WIDTH = 1060, BAR_LEFT = 400, BAR_ROOM = 72 /* for the number behind a bar */, BAR_HEIGHT = 18, BARS_TOP = 40, NAME_CHARACTERS = 52 };
 #define MOST_DB 60.0 /* exact tensors have 999 */
 
 void html_bars(FILE *file, const layer *const *rows, int count) {
   int height = BARS_TOP + count * BAR_HEIGHT + 24;
-  axis h = make_axis(0, MOST_DB, 6, 0, BAR_LEFT, BARS_WIDTH - 60);
+  axis h = make_axis(0, MOST_DB, 6, 0, BAR_LEFT, BARS_WIDTH - BAR_ROOM);
   fprintf(file, "<svg class=\"layers\" viewBox=\"0 0 %d %d\" role=\"img\"><title>signal to quantization noise by layer"
                 "</title>\n",
           BARS_WIDTH, height);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "ptq/decide_internal.h"
+#include "ptq/union_find.h"
 #include "quant/qparams.h"
 
 typedef struct groups {
@@ -10,28 +11,14 @@ typedef struct groups {
   uint8_t *covered;   /* [tensor_count] others of its group tell which values matter: see mark_covered */
 } groups;
 
-static q8_id find(q8_id *parent, q8_id t) {
-  while (parent[t] != t) {
-    parent[t] = parent[parent[t]]; /* path halving */
-    t = parent[t];
-  }
-  return t;
-}
-
-static void unite(q8_id *parent, q8_id a, q8_id b) {
-  a = find(parent, a);
-  b = find(parent, b);
-  parent[a < b ? b : a] = a < b ? a : b;
-}
-
 static void link_node(const q8_decision *d, const q8_node *node, q8_id *parent) {
   q8_id first = node->inputs[0];
   for (int32_t i = 1; node->op->quant == Q8_QUANT_SHARED && i < node->input_count; i++)
     if (q8_takes_activation(d->graph, node, i))
-      unite(parent, first, node->inputs[i]);
+      q8_set_unite(parent, first, node->inputs[i]);
   for (int32_t i = 0; i < node->output_count; i++)
     if (node->outputs[i] != Q8_NONE)
-      unite(parent, first, node->outputs[i]);
+      q8_set_unite(parent, first, node->outputs[i]);
 }
 
 /* What int8 nodes read, and what they write: a weighted node's result only if an int8 node reads it. */
@@ -94,7 +81,7 @@ static q8_status merge_group(const q8_decision *d, groups *g, const q8_observer_
   int members = 0;
   *through = NULL;
   for (size_t t = 0; t < d->graph->tensor_count; t++) {
-    if (!g->quantized[t] || g->covered[t] || find(g->parent, (q8_id)t) != root)
+    if (!g->quantized[t] || g->covered[t] || q8_set_root(g->parent, (q8_id)t) != root)
       continue;
     *through = ++members == 1 ? following_unary(d, (q8_id)t) : NULL;
     Q8_TRY(add_values(d, config, (q8_id)t, sum, error));
@@ -106,7 +93,7 @@ static q8_status merge_group(const q8_decision *d, groups *g, const q8_observer_
  * largest value represents without any error, and any other range with one that is the same all over the background. */
 static int has_input(const q8_decision *d, groups *g, q8_id root) {
   for (size_t i = 0; i < d->graph->input_count; i++)
-    if (find(g->parent, d->graph->inputs[i]) == root)
+    if (q8_set_root(g->parent, d->graph->inputs[i]) == root)
       return 1;
   return 0;
 }
@@ -115,7 +102,7 @@ static int has_input(const q8_decision *d, groups *g, q8_id root) {
 static int sees_few_values(const q8_decision *d, groups *g, q8_id root) {
   for (size_t t = 0; t < d->graph->tensor_count; t++) {
     q8_id producer = d->graph->tensors[t].producer;
-    if (!g->quantized[t] || find(g->parent, (q8_id)t) != root)
+    if (!g->quantized[t] || q8_set_root(g->parent, (q8_id)t) != root)
       continue;
     if (producer == Q8_NONE || d->graph->nodes[producer].op->quant != Q8_QUANT_WEIGHTED ||
         d->graph->tensors[d->graph->nodes[producer].inputs[1]].shape.rank != 2)
@@ -132,7 +119,7 @@ static const q8_node *only_producer(const q8_decision *d, groups *g, q8_id root,
   int members = 0;
   *factor = 1;
   for (size_t t = 0; t < d->graph->tensor_count; t++) {
-    if (!g->quantized[t] || find(g->parent, (q8_id)t) != root)
+    if (!g->quantized[t] || q8_set_root(g->parent, (q8_id)t) != root)
       continue;
     q8_id node = d->graph->tensors[t].producer;
     producer = ++members == 1 && node != Q8_NONE ? &d->graph->nodes[node] : NULL;
@@ -176,7 +163,7 @@ static q8_status decide_group(q8_decision *d, groups *g, const q8_observer_confi
                            &params, error);
   q8_observer_free(sum);
   for (size_t t = 0; status == QINT8_OK && t < d->graph->tensor_count; t++)
-    if (g->quantized[t] && find(g->parent, (q8_id)t) == root)
+    if (g->quantized[t] && q8_set_root(g->parent, (q8_id)t) == root)
       status = q8_recipe_assign(d->recipe, (int32_t)t, params.dtype, -1, 1, &params.scale, &params.zero_point, error);
   return status;
 }
@@ -211,7 +198,7 @@ q8_status q8_decide_activations(q8_decision *d, qint8_error *error) {
     if (d->ranges->observers[t])
       config = q8_observer_config_of(d->ranges->observers[t]);
   for (size_t t = 0; t < d->graph->tensor_count; t++) {
-    q8_id root = find(g.parent, (q8_id)t);
+    q8_id root = q8_set_root(g.parent, (q8_id)t);
     if (!g.quantized[t] || q8_is_quantized(&d->recipe->tensors[t]))
       continue;
     Q8_TRY(decide_group(d, &g, config, root, error));

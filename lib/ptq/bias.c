@@ -5,9 +5,7 @@
 
 #include "ops/hooks.h"
 #include "ptq/peek.h"
-
-/* As in weights.c: a bias of at most this many steps is exact in f32 and leaves the accumulator its room. */
-#define MAX_BIAS_STEPS 8388608.0
+#include "quant/qparams.h"
 
 /* Bytes that runs which stop at a node may keep, to go on from there. */
 #define FRONTIER_BYTES ((size_t)1 << 27)
@@ -173,7 +171,7 @@ static q8_status keep_bias(corrector *c, const q8_node *node, const double *diff
     return q8_fail_memory(error, node->name, channels * sizeof *integers);
   for (size_t k = 0; k < channels; k++) {
     double steps = rint(((double)bias[k] + difference[k]) / (double)quant->scale[quant->count > 1 ? k : 0]);
-    steps = steps > MAX_BIAS_STEPS ? MAX_BIAS_STEPS : steps < -MAX_BIAS_STEPS ? -MAX_BIAS_STEPS : steps;
+    steps = steps > Q8_MAX_BIAS_STEPS ? Q8_MAX_BIAS_STEPS : steps < -Q8_MAX_BIAS_STEPS ? -Q8_MAX_BIAS_STEPS : steps;
     integers[k] = (int32_t)steps;
   }
   q8_status status = q8_recipe_keep_integers(c->recipe, node->inputs[2], integers, channels, error);

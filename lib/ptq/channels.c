@@ -5,6 +5,7 @@
 
 #include "exec/exec.h"
 #include "ops/hooks.h"
+#include "ptq/union_find.h"
 
 #define CHANNEL_AXIS 1
 
@@ -17,18 +18,6 @@ typedef struct finder {
   size_t *least;   /* [tensor_count] of a root: the fewest channels of its members */
   q8_id *number;   /* [tensor_count] of a root: its group, or Q8_NONE */
 } finder;
-
-static q8_id find(q8_id *parent, q8_id t) {
-  while (parent[t] != t)
-    t = parent[t] = parent[parent[t]];
-  return t;
-}
-
-static void unite(finder *f, q8_id a, q8_id b) {
-  a = find(f->parent, a);
-  b = find(f->parent, b);
-  f->parent[a < b ? b : a] = a < b ? a : b;
-}
 
 static const q8_shape *shape_of(const finder *f, q8_id t) {
   return &f->binding->values[t].shape;
@@ -175,12 +164,12 @@ static void visit(finder *f, const q8_node *node) {
     return;
   }
   if (commutes(f, node)) {
-    unite(f, node->inputs[0], node->outputs[0]);
+    q8_set_unite(f->parent, node->inputs[0], node->outputs[0]);
     return;
   }
   if (adds(f, node)) {
-    unite(f, node->inputs[0], node->inputs[1]);
-    unite(f, node->inputs[0], node->outputs[0]);
+    q8_set_unite(f->parent, node->inputs[0], node->inputs[1]);
+    q8_set_unite(f->parent, node->inputs[0], node->outputs[0]);
     return;
   }
   for (int32_t i = 0; i < node->input_count; i++)
@@ -193,7 +182,7 @@ static void visit(finder *f, const q8_node *node) {
 static void number_groups(finder *f) {
   const q8_graph *graph = f->graph;
   for (size_t t = 0; t < graph->tensor_count; t++) {
-    q8_id root = find(f->parent, (q8_id)t);
+    q8_id root = q8_set_root(f->parent, (q8_id)t);
     const q8_shape *s = shape_of(f, (q8_id)t);
     size_t count = is_activation(f, (q8_id)t) && s->rank > CHANNEL_AXIS ? (size_t)s->dim[CHANNEL_AXIS] : 0;
     f->stuck[root] |= f->stuck[t] || count < 2;
@@ -201,13 +190,13 @@ static void number_groups(finder *f) {
       f->least[root] = count;
   }
   for (size_t t = 0; t < graph->tensor_count; t++) {
-    q8_id root = find(f->parent, (q8_id)t);
+    q8_id root = q8_set_root(f->parent, (q8_id)t);
     if (!f->stuck[root] && (size_t)shape_of(f, (q8_id)t)->dim[CHANNEL_AXIS] % f->least[root])
       f->stuck[root] = 1;
   }
   for (size_t t = 0; t < graph->tensor_count; t++) {
     f->number[t] = Q8_NONE;
-    if (find(f->parent, (q8_id)t) != (q8_id)t || f->stuck[t])
+    if (q8_set_root(f->parent, (q8_id)t) != (q8_id)t || f->stuck[t])
       continue;
     f->number[t] = (q8_id)f->channels->group_count;
     f->channels->group_channels[f->channels->group_count++] = f->least[t];
@@ -222,8 +211,8 @@ static void collect_nodes(finder *f) {
     if (!describe(f, node, &n))
       continue;
     n.node = (q8_id)i;
-    n.reads = f->number[find(f->parent, node->inputs[0])];
-    n.writes = f->number[find(f->parent, node->outputs[0])];
+    n.reads = f->number[q8_set_root(f->parent, node->inputs[0])];
+    n.writes = f->number[q8_set_root(f->parent, node->outputs[0])];
     if (n.reads != Q8_NONE || n.writes != Q8_NONE)
       c->nodes[c->node_count++] = n;
   }

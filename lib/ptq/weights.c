@@ -5,9 +5,6 @@
 #include "ptq/decide_internal.h"
 #include "quant/qparams.h"
 
-/* A bias of at most this many steps is exact in f32 and leaves the int32 accumulator its room. */
-#define MAX_BIAS_STEPS 8388608.0
-
 /* Weights seen as [outer][channels][inner]. */
 typedef struct weight_view {
   const float *data;
@@ -77,12 +74,12 @@ static void search_scales(const weight_view *v, int per_channel, float *gathered
   }
 }
 
-/* No scale is so small that the bias would need more than MAX_BIAS_STEPS steps of x_scale * scale. */
+/* No scale is so small that the bias would need more than Q8_MAX_BIAS_STEPS steps of x_scale * scale. */
 static void make_room_for_bias(const float *bias, size_t channels, float x_scale, float *scale) {
   for (size_t c = 0; c < channels; c++) {
     double least = (double)Q8_MIN_SCALE / x_scale; /* x_scale * scale stays a normal float */
-    if (bias && fabs((double)bias[c]) / (x_scale * MAX_BIAS_STEPS) > least)
-      least = fabs((double)bias[c]) / (x_scale * MAX_BIAS_STEPS);
+    if (bias && fabs((double)bias[c]) / (x_scale * Q8_MAX_BIAS_STEPS) > least)
+      least = fabs((double)bias[c]) / (x_scale * Q8_MAX_BIAS_STEPS);
     if (scale[c] < least)
       scale[c] = (float)(least * (1 + 1e-6));
   }

@@ -6,6 +6,8 @@
 
 /* Scales are never below this: a denormal scale would lose the bits that make x / scale exact. */
 #define Q8_MIN_SCALE 1.17549435e-38f
+/* A bias of at most this many steps is exact in f32 and leaves the int32 accumulator its room. */
+#define Q8_MAX_BIAS_STEPS 8388608.0
 
 /* Smallest and largest integer of U8, S8 or S32. */
 int64_t q8_qmin(int32_t dtype);

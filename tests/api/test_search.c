@@ -16,21 +16,11 @@ static qint8_tensor views[2][BATCHES];
 static const qint8_tensor *inputs[2][BATCHES];
 static qint8_error failure = QINT8_ERROR_INIT;
 
-/* A bright, noisy rectangle on a background that is the same everywhere. */
-static void draw(float *image) {
-  int top = test_random_int(2, 10), left = test_random_int(2, 10), size = test_random_int(8, 16);
-  float level = test_random_float(0.2f, 2.0f);
-  for (int i = 0; i < PIXELS; i++) {
-    int y = i / 28 - top, x = i % 28 - left, inside = y >= 0 && y < size && x >= 0 && x < size;
-    image[i] = inside ? level + test_random_float(-0.3f, 0.3f) : -0.81f;
-  }
-}
-
 static qint8_search_options draw_all(void) {
   for (int set = 0; set < 2; set++)
     for (int b = 0; b < BATCHES; b++) {
       for (int i = 0; i < SAMPLES; i++)
-        draw(images[set][b] + i * PIXELS);
+        test_draw_image(images[set][b] + i * PIXELS);
       views[set][b] =
           (qint8_tensor){sizeof(qint8_tensor), QINT8_DTYPE_F32, 4, {SAMPLES, 1, 28, 28}, images[set][b]};
       inputs[set][b] = &views[set][b];

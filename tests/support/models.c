@@ -151,3 +151,12 @@ void *test_run_plan(const qint8_plan *plan, const qint8_host *host, size_t *size
   *size = count_of(&output) * qint8_dtype_size((qint8_dtype)output.dtype);
   return output.data;
 }
+
+void test_draw_image(float *image) {
+  int top = test_random_int(2, 10), left = test_random_int(2, 10), size = test_random_int(8, 16);
+  float level = test_random_float(0.2f, 2.0f);
+  for (int i = 0; i < 28 * 28; i++) {
+    int y = i / 28 - top, x = i % 28 - left, inside = y >= 0 && y < size && x >= 0 && x < size;
+    image[i] = inside ? level + test_random_float(-0.3f, 0.3f) : -0.81f;
+  }
+}

@@ -25,6 +25,8 @@ void counting_host_init(counting_host *counter);
 qint8_model *test_load(const char *name, const qint8_host *host);
 /* A batch of reproducible inputs for the plan: floats in the data's usual range. Free with free(). */
 qint8_tensor test_input(const qint8_plan *plan, size_t index);
+/* 28x28 pixels: a bright, noisy rectangle on a background that is the same everywhere. */
+void test_draw_image(float *image);
 /* Memory for output `index`. */
 qint8_tensor test_output(const qint8_plan *plan, size_t index);
 /* Calibrated on a few random batches: enough for byte comparisons, not for accuracy. */
