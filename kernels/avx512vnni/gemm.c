@@ -224,7 +224,6 @@ WHOLE(4, 64)
 TAIL(2, 64)
 WHOLE(1, 64)
 WHOLE(8, 48)
-TAIL(4, 48)
 TAIL(1, 48)
 WHOLE(12, 32)
 TAIL(6, 32)
@@ -238,7 +237,7 @@ TAIL(1, 16)
         gemm_u8_##mr##x##nr                                                                                  \
   }
 const q8_gemm_kernel q8_avx512vnni_gemm[] = {
-    ROW(6, 64),  ROW(4, 64), ROW(2, 64), ROW(1, 64),  ROW(8, 48), ROW(4, 48), ROW(1, 48),
+    ROW(6, 64),  ROW(4, 64), ROW(2, 64), ROW(1, 64),  ROW(8, 48), ROW(1, 48),
     ROW(12, 32), ROW(6, 32), ROW(1, 32), ROW(12, 16), ROW(1, 16), {0},
 };
 #endif
