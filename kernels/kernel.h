@@ -143,8 +143,8 @@ typedef void q8_quantize_fn(size_t n, const float *x, float scale, int32_t zero_
 /* y = f32((x ^ flip) - zero_point) * scale */
 typedef void q8_dequantize_fn(size_t n, const uint8_t *x, float scale, int32_t zero_point, uint8_t flip, float *y);
 /* Smallest and largest of n values; NaN is skipped; n = 0 or all NaN gives +inf, -inf; a zero result
- * is +0. */
-typedef void q8_minmax_fn(size_t n, const float *x, float *min, float *max);
+ * is +0. Returns 0 if there is a NaN, else 1. */
+typedef int q8_minmax_fn(size_t n, const float *x, float *min, float *max);
 /* Where the values that are not zero fall in a histogram of Q8_SLOTS slots used as a ring: floor(x * inverse) mod Q8_SLOTS
  * of each, in order and without gaps. Returns how many there are, or Q8_NAN if there is a NaN: then slots mean nothing.
  * |x * inverse| <= 2^22. `slot` has room for n + Q8_SLOTS_SLACK, which may be written. */
@@ -196,8 +196,8 @@ typedef struct q8_sgemm_kernel {
 typedef void q8_sdwconv_fn(const q8_dwconv_shape *shape, const float *w, const float *bias, float lo, float hi,
                            const float *const *cols, float *y, size_t y_stride);
 
-/* y = f(x), in place allowed. alpha and beta are those of ONNX's operators: HARD_SIGMOID reads them, EXP alpha. Each function is
- * a fixed sequence of +, -, *, / and comparisons in f32: see srows.h. */
+/* y = f(x), in place allowed. alpha and beta are those of ONNX's operators: HARD_SIGMOID reads them, EXP and ELU alpha. Each
+ * function is a fixed sequence of +, -, *, / and comparisons in f32: see srows.h. */
 typedef enum q8_sunary_function {
   Q8_SUNARY_NONE,
   Q8_SUNARY_HARD_SIGMOID, /* clamp(alpha x + beta, 0, 1) */
@@ -208,7 +208,11 @@ typedef enum q8_sunary_function {
   Q8_SUNARY_ERF,
   Q8_SUNARY_GELU,     /* x / 2 (1 + erf(x / sqrt(2))) */
   Q8_SUNARY_GELU_TANH, /* x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) */
-  Q8_SUNARY_EXP        /* e^(x - alpha) */
+  Q8_SUNARY_EXP,       /* e^(x - alpha) */
+  Q8_SUNARY_ELU,       /* x < 0 ? alpha (e^x - 1) : x */
+  Q8_SUNARY_LOG,
+  Q8_SUNARY_SOFTPLUS, /* log(1 + e^x) */
+  Q8_SUNARY_COUNT
 } q8_sunary_function;
 typedef struct q8_sunary {
   q8_sunary_function function;

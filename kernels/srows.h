@@ -7,6 +7,7 @@
 #define Q8_SROWS_H
 
 #include "kernel.h"
+#include <math.h>
 #include <string.h>
 
 typedef float vf __attribute__((vector_size(Q8_VECTOR)));
@@ -73,29 +74,30 @@ Q8_INLINE vf vf_exp(vf x) {
   return p * (vf)(((vu)shifted + 127) << 23); /* k from the low bits of 0x4B400000 + k into the exponent field */
 }
 
-Q8_INLINE vf vf_exp_from(vf x, float a, float b) {
+/* Functions that differ only at their ends share a body: which one it is does not change in a row. */
+typedef q8_sunary_function vf_which;
+
+Q8_INLINE vf vf_exp_or_elu(vf x, vf_which which, float a, float b) {
   (void)b;
-  return vf_exp(x - a);
+  if (which == Q8_SUNARY_EXP)
+    return vf_exp(x - a);
+  return vf_pick(x < 0, a * (vf_exp(x) - 1.0f), x);
 }
-Q8_INLINE vf vf_sigmoid(vf x, float a, float b) {
+Q8_INLINE vf vf_sigmoid_or_silu(vf x, vf_which which, float a, float b) {
   (void)a, (void)b;
-  return 1.0f / (1.0f + vf_exp(-x));
+  vf top = vf_all(1);
+  if (which == Q8_SUNARY_SILU)
+    top = x;
+  return top / (1.0f + vf_exp(-x));
 }
-Q8_INLINE vf vf_silu(vf x, float a, float b) {
-  (void)a, (void)b;
-  return x / (1.0f + vf_exp(-x));
-}
-Q8_INLINE vf vf_hard_sigmoid(vf x, float a, float b) {
+Q8_INLINE vf vf_hard(vf x, vf_which which, float a, float b) {
+  if (which == Q8_SUNARY_HARD_SWISH)
+    return x * vf_clamp(x * (1.0f / 6) + 0.5f, 0, 1);
   return vf_clamp(a * x + b, 0, 1);
-}
-Q8_INLINE vf vf_hard_swish(vf x, float a, float b) {
-  (void)a, (void)b;
-  return x * vf_clamp(x * (1.0f / 6) + 0.5f, 0, 1);
 }
 
 /* Within 2 units of the last place: an odd polynomial near 0, where 1 - 2 / (e^2x + 1) would cancel. */
-Q8_INLINE vf vf_tanh(vf x, float a, float b) {
-  (void)a, (void)b;
+Q8_INLINE vf vf_tanh(vf x) {
   vf z = x * x, p = z * -5.71706e-3f + 2.06506e-2f;
   p = p * z - 5.37435e-2f;
   p = p * z + 1.33314910e-1f;
@@ -103,11 +105,18 @@ Q8_INLINE vf vf_tanh(vf x, float a, float b) {
   vf large = 1.0f - 2.0f / (vf_exp(2.0f * vf_abs(x)) + 1.0f);
   return vf_pick(vf_abs(x) < 0.625f, x + x * z * p, vf_with_sign(large, x));
 }
+Q8_INLINE vf vf_tanh_or_gelu(vf x, vf_which which, float a, float b) {
+  (void)a, (void)b;
+  vf t = x;
+  if (which != Q8_SUNARY_TANH)
+    t = 0.79788456f * (x + 0.044715f * x * x * x);
+  t = vf_tanh(t);
+  return which == Q8_SUNARY_TANH ? t : 0.5f * x * (1.0f + t);
+}
 
 /* Within 2 units of the last place: an odd polynomial below 1; above, 1 - e^-q(x) with a polynomial q, up to 4, from where
  * on it is 1. */
-Q8_INLINE vf vf_erf(vf x, float a, float b) {
-  (void)a, (void)b;
+Q8_INLINE vf vf_erf(vf x) {
   vf z = x * x, p = z * -5.6317536e-4f + 4.9176435e-3f;
   p = p * z - 2.6711404e-2f;
   p = p * z + 1.1280184e-1f;
@@ -121,63 +130,101 @@ Q8_INLINE vf vf_erf(vf x, float a, float b) {
   q = q * t + 3.4148208e-4f;
   return vf_pick(vf_abs(x) < 1.0f, x * p, vf_with_sign(1.0f - vf_exp(-q), x));
 }
-Q8_INLINE vf vf_gelu(vf x, float a, float b) {
-  return 0.5f * x * (1.0f + vf_erf(x * 0.70710678f, a, b));
+Q8_INLINE vf vf_erf_or_gelu(vf x, vf_which which, float a, float b) {
+  (void)a, (void)b;
+  vf t = x;
+  if (which == Q8_SUNARY_GELU)
+    t = x * 0.70710678f;
+  t = vf_erf(t);
+  return which == Q8_SUNARY_GELU ? 0.5f * x * (1.0f + t) : t;
 }
-Q8_INLINE vf vf_gelu_tanh(vf x, float a, float b) {
-  return 0.5f * x * (1.0f + vf_tanh(0.79788456f * (x + 0.044715f * x * x * x), a, b));
+
+/* log((1 + s) / (1 - s)) = 2 (s + s^3 / 3 + s^5 / 5 + ...), |s| <= 1/3: the first term left out is below 2^-29 of the sum. */
+Q8_INLINE vf vf_log_ratio(vf s) {
+  vf z = s * s, p = z * (2.0f / 15) + 2.0f / 13;
+  p = p * z + 2.0f / 11;
+  p = p * z + 2.0f / 9;
+  p = p * z + 2.0f / 7;
+  p = p * z + 2.0f / 5;
+  p = p * z + 2.0f / 3;
+  return p * z * s + 2.0f * s;
+}
+/* x = 2^k m, m from sqrt(1/2) to sqrt(2): log(x) = k log(2) + log(m). */
+Q8_INLINE vf vf_log(vf x) {
+  vi tiny = x < 0x1p-126f;
+  vf y = vf_pick(tiny, x * 0x1p24f, x);
+  vi k = ((vi)y - 0x3f3504f3) >> 23;
+  vf m = (vf)((vi)y - (k << 23));
+  vf e = (vf)(k - (tiny & 24) + 0x4b400000) - 12582912.0f;
+  vf r = e * 0.693359375f + (vf_log_ratio((m - 1.0f) / (m + 1.0f)) - e * 2.12194440e-4f);
+  r = vf_pick(x == INFINITY, x, r);
+  r = vf_pick(x == 0, vf_all(-INFINITY), r);
+  return vf_pick(x >= 0, r, vf_all(NAN));
+}
+/* max(x, 0) + log(1 + e^-|x|), whose ratio is e / (2 + e) */
+Q8_INLINE vf vf_softplus(vf x) {
+  vf e = vf_exp(-vf_abs(x));
+  return Q8_MAX(vf_all(0), x) + vf_log_ratio(e / (2.0f + e));
+}
+Q8_INLINE vf vf_log_or_softplus(vf x, vf_which which, float a, float b) {
+  (void)a, (void)b;
+  return which == Q8_SUNARY_LOG ? vf_log(x) : vf_softplus(x);
 }
 
 /* ---- Rows ---- */
 
-/* n is a multiple of VF_LANES. */
-Q8_INLINE void vf_map(size_t n, vf (*f)(vf, float, float), const q8_sunary *s, const float *x, float *y) {
+/* n >= VF_LANES. The last vector ends at the last value; it is read before a result is written over it. */
+Q8_INLINE void vf_map(size_t n, vf (*f)(vf, vf_which, float, float), const q8_sunary *s, const float *x, float *y) {
   const float alpha = s->alpha, beta = s->beta; /* y may alias *s as far as the compiler knows */
-  for (size_t i = 0; i < n; i += VF_LANES)
-    vf_store(y + i, f(vf_load(x + i), alpha, beta));
+  const vf_which which = s->function;
+  const vf last = vf_load(x + n - VF_LANES);
+  for (size_t i = 0; i < n; i += VF_LANES) {
+    vf v = last;
+    size_t at = n - VF_LANES;
+    if (i < at) {
+      v = vf_load(x + i);
+      at = i;
+    }
+    vf_store(y + at, f(v, which, alpha, beta));
+  }
 }
 
 static __attribute__((noinline)) void vf_unary(size_t n, const q8_sunary *f, const float *x, float *y) {
   switch (f->function) {
   case Q8_SUNARY_HARD_SIGMOID:
-    vf_map(n, vf_hard_sigmoid, f, x, y);
-    break;
   case Q8_SUNARY_HARD_SWISH:
-    vf_map(n, vf_hard_swish, f, x, y);
+    vf_map(n, vf_hard, f, x, y);
     break;
   case Q8_SUNARY_SIGMOID:
-    vf_map(n, vf_sigmoid, f, x, y);
-    break;
   case Q8_SUNARY_SILU:
-    vf_map(n, vf_silu, f, x, y);
-    break;
-  case Q8_SUNARY_TANH:
-    vf_map(n, vf_tanh, f, x, y);
+    vf_map(n, vf_sigmoid_or_silu, f, x, y);
     break;
   case Q8_SUNARY_ERF:
-    vf_map(n, vf_erf, f, x, y);
-    break;
   case Q8_SUNARY_GELU:
-    vf_map(n, vf_gelu, f, x, y);
+    vf_map(n, vf_erf_or_gelu, f, x, y);
     break;
   case Q8_SUNARY_EXP:
-    vf_map(n, vf_exp_from, f, x, y);
+  case Q8_SUNARY_ELU:
+    vf_map(n, vf_exp_or_elu, f, x, y);
+    break;
+  case Q8_SUNARY_LOG:
+  case Q8_SUNARY_SOFTPLUS:
+    vf_map(n, vf_log_or_softplus, f, x, y);
     break;
   default:
-    vf_map(n, vf_gelu_tanh, f, x, y);
+    vf_map(n, vf_tanh_or_gelu, f, x, y);
   }
 }
 
-/* The last values take the same loop in a vector of their own, so that each function is there once. */
 static void sunary(size_t n, const q8_sunary *f, const float *x, float *y) {
-  const size_t rest = n % VF_LANES, whole = n - rest;
-  vf_unary(whole, f, x, y);
-  if (rest) {
-    float part[VF_LANES] = {0};
-    memcpy(part, x + whole, rest * sizeof *x);
-    vf_unary(VF_LANES, f, part, part);
-    memcpy(y + whole, part, rest * sizeof *y);
+  if (n >= VF_LANES) {
+    vf_unary(n, f, x, y);
+    return;
   }
+  float part[VF_LANES] = {0};
+  memcpy(part, x, n * sizeof *x);
+  vf_unary(VF_LANES, f, part, part);
+  memcpy(y, part, n * sizeof *y);
 }
 
 Q8_INLINE vf vf_add(vf a, vf b) {

@@ -323,6 +323,19 @@ q8_status q8_linear_layout_float(const q8_kernels *kernels, const q8_linear_desc
   return QINT8_OK;
 }
 
+/* Blocks of a constant count are vectorized: products of two activations pack one of them in every run. */
+static void flush_row(size_t n, const float *w, size_t step, float *to) {
+  size_t j = 0;
+  for (; step == 1 && j + 16 <= n; j += 16) {
+    float block[16];
+    for (size_t i = 0; i < 16; i++)
+      block[i] = q8_flush(w[j + i]);
+    memcpy(to + j, block, sizeof block);
+  }
+  for (; j < n; j++)
+    to[j] = q8_flush(w[j * step]);
+}
+
 void q8_linear_fill_float(const q8_linear *l, const q8_linear_desc *d, void *weights) {
   for (size_t g = 0; g < d->groups; g++)
     for (size_t p = 0; p < l->panel_count; p++) {
@@ -332,9 +345,7 @@ void q8_linear_fill_float(const q8_linear *l, const q8_linear_desc *d, void *wei
       size_t columns = d->n - panel->column < panel->nr ? d->n - panel->column : panel->nr;
       for (size_t t = 0; t < d->taps; t++)
         for (size_t c = 0; c < d->k; c++, to += panel->nr) {
-          const float *row = w + t * d->w_tap + c * d->w_in;
-          for (size_t j = 0; j < columns; j++)
-            to[j] = q8_flush(row[j * d->w_out]);
+          flush_row(columns, w + t * d->w_tap + c * d->w_in, d->w_out, to);
           for (size_t j = columns; j < panel->nr; j++)
             to[j] = 0.0f;
         }

@@ -58,6 +58,24 @@ static inline float larger(float a, float b) {
   return a > b ? a : b;
 }
 
+/* Of all lanes, by halves. */
+static float largest(const float *lane) {
+  float a[8], b[4];
+  for (size_t j = 0; j < 8; j++)
+    a[j] = larger(lane[j + 8], lane[j]);
+  for (size_t j = 0; j < 4; j++)
+    b[j] = larger(a[j + 4], a[j]);
+  return larger(larger(b[0], b[1]), larger(b[2], b[3]));
+}
+static float total(const float *lane) {
+  float a[8], b[4];
+  for (size_t j = 0; j < 8; j++)
+    a[j] = lane[j + 8] + lane[j];
+  for (size_t j = 0; j < 4; j++)
+    b[j] = a[j + 4] + a[j];
+  return (b[0] + b[1]) + (b[2] + b[3]);
+}
+
 /* Softmax of n contiguous values: maximum and sum in lanes. */
 static void softmax_dense(const float *x, float *y, size_t n, q8_sunary_fn *exp_rows) {
   float lane[Q8_LANES] = {0}, sum = 0, max = x[0];
@@ -68,8 +86,7 @@ static void softmax_dense(const float *x, float *y, size_t n, q8_sunary_fn *exp_
     for (at = Q8_LANES; at + Q8_LANES <= n; at += Q8_LANES)
       for (size_t j = 0; j < Q8_LANES; j++)
         most[j] = larger(x[at + j], most[j]);
-    for (size_t j = 0; j < Q8_LANES; j++)
-      max = larger(most[j], max);
+    max = largest(most);
   }
   for (; at < n; at++)
     max = larger(x[at], max);
@@ -83,8 +100,7 @@ static void softmax_dense(const float *x, float *y, size_t n, q8_sunary_fn *exp_
       lane[j] += y[at + j];
   for (; at < n; at++)
     sum += y[at];
-  for (size_t j = 0; j < Q8_LANES; j++)
-    sum += lane[j];
+  sum += total(lane);
   const float scale = 1 / sum;
   Q8_FOR_BLOCKS(float, n, y, y[i] * scale);
 }

@@ -7,7 +7,8 @@
 /* y[i] = f(x[i]); y may be x. */
 typedef void q8_unary_rows(const void *params, size_t n, const float *x, float *y);
 
-q8_unary_rows q8_relu_rows, q8_leaky_relu_rows, q8_abs_rows, q8_neg_rows, q8_sqrt_rows, q8_reciprocal_rows;
+q8_unary_rows q8_relu_rows, q8_leaky_relu_rows, q8_abs_rows, q8_neg_rows, q8_sqrt_rows, q8_reciprocal_rows, q8_floor_rows,
+    q8_ceil_rows, q8_round_rows;
 
 /* Params of the standard functions. */
 typedef struct q8_unary_coefficients {
