@@ -131,12 +131,11 @@ Q8_INLINE void panel(size_t mr, size_t nv, size_t taps, size_t k, const void *co
 TILE(4, 24)
 TILE(1, 24)
 TILE(4, 16)
-TILE(1, 16)
 TILE(4, 8)
 
 #define ROW(mr, nr)                                                                                          \
   { "gemm_avx2_" #mr "x" #nr, Q8_CPU_AVX2, mr, nr, 2, 2, 2, 0, -128, gemm_##mr##x##nr, gemm_u8_##mr##x##nr }
 const q8_gemm_kernel q8_avx2_gemm[] = {
-    ROW(4, 24), ROW(1, 24), ROW(4, 16), ROW(1, 16), ROW(4, 8), {0},
+    ROW(4, 24), ROW(1, 24), ROW(4, 16), ROW(4, 8), {0},
 };
 #endif

@@ -129,11 +129,14 @@ static void redirect_tail(const q8_linear_run *run, size_t count, const void **t
 }
 
 void q8_widen(size_t n, const uint8_t *x, int32_t shift, int16_t *y) {
+  const uint16_t less = (uint16_t)shift;
   size_t i = 0;
-  for (; i + 16 <= n; i += 16) { /* a local block: vectorized without a check for overlap */
-    int16_t block[16];
+  for (; i + 16 <= n; i += 16) { /* local blocks: vectorized without a check for overlap, and by clang in 16 bits */
+    uint16_t block[16];
     for (size_t j = 0; j < 16; j++)
-      block[j] = (int16_t)(x[i + j] - shift);
+      block[j] = x[i + j];
+    for (size_t j = 0; j < 16; j++)
+      block[j] = (uint16_t)(block[j] - less);
     memcpy(y + i, block, sizeof block);
   }
   for (; i < n; i++)
