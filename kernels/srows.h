@@ -60,10 +60,10 @@ Q8_INLINE vf vf_with_sign(vf v, vf s) {
 
 /* ---- Functions of one vector ---- */
 
-/* e^x with a relative error below 2.5e-7: 2^k e^r, |r| <= ln(2) / 2, e^r by a polynomial of degree 6. 0 below -87.6, inf
- * above 88.3, where the exponent field of 2^k is all zeros or ones. */
+/* e^x with a relative error below 2.5e-7: 2^k e^r, |r| <= ln(2) / 2, e^r by a polynomial of degree 6. 2^128 is no float:
+ * 2^(k-1) times 2 e^r reaches the largest one. 0 below -86.99, where the exponent field of 2^(k-1) is all zeros. */
 Q8_INLINE vf vf_exp(vf x) {
-  x = vf_clamp(x, -88.0f, 89.0f);
+  x = vf_clamp(x, -87.3f, 89.0f);
   vf shifted = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to an integer in the low bits */
   vf k = shifted - 12582912.0f, r = (x - k * 0.693359375f) + k * 2.12194440e-4f;
   vf p = r * 1.38889e-3f + 8.33333e-3f;
@@ -71,7 +71,7 @@ Q8_INLINE vf vf_exp(vf x) {
   p = p * r + 1.66666672e-1f;
   p = p * r + 0.5f;
   p = p * r * r + r + 1.0f;
-  return p * (vf)(((vu)shifted + 127) << 23); /* k from the low bits of 0x4B400000 + k into the exponent field */
+  return (p + p) * (vf)(((vu)shifted + 126) << 23); /* k from the low bits of 0x4B400000 + k into the exponent field */
 }
 
 /* Functions that differ only at their ends share a body: which one it is does not change in a row. */

@@ -120,6 +120,23 @@ static void near_libm(void) {
     }
 }
 
+/* As far as results are normal floats. */
+static void exp_to_its_ends(void) {
+  const q8_sunary f = {Q8_SUNARY_EXP, 0, 0};
+  for (float x = -86.98f; x < 88.7228f; x += 0.0078f) {
+    float y;
+    scalar()->sunary->run(1, &f, &x, &y);
+    double want = exp((double)x), error = fabs((double)y - want);
+    CHECK_MSG(error <= 2.5e-7 * want, "exp(%.9g) is %.9g, not %.9g", (double)x, (double)y, want);
+  }
+  const float top = 88.722f, over = 88.73f, under = -87;
+  float y[3];
+  scalar()->sunary->run(1, &f, &top, y);
+  scalar()->sunary->run(1, &f, &over, y + 1);
+  scalar()->sunary->run(1, &f, &under, y + 2);
+  CHECK_MSG(isfinite(y[0]) && isinf(y[1]) && y[2] == 0, "exp gives %g, %g, %g", (double)y[0], (double)y[1], (double)y[2]);
+}
+
 static void limits(void) {
   const struct {
     q8_sunary_function function;
@@ -199,6 +216,7 @@ int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
   RUN(sunary);
   RUN(near_libm);
+  RUN(exp_to_its_ends);
   RUN(limits);
   RUN(sbinary);
   RUN(ssum_rows);
