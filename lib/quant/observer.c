@@ -184,25 +184,40 @@ void q8_observer_observe(q8_observer *observer, const float *values, size_t oute
   q8_fpenv_leave(env);
 }
 
-/* One chunk of k, as k of them; and the ends, which may lie in others. Multiples of the golden ratio modulo 1 fill [0, 1)
- * evenly: which of the next k is taken follows neither rows nor channels. */
+/* Where in its first k chunks a sample's part begins: other samples, other places. It follows from the values alone, not
+ * from the sample's number, so that calibrations may be cut and merged. */
+static uint32_t phase_of(const float *x, size_t n) {
+  uint32_t hash = 0, bits;
+  for (size_t i = 0; i < CHUNK; i++) {
+    memcpy(&bits, x + i * (n / CHUNK), sizeof(bits));
+    hash = (hash ^ bits) * 0x9E3779B1u;
+    hash ^= hash >> 15;
+  }
+  return hash;
+}
+
+/* One chunk of k, as k of them. Multiples of the golden ratio modulo 1 fill [0, 1) evenly: which of the next k is taken
+ * follows neither rows nor channels. What is left at the end: one chunk for all whole ones, and the rest. The ends, which
+ * may lie in chunks not taken, take the place of two of the k values that the first one stands for: so n are counted. */
 static void count_part(const q8_observer *o, q8_histogram *h, const float *x, size_t n, size_t k, const float ends[2]) {
   float taken[BLOCK];
-  size_t filled = 0, chunks = n / CHUNK;
-  uint32_t phase = 0;
-  for (size_t first = 0; first < chunks; first += k, phase += 0x9E3779B9u) {
-    size_t at = first + (size_t)((uint64_t)phase * k >> 32);
-    if (at >= chunks)
-      break;
+  size_t filled = 0, first = 0, chunks = n / CHUNK;
+  uint32_t phase = phase_of(x, n);
+  const float *front = x + (size_t)((uint64_t)phase * k >> 32) * CHUNK;
+  for (; first + k <= chunks; first += k, phase += 0x9E3779B9u) {
     if (filled == BLOCK) {
       q8_histogram_count(h, taken, filled, (int64_t)k, o->config.slots);
       filled = 0;
     }
-    memcpy(taken + filled, x + at * CHUNK, CHUNK * sizeof *x);
+    memcpy(taken + filled, x + (first + (size_t)((uint64_t)phase * k >> 32)) * CHUNK, CHUNK * sizeof *x);
     filled += CHUNK;
   }
   q8_histogram_count(h, taken, filled, (int64_t)k, o->config.slots);
+  if (first < chunks)
+    q8_histogram_count(h, x + first * CHUNK, CHUNK, (int64_t)(chunks - first), o->config.slots);
+  q8_histogram_count(h, x + chunks * CHUNK, n % CHUNK, 1, o->config.slots);
   q8_histogram_count(h, ends, 2, 1, o->config.slots);
+  q8_histogram_count(h, front, 1, -2, o->config.slots);
 }
 
 void q8_observer_sample(q8_observer *observer, const float *values, size_t n, size_t most) {
@@ -289,7 +304,7 @@ q8_status q8_observer_range_through(const q8_observer *observer, size_t channel,
   case QINT8_OBSERVER_HISTOGRAM_MSE:
     return q8_range_search(c->histogram, f, params, &observer->host, &out->low, &out->high, error);
   case QINT8_OBSERVER_PERCENTILE:
-    q8_range_percentile(c->histogram, observer->config.percentile, &out->low, &out->high);
+    q8_range_percentile(c->histogram, c->count, observer->config.percentile, &out->low, &out->high);
     break;
   case QINT8_OBSERVER_ENTROPY:
     q8_range_entropy(c->histogram, &out->low, &out->high);

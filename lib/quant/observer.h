@@ -27,9 +27,9 @@ const q8_observer_config *q8_observer_config_of(const q8_observer *observer);
 /* Values laid out [outer][channels][inner]; a per-tensor observer takes them all. One call is one batch of the moving
  * average. */
 void q8_observer_observe(q8_observer *observer, const float *values, size_t outer, size_t channels, size_t inner);
-/* n values of one sample for a per-tensor observer, as one call: the ends are those of all of them, a histogram counts
- * one in k >= n / most of them, spread over all, as k, and the ends; all where some are not finite. What it takes is a
- * function of the sample alone. */
+/* n values of one sample for a per-tensor observer, as one call: the ends are those of all of them; a histogram counts
+ * one in k >= n / most of them, spread over all, as k, and the ends, n in all; each where some are not finite. Which ones
+ * follows from the values alone, and differs from sample to sample. most >= 64. */
 void q8_observer_sample(q8_observer *observer, const float *values, size_t n, size_t most);
 /* Both have the same kind and channels. A moving average continues with the other's averages, which depends on order:
  * the public function refuses it. */
@@ -65,8 +65,8 @@ void q8_range_headroom(const q8_histogram *h, int64_t count, float *below, float
  * the largest value. The histogram is not empty. */
 q8_status q8_range_search(const q8_histogram *h, q8_unary_fn *f, const void *params, const q8_host *host, float *low,
                           float *high, qint8_error *error);
-/* The range that leaves out (100 - percentile) % of the values, zeros included, half of them at each end. */
-void q8_range_percentile(const q8_histogram *h, float percentile, float *low, float *high);
+/* The range that leaves out (100 - percentile) % of `count` values, zeros included, half of them at each end. */
+void q8_range_percentile(const q8_histogram *h, int64_t count, float percentile, float *low, float *high);
 /* The range of least divergence: see range_entropy.c. The histogram is not empty, here and above. */
 void q8_range_entropy(const q8_histogram *h, float *low, float *high);
 /* The summed square error of such a range, by the same measure. */

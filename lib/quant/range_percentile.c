@@ -23,10 +23,7 @@ static float value_beyond(const q8_histogram *h, int from_top, double rank) {
   return 0;
 }
 
-void q8_range_percentile(const q8_histogram *h, float percentile, float *low, float *high) {
-  int64_t count = h->zeros;
-  for (int i = 0; i < Q8_BINS; i++)
-    count += h->count[i];
+void q8_range_percentile(const q8_histogram *h, int64_t count, float percentile, float *low, float *high) {
   double beyond = (double)count * (100 - (double)percentile) / 200;
   *low = value_beyond(h, 0, beyond);
   *high = value_beyond(h, 1, beyond);
