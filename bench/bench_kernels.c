@@ -317,7 +317,8 @@ static void call_requant_table(const job *j, void *y) {
   ((q8_requant_fn *)j->fn)(ROWS, COLS, accs, COLS, &rq, y, COLS);
 }
 static void call_dequant_acc(const job *j, void *y) {
-  q8_dequant dq = {accs, scales, floats, 0.01f, -100, 100};
+  const float row_scale = 0.01f;
+  q8_dequant dq = {accs, scales, floats, -100, 100, accs, 128, &row_scale, 0};
   ((q8_dequant_acc_fn *)j->fn)(ROWS, COLS, accs, COLS, &dq, y, COLS);
 }
 static void call_quantize(const job *j, void *y) {

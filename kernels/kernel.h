@@ -51,15 +51,26 @@ typedef struct q8_requant {
 typedef void q8_requant_fn(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq,
                            uint8_t *y, size_t y_stride);
 
-/* y = f32(acc + offset[c]) * (row_scale * scale[c]) + bias[c], clamped to [lo, hi]; multiply, then add: no FMA.
- * The product row_scale * scale[c] is one f32 multiplication. offset, scale, bias readable up to n rounded to 64. */
+/* y[i][c] = f32(acc[i][c] + o) * (row_scale[i] * scale[c]) + bias[c], clamped to [lo, hi]; multiply, then add: no FMA.
+ * The product row_scale[i] * scale[c] is one f32 multiplication. o is offset[c], or (shift - zero[i]) * offset[c] where
+ * rows have zero points, all modulo 2^32. offset, scale, bias readable up to n rounded to 64. */
 typedef struct q8_dequant {
   const int32_t *offset;
   const float *scale;
   const float *bias;
-  float row_scale;
   float lo, hi;
+  const int32_t *zero; /* or NULL: offset[c] itself */
+  int32_t shift;
+  const float *row_scale; /* or NULL: 1 */
+  size_t row_step;        /* row i has zero[i * row_step] and row_scale[i * row_step]: 1, or 0 where all rows share one */
 } q8_dequant;
+/* By what row i multiplies the offsets. */
+static inline int32_t q8_dequant_factor(const q8_dequant *dq, size_t i) {
+  return dq->zero ? (int32_t)((uint32_t)dq->shift - (uint32_t)dq->zero[i * dq->row_step]) : 1;
+}
+static inline float q8_dequant_row_scale(const q8_dequant *dq, size_t i) {
+  return dq->row_scale ? dq->row_scale[i * dq->row_step] : 1.0f;
+}
 typedef void q8_dequant_acc_fn(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_dequant *dq,
                                float *y, size_t y_stride);
 

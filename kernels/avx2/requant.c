@@ -42,27 +42,39 @@ static void requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride
     q8_avx2_table_rows(rows, n, rq->table, y, y_stride);
 }
 
+typedef struct {
+  __m256i factor;
+  __m256 scale, lo, hi;
+} row_factors;
+
 /* Multiply, then add: an FMA would round once less than the scalar kernel. */
-Q8_INLINE __m256 dequantize(__m256i acc, __m256i offset, __m256 scale, __m256 bias, const q8_dequant *dq) {
-  __m256 product = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(acc, offset)),
-                                 _mm256_mul_ps(_mm256_set1_ps(dq->row_scale), scale));
-  return q8_avx2_clamp(_mm256_add_ps(product, bias), _mm256_set1_ps(dq->lo), _mm256_set1_ps(dq->hi));
+Q8_INLINE __m256 dequantize(__m256i acc, __m256i offset, __m256 scale, __m256 bias, const row_factors *r) {
+  __m256i sum = _mm256_add_epi32(acc, _mm256_mullo_epi32(r->factor, offset));
+  __m256 product = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(r->scale, scale));
+  return q8_avx2_clamp(_mm256_add_ps(product, bias), r->lo, r->hi);
+}
+
+Q8_INLINE void dequantize_row(size_t n, const int32_t *acc, const q8_dequant *dq, const row_factors *r, float *y) {
+  size_t c = 0;
+  for (; c + 8 <= n; c += 8)
+    _mm256_storeu_ps(y + c, dequantize(q8_avx2_load_i32(acc + c), q8_avx2_load_i32(dq->offset + c),
+                                       _mm256_loadu_ps(dq->scale + c), _mm256_loadu_ps(dq->bias + c), r));
+  if (c < n) {
+    __m256i mask = q8_avx2_mask(n - c);
+    __m256 v = dequantize(_mm256_maskload_epi32(acc + c, mask), _mm256_maskload_epi32(dq->offset + c, mask),
+                          _mm256_maskload_ps(dq->scale + c, mask), _mm256_maskload_ps(dq->bias + c, mask), r);
+    _mm256_maskstore_ps(y + c, mask, v);
+  }
 }
 
 static void dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_dequant *dq,
                         float *y, size_t y_stride) {
-  for (size_t i = 0; i < rows; i++, acc += acc_stride, y += y_stride) {
-    size_t c = 0;
-    for (; c + 8 <= n; c += 8)
-      _mm256_storeu_ps(y + c, dequantize(q8_avx2_load_i32(acc + c), q8_avx2_load_i32(dq->offset + c),
-                                         _mm256_loadu_ps(dq->scale + c), _mm256_loadu_ps(dq->bias + c), dq));
-    if (c < n) {
-      __m256i mask = q8_avx2_mask(n - c);
-      __m256 v =
-          dequantize(_mm256_maskload_epi32(acc + c, mask), _mm256_maskload_epi32(dq->offset + c, mask),
-                     _mm256_maskload_ps(dq->scale + c, mask), _mm256_maskload_ps(dq->bias + c, mask), dq);
-      _mm256_maskstore_ps(y + c, mask, v);
-    }
+  const q8_dequant arrays = *dq; /* a copy: the stores to y might alias the original */
+  row_factors r = {.lo = _mm256_set1_ps(dq->lo), .hi = _mm256_set1_ps(dq->hi)};
+  for (size_t i = 0; i < rows; i++) {
+    r.factor = _mm256_set1_epi32(q8_dequant_factor(&arrays, i));
+    r.scale = _mm256_set1_ps(q8_dequant_row_scale(&arrays, i));
+    dequantize_row(n, acc + i * acc_stride, &arrays, &r, y + i * y_stride);
   }
 }
 

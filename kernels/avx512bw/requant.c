@@ -66,20 +66,24 @@ static void requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride
     requant_narrow(1, rows, n, acc, acc_stride, &part, y, y_stride);
 }
 
+/* Multiply, then add: an FMA would round once less than the scalar kernel. */
 static void dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_dequant *dq,
                         float *y, size_t y_stride) {
-  const __m512 lo = _mm512_set1_ps(dq->lo), hi = _mm512_set1_ps(dq->hi),
-               row_scale = _mm512_set1_ps(dq->row_scale);
-  for (size_t i = 0; i < rows; i++, acc += acc_stride, y += y_stride)
+  const q8_dequant arrays = *dq; /* a copy: the stores to y might alias the original */
+  const __m512 lo = _mm512_set1_ps(dq->lo), hi = _mm512_set1_ps(dq->hi);
+  for (size_t i = 0; i < rows; i++, acc += acc_stride, y += y_stride) {
+    const __m512i factor = _mm512_set1_epi32(q8_dequant_factor(&arrays, i));
+    const __m512 row_scale = _mm512_set1_ps(q8_dequant_row_scale(&arrays, i));
     for (size_t c = 0; c < n; c += 16) {
       __mmask16 m = first16(n - c);
-      __m512i sum =
-          _mm512_add_epi32(_mm512_maskz_loadu_epi32(m, acc + c), _mm512_loadu_si512(dq->offset + c));
+      __m512i offset = _mm512_mullo_epi32(factor, _mm512_loadu_si512(arrays.offset + c));
+      __m512i sum = _mm512_add_epi32(_mm512_maskz_loadu_epi32(m, acc + c), offset);
       __m512 v =
-          _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(row_scale, _mm512_loadu_ps(dq->scale + c)));
-      v = _mm512_add_ps(v, _mm512_loadu_ps(dq->bias + c));
+          _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(row_scale, _mm512_loadu_ps(arrays.scale + c)));
+      v = _mm512_add_ps(v, _mm512_loadu_ps(arrays.bias + c));
       _mm512_mask_storeu_ps(y + c, m, clamp_ps(v, lo, hi));
     }
+  }
 }
 
 const q8_requant_kernel q8_avx512bw_requant[] = {{"requant_avx512bw", Q8_NEEDS_AVX512, requant}, {0}};

@@ -8,6 +8,14 @@
 
 enum { TILE = 4 };
 
+/* Hides where z comes from: clang would merge insertions and both transpositions into a longer sequence of shuffles.
+ * gcc does not, and would only copy registers. */
+#if defined(__clang__)
+#define KEEP(z) __asm__("" : "+v"(z))
+#else
+#define KEEP(z) (void)(z)
+#endif
+
 /* 16 dwords, four taps of a channel each: 16 channels of x[i] if `whole`, else those of the mask m. Without the fourth
  * tap the first stands in for it. Merging under a mask while loading keeps the insertions from the one port that can
  * shuffle. */
@@ -17,6 +25,7 @@ Q8_INLINE __m512i load_quads(int whole, size_t taps, const uint8_t *const x[4], 
   __m512i z;
   if (whole) {
     z = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(x[0] + first)));
+    KEEP(z);
     z = _mm512_mask_broadcast_i32x4(z, 0x00f0, _mm_loadu_si128((const __m128i *)(x[1] + first)));
     z = _mm512_mask_broadcast_i32x4(z, 0x0f00, _mm_loadu_si128((const __m128i *)(x[2] + first)));
     if (taps == 4)
@@ -25,7 +34,10 @@ Q8_INLINE __m512i load_quads(int whole, size_t taps, const uint8_t *const x[4], 
     z = join4(_mm_maskz_loadu_epi8(m, x[0]), _mm_maskz_loadu_epi8(m, x[1]), _mm_maskz_loadu_epi8(m, x[2]),
               _mm_maskz_loadu_epi8(m, x[3]));
   }
-  return _mm512_shuffle_epi8(_mm512_permutexvar_epi32(quad_index(), z), bytes);
+  KEEP(z);
+  z = _mm512_permutexvar_epi32(quad_index(), z);
+  KEEP(z);
+  return _mm512_shuffle_epi8(z, bytes);
 }
 
 /* Tap 0 stands in for taps that do not exist, column `last` for columns past it: their weight is 0, or nobody stores

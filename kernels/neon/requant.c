@@ -27,25 +27,33 @@ static void requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride
 
 const q8_requant_kernel q8_neon_requant[] = {{"requant_neon", Q8_CPU_NEON, requant}, {0}};
 
+typedef struct {
+  uint32_t factor;
+  float scale;
+} row_factors;
+
 /* Four accumulators of channels c..c+3. */
-Q8_INLINE float32x4_t dequant4(int32x4_t acc, const q8_dequant *dq, size_t c) {
-  float32x4_t factor = vmulq_f32(vdupq_n_f32(dq->row_scale), vld1q_f32(dq->scale + c));
-  float32x4_t product = vmulq_f32(vcvtq_f32_s32(neon_add_wrap(acc, vld1q_s32(dq->offset + c))), factor);
-  float32x4_t v = vaddq_f32(product, vld1q_f32(dq->bias + c));
+Q8_INLINE float32x4_t dequant4(int32x4_t acc, const q8_dequant *dq, row_factors r, size_t c) {
+  uint32x4_t offset = vreinterpretq_u32_s32(vld1q_s32(dq->offset + c));
+  int32x4_t sum = vreinterpretq_s32_u32(vmlaq_n_u32(vreinterpretq_u32_s32(acc), offset, r.factor));
+  float32x4_t factor = vmulq_f32(vdupq_n_f32(r.scale), vld1q_f32(dq->scale + c));
+  float32x4_t v = vaddq_f32(vmulq_f32(vcvtq_f32_s32(sum), factor), vld1q_f32(dq->bias + c));
   return neon_clamp(v, dq->lo, dq->hi);
 }
 
 static void dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_dequant *dq,
                         float *y, size_t y_stride) {
-  for (size_t r = 0; r < rows; r++, acc += acc_stride, y += y_stride) {
+  const q8_dequant arrays = *dq; /* a copy: the stores to y might alias the original */
+  for (size_t i = 0; i < rows; i++, acc += acc_stride, y += y_stride) {
+    row_factors r = {(uint32_t)q8_dequant_factor(&arrays, i), q8_dequant_row_scale(&arrays, i)};
     size_t c = 0;
     for (; c + 4 <= n; c += 4)
-      vst1q_f32(y + c, dequant4(vld1q_s32(acc + c), dq, c));
+      vst1q_f32(y + c, dequant4(vld1q_s32(acc + c), &arrays, r, c));
     if (c < n) {
       int32_t part[4] = {0};
       float result[4];
       memcpy(part, acc + c, (n - c) * sizeof *part);
-      vst1q_f32(result, dequant4(vld1q_s32(part), dq, c));
+      vst1q_f32(result, dequant4(vld1q_s32(part), &arrays, r, c));
       memcpy(y + c, result, (n - c) * sizeof *y);
     }
   }

@@ -8,7 +8,7 @@ q8_status q8_depthwise_pack(const q8_kernels *kernels, const int8_t *w, q8_pool 
   size_t taps = g->r * g->s;
   int smallest = 0;
   int8_t *by_tap = q8_alloc(&pool->host, taps * g->c, 1);
-  out->dw_sum = q8_pool_alloc(pool, g->c, sizeof *out->dw_sum);
+  out->dw_sum = q8_pool_alloc(pool, q8_round_up(g->c, 64), sizeof *out->dw_sum);
   for (size_t c = 0; by_tap && out->dw_sum && c < g->c; c++)
     for (size_t t = 0; t < taps; t++) {
       int8_t value = w[c * taps + t];
@@ -67,16 +67,13 @@ static int dw_has_pairs(const q8_conv *conv) {
          g->dilation_w == 1 && g->stride_h == g->dilation_h;
 }
 
-/* Scratch of a task: its table and, for results in float, sums of a row and offsets of an image. */
+/* Scratch of a task: its table and, for results in float, sums of a row. */
 static size_t dw_table(const q8_conv *conv) {
   return q8_round_up(dw_columns(conv) * (conv->g.r + 1) * sizeof(void *), Q8_ALIGN);
 }
-static size_t dw_offsets(const q8_conv *conv) {
-  return q8_round_up(conv->g.c, 64) * sizeof(int32_t);
-}
 static size_t dw_scratch(const q8_conv *conv) {
   const size_t sums = q8_round_up(conv->g.q * conv->g.c * sizeof(int32_t), Q8_ALIGN);
-  return dw_table(conv) + (conv->dw_floats ? dw_offsets(conv) + sums : 0);
+  return dw_table(conv) + (conv->dw_floats ? sums : 0);
 }
 
 /* The input columns of a row of the table that lie inside the image: [*first, *last). */
@@ -184,15 +181,13 @@ static void dequantized_row(const dw_job *job, const q8_dwconv_shape *shape, siz
   const q8_conv *conv = job->conv;
   const q8_epilogue *e = job->epilogue;
   const size_t c = shape->channels;
-  int32_t *offset = (int32_t *)(void *)(scratch + dw_table(conv));
-  int32_t *sums = (int32_t *)(void *)(scratch + dw_table(conv) + dw_offsets(conv));
-  q8_dequant dq = {e->offset, e->scale, e->bias, 1.0f, e->lo, e->hi};
+  int32_t *sums = (int32_t *)(void *)(scratch + dw_table(conv));
+  q8_dequant dq = {e->offset, e->scale, e->bias, e->lo, e->hi, NULL, 0, NULL, 0};
   if (e->sample_scale) {
-    const uint32_t shift = (uint32_t)(e->sample_zero[n] - conv->dwconv->a_shift);
-    for (size_t i = 0; i < c; i++)
-      offset[i] = (int32_t)(0u - shift * (uint32_t)conv->dw_sum[i]);
-    dq.offset = offset;
-    dq.row_scale = e->sample_scale[n];
+    dq.offset = conv->dw_sum;
+    dq.zero = e->sample_zero + n;
+    dq.shift = conv->dwconv->a_shift;
+    dq.row_scale = e->sample_scale + n;
   }
   conv->dwconv->run_sums(shape, conv->dw_weights, table, sums, c);
   job->kernels->dequant_acc(shape->q, c, sums, c, &dq, y, c);

@@ -44,7 +44,7 @@ typedef struct q8_linear {
   q8_panel *panels;
   uint8_t *weights;
   size_t group_size;   /* bytes of one group's panels */
-  int32_t *column_sum; /* [groups * n] of the weights; NULL for fp32 */
+  int32_t *column_sum; /* [groups * n] of the weights, readable to 64 beyond; NULL for fp32 */
   /* Blocks of float rows are multiples of row_step, which every panel's tile height divides: so the rows that fall
    * into a partial tile, and with it their fp32 rounding, do not depend on how the rows are split. */
   size_t row_step, rows_per_block;

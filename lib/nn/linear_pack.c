@@ -249,7 +249,7 @@ q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_
   if (d->taps * d->k > Q8_MAX_DOT)
     return q8_fail(error, QINT8_ERROR_LIMIT, "weights",
                    "%zu products per output, at most %d fit the accumulator", d->taps * d->k, Q8_MAX_DOT);
-  int32_t *column_sum = q8_pool_alloc(pool, d->groups * d->n + 1, sizeof *column_sum);
+  int32_t *column_sum = q8_pool_alloc(pool, d->groups * d->n + 64, sizeof *column_sum);
   if (!column_sum)
     return q8_fail_memory(error, "weights", d->groups * d->n * sizeof *column_sum);
   const q8_gemm_kernel *wide = kernels->gemm;

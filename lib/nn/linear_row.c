@@ -18,7 +18,7 @@ static void finish(const q8_linear *l, const q8_kernels *kernels, const q8_panel
     rq.table = NULL;
     kernels->requant(1, columns, acc, panel->nr, &rq, (uint8_t *)y + column, l->n);
   } else {
-    q8_dequant dq = {e->offset + column, e->scale + column, e->bias + column, 1.0f, e->lo, e->hi};
+    q8_dequant dq = {e->offset + column, e->scale + column, e->bias + column, e->lo, e->hi, NULL, 0, NULL, 0};
     kernels->dequant_acc(1, columns, acc, panel->nr, &dq, (float *)y + column, l->n);
   }
 }

@@ -170,32 +170,28 @@ static void fill_table(const q8_linear_run *run, size_t group, size_t row, size_
 
 /* ---- Epilogue ---- */
 
-/* Dequantizes rows that may belong to several samples, each with its own zero point and scale. */
+/* Dequantizes rows that may belong to several samples, each with its own zero point and scale: those of one sample in a
+ * call, or all if each row is a sample. */
 static void dequantize_rows(const q8_linear_run *run, size_t column, size_t row, size_t rows, size_t columns,
                             const int32_t *acc, size_t nr, float *y) {
   const q8_epilogue *e = run->epilogue;
   const q8_linear *l = run->linear;
-  q8_dequant dq = {
-      .scale = e->scale + column, .bias = e->bias + column, .row_scale = 1.0f, .lo = e->lo, .hi = e->hi};
-  if (!e->sample_scale) {
-    dq.offset = e->offset + column;
-    run->kernels->dequant_acc(rows, columns, acc, nr, &dq, y, run->y_stride);
-    return;
-  }
-  int32_t offset[64], sums[64]; /* of one panel; the loop over a constant count is vectorized */
-  memcpy(sums, l->column_sum + column, columns * sizeof *sums);
-  memset(sums + columns, 0, sizeof sums - columns * sizeof *sums);
-  dq.offset = offset;
-  for (size_t done = 0; done < rows;) {
-    size_t sample = part(row + done, 1, e->rows_per_sample), end = (sample + 1) * e->rows_per_sample - row;
-    size_t count = (end < rows ? end : rows) - done;
-    uint32_t shift = (uint32_t)(e->sample_zero[sample] - l->a_shift);
-    for (size_t j = 0; j < 64; j++)
-      offset[j] = (int32_t)(0u - shift * (uint32_t)sums[j]);
-    dq.row_scale = e->sample_scale[sample];
-    run->kernels->dequant_acc(count, columns, acc + done * nr, nr, &dq, y + done * run->y_stride,
-                              run->y_stride);
-    done += count;
+  const int dynamic = e->sample_scale != NULL, each = dynamic && e->rows_per_sample == 1;
+  q8_dequant dq = {.offset = (dynamic ? l->column_sum : e->offset) + column,
+                   .scale = e->scale + column,
+                   .bias = e->bias + column,
+                   .lo = e->lo,
+                   .hi = e->hi,
+                   .shift = l->a_shift,
+                   .row_step = (size_t)each};
+  for (size_t done = 0, count = rows; done < rows; done += count) {
+    if (dynamic) {
+      size_t sample = part(row + done, 1, e->rows_per_sample), end = (sample + 1) * e->rows_per_sample - row;
+      count = each || end > rows ? rows - done : end - done;
+      dq.zero = e->sample_zero + sample;
+      dq.row_scale = e->sample_scale + sample;
+    }
+    run->kernels->dequant_acc(count, columns, acc + done * nr, nr, &dq, y + done * run->y_stride, run->y_stride);
   }
 }
 

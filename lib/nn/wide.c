@@ -51,7 +51,7 @@ static void finish(const job *j, size_t n, size_t pixel, size_t column, size_t c
   q8_dequant dq = {.offset = e->offset ? e->offset + column : none,
                    .scale = e->scale + column,
                    .bias = e->bias + column,
-                   .row_scale = e->sample_scale ? e->sample_scale[n] : 1.0f,
+                   .row_scale = e->sample_scale ? e->sample_scale + n : NULL,
                    .lo = e->lo,
                    .hi = e->hi};
   j->kernels->dequant_acc(1, count, acc, COLUMNS, &dq, (float *)j->y + at, count);

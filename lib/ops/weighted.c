@@ -47,12 +47,12 @@ typedef struct dynamic_job {
   uint8_t *quantized;
   float *scale;
   int32_t *zero_point;
-  size_t sample; /* values */
+  size_t samples, sample; /* how many, and values of one */
+  size_t tasks;
 } dynamic_job;
 
 /* Scale and zero point as ONNX DynamicQuantizeLinear: the range includes 0; all zeros give scale 1. */
-static void quantize_sample(void *argument, size_t i) {
-  const dynamic_job *job = argument;
+static void quantize_sample(const dynamic_job *job, size_t i) {
   const float *x = job->x + i * job->sample;
   float low, high;
   job->p->kernels->minmax(job->sample, x, &low, &high);
@@ -61,10 +61,26 @@ static void quantize_sample(void *argument, size_t i) {
   float scale = (high - low) / 255.0f;
   if (!(scale > 0) || !isfinite(scale))
     scale = 1;
-  float zero = nearbyintf(-low / scale);
+  float zero = -low / scale;
+  zero = zero < 255 ? zero : 255;
   job->scale[i] = scale;
-  job->zero_point[i] = zero < 0 ? 0 : zero > 255 ? 255 : (int32_t)zero;
+  job->zero_point[i] = (int32_t)((zero + 0x1p23f) - 0x1p23f); /* rounds to nearest even */
   job->p->kernels->quantize(job->sample, x, scale, job->zero_point[i], 0, job->quantized + i * job->sample);
+}
+
+/* Fewer values are quantized sooner than another thread begins with them. */
+#define MIN_TASK_VALUES 8192
+
+static void quantize_samples(void *argument, size_t task) {
+  const dynamic_job *job = argument;
+  const size_t last = job->samples * (task + 1) / job->tasks;
+  for (size_t i = job->samples * task / job->tasks; i < last; i++)
+    quantize_sample(job, i);
+}
+
+static size_t quantize_tasks(size_t samples, size_t sample) {
+  size_t tasks = samples * sample / MIN_TASK_VALUES;
+  return tasks < 1 ? 1 : tasks < samples ? tasks : samples;
 }
 
 /* Scratch of a dynamic run: scales, zero points, the quantized input, then what the convolution needs. */
@@ -81,8 +97,10 @@ static void run_dynamic(const q8_step_run *r) {
                      .quantized = scratch + q8_round_up(g->n * 8, Q8_ALIGN),
                      .scale = (float *)(void *)scratch,
                      .zero_point = (int32_t *)(void *)scratch + g->n,
+                     .samples = g->n,
                      .sample = g->h * g->w * g->c};
-  q8_parallel(r->host, g->n, quantize_sample, &job);
+  job.tasks = quantize_tasks(job.samples, job.sample);
+  q8_parallel(r->host, job.tasks, quantize_samples, &job);
   q8_epilogue epilogue = p->epilogue;
   epilogue.sample_scale = job.scale;
   epilogue.sample_zero = job.zero_point;

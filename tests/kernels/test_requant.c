@@ -92,19 +92,31 @@ static void dequant_case(const q8_dequant_acc_kernel *kernel, size_t rows, size_
   float *scale = walk_place(&scale_buffer, padded * sizeof(float), 4, 0);
   for (size_t i = 0; i < padded; i++)
     scale[i] = ldexpf(test_random_float(0.5f, 1.0f), -(int)(test_random() % 30));
+  int32_t zero[5];
+  float row_scale[5];
+  for (size_t r = 0; r < COUNT_OF(zero); r++) {
+    zero[r] = test_random_int(0, 255);
+    row_scale[r] = test_random_float(0.001f, 1.0f);
+  }
   q8_dequant dq = {random_accs(&bias_buffer, padded),
                    scale,
                    bias,
-                   test_random_float(0.001f, 1.0f),
                    test_random() & 1 ? -INFINITY : -1.0f,
-                   test_random() & 1 ? INFINITY : 6.0f};
-  walk_case("rows %zu n %zu", rows, n);
+                   test_random() & 1 ? INFINITY : 6.0f,
+                   test_random() & 1 ? zero : NULL,
+                   test_random() & 1 ? 128 : 0,
+                   test_random() & 1 ? row_scale : NULL,
+                   test_random() & 1};
+  walk_case("rows %zu n %zu shift %d step %zu zero %d row_scale %d", rows, n, dq.shift, dq.row_step, dq.zero != NULL,
+            dq.row_scale != NULL);
   const int32_t *acc = random_accs(&acc_buffer, (rows - 1) * acc_stride + n);
   walk_output out = walk_output_new(((rows - 1) * stride + n) * sizeof(float), 4);
   for (size_t r = 0; r < rows; r++)
     for (size_t c = 0; c < n; c++) {
-      int32_t sum = (int32_t)((uint32_t)acc[r * acc_stride + c] + (uint32_t)dq.offset[c]);
-      float factor = dq.row_scale * scale[c], product = (float)sum * factor;
+      uint32_t less = (uint32_t)(zero[r * dq.row_step] - dq.shift) * (uint32_t)dq.offset[c];
+      uint32_t offset = dq.zero ? 0u - less : (uint32_t)dq.offset[c];
+      int32_t sum = (int32_t)((uint32_t)acc[r * acc_stride + c] + offset);
+      float factor = (dq.row_scale ? row_scale[r * dq.row_step] : 1.0f) * scale[c], product = (float)sum * factor;
       float v = ref_clampf(product + bias[c], dq.lo, dq.hi);
       memcpy(out.want + (r * stride + c) * sizeof v, &v, sizeof v);
     }
