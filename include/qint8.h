@@ -379,6 +379,10 @@ QINT8_API qint8_status qint8_calibrator_create(const qint8_model *model, const q
                                                const qint8_host *host, qint8_calibrator **out, qint8_error *error);
 QINT8_API void qint8_calibrator_destroy(qint8_calibrator *calibrator);
 /* Runs one batch in float and observes every tensor that may be quantized. Inputs in the model's order, float32.
+ * Smallest and largest values are those of all values; histograms count of a tensor and sample all values up to 512 of
+ * them, and of larger ones a part, 256 to 512 spread evenly, each for as many as were left out, and both ends. Which part
+ * follows from the values alone: the result depends neither on how samples are batched nor on the number of threads or
+ * the instruction set.
  * Memory does not grow with the number of calls. Status: ARGUMENT, SHAPE, MEMORY, DATA (NaN or Inf in an input). */
 QINT8_API qint8_status qint8_calibrator_feed(qint8_calibrator *calibrator, const qint8_tensor *const *inputs,
                                              size_t input_count, qint8_error *error);
@@ -395,7 +399,8 @@ QINT8_API qint8_status qint8_ranges_get(const qint8_ranges *ranges, size_t index
 QINT8_API const char *qint8_ranges_name(const qint8_ranges *ranges, size_t index);
 
 /* How often values of a tensor fell where: bin i holds those in [left + i * width, left + (i + 1) * width), zeros apart.
- * Widths are powers of two, so bins of several histograms can be joined exactly. */
+ * Widths are powers of two, so bins of several histograms can be joined exactly. Of large tensors a part stands for all,
+ * see qint8_calibrator_feed. */
 typedef struct qint8_histogram {
   size_t struct_size;
   size_t bin_count; /* 1 to 2,048 */

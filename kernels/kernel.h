@@ -154,8 +154,8 @@ typedef void q8_quantize_fn(size_t n, const float *x, float scale, int32_t zero_
 /* y = f32((x ^ flip) - zero_point) * scale */
 typedef void q8_dequantize_fn(size_t n, const uint8_t *x, float scale, int32_t zero_point, uint8_t flip, float *y);
 /* Smallest and largest of n values; NaN is skipped; n = 0 or all NaN gives +inf, -inf; a zero result
- * is +0. */
-typedef void q8_minmax_fn(size_t n, const float *x, float *min, float *max);
+ * is +0. Returns 0 if there is a NaN, else 1. */
+typedef int q8_minmax_fn(size_t n, const float *x, float *min, float *max);
 /* Where the values that are not zero fall in a histogram of Q8_SLOTS slots used as a ring: floor(x * inverse) mod Q8_SLOTS
  * of each, in order and without gaps. Returns how many there are, or Q8_NAN if there is a NaN: then slots mean nothing.
  * |x * inverse| <= 2^22. `slot` has room for n + Q8_SLOTS_SLACK, which may be written. */

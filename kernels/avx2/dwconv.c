@@ -93,12 +93,18 @@ static halves convolve_one(const q8_dwconv_shape *shape, const uint8_t *const *c
   return b->n == BLOCK ? convolve_full(shape, cols, b) : convolve_part(shape, cols, b);
 }
 
+/* Hides that p is the same as before, so that what it points at is read again: clang would keep weights of 5 x 5 and 7 x 7
+ * for the next columns, more than there are registers, and spill. */
+#define RELOAD(p) __asm__("" : "+r"(p))
+
 /* Adds rows `row` and `next` of all columns of four outputs; next = NULL: only one. */
 Q8_INLINE void add_rows(size_t size, size_t step, const uint8_t *const *row, const uint8_t *const *next, const __m256i *w,
                         const block *b, halves sum[OUTPUTS]) {
   Q8_UNROLL
   for (size_t u = 0; u < (OUTPUTS - 1) * step + size; u++, row += size) {
     const halves x = next ? load_pair(1, *row, *next, b) : load_single(*row, b);
+    if (size > 3)
+      RELOAD(w);
     Q8_UNROLL
     for (size_t o = 0; o < OUTPUTS; o++) {
       const size_t j = u - o * step; /* wraps to a large number left of the window */

@@ -39,9 +39,9 @@ static void dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_poi
 }
 
 /* vminps and vmaxps give their second operand when the first is NaN: NaN is skipped. */
-static void minmax(size_t n, const float *x, float *min, float *max) {
+static int minmax(size_t n, const float *x, float *min, float *max) {
   __m256 low[2] = {_mm256_set1_ps(INFINITY), _mm256_set1_ps(INFINITY)};
-  __m256 high[2] = {_mm256_set1_ps(-INFINITY), _mm256_set1_ps(-INFINITY)};
+  __m256 high[2] = {_mm256_set1_ps(-INFINITY), _mm256_set1_ps(-INFINITY)}, nan = _mm256_setzero_ps();
   size_t i = 0;
   for (; i + 16 <= n; i += 16) {
     Q8_UNROLL
@@ -50,7 +50,9 @@ static void minmax(size_t n, const float *x, float *min, float *max) {
       low[j] = _mm256_min_ps(v, low[j]);
       high[j] = _mm256_max_ps(v, high[j]);
     }
+    nan = _mm256_or_ps(nan, _mm256_cmp_ps(_mm256_loadu_ps(x + i), _mm256_loadu_ps(x + i + 8), _CMP_UNORD_Q));
   }
+  int bad = _mm256_movemask_ps(nan);
   float lows[8], highs[8];
   _mm256_storeu_ps(lows, _mm256_min_ps(low[0], low[1]));
   _mm256_storeu_ps(highs, _mm256_max_ps(high[0], high[1]));
@@ -61,9 +63,11 @@ static void minmax(size_t n, const float *x, float *min, float *max) {
   for (; i < n; i++) {
     lows[0] = x[i] < lows[0] ? x[i] : lows[0];
     highs[0] = x[i] > highs[0] ? x[i] : highs[0];
+    bad |= x[i] != x[i];
   }
   *min = lows[0] + 0.0f; /* -0 becomes +0 */
   *max = highs[0] + 0.0f;
+  return !bad;
 }
 
 static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {

@@ -45,28 +45,35 @@ static void dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_poi
 }
 
 /* min and max return their second operand when either is NaN: the running value, so that NaN is skipped. */
-static void minmax(size_t n, const float *x, float *min, float *max) {
+static int minmax(size_t n, const float *x, float *min, float *max) {
   __m512 low[4], high[4];
   const __m512 inf = _mm512_set1_ps(INFINITY), minus_inf = _mm512_set1_ps(-INFINITY);
   Q8_UNROLL
   for (int u = 0; u < 4; u++)
     low[u] = inf, high[u] = minus_inf;
+  __mmask16 nan = 0;
   size_t i = 0;
-  for (; i + 64 <= n; i += 64)
+  for (; i + 64 <= n; i += 64) {
     Q8_UNROLL
-  for (int u = 0; u < 4; u++) {
-    __m512 v = _mm512_loadu_ps(x + i + 16 * u);
-    low[u] = _mm512_min_ps(v, low[u]);
-    high[u] = _mm512_max_ps(v, high[u]);
+    for (int u = 0; u < 4; u++) {
+      __m512 v = _mm512_loadu_ps(x + i + 16 * u);
+      low[u] = _mm512_min_ps(v, low[u]);
+      high[u] = _mm512_max_ps(v, high[u]);
+    }
+    nan |= _mm512_cmp_ps_mask(_mm512_loadu_ps(x + i), _mm512_loadu_ps(x + i + 16), _CMP_UNORD_Q);
+    nan |= _mm512_cmp_ps_mask(_mm512_loadu_ps(x + i + 32), _mm512_loadu_ps(x + i + 48), _CMP_UNORD_Q);
   }
   for (; i < n; i += 16) {
     __mmask16 m = first16(n - i);
-    low[0] = _mm512_min_ps(_mm512_mask_loadu_ps(inf, m, x + i), low[0]);
+    __m512 v = _mm512_mask_loadu_ps(inf, m, x + i);
+    nan |= _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    low[0] = _mm512_min_ps(v, low[0]);
     high[0] = _mm512_max_ps(_mm512_mask_loadu_ps(minus_inf, m, x + i), high[0]);
   }
   *min = _mm512_reduce_min_ps(_mm512_min_ps(_mm512_min_ps(low[0], low[1]), _mm512_min_ps(low[2], low[3])));
   *max =
       _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(high[0], high[1]), _mm512_max_ps(high[2], high[3])));
+  return !nan;
 }
 
 static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {

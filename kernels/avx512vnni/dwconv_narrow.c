@@ -8,8 +8,13 @@
 
 enum { TILE = 4 };
 
-/* Hides where z comes from: clang would merge insertions and both transpositions into a longer sequence of shuffles. */
+/* Hides where z comes from: clang would merge insertions and both transpositions into a longer sequence of shuffles.
+ * gcc does not, and would only copy registers. */
+#if defined(__clang__)
 #define KEEP(z) __asm__("" : "+v"(z))
+#else
+#define KEEP(z) (void)(z)
+#endif
 
 /* 16 dwords, four taps of a channel each: 16 channels of x[i] if `whole`, else those of the mask m. Without the fourth
  * tap the first stands in for it. Merging under a mask while loading keeps the insertions from the one port that can

@@ -42,8 +42,9 @@ static void dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_poi
 const q8_dequantize_kernel q8_neon_dequantize[] = {{"dequantize_neon", Q8_CPU_NEON, dequantize}, {0}};
 
 /* minnm and maxnm skip NaN. */
-static void minmax(size_t n, const float *x, float *min, float *max) {
+static int minmax(size_t n, const float *x, float *min, float *max) {
   float32x4_t lo0 = vdupq_n_f32(INFINITY), lo1 = lo0, hi0 = vdupq_n_f32(-INFINITY), hi1 = hi0;
+  uint32x4_t fine = vdupq_n_u32(~0u);
   size_t i = 0;
   for (; i + 8 <= n; i += 8) {
     float32x4_t v0 = vld1q_f32(x + i), v1 = vld1q_f32(x + i + 4);
@@ -51,14 +52,18 @@ static void minmax(size_t n, const float *x, float *min, float *max) {
     lo1 = vminnmq_f32(lo1, v1);
     hi0 = vmaxnmq_f32(hi0, v0);
     hi1 = vmaxnmq_f32(hi1, v1);
+    fine = vandq_u32(fine, vandq_u32(vceqq_f32(v0, v0), vceqq_f32(v1, v1)));
   }
   float lo = vminnmvq_f32(vminnmq_f32(lo0, lo1)), hi = vmaxnmvq_f32(vmaxnmq_f32(hi0, hi1));
+  int none = vminvq_u32(fine) != 0;
   for (; i < n; i++) {
     lo = x[i] < lo ? x[i] : lo;
     hi = x[i] > hi ? x[i] : hi;
+    none &= x[i] == x[i];
   }
   *min = lo;
   *max = hi;
+  return none;
 }
 
 static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {

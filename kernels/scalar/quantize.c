@@ -13,14 +13,17 @@ static void dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_poi
     y[i] = (float)((int32_t)(x[i] ^ flip) - zero_point) * scale;
 }
 
-static void minmax(size_t n, const float *x, float *min, float *max) {
+static int minmax(size_t n, const float *x, float *min, float *max) {
   float low = INFINITY, high = -INFINITY;
+  int none = 1;
   for (size_t i = 0; i < n; i++) { /* a comparison with NaN is false: it changes neither */
     low = x[i] < low ? x[i] : low;
     high = x[i] > high ? x[i] : high;
+    none &= x[i] == x[i];
   }
   *min = low + 0.0f; /* -0 becomes +0: the order of the values must not show */
   *max = high + 0.0f;
+  return none;
 }
 
 #define CHUNK 64

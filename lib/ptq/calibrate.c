@@ -3,6 +3,10 @@
 #include <math.h>
 #include <string.h>
 
+/* Values of a tensor and sample that a histogram counts. With all of them, calibration took up to 3.5 times as long as
+ * float inference; with 512, 1,024 or 2,048 what is decided differs less than when a few samples are left out. */
+#define MOST_COUNTED 512
+
 struct q8_calibrator {
   q8_host host;
   const q8_graph *graph;
@@ -87,7 +91,7 @@ static void observe_samples(q8_calibrator *c, q8_id tensor, const q8_shape *shap
     if (by_batch) {
       c->minmax(count / (size_t)samples, x, &min, &max);
     } else {
-      q8_observer_observe(observer, x, 1, 1, count / (size_t)samples);
+      q8_observer_sample(observer, x, count / (size_t)samples, MOST_COUNTED);
       q8_observer_last(observer, 0, &min, &max);
     }
     c->out_of_memory |= !q8_quality_observe(c->ranges->quality, tensor, shape, x, channels_last,
@@ -139,12 +143,17 @@ static q8_status prepare(q8_calibrator *c, const q8_shape *shapes, qint8_error *
   return status;
 }
 
-static q8_status check_finite(const char *name, const float *x, size_t count, qint8_error *error) {
-  for (size_t i = 0; i < count; i++)
-    if (!isfinite(x[i]))
-      return q8_fail(error, QINT8_ERROR_DATA, name, "element %zu of the calibration input is %s", i,
-                     isnan(x[i]) ? "NaN" : "infinite");
-  return QINT8_OK;
+static q8_status check_finite(const q8_calibrator *c, const char *name, const float *x, size_t count,
+                              qint8_error *error) {
+  float min, max;
+  size_t at = 0;
+  if (c->minmax(count, x, &min, &max) && !isinf(min) && !isinf(max))
+    return QINT8_OK;
+  while (at < count && isfinite(x[at]))
+    at++;
+  return at == count ? QINT8_OK
+                     : q8_fail(error, QINT8_ERROR_DATA, name, "element %zu of the calibration input is %s", at,
+                               isnan(x[at]) ? "NaN" : "infinite");
 }
 
 q8_status q8_calibrator_feed(q8_calibrator *calibrator, const q8_shape *shapes, const void *const *inputs,
@@ -154,7 +163,7 @@ q8_status q8_calibrator_feed(q8_calibrator *calibrator, const q8_shape *shapes, 
   for (size_t i = 0; i < c->graph->input_count; i++) {
     const q8_plan_io *info = q8_plan_input_info(c->plan, i);
     if (info->dtype == QINT8_DTYPE_F32)
-      Q8_TRY(check_finite(info->name, inputs[i], q8_shape_count(&shapes[i], NULL), error));
+      Q8_TRY(check_finite(c, info->name, inputs[i], q8_shape_count(&shapes[i], NULL), error));
   }
   Q8_TRY(q8_session_execute(c->session, inputs, c->outputs, error));
   if (c->out_of_memory)

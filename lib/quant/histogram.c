@@ -51,6 +51,8 @@ static void add_bins(int64_t *count, int32_t exponent, const q8_histogram *from)
 }
 
 void q8_histogram_widen(q8_histogram *h, float min, float max) {
+  if (min >= h->min && max <= h->max)
+    return;
   int empty = h->min > h->max;
   float low = min < h->min ? min : h->min, high = max > h->max ? max : h->max;
   low += 0.0f; /* -0 becomes 0: the bytes of the result do not depend on which came first */
@@ -66,7 +68,7 @@ void q8_histogram_widen(q8_histogram *h, float min, float max) {
   h->max = high;
 }
 
-int q8_histogram_count(q8_histogram *h, const float *x, size_t n, q8_slots_fn *slots) {
+int q8_histogram_count(q8_histogram *h, const float *x, size_t n, int64_t weight, q8_slots_fn *slots) {
   uint16_t slot[Q8_HISTOGRAM_BLOCK + Q8_SLOTS_SLACK];
   size_t kept = slots(n, x, ldexpf(1.0f, -h->exponent), slot), i = 0;
   int64_t *count = h->count;
@@ -75,14 +77,14 @@ int q8_histogram_count(q8_histogram *h, const float *x, size_t n, q8_slots_fn *s
   for (; i + 4 <= kept; i += 4) { /* one load for four */
     uint64_t four;
     memcpy(&four, slot + i, sizeof four);
-    count[four & 0xFFFF]++;
-    count[four >> 16 & 0xFFFF]++;
-    count[four >> 32 & 0xFFFF]++;
-    count[four >> 48]++;
+    count[four & 0xFFFF] += weight;
+    count[four >> 16 & 0xFFFF] += weight;
+    count[four >> 32 & 0xFFFF] += weight;
+    count[four >> 48] += weight;
   }
   for (; i < kept; i++)
-    count[slot[i]]++;
-  h->zeros += (int64_t)(n - kept);
+    count[slot[i]] += weight;
+  h->zeros += weight * (int64_t)(n - kept);
   return 1;
 }
 

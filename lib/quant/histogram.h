@@ -26,10 +26,10 @@ typedef struct q8_histogram {
 void q8_histogram_clear(q8_histogram *h);
 /* Widens the range to include [min, max], finite, merging bins as needed. */
 void q8_histogram_widen(q8_histogram *h, float min, float max);
-/* Counts n values inside the range, none of them infinite; 0, and nothing is counted, if there is a NaN among them.
- * n <= Q8_HISTOGRAM_BLOCK. */
+/* Counts n values inside the range, none of them infinite, each as `weight` values; 0, and nothing is counted, if there is
+ * a NaN among them. n <= Q8_HISTOGRAM_BLOCK. */
 #define Q8_HISTOGRAM_BLOCK 2048
-int q8_histogram_count(q8_histogram *h, const float *x, size_t n, q8_slots_fn *slots);
+int q8_histogram_count(q8_histogram *h, const float *x, size_t n, int64_t weight, q8_slots_fn *slots);
 /* Adds all that `other` counted. */
 void q8_histogram_add(q8_histogram *h, const q8_histogram *other);
 

@@ -6,6 +6,7 @@
 #include "base/fpenv.h"
 
 #define BLOCK Q8_HISTOGRAM_BLOCK /* values per pass: they stay in the L1 cache between the passes */
+#define CHUNK 16                 /* neighbours that a sample's part holds or not; divides BLOCK */
 
 /* One channel, or the whole tensor. */
 typedef struct cell {
@@ -79,30 +80,10 @@ const q8_observer_config *q8_observer_config_of(const q8_observer *observer) {
   return &observer->config;
 }
 
-#define CHUNK 64
-
 static int is_finite(float x) {
   uint32_t bits;
   memcpy(&bits, &x, sizeof(bits));
   return (bits & 0x7f800000u) != 0x7f800000u;
-}
-
-/* Whether all are finite: whole chunks without branches, so that compilers vectorize the loop. */
-static int all_finite(const float *x, size_t n) {
-  size_t i = 0;
-  for (; i + CHUNK <= n; i += CHUNK) {
-    uint32_t bits[CHUNK];
-    int32_t bad = 0;
-    memcpy(bits, x + i, sizeof(bits));
-    for (int j = 0; j < CHUNK; j++)
-      bad |= (int32_t)(bits[j] & 0x7f800000u) > 0x7f7fffff;
-    if (bad)
-      return 0;
-  }
-  for (; i < n; i++)
-    if (!is_finite(x[i]))
-      return 0;
-  return 1;
 }
 
 /* Copies the finite values to `out` and counts the others; returns how many. */
@@ -126,18 +107,16 @@ static void widen(cell *c, float min, float max) {
   c->max = (max > c->max ? max : c->max) + 0.0f;
 }
 
-static int count_in_histogram(const q8_observer *o, cell *c, const float *x, size_t n, float min, float max) {
-  if (min < c->histogram->min || max > c->histogram->max)
-    q8_histogram_widen(c->histogram, min, max);
-  return q8_histogram_count(c->histogram, x, n, o->config.slots);
+static void count_in_histogram(const q8_observer *o, cell *c, const float *x, size_t n, float min, float max) {
+  q8_histogram_widen(c->histogram, min, max);
+  q8_histogram_count(c->histogram, x, n, 1, o->config.slots);
 }
 
 static void add_block(const q8_observer *o, cell *c, const float *x, size_t n) {
   float finite[BLOCK], min, max;
-  o->config.minmax(n, x, &min, &max); /* of those that are not NaN */
-  int fine = is_finite(min) && is_finite(max);
-  if (fine)
-    fine = c->histogram ? count_in_histogram(o, c, x, n, min, max) : all_finite(x, n);
+  int fine = o->config.minmax(n, x, &min, &max) && is_finite(min) && is_finite(max);
+  if (fine && c->histogram)
+    count_in_histogram(o, c, x, n, min, max);
   if (!fine) {
     n = keep_finite(c, x, n, finite);
     if (n == 0)
@@ -203,6 +182,62 @@ void q8_observer_observe(q8_observer *observer, const float *values, size_t oute
     average(at, observer->config.moving_average);
   }
   q8_fpenv_leave(env);
+}
+
+/* Where in its first k chunks a sample's part begins: other samples, other places. It follows from the values alone, not
+ * from the sample's number, so that calibrations may be cut and merged. */
+static uint32_t phase_of(const float *x, size_t n) {
+  uint32_t hash = 0, bits;
+  for (size_t i = 0; i < CHUNK; i++) {
+    memcpy(&bits, x + i * (n / CHUNK), sizeof(bits));
+    hash = (hash ^ bits) * 0x9E3779B1u;
+    hash ^= hash >> 15;
+  }
+  return hash;
+}
+
+/* One chunk of k, as k of them. Multiples of the golden ratio modulo 1 fill [0, 1) evenly: which of the next k is taken
+ * follows neither rows nor channels. What is left at the end: one chunk for all whole ones, and the rest. The ends, which
+ * may lie in chunks not taken, take the place of two of the k values that the first one stands for: so n are counted. */
+static void count_part(const q8_observer *o, q8_histogram *h, const float *x, size_t n, size_t k, const float ends[2]) {
+  float taken[BLOCK];
+  size_t filled = 0, first = 0, chunks = n / CHUNK;
+  uint32_t phase = phase_of(x, n);
+  const float *front = x + (size_t)((uint64_t)phase * k >> 32) * CHUNK;
+  for (; first + k <= chunks; first += k, phase += 0x9E3779B9u) {
+    if (filled == BLOCK) {
+      q8_histogram_count(h, taken, filled, (int64_t)k, o->config.slots);
+      filled = 0;
+    }
+    memcpy(taken + filled, x + (first + (size_t)((uint64_t)phase * k >> 32)) * CHUNK, CHUNK * sizeof *x);
+    filled += CHUNK;
+  }
+  q8_histogram_count(h, taken, filled, (int64_t)k, o->config.slots);
+  if (first < chunks)
+    q8_histogram_count(h, x + first * CHUNK, CHUNK, (int64_t)(chunks - first), o->config.slots);
+  q8_histogram_count(h, x + chunks * CHUNK, n % CHUNK, 1, o->config.slots);
+  q8_histogram_count(h, ends, 2, 1, o->config.slots);
+  q8_histogram_count(h, front, 1, -2, o->config.slots);
+}
+
+void q8_observer_sample(q8_observer *observer, const float *values, size_t n, size_t most) {
+  cell *c = observer->cell;
+  float ends[2] = {0};
+  q8_fpenv env = q8_fpenv_enter();
+  int in_part = n > most && c->histogram && observer->config.minmax(n, values, &ends[0], &ends[1]) &&
+                is_finite(ends[0]) && is_finite(ends[1]);
+  if (in_part) {
+    c->batch_min = INFINITY;
+    c->batch_max = -INFINITY;
+    widen(c, ends[0], ends[1]);
+    q8_histogram_widen(c->histogram, ends[0], ends[1]);
+    count_part(observer, c->histogram, values, n, (n + most - 1) / most, ends);
+    c->count += (int64_t)n;
+    average(c, observer->config.moving_average);
+  }
+  q8_fpenv_leave(env);
+  if (!in_part)
+    q8_observer_observe(observer, values, 1, 1, n);
 }
 
 void q8_observer_merge(q8_observer *observer, const q8_observer *other) {

@@ -214,7 +214,7 @@ static void overlap(void) {
     q8_histogram *h = i ? &b : &a;
     q8_histogram_clear(h);
     q8_histogram_widen(h, i ? -1000 : -1, i ? 1000 : 1);
-    CHECK(q8_histogram_count(h, i ? y : x, 8, kernels.slots));
+    CHECK(q8_histogram_count(h, i ? y : x, 8, 1, kernels.slots));
   }
   CHECK(fabs(q8_histogram_overlap(&a, &a) - 1) < 1e-12 && fabs(q8_histogram_overlap(&b, &b) - 1) < 1e-12);
   double ab = q8_histogram_overlap(&a, &b); /* zeros, and four of the values behind zero in one wide bin */

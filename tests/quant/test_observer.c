@@ -68,7 +68,7 @@ static float values[COUNT];
 
 static void count_values(q8_histogram *h, const float *x, size_t n) {
   for (size_t i = 0; i < n; i += Q8_HISTOGRAM_BLOCK)
-    CHECK(q8_histogram_count(h, x + i, n - i < Q8_HISTOGRAM_BLOCK ? n - i : Q8_HISTOGRAM_BLOCK, kernels.slots));
+    CHECK(q8_histogram_count(h, x + i, n - i < Q8_HISTOGRAM_BLOCK ? n - i : Q8_HISTOGRAM_BLOCK, 1, kernels.slots));
 }
 
 static void observe_in_pieces(q8_observer *o, const float *x, size_t n) {
@@ -92,6 +92,78 @@ static void splits_do_not_matter(void) {
     CHECK_EQ(a.count + a.nan_count + a.inf_count, COUNT);
     q8_observer_free(whole);
     q8_observer_free(split);
+  }
+}
+
+static int64_t total_of(const q8_histogram *h) {
+  int64_t total = h->zeros;
+  for (size_t i = 0; i < Q8_BINS; i++)
+    total += h->count[i];
+  return total;
+}
+
+/* Its part of the values stands for all of them: ends and counts exactly, the distribution nearly. */
+static void samples_are_counted_in_part(void) {
+  for (int round = 0; round < 20; round++) {
+    q8_observer *all = make(QINT8_OBSERVER_HISTOGRAM_MSE, 0), *part = make(QINT8_OBSERVER_HISTOGRAM_MSE, 0);
+    for (int i = 0; i < COUNT; i++)
+      values[i] = test_random_int(0, 3) ? test_random_float(-1, 3) : 0;
+    values[test_random_int(0, COUNT - 1)] = -8;
+    values[test_random_int(0, COUNT - 1)] = 8;
+    q8_observer_observe(all, values, 1, 1, COUNT);
+    q8_observer_sample(part, values, COUNT, COUNT / 8);
+    const q8_histogram *a = q8_observer_histogram(all, 0), *p = q8_observer_histogram(part, 0);
+    float low, high;
+    q8_observer_last(part, 0, &low, &high);
+    CHECK(low == -8 && high == 8 && p->min == -8 && p->max == 8 && p->exponent == a->exponent);
+    CHECK(q8_observer_finite(part, 0) == COUNT && p->count[q8_histogram_slot(q8_histogram_bin(p, 8))] > 0);
+    CHECK(total_of(p) == COUNT && llabs(p->zeros - a->zeros) < COUNT / 20);
+    for (int quarter = -1; quarter < 3; quarter++) { /* [-1, 0), [0, 1), ... */
+      int64_t want = 0, got = 0;
+      for (int32_t bin = q8_histogram_bin(a, (float)quarter); bin < q8_histogram_bin(a, (float)quarter + 1); bin++) {
+        want += a->count[q8_histogram_slot(bin)];
+        got += p->count[q8_histogram_slot(bin)];
+      }
+      CHECK_MSG(llabs(want - got) < COUNT / 20, "%lld values from %d on, %lld counted", (long long)want, quarter,
+                (long long)got);
+    }
+    q8_observer_free(all);
+    q8_observer_free(part);
+  }
+}
+
+/* A place whose values are always large is counted as often as any other, over many samples. */
+static void parts_of_samples_are_not_the_same_places(void) {
+  enum { SAMPLES = 400, PART = 8 };
+  q8_observer *o = make(QINT8_OBSERVER_HISTOGRAM_MSE, 0);
+  for (int s = 0; s < SAMPLES; s++) {
+    for (int i = 0; i < COUNT; i++)
+      values[i] = test_random_float(-1, 1);
+    values[40] = 7;
+    values[COUNT - 1] = 8;
+    q8_observer_sample(o, values, COUNT, COUNT / PART);
+  }
+  const q8_histogram *h = q8_observer_histogram(o, 0);
+  int64_t seen = h->count[q8_histogram_slot(q8_histogram_bin(h, 7))];
+  CHECK_MSG(seen > SAMPLES / 2 && seen < 2 * SAMPLES, "%lld of %d", (long long)seen, SAMPLES);
+  q8_observer_free(o);
+}
+
+/* Short samples, and those with a NaN, are counted as a whole. */
+static void short_and_damaged_samples_are_counted_whole(void) {
+  for (int damaged = 0; damaged < 2; damaged++) {
+    q8_observer *all = make(QINT8_OBSERVER_HISTOGRAM_MSE, 0), *sample = make(QINT8_OBSERVER_HISTOGRAM_MSE, 0);
+    for (int i = 0; i < COUNT; i++)
+      values[i] = test_random_float(-1, 3);
+    if (damaged)
+      values[test_random_int(0, COUNT - 1)] = test_random_int(0, 1) ? NAN : -INFINITY;
+    q8_observer_observe(all, values, 1, 1, COUNT);
+    q8_observer_sample(sample, values, COUNT, damaged ? 64 : COUNT);
+    CHECK(memcmp(q8_observer_histogram(all, 0), q8_observer_histogram(sample, 0), sizeof(q8_histogram)) == 0);
+    qint8_range a = range_of(all, 0), b = range_of(sample, 0);
+    CHECK(same_range(&a, &b) && b.nan_count + b.inf_count == damaged);
+    q8_observer_free(all);
+    q8_observer_free(sample);
   }
 }
 
@@ -430,6 +502,9 @@ int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
   q8_kernels_select(q8_cpu_detect(), &kernels);
   RUN(splits_do_not_matter);
+  RUN(samples_are_counted_in_part);
+  RUN(parts_of_samples_are_not_the_same_places);
+  RUN(short_and_damaged_samples_are_counted_whole);
   RUN(merging_is_associative_and_commutative);
   RUN(bins_are_canonical);
   RUN(values_lie_in_their_bins);
