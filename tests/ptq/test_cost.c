@@ -1,4 +1,4 @@
-/* Small nodes stay float where int8 would be slower, unless forced; models of any size are not touched. */
+/* Nodes stay float where int8 would be slower, unless forced; static models of any size are not touched. */
 #include "models.h"
 #include "test.h"
 
@@ -18,6 +18,15 @@ static size_t kept(const qint8_model *model, qint8_config config, int32_t force)
 static void tiny_dynamic(void) {
   qint8_model *model = test_load("tiny", NULL);
   CHECK_EQ(kept(model, QINT8_CONFIG_DYNAMIC, 0), 3);
+  CHECK_EQ(kept(model, QINT8_CONFIG_DYNAMIC, 1), 0);
+  qint8_model_destroy(model);
+}
+
+/* Of 43 products those of few channels stay float, those of many do not. */
+static void network_dynamic(void) {
+  qint8_model *model = test_load("demo", NULL);
+  size_t count = kept(model, QINT8_CONFIG_DYNAMIC, 0);
+  CHECK(count > 10 && count < 33);
   CHECK_EQ(kept(model, QINT8_CONFIG_DYNAMIC, 1), 0);
   qint8_model_destroy(model);
 }
@@ -42,6 +51,7 @@ static void network_static(void) {
 int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
   RUN(tiny_dynamic);
+  RUN(network_dynamic);
   RUN(tiny_static);
   RUN(network_static);
   return TEST_END();
