@@ -112,7 +112,7 @@ static void check_file(const qint8_search *found, double metric, int32_t format)
 
 /* Each budget is met, a looser one more cheaply; the loosest by the first candidate. */
 static void looser_is_cheaper(void) {
-  static const double budgets[] = {0.5, 0.02};
+  static const double budgets[] = {0.5, 0.003};
   qint8_search_options options = draw_all();
   qint8_model *model = test_load("demo", NULL);
   double last_us = 0;

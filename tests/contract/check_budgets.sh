@@ -34,6 +34,6 @@ if [ -n "$Q8_TEST_QUICK" ] || [ -z "$MODELS" ]; then
 else
   budgets fmnist_cnn fmnist.npz:calib
   budgets pose_tcn pose.npz:calib
-  budgets seq_lstm mnist.npz:calib
+  budgets fmnist_mnv2 fmnist.npz:calib
 fi
 finish

@@ -12,7 +12,7 @@ const run = runner(tool);
 const ADD = 'Add: ties', FLOAT = 'operators that both run in float';
 const WHY = {
   fmnist_mnv2: ADD, fmnist_mnv2_bn: ADD, fmnist_mnv3s: ADD, fmnist_mnv3l: ADD, fmnist_effb0: 'Add: ties; SiLU, which it runs in float',
-  tiny_vit: FLOAT, pose_tcn: FLOAT, pose_tcn_bn: FLOAT, ocr_cls: ADD, ocr_rec: FLOAT,
+  seq_lstm: 'LSTM, which it runs in float', tiny_vit: FLOAT, pose_tcn: FLOAT, pose_tcn_bn: FLOAT, ocr_cls: ADD, ocr_rec: FLOAT,
 };
 const SAMPLES = { pose_tcn: 64, pose_tcn_bn: 64, ocr_cls: 500, ocr_rec: 8 }, CALIBRATION = { ocr_rec: 8 };
 const STATIC = ['--config', 'static_int8_per_channel'];
