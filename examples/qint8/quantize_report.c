@@ -121,6 +121,6 @@ void print_summary(const job *j) {
     printf("%zu operators at the start stay float: most of the error was born there (--all-int8 quantizes them)\n",
            qint8_recipe_head(j->recipe));
   if (qint8_recipe_kept_float(j->recipe))
-    printf("%zu small operators stay float: int8 would be slower (--force quantizes them)\n",
+    printf("%zu operators stay float: int8 would be slower (--force quantizes them)\n",
            qint8_recipe_kept_float(j->recipe));
 }
