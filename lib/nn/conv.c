@@ -83,11 +83,19 @@ static void channels_last(const q8_conv_geometry *g, const int8_t *w, int8_t *ou
 
 q8_status q8_conv_pack_onnx(const q8_kernels *kernels, const q8_conv_geometry *g, const int8_t *w, int requant,
                             q8_pool *pool, q8_conv *out, qint8_error *error) {
+  return q8_conv_pack_mapped(kernels, g, w, NULL, requant, pool, out, error);
+}
+
+q8_status q8_conv_pack_mapped(const q8_kernels *kernels, const q8_conv_geometry *g, const int8_t *w,
+                              const q8_mapping *mapping, int requant, q8_pool *pool, q8_conv *out, qint8_error *error) {
   size_t channels = g->c / g->groups, taps = g->r * g->s;
   set_up(out, g, 1);
-  if (taps == 1 || channels == 1) /* both orders are the same */
+  if (out->way == Q8_CONV_DEPTHWISE)
     return q8_conv_pack(kernels, g, w, requant, pool, out, error);
   q8_linear_desc d = describe(out, w);
+  d.mapping = mapping;
+  if (taps == 1 || channels == 1) /* both orders are the same */
+    return pack_taps(kernels, &d, pool, out, error);
   if (out->way != Q8_CONV_ROWS) {
     d.w_tap = 1;
     d.w_in = taps;

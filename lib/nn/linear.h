@@ -11,6 +11,7 @@
 
 #include <float.h>
 
+#include "base/mapping.h"
 #include "base/memory.h"
 #include "kernel.h"
 
@@ -23,6 +24,7 @@ typedef struct q8_linear_desc {
   /* Bytes of input that one more row adds to a block: less than taps * k where the taps of neighbouring rows
    * overlap, as in a convolution. 0 means taps * k values. */
   size_t row_bytes;
+  const q8_mapping *mapping; /* NULL, or where w may lie: pages of int8 weights leave memory as they are packed */
 } q8_linear_desc;
 
 #define Q8_MAX_ACC 2048 /* accumulators of a task: at least a tile of any micro-kernel */

@@ -244,6 +244,16 @@ static uint8_t *reserve_weights(const q8_linear *l, q8_pool *pool) {
   return weights;
 }
 
+/* Weights of which the first `end` are packed; where outputs do not lie one behind the other, they leave memory later. The
+ * whole range each time: a fault brings pages around it back. */
+static size_t unload_packed(const q8_linear_desc *d, size_t end, size_t unloaded) {
+  enum { STEP = 1 << 18 }; /* bytes that are worth a system call */
+  if (!d->mapping || d->w_out != d->taps * d->k || end - unloaded < STEP)
+    return unloaded;
+  q8_unload(d->mapping, d->w, end);
+  return end;
+}
+
 q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool, q8_linear *out,
                          qint8_error *error) {
   if (d->taps * d->k > Q8_MAX_DOT)
@@ -270,9 +280,12 @@ q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_
   out->weights = reserve_weights(out, pool);
   if (!out->weights)
     return q8_fail_memory(error, "weights", d->groups * out->group_size);
+  size_t unloaded = 0;
   for (size_t g = 0; g < d->groups; g++)
-    for (size_t i = 0; i < out->panel_count; i++)
+    for (size_t i = 0; i < out->panel_count; i++) {
       pack_panel(out, d, g, &out->panels[i], column_sum + g * d->n);
+      unloaded = unload_packed(d, g * d->w_group + out->panels[i].column * d->w_out, unloaded);
+    }
   out->kernel_name = ((const q8_gemm_kernel *)out->panels[0].kernel)->name;
   choose_rows(out, d->row_bytes);
   return QINT8_OK;
