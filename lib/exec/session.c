@@ -175,7 +175,9 @@ static void bind_user_memory(q8_session *session, const void *const *inputs, voi
   }
 }
 
-static q8_status run_step(q8_session *session, const q8_step *step, q8_buffer scratch, qint8_error *error) {
+/* A step, or a part of one. */
+static q8_status run_step(q8_session *session, size_t index, const q8_step *step, qint8_error *error) {
+  const q8_buffer scratch = session->plan->scratch[index];
   const q8_buffer *in = q8_step_inputs(step);
   for (int32_t j = 0; j < step->in_count; j++)
     session->in[j] = session->address[in[j]];
@@ -191,7 +193,10 @@ static q8_status run_step(q8_session *session, const q8_step *step, q8_buffer sc
                      .host = &session->host,
                      .error = error,
                      .status = &status};
+  double start = session->microseconds ? now_us() : 0;
   step->run(&run);
+  if (session->microseconds)
+    session->microseconds[index] += now_us() - start;
   return status;
 }
 
@@ -209,13 +214,12 @@ static void show_results(q8_session *session, const q8_step *step) {
 /* In a watched session the parts of a step run one after the other, so that the results of all of them exist. */
 static q8_status run_and_show(q8_session *session, size_t index, qint8_error *error) {
   const q8_step *step = &session->plan->steps[index];
-  const q8_buffer scratch = session->plan->scratch[index];
   for (int32_t i = 0; i < step->part_count; i++) {
-    Q8_TRY(run_step(session, &step->parts[i], scratch, error));
+    Q8_TRY(run_step(session, index, &step->parts[i], error));
     show_results(session, &step->parts[i]);
   }
   if (step->part_count == 0) {
-    Q8_TRY(run_step(session, step, scratch, error));
+    Q8_TRY(run_step(session, index, step, error));
     show_results(session, step);
   }
   return QINT8_OK;
@@ -232,13 +236,12 @@ q8_status q8_session_execute(q8_session *session, const void *const *inputs, voi
         show(session, (q8_buffer)i);
   q8_status status = QINT8_OK;
   for (size_t i = 0; i < plan->step_count && status == QINT8_OK; i++) {
-    double start = session->microseconds ? now_us() : 0;
+    if (session->microseconds)
+      session->microseconds[i] = 0;
     if (session->watch || session->replace)
       status = run_and_show(session, i, error);
     else
-      status = run_step(session, &plan->steps[i], plan->scratch[i], error);
-    if (session->microseconds)
-      session->microseconds[i] = now_us() - start;
+      status = run_step(session, i, &plan->steps[i], error);
   }
   q8_fpenv_leave(old);
   return status;
@@ -290,7 +293,7 @@ static q8_status run_and_peek(q8_session *session, const q8_peek *peek, size_t *
   }
   for (; *step < plan->step_count && shown < peek->count; ++*step) {
     const q8_step *now = &plan->steps[*step];
-    Q8_TRY(run_step(session, now, plan->scratch[*step], error));
+    Q8_TRY(run_step(session, *step, now, error));
     for (int32_t j = 0; j < now->out_count; j++)
       shown += show_wanted(session, plan->buffers[q8_step_outputs(now)[j]].root, peek, first);
   }

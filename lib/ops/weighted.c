@@ -346,7 +346,7 @@ q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, 
     step.row_size = w->g.k;
   }
   if (in == Q8_FORM_INT8)
-    Q8_TRY(q8_weighted_rows(planner, p, &step.rows, error));
+    step.rows = q8_weighted_rows(p);
   return q8_plan_add(planner, &step, error);
 }
 

@@ -14,27 +14,21 @@ static size_t scratch_of(const void *params, size_t rows) {
   return q8_conv_rows_scratch(&p->conv, rows);
 }
 
-q8_status q8_weighted_rows(q8_planner *planner, const q8_weighted_step *step, const q8_step_rows **out,
-                           qint8_error *error) {
+const q8_step_rows *q8_weighted_rows(q8_weighted_step *step) {
   const q8_conv_geometry *g = &step->conv.g;
-  *out = NULL;
   if (step->wide.weights || !q8_conv_has_rows(&step->conv))
-    return QINT8_OK;
-  q8_step_rows *rows = q8_plan_alloc(planner, 1, sizeof *rows);
-  if (!rows)
-    return q8_fail_memory(error, "plan", sizeof *rows);
-  *rows = (q8_step_rows){.run = run_rows,
-                         .scratch = scratch_of,
-                         .images = g->n,
-                         .rows = g->p,
-                         .in_rows = g->h,
-                         .columns = g->q,
-                         .row_size = g->q * g->k,
-                         .in_row_size = g->w * g->c,
-                         .extent = (g->r - 1) * g->dilation_h + 1,
-                         .stride = g->stride_h,
-                         .pad = g->pad_top,
-                         .weights = g->k * g->r * g->s * (g->c / g->groups)};
-  *out = rows;
-  return QINT8_OK;
+    return NULL;
+  step->rows = (q8_step_rows){.run = run_rows,
+                               .scratch = scratch_of,
+                               .images = g->n,
+                               .rows = g->p,
+                               .in_rows = g->h,
+                               .columns = g->q,
+                               .row_size = g->q * g->k,
+                               .in_row_size = g->w * g->c,
+                               .extent = (g->r - 1) * g->dilation_h + 1,
+                               .stride = g->stride_h,
+                               .pad = g->pad_top,
+                               .weights = g->k * g->r * g->s * (g->c / g->groups)};
+  return &step->rows;
 }

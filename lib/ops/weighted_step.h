@@ -13,10 +13,10 @@ typedef struct q8_weighted_step {
   q8_epilogue epilogue;
   int32_t zero_point; /* of the input, stored form */
   const q8_binary *sum; /* a residual added as a second stage, or NULL: its tensor is input 1 */
+  q8_step_rows rows;    /* of int8 steps that have them */
 } q8_weighted_step;
 
-/* How a static step makes some rows of its result; *out is NULL if it cannot. */
-q8_status q8_weighted_rows(q8_planner *planner, const q8_weighted_step *step, const q8_step_rows **out,
-                           qint8_error *error);
+/* Sets how an int8 step makes some rows of its result; NULL if it cannot. */
+const q8_step_rows *q8_weighted_rows(q8_weighted_step *step);
 
 #endif
