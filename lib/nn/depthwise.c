@@ -1,22 +1,49 @@
 /* depthwise.c - convolution with one filter per channel. */
+#include <string.h>
+
 #include "base/parallel.h"
 #include "nn/conv_internal.h"
+
+enum { TAPS_BLOCK = 16 };
+
+/* [c][taps] to [taps][c]. Blocks of 16 are transposed many times as fast as parts of one: where there are fewer taps, the next
+ * channels' weights go to rows beyond them, for which `out` has room, as long as there are 16 to read. */
+static void order_by_tap(const q8_kernels *kernels, size_t channels, size_t taps, const int8_t *w, int8_t *out) {
+  const size_t read = taps < TAPS_BLOCK ? TAPS_BLOCK : taps, total = channels * taps;
+  const size_t whole = total < read ? 0 : (total - read) / taps + 1;
+  if (whole)
+    kernels->transpose8(whole, read, w, taps, out, channels);
+  for (size_t c = whole; c < channels; c++)
+    for (size_t t = 0; t < taps; t++)
+      out[t * channels + c] = w[c * taps + t];
+}
+
+/* sum[c] over taps, in blocks of a constant count, which are vectorized. */
+static void sum_taps(size_t channels, size_t taps, const int8_t *by_tap, int32_t *sum) {
+  size_t c = 0;
+  for (; c + TAPS_BLOCK <= channels; c += TAPS_BLOCK) {
+    int32_t block[TAPS_BLOCK] = {0};
+    for (size_t t = 0; t < taps; t++)
+      for (size_t i = 0; i < TAPS_BLOCK; i++)
+        block[i] += by_tap[t * channels + c + i];
+    memcpy(sum + c, block, sizeof block);
+  }
+  for (; c < channels; c++)
+    for (size_t t = 0; t < taps; t++)
+      sum[c] += by_tap[t * channels + c];
+}
 
 q8_status q8_depthwise_pack(const q8_kernels *kernels, const int8_t *w, q8_pool *pool, q8_conv *out,
                             qint8_error *error) {
   const q8_conv_geometry *g = &out->g;
-  size_t taps = g->r * g->s;
-  int smallest = 0;
-  int8_t *by_tap = q8_alloc(&pool->host, taps * g->c, 1);
+  const size_t taps = g->r * g->s;
+  int8_t *by_tap = q8_alloc(&pool->host, taps < TAPS_BLOCK ? TAPS_BLOCK : taps, g->c);
   out->dw_sum = q8_pool_alloc(pool, q8_round_up(g->c, 64), sizeof *out->dw_sum);
-  for (size_t c = 0; by_tap && out->dw_sum && c < g->c; c++)
-    for (size_t t = 0; t < taps; t++) {
-      int8_t value = w[c * taps + t];
-      by_tap[t * g->c + c] = value;
-      out->dw_sum[c] += value;
-      smallest = value < smallest ? value : smallest;
-    }
-  out->dwconv = q8_kernels_dwconv(kernels->mask, g->r, g->s, smallest);
+  if (by_tap && out->dw_sum) {
+    order_by_tap(kernels, g->c, taps, w, by_tap);
+    sum_taps(g->c, taps, by_tap, out->dw_sum);
+  }
+  out->dwconv = q8_kernels_dwconv(kernels->mask, g->r, g->s, q8_has_least(taps * g->c, w, 1) ? -128 : -127);
   size_t size = out->dwconv->packed_size(g->c, g->r, g->s);
   void *packed = q8_pool_alloc(pool, size < Q8_ALIGN ? Q8_ALIGN : size, 1);
   if (!by_tap || !out->dw_sum || !packed) {
@@ -55,6 +82,7 @@ typedef struct dw_job {
   size_t y_row;     /* that y begins with, counted over all images */
   uint8_t *scratch; /* dw_scratch bytes per task */
   size_t tasks;
+  size_t pitch; /* elements between pixels of y */
 } dw_job;
 
 static size_t dw_columns(const q8_conv *conv) {
@@ -166,14 +194,27 @@ static void dw_seek(dw_cursor *at, const q8_image_rows *rows, size_t n, size_t p
 
 /* ---- Rows ---- */
 
+/* A function of floats, or a table of bytes, over pixels of y. */
+static void apply_function(const dw_job *job, size_t pixels, float *y) {
+  const q8_sunary *function = job->epilogue->function;
+  const size_t c = job->conv->g.c, n = job->pitch == c ? pixels * c : c;
+  for (size_t i = 0; function && i < pixels * c; i += n, y += job->pitch)
+    job->kernels->sunary(n, function, y, y);
+}
+
+static void apply_table(const dw_job *job, const uint8_t *table, size_t pixels, uint8_t *y) {
+  const size_t c = job->conv->g.c, n = job->pitch == c ? pixels * c : c;
+  for (size_t i = 0; i < pixels * c; i += n, y += job->pitch)
+    job->kernels->table(n, y, table, y);
+}
+
 static void float_row(const dw_job *job, const q8_dwconv_shape *whole, const dw_cursor *at, float *y) {
   const q8_epilogue *e = job->epilogue;
   const float *w = (const float *)job->conv->dw_weights + at->top * whole->s * whole->channels;
   q8_dwconv_shape shape = *whole;
   shape.r = at->height;
-  job->kernels->sdwconv(&shape, w, e->bias, e->lo, e->hi, (const float *const *)at->table, y, shape.channels);
-  if (e->function)
-    job->kernels->sunary(shape.q * shape.channels, e->function, y, y);
+  job->kernels->sdwconv(&shape, w, e->bias, e->lo, e->hi, (const float *const *)at->table, y, job->pitch);
+  apply_function(job, shape.q, y);
 }
 
 /* int8 in, float out; n is the image. */
@@ -191,16 +232,15 @@ static void dequantized_row(const dw_job *job, const q8_dwconv_shape *shape, siz
     dq.row_scale = e->sample_scale + n;
   }
   conv->dwconv->run_sums(shape, conv->dw_weights, table, sums, c);
-  job->kernels->dequant_acc(shape->q, c, sums, c, &dq, y, c);
-  if (e->function)
-    job->kernels->sunary(shape->q * c, e->function, y, y);
+  job->kernels->dequant_acc(shape->q, c, sums, c, &dq, y, job->pitch);
+  apply_function(job, shape->q, y);
 }
 
 /* One output row, or two if the cursor holds the table of a pair. */
 static void run_row(const dw_job *job, const q8_dwconv_shape *shape, const dw_cursor *at, uint8_t *scratch) {
   const q8_conv *conv = job->conv;
   const q8_conv_geometry *g = &conv->g;
-  const size_t row_size = g->q * g->c, y = (at->n * g->p + at->p - job->y_row) * row_size;
+  const size_t row_size = g->q * job->pitch, y = (at->n * g->p + at->p - job->y_row) * row_size;
   const uint8_t *const *table = (const uint8_t *const *)at->table;
   q8_requant requant = job->epilogue->requant;
   requant.table = NULL; /* for whole rows at once */
@@ -209,9 +249,9 @@ static void run_row(const dw_job *job, const q8_dwconv_shape *shape, const dw_cu
   else if (conv->dw_floats)
     dequantized_row(job, shape, at->n, table, scratch, (float *)(void *)job->y + y);
   else if (at->height > g->r)
-    conv->dwconv->run_pair(shape, conv->dw_weights, &requant, table, job->y + y, g->c, row_size);
+    conv->dwconv->run_pair(shape, conv->dw_weights, &requant, table, job->y + y, job->pitch, row_size);
   else
-    conv->dwconv->run(shape, conv->dw_weights, &requant, table, job->y + y, g->c);
+    conv->dwconv->run(shape, conv->dw_weights, &requant, table, job->y + y, job->pitch);
 }
 
 /* The output rows [first, last) of all images. A last odd row is computed together with the one before it, if that is
@@ -232,9 +272,9 @@ static void dw_run_rows(const dw_job *job, size_t first, size_t last, uint8_t *s
       dw_rows_inside(g, p, &top, &height);
     dw_seek(&at, job->rows, n, p - (size_t)back, top, height);
     run_row(job, &shape, &at, scratch);
-    uint8_t *y = job->y + (row - job->y_row - (size_t)back) * g->q * g->c;
     if (values) /* of all rows that were written */
-      job->kernels->table((count + (size_t)back) * g->q * g->c, y, values, y);
+      apply_table(job, values, (count + (size_t)back) * g->q,
+                  job->y + (row - job->y_row - (size_t)back) * g->q * job->pitch);
   }
 }
 
@@ -254,14 +294,18 @@ size_t q8_depthwise_scratch(const q8_conv *conv, int32_t threads) {
   return task_count(conv, threads) * dw_scratch(conv);
 }
 
+static size_t pitch_of(const q8_conv *conv) {
+  return conv->y_stride ? conv->y_stride : conv->g.c;
+}
+
 void q8_depthwise_run(const q8_conv *conv, const q8_kernels *kernels, const q8_image_rows *rows,
                       const q8_epilogue *epilogue, void *y, void *scratch, const q8_host *host) {
-  dw_job job = {conv, kernels, rows, epilogue, y, 0, scratch, task_count(conv, host->threads)};
+  dw_job job = {conv, kernels, rows, epilogue, y, 0, scratch, task_count(conv, host->threads), pitch_of(conv)};
   q8_parallel(host, job.tasks, dw_task, &job);
 }
 
 void q8_depthwise_run_rows(const q8_conv *conv, const q8_kernels *kernels, const q8_image_rows *rows,
                            const q8_epilogue *epilogue, void *y, const q8_row_range *range, void *scratch) {
-  const dw_job job = {conv, kernels, rows, epilogue, y, range->out_row, scratch, 1};
+  const dw_job job = {conv, kernels, rows, epilogue, y, range->out_row, scratch, 1, pitch_of(conv)};
   dw_run_rows(&job, range->first, range->last, scratch);
 }
