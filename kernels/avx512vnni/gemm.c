@@ -96,7 +96,7 @@ static int all_small(size_t nr, const float *scales) {
   return small;
 }
 
-static Q8_NOINLINE epilogue make_epilogue(size_t nr, const q8_requant *rq, size_t columns, size_t y_stride) {
+static epilogue make_epilogue(size_t nr, const q8_requant *rq, size_t columns, size_t y_stride) {
   epilogue e = {.bounds = bounds_of(rq->zero_point, rq->lo, rq->hi),
                 .hi = _mm512_set1_epi8((char)rq->hi),
                 .bias = rq->bias,
@@ -207,6 +207,19 @@ Q8_INLINE void panel(int mr, int nv, size_t taps, size_t k, const void *const *a
   static void gemm_u8_##mr##x##nr(size_t taps, size_t k, const void *const *a, size_t a_stride,              \
                                   const void *b, const void *next, const q8_requant *rq, size_t rows,        \
                                   size_t columns, uint8_t *y, size_t y_stride)
+typedef void panel_fn(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, const void *next,
+                      const epilogue *e, size_t rows, uint8_t *y, size_t y_stride);
+
+static Q8_NOINLINE void whole(panel_fn *tiles, q8_gemm_fn *run, size_t mr, size_t nr, size_t taps, size_t k,
+                              const void *const *a, size_t a_stride, const void *b, const void *next,
+                              const q8_requant *rq, size_t rows, size_t columns, uint8_t *y, size_t y_stride) {
+  const epilogue e = make_epilogue(nr, rq, columns, y_stride);
+  if (e.small)
+    tiles(taps, k, a, a_stride, b, next, &e, rows, y, y_stride);
+  else
+    through_memory(run, mr, nr, taps, k, a, a_stride, b, rq, rows, columns, y, y_stride);
+}
+
 /* With its epilogue in registers, in one body with the tile, or (TAIL) through memory. */
 #define WHOLE(mr, nr)                                                                                        \
   static Q8_NOINLINE void panel_##mr##x##nr(size_t taps, size_t k, const void *const *a, size_t a_stride,    \
@@ -216,11 +229,8 @@ Q8_INLINE void panel(int mr, int nv, size_t taps, size_t k, const void *const *a
   }                                                                                                          \
   SUMS(mr, nr) { panel_##mr##x##nr(taps, k, a, a_stride, b, b, NULL, mr, (uint8_t *)acc, 0); }               \
   BYTES(mr, nr) {                                                                                            \
-    const epilogue e = make_epilogue(nr, rq, columns, y_stride);                                             \
-    if (e.small)                                                                                             \
-      panel_##mr##x##nr(taps, k, a, a_stride, b, next, &e, rows, y, y_stride);                               \
-    else                                                                                                     \
-      through_memory(gemm_##mr##x##nr, mr, nr, taps, k, a, a_stride, b, rq, rows, columns, y, y_stride);     \
+    whole(panel_##mr##x##nr, gemm_##mr##x##nr, mr, nr, taps, k, a, a_stride, b, next, rq, rows, columns, y,  \
+          y_stride);                                                                                         \
   }
 #define TAIL(mr, nr)                                                                                         \
   SUMS(mr, nr) { panel(mr, nr / 16, taps, k, a, a_stride, b, b, NULL, mr, (uint8_t *)acc, 0); }              \
