@@ -52,8 +52,8 @@ static size_t set_rows(bands *b, size_t rows) {
   return at;
 }
 
-/* Steps that together touch more than a part of L2 do not find in it what the step before wrote. Bands take that part of
- * it, and no more than the arena saves. Few rows, a tile or two of pixels, weights that leave no room, and rows that two
+/* A step that touches much of L2 leaves little of its result near for the next one. Bands take a part of L2, and no more
+ * than the arena saves. Few rows, a tile or two of pixels, weights that leave no room, and rows that two
  * tasks make, beyond a sixteenth of all, cost more than the cache saves. */
 #define PART_OF_L2 4
 #define MIN_ROWS 8
@@ -101,7 +101,7 @@ static int choose(const q8_planner *planner, size_t first, int32_t count, bands 
     ends += i + 1 == count ? size : 0;
   }
   const size_t tasks = q8_bands_tasks(out->stages[count - 1].step->rows, plan->threads);
-  if (inputs > STEP_INPUTS || most < near || weights > near || most <= ends || overlaps_too_much(out, tasks))
+  if (inputs > STEP_INPUTS || most < near + near / 2 || weights > near || most <= ends || overlaps_too_much(out, tasks))
     return 0;
   const size_t saved = (most - ends) / tasks;
   return fit_rows(out, saved < near ? saved : near);
