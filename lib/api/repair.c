@@ -42,6 +42,7 @@ static q8_status repair_recipe(repair_fn *repair, const qint8_model *model, qint
   q8_host inner;
   q8_graph *copy;
   Q8_TRY(q8_host_init(&inner, host, error));
+  Q8_TRY(q8_recipe_own(&recipe->recipe, error));
   Q8_TRY(q8_api_float_graph(model, &graph, &copy, error));
   q8_status status = run_repair(repair, graph, recipe->recipe, inputs, batch_count, &inner, error);
   q8_graph_destroy(copy);

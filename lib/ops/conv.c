@@ -135,6 +135,43 @@ static const char *dynamic_obstacle(const q8_node *node) {
   return ((const q8_conv_params *)node->params)->group > 1 ? "grouped convolution" : NULL;
 }
 
+/* sum[c][tap] of what the tap meets in channel c over all positions of y. */
+static void sum_taps(const q8_conv_nd *c, const float *x, double *sum) {
+  size_t in = q8_conv_positions(c, 0), out = q8_conv_positions(c, 1), taps = q8_conv_taps(c);
+  const int64_t dims[Q8_CONV_DIMS] = {c->e[0].out, c->e[1].out, c->e[2].out};
+  const int64_t kernel[Q8_CONV_DIMS] = {c->e[0].kernel, c->e[1].kernel, c->e[2].kernel};
+  for (size_t t = 0; t < taps; t++)
+    for (size_t q = 0; q < out; q++) {
+      int64_t tap[Q8_CONV_DIMS], at[Q8_CONV_DIMS];
+      q8_conv_split(kernel, t, tap);
+      q8_conv_split(dims, q, at);
+      int64_t source = q8_conv_source(c, at, tap);
+      for (size_t i = 0; source >= 0 && i < c->c; i++)
+        sum[i * taps + t] += (double)x[i * in + (size_t)source];
+    }
+}
+
+/* A mean is linear: one product of the weights by sums takes the place of one per position. */
+static q8_status add_means(const q8_op_io *io, const q8_host *host, double factor, double *mean) {
+  q8_conv_nd c;
+  Q8_TRY(find_conv(io, &c));
+  size_t taps = q8_conv_taps(&c), row = c.c / c.groups * taps, out = q8_conv_positions(&c, 1);
+  const float *w = io->inputs[1]->data;
+  double *sum = q8_calloc(host, c.c * taps + 1, sizeof *sum);
+  if (!sum)
+    return q8_fail_memory(io->error, io->node->name, c.c * taps * sizeof *sum);
+  sum_taps(&c, io->inputs[0]->data, sum);
+  for (size_t k = 0; k < c.k && out > 0; k++) {
+    const double *met = sum + k / (c.k / c.groups) * row;
+    double total = 0;
+    for (size_t i = 0; i < row; i++)
+      total += (double)w[k * row + i] * met[i];
+    mean[k] += factor * total / (double)out;
+  }
+  q8_free(host, sum);
+  return QINT8_OK;
+}
+
 const q8_op q8_op_conv = {.name = "Conv",
                           .min_opset = 1,
                           .max_opset = 21,
@@ -146,7 +183,7 @@ const q8_op q8_op_conv = {.name = "Conv",
                           .params_size = sizeof(q8_conv_params),
                           .quant = Q8_QUANT_WEIGHTED,
                           .weight_axis = weight_axis,
-                          .extras = &(const q8_op_extras){.dynamic_obstacle = dynamic_obstacle},
+                          .extras = &(const q8_op_extras){.dynamic_obstacle = dynamic_obstacle, .add_means = add_means},
                           .infer = infer,
                           .eval = eval,
                           .plan = plan};

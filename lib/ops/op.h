@@ -102,6 +102,9 @@ typedef struct q8_op_extras {
   /* For an operator whose result is one of its inputs once others are constant: which one, or -1. Then no shapes are
    * inferred, and what only the other inputs need is left out of the plan. */
   int32_t (*chosen)(const q8_op_io *io);
+  /* WEIGHTED: adds `factor` times the mean of each output channel over its positions, without bias and activation, for
+   * one sample; where that takes less than computing the positions. MEMORY. */
+  q8_status (*add_means)(const q8_op_io *io, const q8_host *host, double factor, double *mean);
   /* Writes a node of domain "qint8" as standard nodes: see onnx/export.h. */
   q8_status (*expand)(struct q8_exporter *exporter, const q8_graph *graph, const q8_node *node, qint8_error *error);
 } q8_op_extras;

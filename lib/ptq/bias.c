@@ -135,6 +135,20 @@ static void add_channel_means(const q8_value *y, const q8_shape *weight, double 
     mean[i / inner % channels] += sign * (double)values[i] * (double)channels / (double)y->count;
 }
 
+/* The same for an operator that is not asked for means: every position is computed. */
+static q8_status add_means_of_all(corrector *c, q8_op_io *io, double sign, size_t channels, double *mean) {
+  q8_value *y = io->outputs;
+  Q8_TRY(io->node->op->infer(io));
+  y->data = q8_alloc(&c->host, y->count ? y->count : 1, sizeof(float));
+  if (!y->data)
+    return q8_fail_memory(io->error, io->node->name, y->count * sizeof(float));
+  q8_status status = io->node->op->eval(io);
+  if (status == QINT8_OK)
+    add_channel_means(y, &io->inputs[1]->shape, sign, channels, mean);
+  q8_free(&c->host, y->data);
+  return status;
+}
+
 static q8_status run_on_mean(corrector *c, const q8_node *node, const mean_image *x, const float *weights, double sign,
                              size_t channels, double *mean, qint8_error *error) {
   const q8_tensor *w = &c->graph->tensors[node->inputs[1]], *b = &c->graph->tensors[node->inputs[2]];
@@ -145,18 +159,12 @@ static q8_status run_on_mean(corrector *c, const q8_node *node, const mean_image
   const q8_value *pointers[3] = {&inputs[0], &inputs[1], &inputs[2]};
   q8_value y = {.data = NULL};
   q8_op_io io = {.node = node, .inputs = pointers, .outputs = &y, .error = error};
-  q8_status status = image ? QINT8_OK : q8_fail_memory(error, node->name, x->count * sizeof *image);
-  for (size_t i = 0; image && i < x->count; i++)
+  if (!image)
+    return q8_fail_memory(error, node->name, x->count * sizeof *image);
+  for (size_t i = 0; i < x->count; i++)
     image[i] = (float)(x->sum[i] / (double)x->samples);
-  if (status == QINT8_OK)
-    status = node->op->infer(&io);
-  if (status == QINT8_OK && !(y.data = q8_alloc(&c->host, y.count ? y.count : 1, sizeof(float))))
-    status = q8_fail_memory(error, node->name, y.count * sizeof(float));
-  if (status == QINT8_OK)
-    status = node->op->eval(&io);
-  if (status == QINT8_OK)
-    add_channel_means(&y, &w->shape, sign, channels, mean);
-  q8_free(&c->host, y.data);
+  q8_status status = q8_extras(node->op)->add_means ? q8_extras(node->op)->add_means(&io, &c->host, sign, mean)
+                                                    : add_means_of_all(c, &io, sign, channels, mean);
   q8_free(&c->host, image);
   return status;
 }

@@ -12,33 +12,37 @@
 typedef struct equaliser {
   const q8_channels *channels;
   q8_pool *pool;
-  float **magnitude;   /* [node_count][outputs][inputs / groups] largest |w| */
+  float **magnitude;   /* [node_count][outputs][columns] largest |w| of the input channels that share a factor */
   double **factor;     /* [group_count][channels] log2 of what the channel is divided by; NAN: no weight writes or reads it */
+  double **power;      /* [group_count][channels] 2^factor, 1 for NAN */
   double *range[2];    /* r1 and r2 of the group being looked at */
   double *own;         /* r2 of one reader */
   int32_t **exponents; /* [group_count][channels] */
 } equaliser;
 
+/* What a row of weights multiplies, in channels of the group that the node reads: they lie side by side, as only nodes
+ * of one group read flattened channels. 1 for a node that reads no group. */
+static size_t columns_of(const equaliser *e, const q8_channel_node *n) {
+  size_t last = n->inputs / n->groups - 1;
+  return n->reads == Q8_NONE ? 1 : q8_channel_read(e->channels, n, 0, last) + 1;
+}
+
 static q8_status measure_node(equaliser *e, size_t index, qint8_error *error) {
   const q8_channel_node *n = &e->channels->nodes[index];
   const q8_tensor *w = &e->channels->graph->tensors[e->channels->graph->nodes[n->node].inputs[1]];
-  size_t inputs = n->inputs / n->groups;
-  float *out = q8_pool_alloc(e->pool, n->outputs * inputs, sizeof *out);
+  size_t inputs = n->inputs / n->groups, columns = columns_of(e, n), shared = inputs / columns;
+  float *out = q8_pool_alloc(e->pool, n->outputs * columns, sizeof *out);
   if (!out)
-    return q8_fail_memory(error, w->name, n->outputs * inputs * sizeof *out);
-  for (size_t k = 0; k < n->outputs; k++)
-    for (size_t c = 0; c < inputs; c++)
-      for (size_t i = 0; i < n->taps; i++) {
-        float v = fabsf(((const float *)w->data)[k * n->step_out + c * n->step_in + i]);
-        out[k * inputs + c] = v > out[k * inputs + c] ? v : out[k * inputs + c];
-      }
+    return q8_fail_memory(error, w->name, n->outputs * columns * sizeof *out);
   e->magnitude[index] = out;
+  for (size_t k = 0; k < n->outputs; k++)
+    for (size_t column = 0; column < columns; column++, out++)
+      for (size_t c = column * shared; c < (column + 1) * shared; c++)
+        for (size_t i = 0; i < n->taps; i++) {
+          float v = fabsf(((const float *)w->data)[k * n->step_out + c * n->step_in + i]);
+          *out = v > *out ? v : *out;
+        }
   return QINT8_OK;
-}
-
-static double factor_of(const equaliser *e, q8_id group, size_t channel) {
-  double f = group == Q8_NONE ? 0 : e->factor[group][channel];
-  return isnan(f) ? 0 : f;
 }
 
 static void keep_larger(double *to, double value) {
@@ -48,14 +52,17 @@ static void keep_larger(double *to, double value) {
 /* Range of the group's channels in the weights of a node that writes it (side 0) or reads it (side 1). */
 static void measure_range(const equaliser *e, size_t index, int side, double *range) {
   const q8_channel_node *n = &e->channels->nodes[index];
-  size_t inputs = n->inputs / n->groups;
-  for (size_t k = 0; k < n->outputs; k++) {
+  const float *row = e->magnitude[index];
+  const double one = 1;
+  size_t columns = columns_of(e, n);
+  for (size_t k = 0; k < n->outputs; k++, row += columns) {
+    size_t from = n->reads == Q8_NONE ? 0 : q8_channel_read(e->channels, n, k, 0);
     size_t to = n->writes == Q8_NONE ? 0 : q8_channel_written(e->channels, n, k);
-    double down = factor_of(e, n->writes, to);
-    for (size_t c = 0; c < inputs; c++) {
-      size_t from = n->reads == Q8_NONE ? 0 : q8_channel_read(e->channels, n, k, c);
-      keep_larger(&range[side ? from : to], (double)e->magnitude[index][k * inputs + c] * exp2(factor_of(e, n->reads, from) - down));
-    }
+    const double *up = n->reads == Q8_NONE ? &one : e->power[n->reads] + from;
+    double down = n->writes == Q8_NONE ? 1 : 1 / e->power[n->writes][to];
+    double *kept = side ? range + from : range + to;
+    for (size_t c = 0; c < columns; c++)
+      keep_larger(&kept[side ? c : 0], (double)row[c] * up[c] * down);
   }
 }
 
@@ -92,6 +99,7 @@ static double equalise_group(equaliser *e, size_t g) {
   for (size_t c = 0; c < channels; c++) {
     double step = e->range[0][c] - mean / count; /* a factor for all channels changes nothing */
     e->factor[g][c] += step;
+    e->power[g][c] = isnan(step) ? 1 : exp2(e->factor[g][c]);
     keep_larger(&change, fabs(step));
   }
   return change;
@@ -126,15 +134,19 @@ static q8_status prepare(equaliser *e, qint8_error *error) {
   size_t most = 1;
   e->magnitude = q8_pool_alloc(e->pool, channels->node_count + 1, sizeof *e->magnitude);
   e->factor = q8_pool_alloc(e->pool, channels->group_count + 1, sizeof *e->factor);
+  e->power = q8_pool_alloc(e->pool, channels->group_count + 1, sizeof *e->power);
   e->exponents = q8_pool_alloc(e->pool, channels->group_count + 1, sizeof *e->exponents);
-  if (!e->magnitude || !e->factor || !e->exponents)
+  if (!e->magnitude || !e->factor || !e->power || !e->exponents)
     return q8_fail_memory(error, "equalisation", channels->node_count * sizeof *e->magnitude);
   for (size_t g = 0; g < channels->group_count; g++) {
     size_t count = channels->group_channels[g];
     e->factor[g] = q8_pool_alloc(e->pool, count, sizeof **e->factor);
+    e->power[g] = q8_pool_alloc(e->pool, count, sizeof **e->power);
     e->exponents[g] = q8_pool_alloc(e->pool, count, sizeof **e->exponents);
-    if (!e->factor[g] || !e->exponents[g])
+    if (!e->factor[g] || !e->power[g] || !e->exponents[g])
       return q8_fail_memory(error, "equalisation", count * sizeof **e->factor);
+    for (size_t c = 0; c < count; c++)
+      e->power[g][c] = 1;
     most = count > most ? count : most;
   }
   e->range[0] = q8_pool_alloc(e->pool, most, sizeof(double));

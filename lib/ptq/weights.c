@@ -57,20 +57,24 @@ static const float *channel_bias(const q8_graph *graph, const q8_node *node, siz
   return q8_shape_count(&bias->shape, NULL) == channels ? bias->data : NULL;
 }
 
+static int is_zero(const float *x, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (x[i] != 0)
+      return 0;
+  return 1;
+}
+
 /* The scale of least error for each channel, or one for all. A channel of zeros takes the scale of the whole tensor. */
 static void search_scales(const weight_view *v, int per_channel, float *gathered, float *scale) {
   size_t run = v->outer * v->inner;
-  float all = q8_qparams_symmetric_search(v->data, v->channels * run).scale;
+  float all = 0; /* not searched yet: scales are above 0 */
   for (size_t c = 0; c < v->channels; c++) {
-    scale[c] = all;
-    if (!per_channel)
+    if (per_channel && !is_zero(gather_channel(v, c, gathered), run)) {
+      scale[c] = q8_qparams_symmetric_search(gathered, run).scale;
       continue;
-    gather_channel(v, c, gathered);
-    for (size_t i = 0; i < run; i++)
-      if (gathered[i] != 0) {
-        scale[c] = q8_qparams_symmetric_search(gathered, run).scale;
-        break;
-      }
+    }
+    all = all > 0 ? all : q8_qparams_symmetric_search(v->data, v->channels * run).scale;
+    scale[c] = all;
   }
 }
 

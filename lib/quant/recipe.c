@@ -9,6 +9,7 @@ q8_status q8_recipe_new(const q8_host *host, size_t tensor_count, size_t node_co
   if (!recipe)
     return q8_fail_memory(error, "recipe", sizeof(*recipe));
   q8_pool_init(&recipe->pool, host);
+  atomic_init(&recipe->holders, 1);
   recipe->activation_dtype = QINT8_DTYPE_U8;
   recipe->tensor_count = tensor_count;
   recipe->node_count = node_count;
@@ -30,7 +31,7 @@ q8_status q8_recipe_new(const q8_host *host, size_t tensor_count, size_t node_co
 }
 
 void q8_recipe_free(q8_recipe *recipe) {
-  if (!recipe)
+  if (!recipe || atomic_fetch_sub(&recipe->holders, 1) > 1)
     return;
   q8_host host = recipe->pool.host;
   q8_recipe_free(recipe->corrected);
@@ -41,6 +42,21 @@ void q8_recipe_free(q8_recipe *recipe) {
 q8_status q8_recipe_set_name(q8_recipe *recipe, int32_t tensor, const char *name, qint8_error *error) {
   recipe->tensor_name[tensor] = q8_pool_string(&recipe->pool, name, strlen(name));
   return recipe->tensor_name[tensor] ? QINT8_OK : q8_fail_memory(error, name, strlen(name));
+}
+
+q8_recipe *q8_recipe_share(q8_recipe *recipe) {
+  atomic_fetch_add(&recipe->holders, 1);
+  return recipe;
+}
+
+q8_status q8_recipe_own(q8_recipe **recipe, qint8_error *error) {
+  if (atomic_load(&(*recipe)->holders) == 1)
+    return QINT8_OK;
+  q8_recipe *copy;
+  Q8_TRY(q8_recipe_copy(*recipe, &copy, error));
+  q8_recipe_free(*recipe);
+  *recipe = copy;
+  return QINT8_OK;
 }
 
 static q8_status copy_into(const q8_recipe *from, q8_recipe *to, qint8_error *error) {

@@ -2,6 +2,8 @@
 #ifndef Q8_QUANT_RECIPE_H
 #define Q8_QUANT_RECIPE_H
 
+#include <stdatomic.h>
+
 #include "base/memory.h"
 
 typedef enum q8_mode {
@@ -24,6 +26,7 @@ typedef struct q8_tensor_quant {
 
 typedef struct q8_recipe {
   q8_pool pool;
+  atomic_int holders;       /* those who will free it; nobody edits it while they are several */
   int32_t config;           /* qint8_config it was decided with */
   int32_t activation_dtype; /* U8 or S8 */
   int32_t kept_float;       /* nodes that stay float because int8 would be slower */
@@ -42,6 +45,10 @@ typedef struct q8_recipe {
 q8_status q8_recipe_new(const q8_host *host, size_t tensor_count, size_t node_count, q8_recipe **out,
                         qint8_error *error);
 void q8_recipe_free(q8_recipe *recipe);
+/* One more holder of the same recipe. */
+q8_recipe *q8_recipe_share(q8_recipe *recipe);
+/* Makes *recipe the caller's alone, which is a copy if there are other holders. */
+q8_status q8_recipe_own(q8_recipe **recipe, qint8_error *error);
 /* Names a tensor (copied). */
 q8_status q8_recipe_set_name(q8_recipe *recipe, int32_t tensor, const char *name, qint8_error *error);
 /* Without what is known of its correction. */

@@ -75,6 +75,40 @@ static void files_that_are_none(void) {
   CHECK_EQ(qint8_model_map_file(NULL, NULL, &model, &error), QINT8_ERROR_ARGUMENT);
 }
 
+/* Recipes of one model share their memory until one is edited: then it is that one alone which differs, with or without
+ * the model. */
+static void recipes_are_independent(void) {
+  const char *path = make_file();
+  qint8_error error = QINT8_ERROR_INIT;
+  qint8_model *model = NULL;
+  qint8_recipe *first = NULL, *second = NULL, *third = NULL;
+  qint8_qparams before = QINT8_QPARAMS_INIT, after = QINT8_QPARAMS_INIT;
+  qint8_tensor_info input = QINT8_TENSOR_INFO_INIT;
+  size_t count;
+  CHECK_EQ(qint8_model_map_file(path, NULL, &model, &error), QINT8_OK);
+  CHECK(remove(path) == 0);
+  CHECK_EQ(qint8_model_input(model, 0, &input), QINT8_OK);
+  CHECK_EQ(qint8_model_recipe(model, &first, &error), QINT8_OK);
+  CHECK_EQ(qint8_model_recipe(model, &second, &error), QINT8_OK);
+  CHECK_EQ(qint8_recipe_tensor(first, input.name, &before, 1, &count, &error), QINT8_OK);
+  qint8_qparams changed = before;
+  changed.scale *= 2;
+  CHECK_EQ(qint8_recipe_set_tensor(first, input.name, &changed, &error), QINT8_OK);
+  CHECK_EQ(qint8_recipe_tensor(first, input.name, &after, 1, &count, &error), QINT8_OK);
+  CHECK(after.scale == changed.scale);
+  CHECK_EQ(qint8_recipe_tensor(second, input.name, &after, 1, &count, &error), QINT8_OK);
+  CHECK(after.scale == before.scale);
+  CHECK_EQ(qint8_model_recipe(model, &third, &error), QINT8_OK);
+  char name[128];
+  snprintf(name, sizeof name, "%s", input.name);
+  qint8_model_destroy(model);
+  qint8_recipe_destroy(second);
+  CHECK_EQ(qint8_recipe_tensor(third, name, &after, 1, &count, &error), QINT8_OK);
+  CHECK(after.scale == before.scale);
+  qint8_recipe_destroy(third);
+  qint8_recipe_destroy(first);
+}
+
 static void every_failing_allocation(void) {
   const char *path = make_file();
   qint8_status status = QINT8_ERROR_MEMORY;
@@ -99,6 +133,7 @@ int main(int argc, char **argv) {
   RUN(same_as_read);
   RUN(float_file);
   RUN(files_that_are_none);
+  RUN(recipes_are_independent);
   RUN(every_failing_allocation);
   return TEST_END();
 }
