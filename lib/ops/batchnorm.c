@@ -12,11 +12,10 @@ typedef struct batchnorm_params {
 } batchnorm_params;
 
 #define AT(field) offsetof(batchnorm_params, field)
-static const q8_attribute attributes[] = {{"epsilon", Q8_ATTR_FLOAT, AT(epsilon), 0, 0, 1e-5, NULL},
-                                          {"momentum", Q8_ATTR_FLOAT, AT(momentum), 0, 0, 0.9, NULL},
-                                          {"training_mode", Q8_ATTR_INT, AT(training_mode), 0, 0, 0, NULL},
-                                          {"spatial", Q8_ATTR_INT, AT(spatial), 0, 0, 1, NULL}, /* until opset 8 */
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{"epsilon", Q8_ATTR_FLOAT, AT(epsilon), 0, 0, 1e-5},
+                                          {"momentum", Q8_ATTR_FLOAT, AT(momentum), 0, 0, 0.9},
+                                          {"training_mode", Q8_ATTR_INT, AT(training_mode), 0, 0, 0},
+                                          {"spatial", Q8_ATTR_INT, AT(spatial), 0, 0, 1} /* until opset 8 */};
 
 /* [batch][channels][positions]; without `spatial` each position is a channel of its own. */
 typedef struct layout {
@@ -100,7 +99,7 @@ const q8_op q8_op_batchnorm = {.name = "BatchNormalization",
                                .max_inputs = 5,
                                .min_outputs = 1,
                                .max_outputs = 3,
-                               .attributes = attributes,
+                               Q8_ATTRIBUTES(attributes),
                                .params_size = sizeof(batchnorm_params),
                                .quant = Q8_QUANT_FLOAT,
                                .int8_obstacle = "no int8 form of its own: it is folded into a preceding Conv or Gemm",

@@ -9,7 +9,7 @@ typedef struct concat_params {
 } concat_params;
 
 static const q8_attribute attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(concat_params, axis), 1, 0, 0, NULL}, {.name = NULL}};
+    {"axis", Q8_ATTR_INT, offsetof(concat_params, axis), 1, 0, 0}};
 
 static q8_status infer(const q8_op_io *io) {
   q8_shape y = io->inputs[0]->shape;
@@ -146,7 +146,7 @@ const q8_op q8_op_concat = {.name = "Concat",
                             .max_inputs = -1,
                             .min_outputs = 1,
                             .max_outputs = 1,
-                            .attributes = attributes,
+                            Q8_ATTRIBUTES(attributes),
                             .params_size = sizeof(concat_params),
                             .quant = Q8_QUANT_SHARED,
                             .infer = infer,

@@ -11,9 +11,9 @@ typedef struct gather_params {
 } gather_params;
 
 static const q8_attribute elements_attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(gather_params, axis), 0, 0, 0, NULL}, {.name = NULL}};
+    {"axis", Q8_ATTR_INT, offsetof(gather_params, axis), 0, 0, 0}};
 static const q8_attribute nd_attributes[] = {
-    {"batch_dims", Q8_ATTR_INT, offsetof(gather_params, batch_dims), 0, 0, 0, NULL}, {.name = NULL}};
+    {"batch_dims", Q8_ATTR_INT, offsetof(gather_params, batch_dims), 0, 0, 0}};
 
 static q8_status infer_elements(const q8_op_io *io) {
   const q8_value *x = io->inputs[0], *index = io->inputs[1];
@@ -84,7 +84,7 @@ static q8_status eval_nd(const q8_op_io *io) {
                             .max_inputs = 2,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            .attributes = list,                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                    \
                             .params_size = sizeof(gather_params),                                                  \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: selects values of float tensors",                      \

@@ -7,15 +7,13 @@
 
 #define AT(field) offsetof(q8_gemm_params, field)
 static const q8_attribute attributes[] = {
-    {"alpha", Q8_ATTR_FLOAT, AT(alpha), 0, 0, 1, NULL},
-    {"beta", Q8_ATTR_FLOAT, AT(beta), 0, 0, 1, NULL},
-    {"transA", Q8_ATTR_INT, AT(trans_a), 0, 0, 0, NULL},
-    {"transB", Q8_ATTR_INT, AT(trans_b), 0, 0, 0, NULL},
-    {"broadcast", Q8_ATTR_INT, AT(broadcast), 0, 0, 0, NULL}, /* until opset 6 */
-    {"activation_lo", Q8_ATTR_FLOAT, AT(activation_lo), 0, 1, -(double)INFINITY, NULL},
-    {"activation_hi", Q8_ATTR_FLOAT, AT(activation_hi), 0, 1, (double)INFINITY, NULL},
-    {.name = NULL},
-};
+    {"alpha", Q8_ATTR_FLOAT, AT(alpha), 0, 0, 1},
+    {"beta", Q8_ATTR_FLOAT, AT(beta), 0, 0, 1},
+    {"transA", Q8_ATTR_INT, AT(trans_a), 0, 0, 0},
+    {"transB", Q8_ATTR_INT, AT(trans_b), 0, 0, 0},
+    {"broadcast", Q8_ATTR_INT, AT(broadcast), 0, 0, 0}, /* until opset 6 */
+    {"activation_lo", Q8_ATTR_FLOAT, AT(activation_lo), 0, 1, -(double)INFINITY},
+    {"activation_hi", Q8_ATTR_FLOAT, AT(activation_hi), 0, 1, (double)INFINITY}};
 
 static q8_status find_shape(const q8_op_io *io, q8_gemm_shape *s) {
   const q8_gemm_params *p = io->node->params;
@@ -122,7 +120,7 @@ const q8_op q8_op_gemm = {.name = "Gemm",
                           .max_inputs = 3,
                           .min_outputs = 1,
                           .max_outputs = 1,
-                          .attributes = attributes,
+                          Q8_ATTRIBUTES(attributes),
                           .params_size = sizeof(q8_gemm_params),
                           .quant = Q8_QUANT_WEIGHTED,
                           .weight_axis = weight_axis,

@@ -46,7 +46,7 @@ typedef struct lp_params {
   int64_t p;
 } lp_params;
 
-static const q8_attribute lp_attributes[] = {{"p", Q8_ATTR_INT, offsetof(lp_params, p), 0, 0, 2, NULL}, {.name = NULL}};
+static const q8_attribute lp_attributes[] = {{"p", Q8_ATTR_INT, offsetof(lp_params, p), 0, 0, 2}};
 
 static q8_status lp_infer(const q8_op_io *io) {
   int64_t p = ((const lp_params *)io->node->params)->p;
@@ -100,7 +100,7 @@ const q8_op q8_op_global_lp_pool = {.name = "GlobalLpPool",
                                     .max_inputs = 1,
                                     .min_outputs = 1,
                                     .max_outputs = 1,
-                                    .attributes = lp_attributes,
+                                    Q8_ATTRIBUTES(lp_attributes),
                                     .params_size = sizeof(lp_params),
                                     .quant = Q8_QUANT_FLOAT,
                                     .int8_obstacle = "no int8 form: powers need the range of float",

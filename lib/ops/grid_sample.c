@@ -11,10 +11,9 @@ typedef struct grid_params {
 } grid_params;
 
 static const q8_attribute attributes[] = {
-    {"mode", Q8_ATTR_STRING, offsetof(grid_params, mode), 0, 0, 0, "linear"},
-    {"padding_mode", Q8_ATTR_STRING, offsetof(grid_params, padding), 0, 0, 0, "zeros"},
-    {"align_corners", Q8_ATTR_INT, offsetof(grid_params, align), 0, 0, 0, NULL},
-    {.name = NULL}};
+    {Q8_NAME_AND_TEXT("mode", "linear"), Q8_ATTR_STRING, offsetof(grid_params, mode), 0, 0, 0},
+    {Q8_NAME_AND_TEXT("padding_mode", "zeros"), Q8_ATTR_STRING, offsetof(grid_params, padding), 0, 0, 0},
+    {"align_corners", Q8_ATTR_INT, offsetof(grid_params, align), 0, 0, 0}};
 
 static int is_one_of(const char *text, const char *const *list) {
   while (*list && strcmp(text, *list))
@@ -162,7 +161,7 @@ const q8_op q8_op_grid_sample = {.name = "GridSample",
                                  .max_inputs = 2,
                                  .min_outputs = 1,
                                  .max_outputs = 1,
-                                 .attributes = attributes,
+                                 Q8_ATTRIBUTES(attributes),
                                  .params_size = sizeof(grid_params),
                                  .quant = Q8_QUANT_FLOAT,
                                  .int8_obstacle = "no int8 form: interpolates float tensors",

@@ -11,10 +11,9 @@ typedef struct group_norm_params {
 } group_norm_params;
 
 #define AT(field) offsetof(group_norm_params, field)
-static const q8_attribute attributes[] = {{"epsilon", Q8_ATTR_FLOAT, AT(epsilon), 0, 0, 1e-5, NULL},
-                                          {"num_groups", Q8_ATTR_INT, AT(num_groups), 1, 0, 0, NULL},
-                                          {"stash_type", Q8_ATTR_INT, AT(stash_type), 0, 0, 1, NULL},
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{"epsilon", Q8_ATTR_FLOAT, AT(epsilon), 0, 0, 1e-5},
+                                          {"num_groups", Q8_ATTR_INT, AT(num_groups), 1, 0, 0},
+                                          {"stash_type", Q8_ATTR_INT, AT(stash_type), 0, 0, 1}};
 
 static q8_status infer(const q8_op_io *io) {
   const group_norm_params *p = io->node->params;
@@ -124,7 +123,7 @@ const q8_op q8_op_group_norm = {.name = "GroupNormalization",
                                 .max_inputs = 3,
                                 .min_outputs = 1,
                                 .max_outputs = 1,
-                                .attributes = attributes,
+                                Q8_ATTRIBUTES(attributes),
                                 .params_size = sizeof(group_norm_params),
                                 .quant = Q8_QUANT_FLOAT,
                                 .int8_obstacle = "no int8 form: mean and variance need the range of float",

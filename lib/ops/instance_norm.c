@@ -8,7 +8,7 @@ typedef struct instance_norm_params {
 } instance_norm_params;
 
 static const q8_attribute attributes[] = {
-    {"epsilon", Q8_ATTR_FLOAT, offsetof(instance_norm_params, epsilon), 0, 0, 1e-5, NULL}, {.name = NULL}};
+    {"epsilon", Q8_ATTR_FLOAT, offsetof(instance_norm_params, epsilon), 0, 0, 1e-5}};
 
 static q8_status infer(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape;
@@ -46,7 +46,7 @@ const q8_op q8_op_instance_norm = {.name = "InstanceNormalization",
                                    .max_inputs = 3,
                                    .min_outputs = 1,
                                    .max_outputs = 1,
-                                   .attributes = attributes,
+                                   Q8_ATTRIBUTES(attributes),
                                    .params_size = sizeof(instance_norm_params),
                                    .quant = Q8_QUANT_FLOAT,
                                    .int8_obstacle = "no int8 form: mean and variance need the range of float",

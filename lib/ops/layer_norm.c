@@ -11,10 +11,9 @@ typedef struct layer_norm_params {
 } layer_norm_params;
 
 #define AT(field) offsetof(layer_norm_params, field)
-static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, AT(axis), 0, 0, -1, NULL},
-                                          {"epsilon", Q8_ATTR_FLOAT, AT(epsilon), 0, 0, 1e-5, NULL},
-                                          {"stash_type", Q8_ATTR_INT, AT(stash_type), 0, 0, 1, NULL},
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, AT(axis), 0, 0, -1},
+                                          {"epsilon", Q8_ATTR_FLOAT, AT(epsilon), 0, 0, 1e-5},
+                                          {"stash_type", Q8_ATTR_INT, AT(stash_type), 0, 0, 1}};
 
 /* The normalized dimensions; scale and b must broadcast to them. */
 static q8_status find_inner(const q8_op_io *io, int32_t *axis, q8_shape *inner) {
@@ -116,7 +115,7 @@ const q8_op q8_op_layer_norm = {.name = "LayerNormalization",
                                 .max_inputs = 3,
                                 .min_outputs = 1,
                                 .max_outputs = 3,
-                                .attributes = attributes,
+                                Q8_ATTRIBUTES(attributes),
                                 .params_size = sizeof(layer_norm_params),
                                 .quant = Q8_QUANT_FLOAT,
                                 .int8_obstacle = "no int8 form: mean and variance need the range of float",

@@ -18,9 +18,8 @@ typedef struct loss_params {
 } loss_params;
 
 static const q8_attribute attributes[] = {
-    {"ignore_index", Q8_ATTR_INT, offsetof(loss_params, ignore), 0, 0, NO_LABEL, NULL},
-    {"reduction", Q8_ATTR_STRING, offsetof(loss_params, reduction), 0, 0, 0, "mean"},
-    {.name = NULL}};
+    {"ignore_index", Q8_ATTR_INT, offsetof(loss_params, ignore), 0, 0, NO_LABEL},
+    {Q8_NAME_AND_TEXT("reduction", "mean"), Q8_ATTR_STRING, offsetof(loss_params, reduction), 0, 0, 0}};
 
 static q8_status infer(const q8_op_io *io) {
   const loss_params *p = io->node->params;
@@ -105,7 +104,7 @@ static q8_status eval_cross_entropy(const q8_op_io *io) {
                             .max_inputs = 3,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = most_outputs,                                                           \
-                            .attributes = attributes,                                                              \
+                            Q8_ATTRIBUTES(attributes),                                                              \
                             .params_size = sizeof(loss_params),                                                    \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: logarithms need the range of float",                   \

@@ -63,7 +63,7 @@ static int32_t weight_axis(const q8_node *node) {
 }
 
 static const q8_attribute attributes[] = {
-    Q8_RECURRENT_ATTRIBUTES, {"input_forget", Q8_ATTR_INT, Q8_RECURRENT_AT(input_forget), 0, 0, 0, NULL}, {.name = NULL}};
+    Q8_RECURRENT_ATTRIBUTES, {"input_forget", Q8_ATTR_INT, Q8_RECURRENT_AT(input_forget), 0, 0, 0}};
 
 const q8_op q8_op_lstm = {.name = "LSTM",
                           .min_opset = 7,
@@ -72,7 +72,7 @@ const q8_op q8_op_lstm = {.name = "LSTM",
                           .max_inputs = 8,
                           .min_outputs = 1,
                           .max_outputs = 3,
-                          .attributes = attributes,
+                          Q8_ATTRIBUTES(attributes),
                           .params_size = sizeof(q8_recurrent_params),
                           .quant = Q8_QUANT_RECURRENT,
                           .int8_obstacle = "only its products are int8, with a scale per row: its state needs the range of float",

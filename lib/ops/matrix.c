@@ -12,11 +12,10 @@ typedef struct matrix_params {
 } matrix_params;
 
 static const q8_attribute eye_attributes[] = {
-    {"dtype", Q8_ATTR_INT, offsetof(matrix_params, dtype), 0, 0, 0, NULL},
-    {"k", Q8_ATTR_INT, offsetof(matrix_params, k), 0, 0, 0, NULL},
-    {.name = NULL}};
+    {"dtype", Q8_ATTR_INT, offsetof(matrix_params, dtype), 0, 0, 0},
+    {"k", Q8_ATTR_INT, offsetof(matrix_params, k), 0, 0, 0}};
 static const q8_attribute trilu_attributes[] = {
-    {"upper", Q8_ATTR_INT, offsetof(matrix_params, upper), 0, 0, 1, NULL}, {.name = NULL}};
+    {"upper", Q8_ATTR_INT, offsetof(matrix_params, upper), 0, 0, 1}};
 
 static q8_status infer_eye(const q8_op_io *io) {
   const matrix_params *p = io->node->params;
@@ -139,7 +138,7 @@ static q8_status eval_det(const q8_op_io *io) {
                             .max_inputs = most_inputs,                                                             \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            .attributes = list,                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                    \
                             .params_size = sizeof(matrix_params),                                                  \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: matrices of float",                            \

@@ -10,10 +10,9 @@ typedef struct unpool_params {
 } unpool_params;
 
 #define AT(field) offsetof(unpool_params, field)
-static const q8_attribute attributes[] = {{"kernel_shape", Q8_ATTR_INTS, AT(kernel_shape), 1, 0, 0, NULL},
-                                          {"pads", Q8_ATTR_INTS, AT(pads), 0, 0, 0, NULL},
-                                          {"strides", Q8_ATTR_INTS, AT(strides), 0, 0, 0, NULL},
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{"kernel_shape", Q8_ATTR_INTS, AT(kernel_shape), 1, 0, 0},
+                                          {"pads", Q8_ATTR_INTS, AT(pads), 0, 0, 0},
+                                          {"strides", Q8_ATTR_INTS, AT(strides), 0, 0, 0}};
 
 /* What MaxPool read: the shape that indices count in. */
 static q8_status pooled_shape(const q8_op_io *io, q8_shape *y) {
@@ -89,7 +88,7 @@ const q8_op q8_op_max_unpool = {.name = "MaxUnpool",
                                 .max_inputs = 3,
                                 .min_outputs = 1,
                                 .max_outputs = 1,
-                                .attributes = attributes,
+                                Q8_ATTRIBUTES(attributes),
                                 .params_size = sizeof(unpool_params),
                                 .quant = Q8_QUANT_FLOAT,
                                 .int8_obstacle = "no int8 form: places values by indices",

@@ -13,7 +13,7 @@ typedef struct nms_params {
 } nms_params;
 
 static const q8_attribute attributes[] = {
-    {"center_point_box", Q8_ATTR_INT, offsetof(nms_params, center_point_box), 0, 0, 0, NULL}, {.name = NULL}};
+    {"center_point_box", Q8_ATTR_INT, offsetof(nms_params, center_point_box), 0, 0, 0}};
 
 typedef struct nms {
   const float *boxes, *scores; /* [batches][count][4], [batches][classes][count] */
@@ -155,7 +155,7 @@ const q8_op q8_op_nms = {.name = "NonMaxSuppression",
                          .max_inputs = 5,
                          .min_outputs = 1,
                          .max_outputs = 1,
-                         .attributes = attributes,
+                         Q8_ATTRIBUTES(attributes),
                          .params_size = sizeof(nms_params),
                          .quant = Q8_QUANT_FLOAT,
                          .int8_obstacle = "no int8 form: the shape of the result depends on values",

@@ -50,14 +50,14 @@ typedef enum q8_attribute_type {
 /* One attribute: where it lands in the op's params struct (int64_t, float, q8_ints, char[32], q8_scalar,
  * q8_floats, char[Q8_TEXT_SIZE]). */
 typedef struct q8_attribute {
-  const char *name;
+  const char *name; /* STRING: with the default behind its end, as Q8_NAME_AND_TEXT writes it; "" for other texts */
   uint32_t type : 8; /* q8_attribute_type */
   uint32_t offset : 16;
   uint32_t required : 4;
   uint32_t internal : 4; /* set by rewrites only: never read from or written to a file */
-  float preset;          /* default of INT and FLOAT; INTS default to count -1 */
-  const char *preset_text; /* default of STRING and TEXT */
+  float preset;          /* default of INT and FLOAT; lists default to count -1 */
 } q8_attribute;
+#define Q8_NAME_AND_TEXT(name, text) name "\0" text
 
 /* ---- Values: a tensor with bound shape ---- */
 
@@ -108,7 +108,7 @@ typedef struct q8_op_extras {
 
 typedef struct q8_op {
   const char *name;   /* ONNX op_type */
-  const q8_attribute *attributes; /* ended by a NULL name; may be NULL */
+  const q8_attribute *attributes; /* set with their number by Q8_ATTRIBUTES(array or NULL) */
   uint16_t params_size;
   int8_t min_opset, max_opset; /* forms that `upgrade` and the attribute table understand */
   int8_t min_inputs, max_inputs; /* -1: any number */
@@ -117,6 +117,7 @@ typedef struct q8_op {
   uint8_t pattern; /* of the domain "qint8", not of ai.onnx */
   uint8_t quant; /* q8_quant_rule */
   uint8_t shape_only; /* the result depends on the inputs' shapes alone (Shape, Size): folded once bound */
+  uint8_t attribute_count;
   uint8_t two_activations; /* WEIGHTED: whether the weights may also be an activation with own parameters (MatMul) */
   const char *int8_obstacle; /* reason, for Q8_QUANT_FLOAT and RECURRENT */
   /* WEIGHTED and RECURRENT: the weights' output-channel axis (Conv: 0, Gemm: by transB), negative from the end. */
@@ -137,6 +138,10 @@ typedef struct q8_op {
   q8_status (*plan)(struct q8_planner *planner, q8_id node, qint8_error *error);
 } q8_op;
 
+#define Q8_ATTRIBUTES(list) .attributes = list, .attribute_count = sizeof(list) / sizeof(q8_attribute)
+#define Q8_EACH_ATTRIBUTE(a, op) \
+  (const q8_attribute *a = (op)->attributes; a && a < (op)->attributes + (op)->attribute_count; a++)
+
 /* Whether input i only says how, as bounds, indices or scales do: it has no int8 form. */
 static inline int q8_is_parameter(const q8_op *op, int32_t i) {
   return i > 0 && (op->unary || op->quant == Q8_QUANT_SAME);
@@ -155,6 +160,8 @@ const q8_op *q8_op_find(const char *name, const char *domain);
 extern const q8_op *const q8_op_list[];
 extern const size_t q8_op_count;
 
+/* The default of a text. */
+const char *q8_attribute_text(const q8_attribute *attribute);
 /* Sets params to the defaults of the table. */
 void q8_op_defaults(const q8_op *op, void *params);
 

@@ -12,10 +12,9 @@ typedef struct pad_params {
   float value;
 } pad_params;
 
-static const q8_attribute attributes[] = {{"mode", Q8_ATTR_STRING, offsetof(pad_params, mode), 0, 0, 0, "constant"},
-                                          {"pads", Q8_ATTR_INTS, offsetof(pad_params, pads), 0, 0, 0, NULL},
-                                          {"value", Q8_ATTR_FLOAT, offsetof(pad_params, value), 0, 0, 0, NULL},
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{Q8_NAME_AND_TEXT("mode", "constant"), Q8_ATTR_STRING, offsetof(pad_params, mode), 0, 0, 0},
+                                          {"pads", Q8_ATTR_INTS, offsetof(pad_params, pads), 0, 0, 0},
+                                          {"value", Q8_ATTR_FLOAT, offsetof(pad_params, value), 0, 0, 0}};
 
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
                          const char *node_name, qint8_error *error) {
@@ -143,7 +142,7 @@ const q8_op q8_op_pad = {.name = "Pad",
                          .max_inputs = 4,
                          .min_outputs = 1,
                          .max_outputs = 1,
-                         .attributes = attributes,
+                         Q8_ATTRIBUTES(attributes),
                          .params_size = sizeof(pad_params),
                          .quant = Q8_QUANT_FLOAT,
                          .int8_obstacle = "no int8 form: the padding value needs the range of float",

@@ -258,18 +258,18 @@ static q8_status average_plan(q8_planner *planner, q8_id node, qint8_error *erro
 
 #define AT(field) offsetof(q8_pool_params, field)
 #define WINDOW_ATTRIBUTES                                                                                           \
-  {"kernel_shape", Q8_ATTR_INTS, AT(kernel_shape), 1, 0, 0, NULL},                                                  \
-      {"strides", Q8_ATTR_INTS, AT(strides), 0, 0, 0, NULL}, {"pads", Q8_ATTR_INTS, AT(pads), 0, 0, 0, NULL},       \
-      {"dilations", Q8_ATTR_INTS, AT(dilations), 0, 0, 0, NULL},                                                    \
-      {"ceil_mode", Q8_ATTR_INT, AT(ceil_mode), 0, 0, 0, NULL},                                                     \
-      {"auto_pad", Q8_ATTR_STRING, AT(auto_pad), 0, 0, 0, "NOTSET"}
+  {"kernel_shape", Q8_ATTR_INTS, AT(kernel_shape), 1, 0, 0},                                                  \
+      {"strides", Q8_ATTR_INTS, AT(strides), 0, 0, 0}, {"pads", Q8_ATTR_INTS, AT(pads), 0, 0, 0},       \
+      {"dilations", Q8_ATTR_INTS, AT(dilations), 0, 0, 0},                                                    \
+      {"ceil_mode", Q8_ATTR_INT, AT(ceil_mode), 0, 0, 0},                                                     \
+      {Q8_NAME_AND_TEXT("auto_pad", "NOTSET"), Q8_ATTR_STRING, AT(auto_pad), 0, 0, 0}
 
 static const q8_attribute max_attributes[] = {
-    WINDOW_ATTRIBUTES, {"storage_order", Q8_ATTR_INT, AT(storage_order), 0, 0, 0, NULL}, {.name = NULL}};
+    WINDOW_ATTRIBUTES, {"storage_order", Q8_ATTR_INT, AT(storage_order), 0, 0, 0}};
 static const q8_attribute average_attributes[] = {
-    WINDOW_ATTRIBUTES, {"count_include_pad", Q8_ATTR_INT, AT(count_include_pad), 0, 0, 0, NULL}, {.name = NULL}};
+    WINDOW_ATTRIBUTES, {"count_include_pad", Q8_ATTR_INT, AT(count_include_pad), 0, 0, 0}};
 static const q8_attribute lp_attributes[] = {
-    WINDOW_ATTRIBUTES, {"p", Q8_ATTR_INT, AT(p), 0, 0, 2, NULL}, {.name = NULL}};
+    WINDOW_ATTRIBUTES, {"p", Q8_ATTR_INT, AT(p), 0, 0, 2}};
 
 #define POOL(id, onnx_name, outputs, list, rule, obstacle, kind, plan_fn)                                          \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
@@ -279,7 +279,7 @@ static const q8_attribute lp_attributes[] = {
                             .max_inputs = 1,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = outputs,                                                                \
-                            .attributes = list,                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                    \
                             .params_size = sizeof(q8_pool_params),                                                 \
                             .quant = rule,                                                                         \
                             .int8_obstacle = obstacle,                                                             \

@@ -10,9 +10,8 @@ typedef struct reverse_params {
 } reverse_params;
 
 static const q8_attribute attributes[] = {
-    {"batch_axis", Q8_ATTR_INT, offsetof(reverse_params, batch_axis), 0, 0, 1, NULL},
-    {"time_axis", Q8_ATTR_INT, offsetof(reverse_params, time_axis), 0, 0, 0, NULL},
-    {.name = NULL}};
+    {"batch_axis", Q8_ATTR_INT, offsetof(reverse_params, batch_axis), 0, 0, 1},
+    {"time_axis", Q8_ATTR_INT, offsetof(reverse_params, time_axis), 0, 0, 0}};
 
 static q8_status infer(const q8_op_io *io) {
   const reverse_params *p = io->node->params;
@@ -53,7 +52,7 @@ const q8_op q8_op_reverse_sequence = {.name = "ReverseSequence",
                                       .max_inputs = 2,
                                       .min_outputs = 1,
                                       .max_outputs = 1,
-                                      .attributes = attributes,
+                                      Q8_ATTRIBUTES(attributes),
                                       .params_size = sizeof(reverse_params),
                                       .quant = Q8_QUANT_FLOAT,
                                       .int8_obstacle = "no int8 form: selects values of float tensors",

@@ -14,13 +14,12 @@ typedef struct roi_params {
 } roi_params;
 
 static const q8_attribute attributes[] = {
-    {"output_height", Q8_ATTR_INT, offsetof(roi_params, height), 0, 0, 1, NULL},
-    {"output_width", Q8_ATTR_INT, offsetof(roi_params, width), 0, 0, 1, NULL},
-    {"sampling_ratio", Q8_ATTR_INT, offsetof(roi_params, ratio), 0, 0, 0, NULL},
-    {"spatial_scale", Q8_ATTR_FLOAT, offsetof(roi_params, scale), 0, 0, 1, NULL},
-    {"mode", Q8_ATTR_STRING, offsetof(roi_params, mode), 0, 0, 0, "avg"},
-    {"coordinate_transformation_mode", Q8_ATTR_STRING, offsetof(roi_params, transform), 0, 0, 0, "half_pixel"},
-    {.name = NULL}};
+    {"output_height", Q8_ATTR_INT, offsetof(roi_params, height), 0, 0, 1},
+    {"output_width", Q8_ATTR_INT, offsetof(roi_params, width), 0, 0, 1},
+    {"sampling_ratio", Q8_ATTR_INT, offsetof(roi_params, ratio), 0, 0, 0},
+    {"spatial_scale", Q8_ATTR_FLOAT, offsetof(roi_params, scale), 0, 0, 1},
+    {Q8_NAME_AND_TEXT("mode", "avg"), Q8_ATTR_STRING, offsetof(roi_params, mode), 0, 0, 0},
+    {Q8_NAME_AND_TEXT("coordinate_transformation_mode", "half_pixel"), Q8_ATTR_STRING, offsetof(roi_params, transform), 0, 0, 0}};
 
 /* Before opset 16 there was no half pixel. */
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
@@ -130,7 +129,7 @@ const q8_op q8_op_roi_align = {.name = "RoiAlign",
                                .max_inputs = 3,
                                .min_outputs = 1,
                                .max_outputs = 1,
-                               .attributes = attributes,
+                               Q8_ATTRIBUTES(attributes),
                                .params_size = sizeof(roi_params),
                                .quant = Q8_QUANT_FLOAT,
                                .int8_obstacle = "no int8 form: interpolates float tensors",

@@ -12,11 +12,10 @@ typedef struct scatter_params {
 } scatter_params;
 
 static const q8_attribute elements_attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(scatter_params, axis), 0, 0, 0, NULL},
-    {"reduction", Q8_ATTR_STRING, offsetof(scatter_params, reduction), 0, 0, 0, "none"},
-    {.name = NULL}};
+    {"axis", Q8_ATTR_INT, offsetof(scatter_params, axis), 0, 0, 0},
+    {Q8_NAME_AND_TEXT("reduction", "none"), Q8_ATTR_STRING, offsetof(scatter_params, reduction), 0, 0, 0}};
 static const q8_attribute nd_attributes[] = {
-    {"reduction", Q8_ATTR_STRING, offsetof(scatter_params, reduction), 0, 0, 0, "none"}, {.name = NULL}};
+    {Q8_NAME_AND_TEXT("reduction", "none"), Q8_ATTR_STRING, offsetof(scatter_params, reduction), 0, 0, 0}};
 
 static q8_status check_reduction(const q8_op_io *io) {
   static const char *const known[] = {"none", "add", "mul", "min", "max"};
@@ -154,7 +153,7 @@ static q8_status eval_nd(const q8_op_io *io) {
                             .max_inputs = 3,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            .attributes = list,                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                    \
                             .params_size = sizeof(scatter_params),                                                 \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: selects values of float tensors",                      \

@@ -10,10 +10,9 @@ typedef struct split_params {
   q8_ints split; /* attribute of opset 11 and older; input 1 since */
 } split_params;
 
-static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(split_params, axis), 0, 0, 0, NULL},
-                                          {"num_outputs", Q8_ATTR_INT, offsetof(split_params, num_outputs), 0, 0, 0, NULL},
-                                          {"split", Q8_ATTR_INTS, offsetof(split_params, split), 0, 0, 0, NULL},
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(split_params, axis), 0, 0, 0},
+                                          {"num_outputs", Q8_ATTR_INT, offsetof(split_params, num_outputs), 0, 0, 0},
+                                          {"split", Q8_ATTR_INTS, offsetof(split_params, split), 0, 0, 0}};
 
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
                          const char *node_name, qint8_error *error) {
@@ -75,7 +74,7 @@ const q8_op q8_op_split = {.name = "Split",
                            .max_inputs = 2,
                            .min_outputs = 1,
                            .max_outputs = -1,
-                           .attributes = attributes,
+                           Q8_ATTRIBUTES(attributes),
                            .params_size = sizeof(split_params),
                            .quant = Q8_QUANT_SAME,
                            .extras = &(const q8_op_extras){.upgrade = upgrade},

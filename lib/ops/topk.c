@@ -12,11 +12,10 @@ typedef struct topk_params {
 } topk_params;
 
 static const q8_attribute attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(topk_params, axis), 0, 0, -1, NULL},
-    {"largest", Q8_ATTR_INT, offsetof(topk_params, largest), 0, 0, 1, NULL},
-    {"sorted", Q8_ATTR_INT, offsetof(topk_params, sorted), 0, 0, 1, NULL},
-    {"k", Q8_ATTR_INT, offsetof(topk_params, k), 0, 0, 0, NULL},
-    {.name = NULL}};
+    {"axis", Q8_ATTR_INT, offsetof(topk_params, axis), 0, 0, -1},
+    {"largest", Q8_ATTR_INT, offsetof(topk_params, largest), 0, 0, 1},
+    {"sorted", Q8_ATTR_INT, offsetof(topk_params, sorted), 0, 0, 1},
+    {"k", Q8_ATTR_INT, offsetof(topk_params, k), 0, 0, 0}};
 
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
                          const char *node_name, qint8_error *error) {
@@ -107,7 +106,7 @@ const q8_op q8_op_topk = {.name = "TopK",
                           .max_inputs = 2,
                           .min_outputs = 2,
                           .max_outputs = 2,
-                          .attributes = attributes,
+                          Q8_ATTRIBUTES(attributes),
                           .params_size = sizeof(topk_params),
                           .quant = Q8_QUANT_FLOAT,
                           .int8_obstacle = "no int8 form: a result is an index",

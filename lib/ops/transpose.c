@@ -9,7 +9,7 @@ typedef struct transpose_params {
 } transpose_params;
 
 static const q8_attribute attributes[] = {
-    {"perm", Q8_ATTR_INTS, offsetof(transpose_params, perm), 0, 0, 0, NULL}, {.name = NULL}};
+    {"perm", Q8_ATTR_INTS, offsetof(transpose_params, perm), 0, 0, 0}};
 
 static int32_t axis_of(const transpose_params *p, int32_t rank, int32_t i) {
   return p->perm.count < 0 ? rank - 1 - i : (int32_t)p->perm.v[i];
@@ -101,7 +101,7 @@ const q8_op q8_op_transpose = {.name = "Transpose",
                                .max_inputs = 1,
                                .min_outputs = 1,
                                .max_outputs = 1,
-                               .attributes = attributes,
+                               Q8_ATTRIBUTES(attributes),
                                .params_size = sizeof(transpose_params),
                                .quant = Q8_QUANT_SAME,
                                .infer = infer,

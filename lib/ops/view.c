@@ -195,15 +195,14 @@ static q8_status plan_dropout(q8_planner *planner, q8_id node, qint8_error *erro
 }
 
 static const q8_attribute reshape_attributes[] = {
-    {"allowzero", Q8_ATTR_INT, offsetof(view_params, allow_zero), 0, 0, 0, NULL}, {.name = NULL}};
+    {"allowzero", Q8_ATTR_INT, offsetof(view_params, allow_zero), 0, 0, 0}};
 static const q8_attribute flatten_attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(view_params, axis), 0, 0, 1, NULL}, {.name = NULL}};
+    {"axis", Q8_ATTR_INT, offsetof(view_params, axis), 0, 0, 1}};
 static const q8_attribute axes_attributes[] = {
-    {"axes", Q8_ATTR_INTS, offsetof(view_params, axes), 0, 0, 0, NULL}, {.name = NULL}};
+    {"axes", Q8_ATTR_INTS, offsetof(view_params, axes), 0, 0, 0}};
 static const q8_attribute dropout_attributes[] = {
-    {"ratio", Q8_ATTR_FLOAT, offsetof(view_params, ratio), 0, 0, 0.5, NULL},
-    {"seed", Q8_ATTR_INT, offsetof(view_params, seed), 0, 0, 0, NULL},
-    {.name = NULL}};
+    {"ratio", Q8_ATTR_FLOAT, offsetof(view_params, ratio), 0, 0, 0.5},
+    {"seed", Q8_ATTR_INT, offsetof(view_params, seed), 0, 0, 0}};
 
 #define VIEW(id, onnx_name, first_opset, least_inputs, most_inputs, list, more, infer_fn, plan_fn)           \
   const q8_op q8_op_##id = {.name = onnx_name,                                                               \
@@ -213,7 +212,7 @@ static const q8_attribute dropout_attributes[] = {
                             .max_inputs = most_inputs,                                                       \
                             .min_outputs = 1,                                                                \
                             .max_outputs = 1,                                                                \
-                            .attributes = list,                                                              \
+                            Q8_ATTRIBUTES(list),                                                              \
                             .params_size = sizeof(view_params),                                              \
                             .quant = Q8_QUANT_SAME,                                                          \
                             .extras = more,                                                                  \
@@ -235,7 +234,7 @@ const q8_op q8_op_dropout = {.name = "Dropout",
                              .max_inputs = 3,
                              .min_outputs = 1,
                              .max_outputs = 2,
-                             .attributes = dropout_attributes,
+                             Q8_ATTRIBUTES(dropout_attributes),
                              .params_size = sizeof(view_params),
                              .quant = Q8_QUANT_SAME,
                              .extras = &(const q8_op_extras){.upgrade = upgrade_dropout},
