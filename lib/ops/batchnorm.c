@@ -36,9 +36,8 @@ static q8_status infer(const q8_op_io *io) {
   for (int32_t i = 0; i < 5; i++) {
     Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
     if (i > 0 && io->inputs[i]->count != l.channels) {
-      char a[128], b[128];
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "parameters of shape %s for an input of shape %s",
-                        q8_shape_text(&io->inputs[i]->shape, a, sizeof a), q8_shape_text(x, b, sizeof b));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "parameters of shape %p for an input of shape %p",
+                        &io->inputs[i]->shape, x);
     }
   }
   if (io->node->output_count > 1 && !p->training_mode)

@@ -257,10 +257,8 @@ ROWS(prelu, q8_prelu_row)
 static q8_status infer_prelu(const q8_op_io *io) {
   Q8_TRY(infer(io));
   if (!q8_shape_equal(&io->outputs[0].shape, &io->inputs[0]->shape)) {
-    char x[128], slope[128];
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "a slope of shape %s for an input of shape %s",
-                      q8_shape_text(&io->inputs[1]->shape, slope, sizeof slope),
-                      q8_shape_text(&io->inputs[0]->shape, x, sizeof x));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "a slope of shape %p for an input of shape %p",
+                      &io->inputs[1]->shape, &io->inputs[0]->shape);
   }
   return QINT8_OK;
 }

@@ -18,9 +18,8 @@ static const q8_attribute to_depth_attributes[] = {
 
 static q8_status fail(const q8_op_io *io) {
   const block_params *p = io->node->params;
-  char text[128];
-  return q8_op_fail(io, QINT8_ERROR_SHAPE, "blocks of %" PRId64 " do not divide shape %s", p->size,
-                    q8_shape_text(&io->inputs[0]->shape, text, sizeof text));
+  return q8_op_fail(io, QINT8_ERROR_SHAPE, "blocks of %" PRId64 " do not divide shape %p", p->size,
+                    &io->inputs[0]->shape);
 }
 
 static q8_status infer_to_space(const q8_op_io *io) {

@@ -19,10 +19,8 @@ static q8_status find_shape(const q8_op_io *io, q8_gemm_shape *s) {
   const q8_gemm_params *p = io->node->params;
   const q8_shape *a = &io->inputs[0]->shape, *b = &io->inputs[1]->shape;
   const q8_value *c = q8_input(io, 2);
-  char ta[128], tb[128];
   if (a->rank != 2 || b->rank != 2 || a->dim[!p->trans_a] != b->dim[!!p->trans_b])
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "A %s%s times B %s%s", q8_shape_text(a, ta, sizeof ta),
-                      p->trans_a ? " transposed" : "", q8_shape_text(b, tb, sizeof tb),
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "A %p%s times B %p%s", a, p->trans_a ? " transposed" : "", b,
                       p->trans_b ? " transposed" : "");
   s->m = (size_t)a->dim[!!p->trans_a];
   s->k = (size_t)a->dim[!p->trans_a];
@@ -36,8 +34,7 @@ static q8_status find_shape(const q8_op_io *io, q8_gemm_shape *s) {
     q8_shape out = {.rank = 2, .dim = {(int64_t)s->m, (int64_t)s->n}}, joined;
     Q8_TRY(q8_infer_broadcast(io, &c->shape, &out, &joined));
     if (!q8_shape_equal(&out, &joined))
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "C %s does not broadcast to %s",
-                        q8_shape_text(&c->shape, ta, sizeof ta), q8_shape_text(&out, tb, sizeof tb));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "C %p does not broadcast to %p", &c->shape, &out);
     int64_t stride[Q8_MAX_RANK];
     q8_broadcast_strides(&c->shape, &out, stride);
     s->c_m = stride[0];

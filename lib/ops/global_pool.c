@@ -5,11 +5,9 @@
 
 static q8_status infer(const q8_op_io *io) {
   q8_shape y = io->inputs[0]->shape;
-  char text[128];
   Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   if (y.rank < 3 || q8_dims(&y, 2, y.rank) == 0)
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "input of shape %s, expected [N, C] and spatial dimensions",
-                      q8_shape_text(&y, text, sizeof text));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "input of shape %p, expected [N, C] and spatial dimensions", &y);
   for (int32_t i = 2; i < y.rank; i++)
     y.dim[i] = 1;
   return q8_infer_set(io, 0, QINT8_DTYPE_F32, &y);

@@ -28,15 +28,13 @@ static q8_status find_inner(const q8_op_io *io, int32_t *axis, q8_shape *inner) 
   for (int32_t i = 1; i < 3; i++) {
     const q8_value *v = q8_input(io, i);
     q8_shape joined;
-    char a[128], b[128];
     if (!v)
       continue;
     Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
     Q8_TRY(q8_infer_broadcast(io, &v->shape, inner, &joined));
     if (!q8_shape_equal(&joined, inner))
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of shape %s for normalized dimensions %s",
-                        i == 1 ? "scale" : "bias", q8_shape_text(&v->shape, a, sizeof a),
-                        q8_shape_text(inner, b, sizeof b));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of shape %p for normalized dimensions %p",
+                        i == 1 ? "scale" : "bias", &v->shape, inner);
   }
   return QINT8_OK;
 }

@@ -25,7 +25,6 @@ static q8_status infer(const q8_op_io *io) {
   const loss_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape, *labels = &io->inputs[1]->shape;
   const q8_value *weights = q8_input(io, 2);
-  char a[128], b[128];
   Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   Q8_TRY(q8_need_indices(io, 1));
   Q8_TRY(q8_need_dtype(io, 2, QINT8_DTYPE_F32));
@@ -33,8 +32,7 @@ static q8_status infer(const q8_op_io *io) {
   for (int32_t i = 2; fits && i < x->rank; i++)
     fits = x->dim[i] == labels->dim[i - 1];
   if (!fits || (weights && (weights->shape.rank != 1 || weights->shape.dim[0] != x->dim[1])))
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "labels of shape %s or weights do not fit shape %s",
-                      q8_shape_text(labels, a, sizeof a), q8_shape_text(x, b, sizeof b));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "labels of shape %p or weights do not fit shape %p", labels, x);
   if (strcmp(p->reduction, "mean") && strcmp(p->reduction, "sum") && strcmp(p->reduction, "none"))
     return q8_op_fail(io, QINT8_ERROR_FORMAT, "reduction \"%s\"", p->reduction);
   const q8_shape scalar = {.rank = 0};

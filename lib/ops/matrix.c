@@ -20,10 +20,8 @@ static const q8_attribute trilu_attributes[] = {
 static q8_status infer_eye(const q8_op_io *io) {
   const matrix_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape;
-  char text[128];
   if (x->rank != 2)
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "EyeLike of shape %s, expected a matrix",
-                      q8_shape_text(x, text, sizeof text));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "EyeLike of shape %p, expected a matrix", x);
   int32_t dtype = p->dtype ? (int32_t)p->dtype : io->inputs[0]->dtype;
   if (p->dtype < 0 || p->dtype > 64 || !q8_wide_dtype(dtype))
     return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "EyeLike of element type %" PRId64, p->dtype);
@@ -51,11 +49,9 @@ static q8_status diagonal(const q8_op_io *io, int64_t *k) {
 
 static q8_status infer_trilu(const q8_op_io *io) {
   int64_t k;
-  char text[128];
   Q8_TRY(diagonal(io, &k));
   if (io->inputs[0]->shape.rank < 2)
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "Trilu of shape %s, expected matrices",
-                      q8_shape_text(&io->inputs[0]->shape, text, sizeof text));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "Trilu of shape %p, expected matrices", &io->inputs[0]->shape);
   return q8_infer_same(io);
 }
 
@@ -83,11 +79,9 @@ static q8_status eval_trilu(const q8_op_io *io) {
 
 static q8_status infer_det(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape;
-  char text[128];
   Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   if (x->rank < 2 || x->dim[x->rank - 1] != x->dim[x->rank - 2])
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "Det of shape %s, expected square matrices",
-                      q8_shape_text(x, text, sizeof text));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "Det of shape %p, expected square matrices", x);
   if (x->dim[x->rank - 1] > MAX_DET)
     return q8_op_fail(io, QINT8_ERROR_LIMIT, "Det of more than %d rows", MAX_DET);
   q8_shape y = *x;

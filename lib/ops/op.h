@@ -167,7 +167,7 @@ void q8_op_defaults(const q8_op *op, void *params);
 
 /* ---- Helpers for infer and eval (lib/ops/shape.c) ---- */
 
-/* Fails with a message about the node. */
+/* Fails with a message about the node: of printf's conversions d, u, s and g without width, and %p for a shape. */
 q8_status q8_op_fail(const q8_op_io *io, q8_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Output `index` gets dtype and shape; count is computed. SHAPE or LIMIT on overflow (more than 2^40 bytes). */

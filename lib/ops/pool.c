@@ -58,11 +58,9 @@ static void set_output(const q8_pool_params *p, q8_pool_window *w, int d) {
 q8_status q8_pool_window_of(const q8_op_io *io, const q8_shape *x, q8_pool_window *out) {
   const q8_pool_params *p = io->node->params;
   int32_t dims = x->rank - 2;
-  char text[128];
   if (dims < 1 || dims > Q8_POOL_DIMS)
     return q8_op_fail(io, QINT8_ERROR_SHAPE,
-                      "input of shape %s, expected [N, C] and one to three spatial dimensions",
-                      q8_shape_text(x, text, sizeof text));
+                      "input of shape %p, expected [N, C] and one to three spatial dimensions", x);
   Q8_TRY(check_lists(io, p, dims));
   *out = (q8_pool_window){.dims = dims};
   for (int d = 0; d < Q8_POOL_DIMS; d++) {
@@ -80,9 +78,9 @@ q8_status q8_pool_window_of(const q8_op_io *io, const q8_shape *x, q8_pool_windo
     int64_t extent = out->dilation[d] * (out->kernel[d] - 1) + 1;
     if (out->in[d] < 1 || out->out[d] < 1 || out->pad_lo[d] >= extent || out->pad_hi[d] >= extent)
       return q8_op_fail(io, QINT8_ERROR_SHAPE,
-                        "input of shape %s does not suit a window of %" PRId64 " with padding %" PRId64
+                        "input of shape %p does not suit a window of %" PRId64 " with padding %" PRId64
                         " and %" PRId64,
-                        q8_shape_text(x, text, sizeof text), extent, out->pad_lo[d], out->pad_hi[d]);
+                        x, extent, out->pad_lo[d], out->pad_hi[d]);
   }
   return QINT8_OK;
 }

@@ -16,13 +16,12 @@ static const q8_attribute attributes[] = {
 static q8_status infer(const q8_op_io *io) {
   const reverse_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape, *lengths = &io->inputs[1]->shape;
-  char a[128], b[128];
   Q8_TRY(q8_need_indices(io, 1));
   int fits = x->rank >= 2 && p->batch_axis + p->time_axis == 1 && (p->batch_axis == 0 || p->batch_axis == 1);
   if (!fits || lengths->rank != 1 || lengths->dim[0] != x->dim[p->batch_axis])
-    return q8_op_fail(
-        io, QINT8_ERROR_SHAPE, "lengths of shape %s for shape %s, batch axis %" PRId64 ", time axis %" PRId64,
-        q8_shape_text(lengths, a, sizeof a), q8_shape_text(x, b, sizeof b), p->batch_axis, p->time_axis);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE,
+                      "lengths of shape %p for shape %p, batch axis %" PRId64 ", time axis %" PRId64, lengths,
+                      x, p->batch_axis, p->time_axis);
   return q8_infer_same(io);
 }
 

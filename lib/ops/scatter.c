@@ -36,11 +36,9 @@ static q8_status infer_elements(const q8_op_io *io) {
   if (axis < 0)
     return q8_bad_axis(io, wanted, &x->shape);
   Q8_TRY(q8_check_beside(io, 0, 1, axis));
-  char a[128], b[128];
   if (!q8_shape_equal(&io->inputs[1]->shape, &io->inputs[2]->shape))
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "indices of shape %s with updates of shape %s",
-                      q8_shape_text(&io->inputs[1]->shape, a, sizeof a),
-                      q8_shape_text(&io->inputs[2]->shape, b, sizeof b));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "indices of shape %p with updates of shape %p",
+                      &io->inputs[1]->shape, &io->inputs[2]->shape);
   return q8_infer_same(io);
 }
 
@@ -124,11 +122,9 @@ static q8_status infer_nd(const q8_op_io *io) {
   int fits = n >= 0 && n <= x->rank && updates->rank == index->rank - 1 + x->rank - n;
   for (int32_t i = 0; fits && i < updates->rank; i++)
     fits = updates->dim[i] == (i < index->rank - 1 ? index->dim[i] : x->dim[n + i - (index->rank - 1)]);
-  char a[128], b[128], c[128];
   if (!fits)
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "indices of shape %s, updates of shape %s into shape %s",
-                      q8_shape_text(index, a, sizeof a), q8_shape_text(updates, b, sizeof b),
-                      q8_shape_text(x, c, sizeof c));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "indices of shape %p, updates of shape %p into shape %p", index,
+                      updates, x);
   return q8_infer_same(io);
 }
 

@@ -39,14 +39,13 @@ static q8_status infer(const q8_op_io *io) {
     return q8_op_fail(io, QINT8_ERROR_SHAPE,
                       "input 1 must be a constant integer tensor once shapes are known");
   int64_t size = (x->dim[axis] + outputs - 1) / outputs, rest = x->dim[axis];
-  char text[128];
   for (int32_t i = 0; i < outputs; i++) {
     q8_shape y = *x;
     y.dim[axis] = sizes && (size_t)i < sizes->count ? q8_int_at(sizes, (size_t)i) : rest < size ? rest : size;
     if (y.dim[axis] < 0 || y.dim[axis] > rest || (sizes && sizes->count != (size_t)outputs) ||
         (i == outputs - 1 && rest != y.dim[axis]))
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "shape %s cannot be split along axis %d as asked",
-                        q8_shape_text(x, text, sizeof text), (int)axis);
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "shape %p cannot be split along axis %d as asked", x,
+                        (int)axis);
     rest -= y.dim[axis];
     Q8_TRY(q8_infer_set(io, i, io->inputs[0]->dtype, &y));
   }

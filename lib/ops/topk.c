@@ -34,13 +34,12 @@ static q8_status infer(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape;
   int32_t axis = q8_axis(p->axis, x->rank);
   q8_ints k;
-  char text[128];
   Q8_TRY(q8_infer_ints(io, 1, &k));
   if (axis < 0)
     return q8_bad_axis(io, p->axis, x);
   if (k.count != 1 || k.v[0] < 0 || k.v[0] > x->dim[axis])
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "k = %" PRId64 " is out of range for axis %d of shape %s",
-                      k.count ? k.v[0] : -1, (int)axis, q8_shape_text(x, text, sizeof text));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "k = %" PRId64 " is out of range for axis %d of shape %p",
+                      k.count ? k.v[0] : -1, (int)axis, x);
   q8_shape y = *x;
   y.dim[axis] = k.v[0];
   Q8_TRY(q8_infer_set(io, 0, io->inputs[0]->dtype, &y));

@@ -20,13 +20,11 @@ Q8_COLD static q8_status infer(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape;
   q8_shape y = {.rank = x->rank};
   uint32_t seen = 0;
-  char text[128];
   for (int32_t i = 0; i < x->rank; i++) {
     int fine = p->perm.count < 0 || (p->perm.count == x->rank && p->perm.v[i] >= 0 && p->perm.v[i] < x->rank);
     int32_t axis = fine ? axis_of(p, x->rank, i) : 0;
     if (!fine || (seen >> axis & 1))
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "perm is not a permutation of the axes of shape %s",
-                        q8_shape_text(x, text, sizeof text));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "perm is not a permutation of the axes of shape %p", x);
     seen |= 1u << axis;
     y.dim[i] = x->dim[axis];
   }

@@ -40,10 +40,8 @@ static q8_status plan_same(q8_planner *planner, q8_id node, qint8_error *error) 
 }
 
 static q8_status fail_shape(const q8_op_io *io, const char *what, const q8_shape *other) {
-  char x[128], text[128];
-  return q8_op_fail(io, QINT8_ERROR_SHAPE, "input of shape %s cannot be %s %s",
-                    q8_shape_text(&io->inputs[0]->shape, x, sizeof x), what,
-                    q8_shape_text(other, text, sizeof text));
+  return q8_op_fail(io, QINT8_ERROR_SHAPE, "input of shape %p cannot be %s %p", &io->inputs[0]->shape, what,
+                    other);
 }
 
 static q8_shape shape_of_ints(const q8_ints *list) {
@@ -123,13 +121,11 @@ static q8_status infer_squeeze(const q8_op_io *io) {
       mask |= (uint32_t)(x->dim[i] == 1) << i;
   }
   q8_shape y = {.rank = 0};
-  char text[128];
   for (int32_t i = 0; i < x->rank; i++) {
     if (!(mask >> i & 1))
       y.dim[y.rank++] = x->dim[i];
     else if (x->dim[i] != 1)
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "axis %d of shape %s is not of size 1", (int)i,
-                        q8_shape_text(x, text, sizeof text));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "axis %d of shape %p is not of size 1", (int)i, x);
   }
   return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
 }
