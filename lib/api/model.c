@@ -157,7 +157,8 @@ static qint8_status describe(const q8_tensor *tensor, qint8_tensor_info *out) {
                              .rank = tensor->shape.rank,
                              .is_constant = tensor->data || tensor->integers};
   memcpy(out->shape, tensor->shape.dim, sizeof out->shape);
-  memcpy(out->dim_name, tensor->dim_name, sizeof out->dim_name);
+  if (tensor->dim_names)
+    memcpy(out->dim_name, tensor->dim_names, sizeof out->dim_name);
   return QINT8_OK;
 }
 
