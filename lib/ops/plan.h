@@ -80,7 +80,6 @@ typedef struct q8_step {
   const char *kind;    /* "conv", "dwconv", "gemm", "table", "add", ... */
   const char *kernel;  /* micro-kernel or "" */
   const char *precision; /* "int8", "dynamic", "fp32" */
-  char note[96];       /* what was fused, why it is float */
   q8_step_fn *run;
   const void *params;
   int32_t in_count, out_count;
@@ -104,6 +103,7 @@ typedef struct q8_step {
   /* 1 + the index of an input of the size of output 0 whose memory the output may take over, element by element; 0:
    * none. */
   int32_t in_place;
+  char note[96];       /* what was fused, why it is float */
 } q8_step;
 
 /* A new step with name, tensor (the node's first output) and zeroed rest; add it after filling with q8_plan_add. */
