@@ -5,10 +5,10 @@
 #include "ops/common.h"
 
 typedef struct q8_conv_params {
-  q8_ints kernel_shape, pads, strides, dilations, output_padding, output_shape; /* the last two: ConvTranspose */
   int64_t group;
-  char auto_pad[32];
   float activation_lo, activation_hi;
+  char auto_pad[32];
+  q8_ints kernel_shape, pads, strides, dilations, output_padding, output_shape; /* the last two: ConvTranspose */
 } q8_conv_params;
 
 #define Q8_CONV_AT(field) offsetof(q8_conv_params, field)

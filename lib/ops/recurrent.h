@@ -9,10 +9,10 @@
 #include "ops/common.h"
 
 typedef struct q8_recurrent_params {
-  q8_floats alpha, beta;
-  char activations[Q8_TEXT_SIZE], direction[32];
-  float clip;
   int64_t hidden_size, layout, input_forget, linear_before_reset;
+  float clip;
+  q8_floats alpha, beta;
+  char direction[32], activations[Q8_TEXT_SIZE];
 } q8_recurrent_params;
 
 #define Q8_RECURRENT_AT(field) offsetof(q8_recurrent_params, field)
@@ -58,8 +58,8 @@ typedef struct q8_recurrent {
   int batch_first, reverse; /* reverse: direction 0 runs backwards (direction 1 always does) */
   int input_forget, reset_after;
   float clip;
-  q8_activation activation[2][3];
   const q8_kernels *kernels; /* of float rows */
+  q8_activation activation[2][3];
 } q8_recurrent;
 
 static inline size_t q8_gates_size(const q8_recurrent *r) {

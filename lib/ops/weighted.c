@@ -10,12 +10,12 @@
 #include "ops/hooks.h"
 
 typedef struct weighted_step {
-  q8_conv conv; /* its geometry alone where `wide` has weights */
-  q8_wide wide;
   const q8_kernels *kernels;
-  q8_epilogue epilogue;
-  int32_t zero_point; /* of the input, stored form */
   const q8_binary *sum; /* a residual added as a second stage, or NULL: its tensor is input 1 */
+  int32_t zero_point; /* of the input, stored form */
+  q8_epilogue epilogue;
+  q8_wide wide;
+  q8_conv conv; /* its geometry alone where `wide` has weights */
 } weighted_step;
 
 /* ---- Running ---- */
