@@ -187,6 +187,9 @@ typedef void q8_max_rows_fn(size_t taps, size_t n, const uint8_t *const *a, uint
 typedef void q8_sum_rows_fn(size_t taps, size_t n, const uint8_t *a, size_t stride, int32_t *acc);
 /* y[c][r] = x[r][c] for rows x cols elements of one byte (`transpose8`) or four (`transpose32`). */
 typedef void q8_transpose_fn(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride);
+/* Weights into a panel of int16 pairs: y[p * y_stride + r] = the pair x[r * x_stride + 2p], x[r * x_stride + 2p + 1], for
+ * r < rows and p < pairs. y_stride counts pairs. */
+typedef void q8_pack_pairs_fn(size_t rows, size_t pairs, const int8_t *x, size_t x_stride, int16_t *y, size_t y_stride);
 
 /* ---- fp32 ---------------------------------------------------------------------------------------------------- */
 
@@ -257,6 +260,7 @@ typedef Q8_FAMILY(q8_binary_fn) q8_binary_kernel;
 typedef Q8_FAMILY(q8_max_rows_fn) q8_max_rows_kernel;
 typedef Q8_FAMILY(q8_sum_rows_fn) q8_sum_rows_kernel;
 typedef Q8_FAMILY(q8_transpose_fn) q8_transpose_kernel;
+typedef Q8_FAMILY(q8_pack_pairs_fn) q8_pack_pairs_kernel;
 typedef Q8_FAMILY(q8_sdwconv_fn) q8_sdwconv_kernel;
 typedef Q8_FAMILY(q8_sunary_fn) q8_sunary_kernel;
 typedef Q8_FAMILY(q8_sbinary_fn) q8_sbinary_kernel;
@@ -284,6 +288,7 @@ typedef struct q8_isa {
   const q8_sum_rows_kernel *sum_rows;
   const q8_transpose_kernel *transpose8;
   const q8_transpose_kernel *transpose32;
+  const q8_pack_pairs_kernel *pack_pairs;
   const q8_sgemm_kernel *sgemm;
   const q8_sdwconv_kernel *sdwconv;
   const q8_sunary_kernel *sunary;
@@ -317,6 +322,7 @@ typedef struct q8_kernels {
   q8_max_rows_fn *max_rows;
   q8_sum_rows_fn *sum_rows;
   q8_transpose_fn *transpose8, *transpose32;
+  q8_pack_pairs_fn *pack_pairs;
   q8_sdwconv_fn *sdwconv;
   q8_sunary_fn *sunary;
   q8_sbinary_fn *sadd, *smul;

@@ -65,6 +65,7 @@ void q8_kernels_select(q8_cpu_mask mask, q8_kernels *out) {
   PICK(sum_rows, q8_sum_rows_kernel);
   PICK(transpose8, q8_transpose_kernel);
   PICK(transpose32, q8_transpose_kernel);
+  PICK(pack_pairs, q8_pack_pairs_kernel);
   PICK(sdwconv, q8_sdwconv_kernel);
   PICK(sunary, q8_sunary_kernel);
   PICK(sadd, q8_sbinary_kernel);

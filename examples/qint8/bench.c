@@ -1,4 +1,7 @@
 /* bench.c - qint8 bench: latency, throughput, memory; two models in turn; the plan step by step. */
+#ifdef __linux__
+#include <malloc.h> /* malloc_trim, of glibc */
+#endif
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +65,9 @@ static int open_contestant(contestant *c, long batch, const char *isa, const qin
     return EXIT_FAILED;
   c->load_ms = (now_seconds() - start) * 1e3;
   close_model(c); /* the plan needs it no longer */
+#ifdef __GLIBC__
+  malloc_trim(0); /* back to the system with it: what is left of it lies between blocks in use */
+#endif
   c->input = allocate(count * (size_t)n + 1, sizeof *c->input);
   c->output = allocate(c->e.output_count + 1, sizeof *c->output);
   uint32_t seed = 1;

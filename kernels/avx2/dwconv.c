@@ -27,15 +27,29 @@ static size_t packed_size(size_t channels, size_t r, size_t s) {
   return (channels + BLOCK - 1) / BLOCK * block_size(r, s) * sizeof(__m256i);
 }
 
+/* 16 weights, or all of fewer channels. `full` is a constant in every caller. */
+Q8_INLINE __m128i load_weights(int full, const int8_t *w, size_t n) {
+  return full ? _mm_loadu_si128((const __m128i *)(const void *)w) : q8_avx2_load_bytes((const uint8_t *)w, n);
+}
+
+Q8_INLINE __m256i *pack_block(int full, size_t channels, size_t r, size_t s, const int8_t *w, __m256i *out) {
+  for (size_t i = 0; i < r; i += 2)
+    for (size_t j = 0; j < s; j++, out += 2) {
+      const int8_t *row = w + (i * s + j) * channels;
+      const __m128i x = load_weights(full, row, channels),
+                    y = i + 1 < r ? load_weights(full, row + s * channels, channels) : _mm_setzero_si128();
+      _mm256_storeu_si256(out, _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(x, y)));
+      _mm256_storeu_si256(out + 1, _mm256_cvtepi8_epi16(_mm_unpackhi_epi8(x, y)));
+    }
+  return out;
+}
+
 static void pack(size_t channels, size_t r, size_t s, const int8_t *w, void *packed) {
-  int16_t *out = packed;
-  for (size_t c0 = 0; c0 < channels; c0 += BLOCK)
-    for (size_t i0 = 0; i0 < r; i0 += 2)
-      for (size_t j = 0; j < s; j++)
-        for (size_t e = 0; e < 2 * BLOCK; e++) {
-          const size_t c = first_channel(c0, channels) + e / 2, i = i0 + e % 2;
-          *out++ = c < channels && i < r ? w[(i * s + j) * channels + c] : 0;
-        }
+  __m256i *out = packed;
+  for (size_t c = 0; channels >= BLOCK && c < channels; c += BLOCK)
+    out = pack_block(1, channels, r, s, w + first_channel(c, channels), out);
+  if (channels < BLOCK)
+    pack_block(0, channels, r, s, w, out);
 }
 
 /* A block of channels of the row, n of which exist: 16, or all of fewer. */

@@ -24,6 +24,7 @@ const q8_isa q8_isa_avx2 = {
     .sum_rows = q8_avx2_sum_rows,
     .transpose8 = q8_avx2_transpose8,
     .transpose32 = q8_avx2_transpose32,
+    .pack_pairs = q8_avx2_pack_pairs,
     .sgemm = q8_avx2_sgemm,
     .sdwconv = q8_avx2_sdwconv,
     .sunary = q8_avx2_sunary,

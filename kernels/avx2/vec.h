@@ -21,6 +21,7 @@ extern const q8_max_rows_kernel q8_avx2_max_rows[];
 extern const q8_sum_rows_kernel q8_avx2_sum_rows[];
 extern const q8_transpose_kernel q8_avx2_transpose8[];
 extern const q8_transpose_kernel q8_avx2_transpose32[];
+extern const q8_pack_pairs_kernel q8_avx2_pack_pairs[];
 extern const q8_sgemm_kernel q8_avx2_sgemm[];
 extern const q8_sdwconv_kernel q8_avx2_sdwconv[];
 extern const q8_sunary_kernel q8_avx2_sunary[];

@@ -20,6 +20,7 @@ extern const q8_max_rows_kernel q8_scalar_max_rows[];
 extern const q8_sum_rows_kernel q8_scalar_sum_rows[];
 extern const q8_transpose_kernel q8_scalar_transpose8[];
 extern const q8_transpose_kernel q8_scalar_transpose32[];
+extern const q8_pack_pairs_kernel q8_scalar_pack_pairs[];
 extern const q8_sgemm_kernel q8_scalar_sgemm[];
 extern const q8_sdwconv_kernel q8_scalar_sdwconv[];
 extern const q8_sunary_kernel q8_scalar_sunary[];

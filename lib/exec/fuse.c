@@ -101,6 +101,8 @@ int q8_plan_place(q8_planner *planner, q8_id x, q8_form_type form, q8_layout lay
   buffer->root = to;
   buffer->is_slice = 1;
   buffer->slice = at * element;
+  buffer->row = row_size * element;
+  buffer->stride = stride * element;
   size_t used = strlen(step->note);
   snprintf(step->note + used, sizeof step->note - used, "%sin place", used ? ", " : "");
   return 1;

@@ -16,8 +16,8 @@ typedef struct plan_buffer {
   int32_t index;        /* of the user's input or output */
   const void *constant; /* PLACE_CONSTANT */
   q8_buffer root;       /* itself, or the buffer it is an alias of */
-  int is_slice;         /* rows that begin `slice` bytes behind those of the root */
-  size_t slice;
+  int is_slice;         /* rows of `row` bytes, `stride` bytes apart, that begin `slice` bytes behind those of the root */
+  size_t slice, row, stride;
   size_t offset;        /* PLACE_ARENA roots */
   int32_t first, last;  /* steps between which it is alive; first -1: never written by a step */
   q8_id tensor;         /* what it holds, in which form */

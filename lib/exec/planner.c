@@ -31,6 +31,9 @@ const int8_t *q8_plan_integers(const q8_planner *planner, q8_id tensor) {
       return NULL;
   return kept->values;
 }
+const q8_mapping *q8_plan_mapping(const q8_planner *planner) {
+  return &planner->graph->mapping;
+}
 int q8_plan_is_plain(const q8_planner *planner) {
   return planner->plain;
 }

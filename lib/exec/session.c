@@ -102,6 +102,22 @@ static double now_us(void) {
   return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
 }
 
+/* Rows apart of a buffer, quantized or not, as floats one behind the other; or back. */
+static void move_rows(const q8_session *session, const plan_buffer *b, void *rows, float *values, int back) {
+  const q8_plan *plan = session->plan;
+  const float scale = plan->tensor_scale[b->tensor];
+  const int32_t zero = plan->tensor_zero[b->tensor];
+  uint8_t *row = rows;
+  const size_t count = b->form == Q8_FORM_INT8 ? b->row : b->row / sizeof(float);
+  for (size_t done = 0; b->row && done < b->size; done += b->row, row += b->stride, values += count)
+    if (b->form != Q8_FORM_INT8)
+      memcpy(back ? (void *)row : values, back ? values : (void *)row, b->row);
+    else if (back)
+      plan->kernels.quantize(count, values, scale, zero, 0, row);
+    else
+      plan->kernels.dequantize(count, row, scale, zero, 0, values);
+}
+
 /* What `buffer` holds as f32: dequantized and, unless any order will do, in the ONNX layout. NULL for integers that are
  * no quantized values: shape arithmetic. */
 static const float *read_values(q8_session *session, q8_buffer buffer, int any_order) {
@@ -111,12 +127,15 @@ static const float *read_values(q8_session *session, q8_buffer buffer, int any_o
   size_t count = q8_shape_count(shape, NULL);
   const float *values = session->address[buffer];
   session->watch_layout = Q8_LINEAR;
-  if (b->form == Q8_FORM_INT8) {
+  if (b->form != Q8_FORM_INT8 && b->size != count * sizeof(float))
+    return NULL;
+  if (b->is_slice) {
+    move_rows(session, b, session->address[buffer], session->watch_values, 0);
+    values = session->watch_values;
+  } else if (b->form == Q8_FORM_INT8) {
     plan->kernels.dequantize(count, session->address[buffer], plan->tensor_scale[b->tensor],
                              plan->tensor_zero[b->tensor], 0, session->watch_values);
     values = session->watch_values;
-  } else if (b->size != count * sizeof(float)) {
-    return NULL;
   }
   if (b->layout != Q8_CHANNELS_LAST || q8_layouts_agree(shape))
     return values;
@@ -151,12 +170,14 @@ static void offer(q8_session *session, q8_buffer buffer) {
     return;
   if (values == session->watch_ordered) {
     size_t channels = (size_t)shape->dim[1], image = count / (size_t)shape->dim[0], positions = image / channels;
-    to = b->form == Q8_FORM_INT8 ? session->watch_values : session->address[buffer];
+    to = b->form == Q8_FORM_INT8 || b->is_slice ? session->watch_values : session->address[buffer];
     for (int64_t n = 0; n < shape->dim[0]; n++)
       plan->kernels.transpose32(channels, positions, values + (size_t)n * image, positions, to + (size_t)n * image,
                                 channels);
   }
-  if (b->form == Q8_FORM_INT8)
+  if (b->is_slice)
+    move_rows(session, b, session->address[buffer], to, 1);
+  else if (b->form == Q8_FORM_INT8)
     plan->kernels.quantize(count, to, plan->tensor_scale[b->tensor], plan->tensor_zero[b->tensor], 0,
                            session->address[buffer]);
 }
@@ -200,8 +221,6 @@ static q8_status run_step(q8_session *session, size_t index, qint8_error *error)
 
 static void show_results(q8_session *session, const q8_step *step) {
   for (int32_t j = 0; step->tensor != Q8_NONE && j < step->out_count; j++) {
-    if (session->plan->buffers[q8_step_outputs(step)[j]].is_slice)
-      continue; /* merged into a larger tensor */
     if (session->watch)
       show(session, q8_step_outputs(step)[j]);
     if (session->replace)

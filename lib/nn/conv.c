@@ -73,21 +73,27 @@ q8_status q8_conv_pack(const q8_kernels *kernels, const q8_conv_geometry *g, con
 }
 
 /* [k][c][r][s] to [k][r][s][c]. */
-static void channels_last(const q8_conv_geometry *g, const int8_t *w, int8_t *out) {
-  size_t channels = g->c / g->groups, taps = g->r * g->s;
-  for (size_t k = 0; k < g->k; k++, w += channels * taps)
-    for (size_t t = 0; t < taps; t++)
-      for (size_t c = 0; c < channels; c++)
-        *out++ = w[c * taps + t];
+static void channels_last(const q8_kernels *kernels, const q8_conv_geometry *g, const int8_t *w, int8_t *out) {
+  const size_t channels = g->c / g->groups, taps = g->r * g->s, filter = channels * taps;
+  for (size_t k = 0; k < g->k; k++)
+    kernels->transpose8(channels, taps, w + k * filter, taps, out + k * filter, channels);
 }
 
 q8_status q8_conv_pack_onnx(const q8_kernels *kernels, const q8_conv_geometry *g, const int8_t *w, int requant,
                             q8_pool *pool, q8_conv *out, qint8_error *error) {
+  return q8_conv_pack_mapped(kernels, g, w, NULL, requant, pool, out, error);
+}
+
+q8_status q8_conv_pack_mapped(const q8_kernels *kernels, const q8_conv_geometry *g, const int8_t *w,
+                              const q8_mapping *mapping, int requant, q8_pool *pool, q8_conv *out, qint8_error *error) {
   size_t channels = g->c / g->groups, taps = g->r * g->s;
   set_up(out, g, 1);
-  if (taps == 1 || channels == 1) /* both orders are the same */
+  if (out->way == Q8_CONV_DEPTHWISE)
     return q8_conv_pack(kernels, g, w, requant, pool, out, error);
   q8_linear_desc d = describe(out, w);
+  d.mapping = mapping;
+  if (taps == 1 || channels == 1) /* both orders are the same */
+    return pack_taps(kernels, &d, pool, out, error);
   if (out->way != Q8_CONV_ROWS) {
     d.w_tap = 1;
     d.w_in = taps;
@@ -96,7 +102,7 @@ q8_status q8_conv_pack_onnx(const q8_kernels *kernels, const q8_conv_geometry *g
   int8_t *ordered = q8_alloc(&pool->host, g->k, channels * taps);
   if (!ordered)
     return q8_fail_memory(error, "weights", g->k * channels * taps);
-  channels_last(g, w, ordered);
+  channels_last(kernels, g, w, ordered);
   d.w = ordered;
   q8_status status = pack_taps(kernels, &d, pool, out, error);
   q8_free(&pool->host, ordered);

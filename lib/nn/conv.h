@@ -47,6 +47,9 @@ q8_status q8_conv_pack(const q8_kernels *kernels, const q8_conv_geometry *g, con
 /* The same for weights as ONNX orders them: [k][c / groups][r][s]. */
 q8_status q8_conv_pack_onnx(const q8_kernels *kernels, const q8_conv_geometry *g, const int8_t *w, int requant,
                             q8_pool *pool, q8_conv *out, qint8_error *error);
+/* The same for weights that may lie in a mapping, whose pages leave memory as they are packed. */
+q8_status q8_conv_pack_mapped(const q8_kernels *kernels, const q8_conv_geometry *g, const int8_t *w,
+                              const q8_mapping *mapping, int requant, q8_pool *pool, q8_conv *out, qint8_error *error);
 q8_status q8_conv_pack_float(const q8_kernels *kernels, const q8_conv_geometry *g, const float *w,
                              q8_pool *pool, q8_conv *out, qint8_error *error);
 /* As q8_linear_fold_bias; out has k entries. */

@@ -1,22 +1,49 @@
 /* depthwise.c - convolution with one filter per channel. */
+#include <string.h>
+
 #include "base/parallel.h"
 #include "nn/conv_internal.h"
+
+enum { TAPS_BLOCK = 16 };
+
+/* [c][taps] to [taps][c]. Blocks of 16 are transposed many times as fast as parts of one: where there are fewer taps, the next
+ * channels' weights go to rows beyond them, for which `out` has room, as long as there are 16 to read. */
+static void order_by_tap(const q8_kernels *kernels, size_t channels, size_t taps, const int8_t *w, int8_t *out) {
+  const size_t read = taps < TAPS_BLOCK ? TAPS_BLOCK : taps, total = channels * taps;
+  const size_t whole = total < read ? 0 : (total - read) / taps + 1;
+  if (whole)
+    kernels->transpose8(whole, read, w, taps, out, channels);
+  for (size_t c = whole; c < channels; c++)
+    for (size_t t = 0; t < taps; t++)
+      out[t * channels + c] = w[c * taps + t];
+}
+
+/* sum[c] over taps, in blocks of a constant count, which are vectorized. */
+static void sum_taps(size_t channels, size_t taps, const int8_t *by_tap, int32_t *sum) {
+  size_t c = 0;
+  for (; c + TAPS_BLOCK <= channels; c += TAPS_BLOCK) {
+    int32_t block[TAPS_BLOCK] = {0};
+    for (size_t t = 0; t < taps; t++)
+      for (size_t i = 0; i < TAPS_BLOCK; i++)
+        block[i] += by_tap[t * channels + c + i];
+    memcpy(sum + c, block, sizeof block);
+  }
+  for (; c < channels; c++)
+    for (size_t t = 0; t < taps; t++)
+      sum[c] += by_tap[t * channels + c];
+}
 
 q8_status q8_depthwise_pack(const q8_kernels *kernels, const int8_t *w, q8_pool *pool, q8_conv *out,
                             qint8_error *error) {
   const q8_conv_geometry *g = &out->g;
-  size_t taps = g->r * g->s;
-  int smallest = 0;
-  int8_t *by_tap = q8_alloc(&pool->host, taps * g->c, 1);
+  const size_t taps = g->r * g->s;
+  int8_t *by_tap = q8_alloc(&pool->host, taps < TAPS_BLOCK ? TAPS_BLOCK : taps, g->c);
   out->dw_sum = q8_pool_alloc(pool, q8_round_up(g->c, 64), sizeof *out->dw_sum);
-  for (size_t c = 0; by_tap && out->dw_sum && c < g->c; c++)
-    for (size_t t = 0; t < taps; t++) {
-      int8_t value = w[c * taps + t];
-      by_tap[t * g->c + c] = value;
-      out->dw_sum[c] += value;
-      smallest = value < smallest ? value : smallest;
-    }
-  out->dwconv = q8_kernels_dwconv(kernels->mask, g->r, g->s, smallest);
+  if (by_tap && out->dw_sum) {
+    order_by_tap(kernels, g->c, taps, w, by_tap);
+    sum_taps(g->c, taps, by_tap, out->dw_sum);
+  }
+  out->dwconv = q8_kernels_dwconv(kernels->mask, g->r, g->s, q8_has_least(taps * g->c, w, 1) ? -128 : -127);
   size_t size = out->dwconv->packed_size(g->c, g->r, g->s);
   void *packed = q8_pool_alloc(pool, size < Q8_ALIGN ? Q8_ALIGN : size, 1);
   if (!by_tap || !out->dw_sum || !packed) {

@@ -11,6 +11,7 @@
 
 #include <float.h>
 
+#include "base/mapping.h"
 #include "base/memory.h"
 #include "kernel.h"
 
@@ -23,6 +24,7 @@ typedef struct q8_linear_desc {
   /* Bytes of input that one more row adds to a block: less than taps * k where the taps of neighbouring rows
    * overlap, as in a convolution. 0 means taps * k values. */
   size_t row_bytes;
+  const q8_mapping *mapping; /* NULL, or where w may lie: pages of int8 weights leave memory as they are packed */
 } q8_linear_desc;
 
 #define Q8_MAX_ACC 2048 /* accumulators of a task: at least a tile of any micro-kernel */
@@ -50,12 +52,15 @@ typedef struct q8_linear {
   size_t row_step, rows_per_block;
   const char *kernel_name;
   q8_transpose_fn *transpose8, *transpose32; /* for packing; NULL for fp32 */
+  q8_pack_pairs_fn *pack_pairs;
 } q8_linear;
 
 /* int8. LIMIT if taps * k is beyond the int32 accumulator (Q8_MAX_DOT). */
 #define Q8_MAX_DOT 65793
 q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *desc, q8_pool *pool, q8_linear *out,
                          qint8_error *error);
+/* Whether one of n weights, `step` apart, is -128. */
+int q8_has_least(size_t n, const int8_t *w, size_t step);
 /* fp32 twin; and its two halves, for weights that are known only at run time: the layout, without weights,
  * and filling groups * group_size bytes, 64-byte aligned, to be used as `weights` of a copy. */
 q8_status q8_linear_pack_float(const q8_kernels *kernels, const q8_linear_desc *desc, q8_pool *pool,

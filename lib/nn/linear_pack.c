@@ -11,8 +11,8 @@
 
 #define EVERY_BYTE 0x0101010101010101u
 
-/* Of n weights: eight at a time, as w + 128, of which a byte is 0. */
-static int has_least(size_t n, const int8_t *w, size_t step) {
+/* Eight at a time, as w + 128, of which a byte is 0. */
+int q8_has_least(size_t n, const int8_t *w, size_t step) {
   uint64_t found = 0;
   size_t i = 0;
   for (; step == 1 && i + 8 <= n; i += 8) {
@@ -30,7 +30,7 @@ static int smallest_weight(const q8_linear_desc *d) {
   for (size_t g = 0; g < d->groups; g++)
     for (size_t j = 0; j < d->n; j++)
       for (size_t t = 0; t < d->taps; t++)
-        if (has_least(d->k, (const int8_t *)d->w + g * d->w_group + j * d->w_out + t * d->w_tap, d->w_in))
+        if (q8_has_least(d->k, (const int8_t *)d->w + g * d->w_group + j * d->w_out + t * d->w_tap, d->w_in))
           return -128;
   return -127;
 }
@@ -124,8 +124,8 @@ static void pack_columns(const q8_linear *l, const q8_linear_desc *d, const int8
     }
 }
 
-/* Cells of four bytes are 32-bit words: some weights of some columns are gathered, column by column and tap by tap, widened
- * where the kernel wants it, and transposed. */
+/* Cells of four bytes are 32-bit words: some weights of some columns are gathered, column by column and tap by tap, and
+ * transposed, as words or as pairs that become words of int16. */
 enum {
   STAGE_COLUMNS = 16,
   STAGE_SPAN = 640, /* weights of a column, of all taps */
@@ -166,30 +166,37 @@ static void gather(const q8_linear *l, const q8_linear_desc *d, const int8_t *w,
       gather_column(l, d, w + j * d->w_out, count, pitch, out + j * span);
 }
 
-static void widen(size_t n, const int8_t *x, int16_t *y) {
-  for (size_t i = 0; i < n; i += 16) { /* a local block, as in q8_widen */
-    int16_t block[16];
-    for (size_t j = 0; j < 16; j++)
-      block[j] = x[i + j];
-    memcpy(y + i, block, sizeof block);
-  }
-}
-
 static void pack_words(const q8_linear *l, const q8_linear_desc *d, const int8_t *w, size_t columns, size_t nr, size_t kr,
                        uint8_t *out) {
   _Alignas(Q8_ALIGN) int8_t stage[STAGE_SIZE];
-  _Alignas(Q8_ALIGN) int16_t wide[STAGE_COLUMNS * STAGE_SPAN];
   const size_t most = STAGE_SPAN / d->taps, all = q8_round_up(d->k, 16), bytes = 4 / kr;
   const size_t pitch = all < most ? all : most >= 16 ? most / 16 * 16 : most / 4 * 4, span = d->taps * pitch;
-  const uint8_t *cells = bytes == 2 ? (const void *)wide : stage;
   for (size_t k = 0; k < d->k; k += pitch) {
-    const size_t count = d->k - k < pitch ? d->k - k : pitch;
+    const size_t count = d->k - k < pitch ? d->k - k : pitch, words = (count + kr - 1) / kr;
     gather(l, d, w + k * d->w_in, columns, count, pitch, stage);
-    if (bytes == 2)
-      widen(columns * span, stage, wide);
-    for (size_t t = 0; t < d->taps; t++)
-      l->transpose32(columns, (count + kr - 1) / kr, cells + t * pitch * bytes, span * bytes / 4,
-                     out + (t * l->k_padded + k) * nr * bytes, nr);
+    for (size_t t = 0; t < d->taps; t++) {
+      uint8_t *to = out + (t * l->k_padded + k) * nr * bytes;
+      if (bytes == 2)
+        l->pack_pairs(columns, words, stage + t * pitch, span, (int16_t *)(void *)to, nr);
+      else
+        l->transpose32(columns, words, stage + t * pitch, span / 4, to, nr);
+    }
+  }
+}
+
+/* The same for pairs of weights that lie one behind the other, read where they are. A part's rows of the panel stay in L1
+ * until all columns are there. */
+static void pack_pairs(const q8_linear *l, const q8_linear_desc *d, const int8_t *w, size_t columns, size_t nr,
+                       int16_t *out) {
+  enum { PART = 256 };
+  const size_t even = d->k / 2 * 2;
+  for (size_t t = 0; t < d->taps; t++, w += d->w_tap, out += l->k_padded * nr) {
+    for (size_t k = 0; k < even; k += PART)
+      l->pack_pairs(columns, (even - k < PART ? even - k : PART) / 2, w + k, d->w_out, out + k * nr, nr);
+    for (size_t j = 0; even < d->k && j < columns; j++) {
+      out[even * nr + 2 * j] = w[j * d->w_out + even];
+      out[even * nr + 2 * j + 1] = 0;
+    }
   }
 }
 
@@ -199,7 +206,7 @@ static void sum_columns(const q8_linear *l, const q8_gemm_kernel *kernel, const 
   enum { ONES = 256 };
   int16_t ones[ONES];
   const void *rows[Q8_MAX_ACC / 16];
-  _Alignas(Q8_ALIGN) int32_t sums[Q8_MAX_ACC], rest[Q8_MAX_ACC] = {0};
+  _Alignas(Q8_ALIGN) int32_t sums[Q8_MAX_ACC], rest[Q8_MAX_ACC];
   kernel = q8_gemm_for_rows(kernel, 1);
   const size_t depth = l->taps * l->k_padded, whole = depth / ONES, left = depth % ONES;
   const int one = 1 + (kernel->a_bytes == 1 ? kernel->a_shift : 0);
@@ -211,7 +218,7 @@ static void sum_columns(const q8_linear *l, const q8_gemm_kernel *kernel, const 
   if (left)
     kernel->run(1, left, rows, 0, panel + whole * ONES * kernel->nr * kernel->b_bytes, rest);
   for (size_t j = 0; j < columns; j++)
-    column_sum[j] = (int32_t)((uint32_t)sums[j] + (uint32_t)rest[j]);
+    column_sum[j] = left ? (int32_t)((uint32_t)sums[j] + (uint32_t)rest[j]) : sums[j];
 }
 
 static void pack_panel(const q8_linear *l, const q8_linear_desc *d, size_t group, const q8_panel *panel,
@@ -219,11 +226,14 @@ static void pack_panel(const q8_linear *l, const q8_linear_desc *d, size_t group
   const q8_gemm_kernel *kernel = panel->kernel;
   const size_t nr = panel->nr, kr = kernel->kr, columns = d->n - panel->column < nr ? d->n - panel->column : nr;
   const int four_bytes = kr * kernel->b_bytes == 4 && d->taps <= STAGE_SPAN / 4;
+  const int in_order = four_bytes && kr == 2 && d->w_in == 1;
   uint8_t *out = l->weights + group * l->group_size + panel->offset;
   const int8_t *w = (const int8_t *)d->w + group * d->w_group + panel->column * d->w_out;
   if (columns < nr || !four_bytes)
     memset(out, 0, d->taps * l->k_padded * nr * kernel->b_bytes);
-  for (size_t j = 0; four_bytes && j < columns; j += STAGE_COLUMNS)
+  if (in_order)
+    pack_pairs(l, d, w, columns, nr, (int16_t *)(void *)out);
+  for (size_t j = 0; four_bytes && !in_order && j < columns; j += STAGE_COLUMNS)
     pack_words(l, d, w + j * d->w_out, columns - j < STAGE_COLUMNS ? columns - j : STAGE_COLUMNS, nr, kr, out + 4 * j);
   if (!four_bytes)
     pack_columns(l, d, w, columns, nr, kr, kernel->b_bytes, out);
@@ -242,6 +252,16 @@ static uint8_t *reserve_weights(const q8_linear *l, q8_pool *pool) {
   if (weights)
     memset(weights + size, 0, slack - size);
   return weights;
+}
+
+/* Weights of which the first `end` are packed; where outputs do not lie one behind the other, they leave memory later. The
+ * whole range each time: a fault brings pages around it back. */
+static size_t unload_packed(const q8_linear_desc *d, size_t end, size_t unloaded) {
+  enum { STEP = 1 << 18 }; /* bytes that are worth a system call */
+  if (!d->mapping || d->w_out != d->taps * d->k || end - unloaded < STEP)
+    return unloaded;
+  q8_unload(d->mapping, d->w, end);
+  return end;
 }
 
 q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool, q8_linear *out,
@@ -265,14 +285,18 @@ q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_
                      .column_sum = column_sum,
                      .kernel_name = wide->name,
                      .transpose8 = kernels->transpose8,
-                     .transpose32 = kernels->transpose32};
+                     .transpose32 = kernels->transpose32,
+                     .pack_pairs = kernels->pack_pairs};
   Q8_TRY(lay_out_panels(out, wide, NULL, wide->b_bytes, pool, error));
   out->weights = reserve_weights(out, pool);
   if (!out->weights)
     return q8_fail_memory(error, "weights", d->groups * out->group_size);
+  size_t unloaded = 0;
   for (size_t g = 0; g < d->groups; g++)
-    for (size_t i = 0; i < out->panel_count; i++)
+    for (size_t i = 0; i < out->panel_count; i++) {
       pack_panel(out, d, g, &out->panels[i], column_sum + g * d->n);
+      unloaded = unload_packed(d, g * d->w_group + out->panels[i].column * d->w_out, unloaded);
+    }
   out->kernel_name = ((const q8_gemm_kernel *)out->panels[0].kernel)->name;
   choose_rows(out, d->row_bytes);
   return QINT8_OK;
@@ -289,7 +313,8 @@ q8_status q8_linear_layout(const q8_kernels *kernels, const q8_linear_desc *d, q
                      .a_bytes = wide->a_bytes,
                      .a_shift = wide->a_shift,
                      .transpose8 = kernels->transpose8,
-                     .transpose32 = kernels->transpose32};
+                     .transpose32 = kernels->transpose32,
+                     .pack_pairs = kernels->pack_pairs};
   Q8_TRY(lay_out_panels(out, wide, NULL, wide->b_bytes, pool, error));
   out->kernel_name = ((const q8_gemm_kernel *)out->panels[0].kernel)->name;
   choose_rows(out, d->row_bytes);
@@ -336,6 +361,29 @@ static void flush_row(size_t n, const float *w, size_t step, float *to) {
     to[j] = q8_flush(w[j * step]);
 }
 
+/* 16 inputs of each column, which lie side by side: [columns][16] becomes [16][nr], so that a line is read once. */
+static void flush_block(size_t columns, const float *w, size_t step, size_t nr, float *to) {
+  for (size_t j = 0; j < columns; j++, w += step) {
+    float block[16];
+    for (size_t i = 0; i < 16; i++)
+      block[i] = q8_flush(w[i]);
+    for (size_t i = 0; i < 16; i++)
+      to[i * nr + j] = block[i];
+  }
+}
+
+/* All inputs of a tap. */
+static void fill_tap(const q8_linear_desc *d, size_t columns, size_t nr, const float *w, float *to) {
+  size_t c = 0;
+  for (; d->w_in == 1 && c + 16 <= d->k; c += 16)
+    flush_block(columns, w + c, d->w_out, nr, to + c * nr);
+  for (; c < d->k; c++)
+    flush_row(columns, w + c * d->w_in, d->w_out, to + c * nr);
+  for (c = 0; columns < nr && c < d->k; c++)
+    for (size_t j = columns; j < nr; j++)
+      to[c * nr + j] = 0.0f;
+}
+
 void q8_linear_fill_float(const q8_linear *l, const q8_linear_desc *d, void *weights) {
   for (size_t g = 0; g < d->groups; g++)
     for (size_t p = 0; p < l->panel_count; p++) {
@@ -343,12 +391,8 @@ void q8_linear_fill_float(const q8_linear *l, const q8_linear_desc *d, void *wei
       float *to = (float *)(void *)((uint8_t *)weights + g * l->group_size + panel->offset);
       const float *w = (const float *)d->w + g * d->w_group + panel->column * d->w_out;
       size_t columns = d->n - panel->column < panel->nr ? d->n - panel->column : panel->nr;
-      for (size_t t = 0; t < d->taps; t++)
-        for (size_t c = 0; c < d->k; c++, to += panel->nr) {
-          flush_row(columns, w + t * d->w_tap + c * d->w_in, d->w_out, to);
-          for (size_t j = columns; j < panel->nr; j++)
-            to[j] = 0.0f;
-        }
+      for (size_t t = 0; t < d->taps; t++, to += d->k * panel->nr)
+        fill_tap(d, columns, panel->nr, w + t * d->w_tap, to);
     }
 }
 

@@ -1,5 +1,6 @@
 /* concat.c - Concat: inputs side by side along an axis. */
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "ops/common.h"
@@ -135,7 +136,9 @@ static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
   step.params = p;
   step.precision = int8 ? "int8" : "fp32";
   step.out_count = 1;
-  return p->count ? q8_plan_add(planner, &step, error) : QINT8_OK;
+  if (!p->count)
+    snprintf(step.note, sizeof step.note, "in place"); /* nothing to do but to show the result */
+  return q8_plan_add(planner, &step, error);
 }
 
 const q8_op q8_op_concat = {.name = "Concat",

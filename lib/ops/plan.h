@@ -31,6 +31,8 @@ int q8_plan_is_constant(const q8_planner *planner, q8_id tensor);
 q8_status q8_plan_floats(q8_planner *planner, q8_id tensor, const float **out, qint8_error *error);
 /* The integers of a constant, if the recipe asks for just these; else NULL. */
 const int8_t *q8_plan_integers(const q8_planner *planner, q8_id tensor);
+/* The file that constants may lie in. */
+const q8_mapping *q8_plan_mapping(const q8_planner *planner);
 /* Nothing is to be merged: a plan to compare with. */
 int q8_plan_is_plain(const q8_planner *planner);
 const q8_kernels *q8_plan_kernels(const q8_planner *planner);

@@ -259,8 +259,10 @@ static q8_status pack(q8_planner *planner, const q8_weighted *w, const q8_node *
     return q8_fail_memory(error, node->name, w->g.k);
   int requant = mode == Q8_MODE_STATIC && q8_plan_quant(planner, node->outputs[0], &scale, &zero_point);
   q8_pool *pool = q8_plan_pool(planner);
-  q8_status status = w->integers ? q8_conv_pack_onnx(kernels, &w->g, w->integers, requant, pool, out, error)
-                                 : q8_conv_pack(kernels, &w->g, rounded, requant, pool, out, error);
+  const q8_mapping *file = q8_plan_mapping(planner);
+  q8_status status = w->integers
+                         ? q8_conv_pack_mapped(kernels, &w->g, w->integers, file, requant, pool, out, error)
+                         : q8_conv_pack(kernels, &w->g, rounded, requant, pool, out, error);
   q8_free(&pool->host, rounded);
   return status;
 }

@@ -9,7 +9,7 @@
 
 typedef struct head {
   const q8_graph *graph;
-  const q8_recipe *recipe;
+  q8_recipe *recipe;
   const q8_runner *runner;
   uint8_t *keep;     /* [node_count] */
   q8_id *multiplies; /* the static nodes that multiply, in execution order */
@@ -49,22 +49,18 @@ static q8_status fit(const head *h, double rel_err, size_t *k, qint8_error *erro
   return QINT8_OK;
 }
 
-/* rel_err of the recipe with its biases corrected; it is not changed. */
-static q8_status corrected_error(const head *h, const q8_recipe *recipe, const q8_outputs *want, double *rel_err,
+/* rel_err of the recipe with its biases corrected; it only remembers them. */
+static q8_status corrected_error(const head *h, q8_recipe *recipe, const q8_outputs *want, double *rel_err,
                                  qint8_error *error) {
   const q8_runner *r = h->runner;
-  q8_recipe *copy;
-  Q8_TRY(q8_recipe_copy(recipe, &copy, error));
-  q8_status status = q8_correct_biases(h->graph, copy, r->batches, r->mask, r->isa, r->host, error);
-  if (status == QINT8_OK)
-    status = q8_run_error(h->graph, copy, r, want, rel_err, error);
-  q8_recipe_free(copy);
-  return status;
+  const q8_recipe *corrected;
+  Q8_TRY(q8_corrected(h->graph, recipe, r->batches, r->mask, r->isa, r->host, &corrected, error));
+  return q8_run_error(h->graph, corrected, r, want, rel_err, error);
 }
 
 /* Is `mixed` enough better? `before` is the error of the given recipe. What both lose alike in shifted means can hide it:
  * before it is declined, biases are corrected. */
-static q8_status is_better(const head *h, const q8_recipe *mixed, const q8_outputs *want, double before, int *better,
+static q8_status is_better(const head *h, q8_recipe *mixed, const q8_outputs *want, double before, int *better,
                            qint8_error *error) {
   double after;
   Q8_TRY(q8_run_error(h->graph, mixed, h->runner, want, &after, error));
@@ -92,12 +88,11 @@ static q8_status choose(const head *h, const q8_outputs *want, q8_recipe **out, 
   if (k == 0)
     return QINT8_OK;
   Q8_TRY(mix(h, k, out, error));
+  (*out)->head = (int32_t)k;
   q8_status status = is_better(h, *out, want, before, &better, error);
   if (!better) {
     q8_recipe_free(*out);
     *out = NULL;
-  } else {
-    (*out)->head = (int32_t)k;
   }
   return status;
 }

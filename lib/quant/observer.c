@@ -196,42 +196,40 @@ static uint32_t phase_of(const float *x, size_t n) {
   return hash;
 }
 
-/* One chunk of k, as k of them. Multiples of the golden ratio modulo 1 fill [0, 1) evenly: which of the next k is taken
- * follows neither rows nor channels. What is left at the end: one chunk for all whole ones, and the rest. The ends, which
- * may lie in chunks not taken, take the place of two of the k values that the first one stands for: so n are counted. */
-static void count_part(const q8_observer *o, q8_histogram *h, const float *x, size_t n, size_t k, const float ends[2]) {
-  float taken[BLOCK];
-  size_t filled = 0, first = 0, chunks = n / CHUNK;
-  uint32_t phase = phase_of(x, n);
-  const float *front = x + (size_t)((uint64_t)phase * k >> 32) * CHUNK;
-  for (; first + k <= chunks; first += k, phase += 0x9E3779B9u) {
-    if (filled == BLOCK) {
-      q8_histogram_count(h, taken, filled, (int64_t)k, o->config.slots);
-      filled = 0;
-    }
-    memcpy(taken + filled, x + (first + (size_t)((uint64_t)phase * k >> 32)) * CHUNK, CHUNK * sizeof *x);
-    filled += CHUNK;
-  }
-  q8_histogram_count(h, taken, filled, (int64_t)k, o->config.slots);
-  if (first < chunks)
-    q8_histogram_count(h, x + first * CHUNK, CHUNK, (int64_t)(chunks - first), o->config.slots);
-  q8_histogram_count(h, x + chunks * CHUNK, n % CHUNK, 1, o->config.slots);
-  q8_histogram_count(h, ends, 2, 1, o->config.slots);
-  q8_histogram_count(h, front, 1, -2, o->config.slots);
+/* `count` of count * k values: of each k chunks one. Multiples of the golden ratio modulo 1 fill [0, 1) evenly, so which
+ * of the k is taken follows neither rows nor channels. What is left at the end gives its first values. */
+static void take(const float *x, size_t count, size_t k, uint32_t *phase, float *taken) {
+  size_t i = 0;
+  for (; i + CHUNK <= count; i += CHUNK, *phase += 0x9E3779B9u)
+    memcpy(taken + i, x + i * k + (size_t)((uint64_t)*phase * k >> 32) * CHUNK, CHUNK * sizeof *x);
+  memcpy(taken + i, x + i * k, (count - i) * sizeof *x);
 }
 
-void q8_observer_sample(q8_observer *observer, const float *values, size_t n, size_t most) {
+static void count_part(const q8_observer *o, q8_histogram *h, const float *x, size_t n, size_t k) {
+  float taken[BLOCK];
+  uint32_t phase = phase_of(x, n);
+  for (size_t first = 0, wanted = n / k; first < wanted; first += BLOCK) {
+    size_t count = wanted - first < BLOCK ? wanted - first : BLOCK;
+    take(x + first * k, count, k, &phase, taken);
+    q8_histogram_count(h, taken, count, (int64_t)k, o->config.slots);
+  }
+  if (n % k) /* one value for those that make no k: n in all */
+    q8_histogram_count(h, x + n - 1, 1, (int64_t)(n % k), o->config.slots);
+}
+
+void q8_observer_sample(q8_observer *observer, const float *values, size_t n, size_t k) {
   cell *c = observer->cell;
   float ends[2] = {0};
   q8_fpenv env = q8_fpenv_enter();
-  int in_part = n > most && c->histogram && observer->config.minmax(n, values, &ends[0], &ends[1]) &&
+  int in_part = k > 1 && n > k && c->histogram && observer->config.minmax(n, values, &ends[0], &ends[1]) &&
                 is_finite(ends[0]) && is_finite(ends[1]);
   if (in_part) {
     c->batch_min = INFINITY;
     c->batch_max = -INFINITY;
     widen(c, ends[0], ends[1]);
     q8_histogram_widen(c->histogram, ends[0], ends[1]);
-    count_part(observer, c->histogram, values, n, (n + most - 1) / most, ends);
+    q8_histogram_count(c->histogram, ends, 2, 1, observer->config.slots);
+    count_part(observer, c->histogram, values, n - 2, k); /* which stands for the others */
     c->count += (int64_t)n;
     average(c, observer->config.moving_average);
   }

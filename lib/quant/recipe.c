@@ -33,6 +33,7 @@ void q8_recipe_free(q8_recipe *recipe) {
   if (!recipe)
     return;
   q8_host host = recipe->pool.host;
+  q8_recipe_free(recipe->corrected);
   q8_pool_destroy(&recipe->pool);
   q8_free(&host, recipe);
 }

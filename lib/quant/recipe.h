@@ -34,6 +34,8 @@ typedef struct q8_recipe {
   uint8_t *rounds;                 /* [tensor_count] every reader sees the quantized value, even of a float node */
   uint8_t *modes;                  /* [node_count] q8_mode */
   int32_t *node_output;            /* [node_count] first output tensor of the node */
+  struct q8_recipe *corrected;     /* what q8_correct_biases would make of it, where that is known already; or NULL */
+  uint64_t corrected_key;          /* of the recipe and the samples: see ptq/bias.c */
 } q8_recipe;
 
 /* All float, without names. */
@@ -42,6 +44,7 @@ q8_status q8_recipe_new(const q8_host *host, size_t tensor_count, size_t node_co
 void q8_recipe_free(q8_recipe *recipe);
 /* Names a tensor (copied). */
 q8_status q8_recipe_set_name(q8_recipe *recipe, int32_t tensor, const char *name, qint8_error *error);
+/* Without what is known of its correction. */
 q8_status q8_recipe_copy(const q8_recipe *recipe, q8_recipe **out, qint8_error *error);
 /* Sets a tensor's parameters (copied). count 1 and axis -1 for per tensor. */
 q8_status q8_recipe_assign(q8_recipe *recipe, int32_t tensor, int32_t dtype, int32_t axis, int32_t count,

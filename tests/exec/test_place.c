@@ -132,6 +132,82 @@ static int32_t copied(int plain) {
   return count;
 }
 
+/* ---- Watching ---- */
+
+enum { SEEN_NAMES = 4 };
+static const char *const seen_names[SEEN_NAMES] = {"a", "s", "m", "joined"};
+
+typedef struct seen {
+  float *values[SEEN_NAMES];
+  size_t count[SEEN_NAMES];
+  int times[SEEN_NAMES], replace; /* which of them to negate, or -1 */
+} seen;
+
+static void watch(void *user, q8_id tensor, const char *name, const q8_shape *shape, const float *values, size_t count) {
+  seen *s = user;
+  (void)tensor;
+  CHECK_EQ(q8_shape_count(shape, NULL), count);
+  for (int i = 0; i < SEEN_NAMES; i++) {
+    if (strcmp(seen_names[i], name))
+      continue;
+    free(s->values[i]);
+    s->values[i] = malloc(count * sizeof *values);
+    memcpy(s->values[i], values, count * sizeof *values);
+    s->count[i] = count;
+    s->times[i]++;
+  }
+}
+
+static int negate(void *user, q8_id tensor, const char *name, const q8_shape *shape, float *values, size_t count) {
+  const seen *s = user;
+  (void)tensor, (void)shape;
+  if (s->replace < 0 || strcmp(seen_names[s->replace], name))
+    return 0;
+  for (size_t i = 0; i < count; i++)
+    values[i] = -values[i];
+  return 1;
+}
+
+static void run_watched(int plain, int replace, const float *x, float *y, seen *out) {
+  q8_host used;
+  q8_plan *plan = compile(plain, BATCH, 1, &used);
+  q8_session *session;
+  void *outputs[] = {y};
+  const void *inputs[] = {x};
+  *out = (seen){.replace = replace};
+  CHECK(q8_session_open(plan, NULL, 0, &used, &session, NULL) == QINT8_OK);
+  CHECK(q8_session_watch(session, watch, out, 0, NULL) == QINT8_OK);
+  CHECK(q8_session_replace(session, negate, out, NULL) == QINT8_OK);
+  CHECK(q8_session_execute(session, inputs, outputs, NULL) == QINT8_OK);
+  q8_session_close(session);
+  q8_plan_free(plan);
+}
+
+static void free_seen(seen *s) {
+  for (int i = 0; i < SEEN_NAMES; i++)
+    free(s->values[i]);
+}
+
+/* Parts of the concatenated tensor and itself are seen once each and as in a plan without places; a part that is replaced
+ * is what later steps see. */
+static void check_watched(const float *x) {
+  static float want[BATCH * RESULT], got[BATCH * RESULT];
+  for (int replace = -1; replace < SEEN_NAMES - 1; replace++) {
+    seen plain, placed;
+    run_watched(1, replace, x, want, &plain);
+    run_watched(0, replace, x, got, &placed);
+    CHECK_MSG(!memcmp(want, got, sizeof got), "other bytes after replacing %d", replace);
+    for (int i = 0; i < SEEN_NAMES; i++) {
+      CHECK_EQ(placed.times[i], 1);
+      CHECK_EQ(placed.count[i], plain.count[i]);
+      CHECK_MSG(placed.count[i] && !memcmp(plain.values[i], placed.values[i], placed.count[i] * sizeof(float)),
+                "%s is seen with other values", seen_names[i]);
+    }
+    free_seen(&plain);
+    free_seen(&placed);
+  }
+}
+
 static void check_config(int config, int32_t copies) {
   static float x[BATCH * SAMPLE], want[BATCH * RESULT], got[BATCH * RESULT];
   static const int32_t threads[] = {1, 2, 3, 7};
@@ -149,6 +225,7 @@ static void check_config(int config, int32_t copies) {
     run(0, 1, 1, x + i * SAMPLE, got);
     CHECK_MSG(!memcmp(want + i * RESULT, got, RESULT * sizeof *got), "other bytes for sample %zu alone", i);
   }
+  check_watched(x);
   q8_recipe_free(recipe);
   q8_graph_destroy(graph);
 }

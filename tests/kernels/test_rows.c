@@ -299,6 +299,29 @@ static void transposes(const q8_transpose_kernel *kernel, size_t size) {
   transpose_case(kernel, 129, 67, size);
 }
 
+static void pack_pairs_case(const q8_pack_pairs_kernel *kernel, size_t rows, size_t pairs) {
+  size_t x_stride = 2 * pairs + test_random() % 4, y_stride = rows + test_random() % 4;
+  walk_case("%zu x %zu pairs strides %zu %zu", rows, pairs, x_stride, y_stride);
+  int8_t *x = walk_place(&x_buffer, (rows - 1) * x_stride + 2 * pairs, 1, 0);
+  for (size_t i = 0; i < (rows - 1) * x_stride + 2 * pairs; i++)
+    x[i] = (int8_t)(test_random() & 255);
+  walk_output out = walk_output_new(((pairs - 1) * y_stride + rows) * 4, 2);
+  for (size_t r = 0; r < rows; r++)
+    for (size_t i = 0; i < 2 * pairs; i++) {
+      int16_t value = x[r * x_stride + i];
+      memcpy(out.want + ((i / 2 * y_stride + r) * 2 + i % 2) * 2, &value, 2);
+    }
+  kernel->run(rows, pairs, x, x_stride, (int16_t *)(void *)out.got, y_stride);
+  walk_output_check(&out);
+}
+
+static void pack_pairs_record(const void *record) {
+  for (size_t rows = 1; rows <= 40; rows += 1 + rows / 9)
+    for (size_t pairs = 1; pairs <= 40; pairs += 1 + pairs / 9)
+      pack_pairs_case(record, rows, pairs);
+  pack_pairs_case(record, 24, 333);
+}
+
 static void transpose8_record(const void *record) {
   transposes(record, 1);
 }
@@ -336,6 +359,9 @@ static void sum_rows(void) {
 static void transpose8(void) {
   WALK(q8_transpose_kernel, transpose8, transpose8_record);
 }
+static void pack_pairs(void) {
+  WALK(q8_pack_pairs_kernel, pack_pairs, pack_pairs_record);
+}
 static void transpose32(void) {
   WALK(q8_transpose_kernel, transpose32, transpose32_record);
 }
@@ -354,5 +380,6 @@ int main(int argc, char **argv) {
   RUN(sum_rows);
   RUN(transpose8);
   RUN(transpose32);
+  RUN(pack_pairs);
   return TEST_END();
 }

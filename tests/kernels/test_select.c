@@ -63,6 +63,7 @@ static void masks(void) {
     CHECK_FIRST(q8_sum_rows_kernel, sum_rows);
     CHECK_FIRST(q8_transpose_kernel, transpose8);
     CHECK_FIRST(q8_transpose_kernel, transpose32);
+    CHECK_FIRST(q8_pack_pairs_kernel, pack_pairs);
     CHECK_FIRST(q8_sdwconv_kernel, sdwconv);
     CHECK_FIRST(q8_sunary_kernel, sunary);
     CHECK_FIRST(q8_sbinary_kernel, sadd);
