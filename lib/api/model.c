@@ -229,7 +229,7 @@ qint8_status qint8_model_weights(const qint8_model *model, size_t index, const c
   if (name)
     *name = w->name;
   if (channel_axis) {
-    *channel_axis = node->op->weight_axis(node);
+    *channel_axis = q8_weight_axis(node);
     *channel_axis += *channel_axis < 0 ? w->shape.rank : 0;
   }
   return QINT8_OK;

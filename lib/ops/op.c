@@ -37,6 +37,10 @@ const q8_op_extras *q8_extras(const q8_op *op) {
   return op->extras ? op->extras : &none;
 }
 
+int32_t q8_weight_axis(const q8_node *node) {
+  return node->op->extras->weight_axis(node);
+}
+
 size_t q8_op_params_size(const struct q8_op *op) {
   return op->params_size;
 }

@@ -93,6 +93,8 @@ typedef struct q8_op_io {
 
 /* What few operators have: each may be NULL. */
 typedef struct q8_op_extras {
+  /* WEIGHTED and RECURRENT: the weights' output-channel axis (Conv: 0, Gemm: by transB), negative from the end. */
+  int32_t (*weight_axis)(const q8_node *node);
   /* Why such a node had better stay float in a dynamic recipe, or NULL. */
   const char *(*dynamic_obstacle)(const q8_node *node);
   const struct q8_op *becomes; /* a deprecated operator: after `upgrade`, the same params are those of this one */
@@ -120,8 +122,6 @@ typedef struct q8_op {
   uint8_t attribute_count;
   uint8_t two_activations; /* WEIGHTED: whether the weights may also be an activation with own parameters (MatMul) */
   const char *int8_obstacle; /* reason, for Q8_QUANT_FLOAT and RECURRENT */
-  /* WEIGHTED and RECURRENT: the weights' output-channel axis (Conv: 0, Gemm: by transB), negative from the end. */
-  int32_t (*weight_axis)(const q8_node *node);
   const q8_op_extras *extras; /* NULL: nothing of it; read through q8_extras */
   const void *family; /* what `infer`, `eval` and `plan` need to know, where many records share them */
   /* For a one-input function y = f(x) of each element: f, so that it can be a 256-entry table, and so that the
@@ -154,6 +154,8 @@ static inline int32_t q8_weight_inputs(const q8_op *op) {
 
 /* The extras of an operator, all NULL where it has none. */
 const q8_op_extras *q8_extras(const q8_op *op);
+/* The output-channel axis of a node that has weights. */
+int32_t q8_weight_axis(const q8_node *node);
 /* The record of an operator by ONNX name and domain ("", "ai.onnx" or "qint8"), or NULL. */
 const q8_op *q8_op_find(const char *name, const char *domain);
 /* All records, for tests and `inspect`. */

@@ -5,6 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+static int32_t weight_axis(const q8_node *node) {
+  (void)node;
+  return 1;
+}
+const q8_op_extras q8_recurrent_extras = {.weight_axis = weight_axis};
+
 /* Alphas and betas are taken, in order, by the functions that have one. */
 static q8_status find_activations(const q8_op_io *io, q8_recurrent *r) {
   const q8_recurrent_params *p = io->node->params;

@@ -42,6 +42,8 @@ typedef struct q8_recurrent_function {
 /* NULL if unknown. `name` need not be zero-terminated; case does not matter. */
 const q8_recurrent_function *q8_recurrent_function_of(const char *name, size_t length);
 
+extern const q8_op_extras q8_recurrent_extras;
+
 struct q8_recurrent_step;
 typedef struct q8_recurrent_cell {
   size_t gates, first_gates; /* all; those of the first product with R */
