@@ -82,7 +82,7 @@ static q8_status eval_min(const q8_op_io *io) {
                             .max_inputs = 1,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            Q8_ATTRIBUTES(attributes),                                                              \
+                            Q8_ATTRIBUTES(attributes),                                                             \
                             .params_size = sizeof(arg_params),                                                     \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: the result is an index",                               \

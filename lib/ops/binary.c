@@ -152,7 +152,7 @@ static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_
                             .max_inputs = max_in,                                                            \
                             .min_outputs = 1,                                                                \
                             .max_outputs = 1,                                                                \
-                            Q8_ATTRIBUTES(list),                                                              \
+                            Q8_ATTRIBUTES(list),                                                             \
                             .params_size = sizeof(binary_params),                                            \
                             .quant = rule,                                                                   \
                             .int8_obstacle = obstacle,                                                       \

@@ -37,7 +37,7 @@ static q8_status eval(const q8_op_io *io) {
                             .max_inputs = inputs,                                                                  \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            Q8_ATTRIBUTES(list),                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                   \
                             .params_size = params,                                                                 \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: changes the element type",                             \

@@ -109,7 +109,7 @@ static q8_status eval_nonzero(const q8_op_io *io) {
                             .max_inputs = inputs,                                                                  \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            Q8_ATTRIBUTES(list),                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                   \
                             .params_size = sizeof(compress_params),                                                \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: the shape of the result depends on values",            \

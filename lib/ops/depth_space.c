@@ -87,7 +87,7 @@ static q8_status eval_to_depth(const q8_op_io *io) {
                             .max_inputs = 1,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            Q8_ATTRIBUTES(list),                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                   \
                             .params_size = sizeof(block_params),                                                   \
                             .quant = Q8_QUANT_SAME,                                                                \
                             .infer = infer_fn,                                                                     \

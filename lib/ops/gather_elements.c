@@ -82,7 +82,7 @@ static q8_status eval_nd(const q8_op_io *io) {
                             .max_inputs = 2,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            Q8_ATTRIBUTES(list),                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                   \
                             .params_size = sizeof(gather_params),                                                  \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: selects values of float tensors",                      \

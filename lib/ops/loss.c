@@ -102,7 +102,7 @@ static q8_status eval_cross_entropy(const q8_op_io *io) {
                             .max_inputs = 3,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = most_outputs,                                                           \
-                            Q8_ATTRIBUTES(attributes),                                                              \
+                            Q8_ATTRIBUTES(attributes),                                                             \
                             .params_size = sizeof(loss_params),                                                    \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: logarithms need the range of float",                   \

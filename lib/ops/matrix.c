@@ -132,7 +132,7 @@ static q8_status eval_det(const q8_op_io *io) {
                             .max_inputs = most_inputs,                                                             \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            Q8_ATTRIBUTES(list),                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                   \
                             .params_size = sizeof(matrix_params),                                                  \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: matrices of float",                            \

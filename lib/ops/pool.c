@@ -256,10 +256,10 @@ static q8_status average_plan(q8_planner *planner, q8_id node, qint8_error *erro
 
 #define AT(field) offsetof(q8_pool_params, field)
 #define WINDOW_ATTRIBUTES                                                                                           \
-  {"kernel_shape", Q8_ATTR_INTS, AT(kernel_shape), 1, 0, 0},                                                  \
-      {"strides", Q8_ATTR_INTS, AT(strides), 0, 0, 0}, {"pads", Q8_ATTR_INTS, AT(pads), 0, 0, 0},       \
-      {"dilations", Q8_ATTR_INTS, AT(dilations), 0, 0, 0},                                                    \
-      {"ceil_mode", Q8_ATTR_INT, AT(ceil_mode), 0, 0, 0},                                                     \
+  {"kernel_shape", Q8_ATTR_INTS, AT(kernel_shape), 1, 0, 0},                                                        \
+      {"strides", Q8_ATTR_INTS, AT(strides), 0, 0, 0}, {"pads", Q8_ATTR_INTS, AT(pads), 0, 0, 0},                   \
+      {"dilations", Q8_ATTR_INTS, AT(dilations), 0, 0, 0},                                                          \
+      {"ceil_mode", Q8_ATTR_INT, AT(ceil_mode), 0, 0, 0},                                                           \
       {Q8_NAME_AND_TEXT("auto_pad", "NOTSET"), Q8_ATTR_STRING, AT(auto_pad), 0, 0, 0}
 
 static const q8_attribute max_attributes[] = {
@@ -277,7 +277,7 @@ static const q8_attribute lp_attributes[] = {
                             .max_inputs = 1,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = outputs,                                                                \
-                            Q8_ATTRIBUTES(list),                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                   \
                             .params_size = sizeof(q8_pool_params),                                                 \
                             .quant = rule,                                                                         \
                             .int8_obstacle = obstacle,                                                             \

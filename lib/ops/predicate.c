@@ -73,7 +73,7 @@ static q8_status eval_bits(const q8_op_io *io) {
                             .max_inputs = 1,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            Q8_ATTRIBUTES(list),                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                   \
                             .params_size = params,                                                                 \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: a result of type bool or integer",                     \

@@ -17,12 +17,12 @@ typedef struct q8_recurrent_params {
 
 #define Q8_RECURRENT_AT(field) offsetof(q8_recurrent_params, field)
 #define Q8_RECURRENT_ATTRIBUTES                                                                                      \
-  {"activation_alpha", Q8_ATTR_FLOATS, Q8_RECURRENT_AT(alpha), 0, 0, 0},                                       \
-      {"activation_beta", Q8_ATTR_FLOATS, Q8_RECURRENT_AT(beta), 0, 0, 0},                                     \
-      {"activations", Q8_ATTR_STRINGS, Q8_RECURRENT_AT(activations), 0, 0, 0},                                 \
-      {"clip", Q8_ATTR_FLOAT, Q8_RECURRENT_AT(clip), 0, 0, (double)INFINITY},                                  \
-      {Q8_NAME_AND_TEXT("direction", "forward"), Q8_ATTR_STRING, Q8_RECURRENT_AT(direction), 0, 0, 0},                                 \
-      {"hidden_size", Q8_ATTR_INT, Q8_RECURRENT_AT(hidden_size), 0, 0, 0},                                     \
+  {"activation_alpha", Q8_ATTR_FLOATS, Q8_RECURRENT_AT(alpha), 0, 0, 0},                                            \
+      {"activation_beta", Q8_ATTR_FLOATS, Q8_RECURRENT_AT(beta), 0, 0, 0},                                          \
+      {"activations", Q8_ATTR_STRINGS, Q8_RECURRENT_AT(activations), 0, 0, 0},                                      \
+      {"clip", Q8_ATTR_FLOAT, Q8_RECURRENT_AT(clip), 0, 0, (double)INFINITY},                                       \
+      {Q8_NAME_AND_TEXT("direction", "forward"), Q8_ATTR_STRING, Q8_RECURRENT_AT(direction), 0, 0, 0},              \
+      {"hidden_size", Q8_ATTR_INT, Q8_RECURRENT_AT(hidden_size), 0, 0, 0},                                          \
       {"layout", Q8_ATTR_INT, Q8_RECURRENT_AT(layout), 0, 0, 0}
 
 enum { Q8_RNN_X, Q8_RNN_W, Q8_RNN_R, Q8_RNN_B, Q8_RNN_LENGTHS, Q8_RNN_H, Q8_RNN_C, Q8_RNN_P, Q8_RNN_INPUTS };

@@ -271,7 +271,7 @@ static int64_t whole_add_magnitude(int64_t sum, int64_t x, int is_unsigned) {
                             .max_inputs = 2,                                                                 \
                             .min_outputs = 1,                                                                \
                             .max_outputs = 1,                                                                \
-                            Q8_ATTRIBUTES(attributes),                                                        \
+                            Q8_ATTRIBUTES(attributes),                                                       \
                             .params_size = sizeof(reduce_params),                                            \
                             .quant = Q8_QUANT_FLOAT,                                                         \
                             .int8_obstacle = "no int8 form: the result needs the range of float",            \

@@ -232,7 +232,7 @@ Q8_COLD static q8_status plan_hard(q8_planner *planner, q8_id node, qint8_error 
                             .max_inputs = 1,                                                                 \
                             .min_outputs = 1,                                                                \
                             .max_outputs = 1,                                                                \
-                            Q8_ATTRIBUTES(attributes),                                                        \
+                            Q8_ATTRIBUTES(attributes),                                                       \
                             .params_size = sizeof(softmax_params),                                           \
                             .quant = Q8_QUANT_FLOAT,                                                         \
                             .int8_obstacle = "no int8 form: exponentials need the range of float",           \

@@ -49,7 +49,7 @@ static const q8_attribute slope[] = {FIELD("alpha", alpha, 0.01f)},
                             .max_inputs = 1,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            Q8_ATTRIBUTES(list),                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                   \
                             .params_size = sizeof(q8_unary_coefficients),                                          \
                             .quant = Q8_QUANT_OWN,                                                                 \
                             .family = &set_##id,                                                                   \

@@ -208,7 +208,7 @@ static const q8_attribute dropout_attributes[] = {
                             .max_inputs = most_inputs,                                                       \
                             .min_outputs = 1,                                                                \
                             .max_outputs = 1,                                                                \
-                            Q8_ATTRIBUTES(list),                                                              \
+                            Q8_ATTRIBUTES(list),                                                             \
                             .params_size = sizeof(view_params),                                              \
                             .quant = Q8_QUANT_SAME,                                                          \
                             .extras = more,                                                                  \

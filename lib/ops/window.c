@@ -49,7 +49,7 @@ static q8_status eval(const q8_op_io *io, double a0, double a1, double a2) {
                             .max_inputs = 1,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            Q8_ATTRIBUTES(attributes),                                                              \
+                            Q8_ATTRIBUTES(attributes),                                                             \
                             .params_size = sizeof(window_params),                                                  \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: makes a constant",                                     \
