@@ -2,20 +2,6 @@
 #include "ops/binary.h"
 #include "ops/fast.h"
 
-/* Blocks of Q8_LANES values: those of a row one after the other, or copies of the one that repeats. */
-typedef struct operand {
-  const float *block;
-  size_t step; /* to the next block */
-  float copies[Q8_LANES];
-} operand;
-
-static __attribute__((noinline)) void take_operand(operand *o, const float *row, int64_t stride) {
-  o->block = stride ? row : o->copies;
-  o->step = stride ? Q8_LANES : 0;
-  for (size_t j = 0; j < Q8_LANES; j++)
-    o->copies[j] = *row;
-}
-
 #define ROW(name, expression)                                                                                      \
   static inline float name##_one(float x, float z) {                                                              \
     return expression;                                                                                            \
@@ -23,21 +9,18 @@ static __attribute__((noinline)) void take_operand(operand *o, const float *row,
   void name(size_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *py) {                          \
     const float *a = pa, *b = pb;                                                                                 \
     float *y = py;                                                                                                \
-    if (n >= Q8_LANES && sa >> 1 == 0 && sb >> 1 == 0) {                                                          \
-      operand left, right;                                                                                        \
-      take_operand(&left, a, sa);                                                                                 \
-      take_operand(&right, b, sb);                                                                                \
-      const float *p = left.block, *q = right.block;                                                              \
-      for (; n >= Q8_LANES; n -= Q8_LANES, y += Q8_LANES, p += left.step, q += right.step) {                      \
-        float block[Q8_LANES];                                                                                    \
-        for (size_t j = 0; j < Q8_LANES; j++)                                                                     \
-          block[j] = name##_one(p[j], q[j]);                                                                      \
-        memcpy(y, block, sizeof block);                                                                           \
-      }                                                                                                           \
-      a = p, b = q;                                                                                               \
+    if (sa == 1 && sb == 1) {                                                                                     \
+      Q8_FOR_BLOCKS(float, n, y, name##_one(a[i], b[i]));                                                         \
+    } else if (sa == 1 && sb == 0) {                                                                              \
+      const float z = b[0];                                                                                       \
+      Q8_FOR_BLOCKS(float, n, y, name##_one(a[i], z));                                                            \
+    } else if (sa == 0 && sb == 1) {                                                                              \
+      const float x = a[0];                                                                                       \
+      Q8_FOR_BLOCKS(float, n, y, name##_one(x, b[i]));                                                            \
+    } else {                                                                                                      \
+      for (; n > 0; n--, a += sa, b += sb)                                                                        \
+        *y++ = name##_one(*a, *b);                                                                                \
     }                                                                                                             \
-    for (; n > 0; n--, a += sa, b += sb)                                                                          \
-      *y++ = name##_one(*a, *b);                                                                                  \
   }
 
 ROW(q8_add_row, x + z)
