@@ -422,11 +422,12 @@ static void report_peaks(void) {
       continue;
     bench_task task = {run_peak, (void *)(uintptr_t)&peaks[i], 0, 0};
     bench_measure(&task, 1, options.seconds);
-    double rate = peaks[i].operations / task.best * 1e-9;
+    const double rate = peaks[i].operations / task.best * 1e-9;
+    const char *unit = peaks[i].kind == PEAK_REQUANT ? "Gelem/s" : "GOP/s";
     if (options.csv)
-      printf("peak,,%s,%.4g,GOP/s,100\n", peaks[i].name, rate);
+      printf("peak,,%s,%.4g,%s,100\n", peaks[i].name, rate, unit);
     else
-      printf("%-28s %-11s %-24s %9.2f GOP/s\n", "peak", "", peaks[i].name, rate);
+      printf("%-28s %-11s %-24s %9.2f %s\n", "peak", "", peaks[i].name, rate, unit);
   }
 }
 

@@ -10,11 +10,13 @@
 
 #include "kernel.h"
 
+enum { PEAK_INT8, PEAK_FP32, PEAK_REQUANT };
+
 typedef struct peak {
   const char *name;
   q8_cpu_mask needs;
-  int fp32;
-  double operations; /* per round: two for each multiply-add */
+  int kind;
+  double operations; /* per round: two for each multiply-add; outputs of the requantization */
   void (*run)(size_t rounds);
 } peak;
 
@@ -28,23 +30,37 @@ typedef struct peak {
 #define PEAK_VPMADDWD_Z(i) "vpmaddwd %%zmm14, %%zmm15, %%zmm12\n\tvpaddd %%zmm12, %%zmm" i ", %%zmm" i "\n\t"
 #define PEAK_FMA_Z(i) "vfmadd231ps %%zmm14, %%zmm15, %%zmm" i "\n\t"
 #define PEAK_FMA_Y(i) "vfmadd231ps %%ymm14, %%ymm15, %%ymm" i "\n\t"
-#define PEAK_LOOP(name, op)                                                                                  \
+/* What four registers of sums that have their bias take at least to become one register of bytes: conversion, scale, rounding,
+ * and packs with the zero point between. */
+#define PEAK_REQUANT_OF(r, i, j)                                                                             \
+  "vcvtdq2ps %%" r "15, %%" r i "\n\tvmulps %%" r "14, %%" r i ", %%" r i "\n\t"                             \
+  "vcvtps2dq %%" r i ", %%" r i "\n\tvcvtdq2ps %%" r "15, %%" r j "\n\t"                                     \
+  "vmulps %%" r "14, %%" r j ", %%" r j "\n\tvcvtps2dq %%" r j ", %%" r j "\n\t"                             \
+  "vpackssdw %%" r j ", %%" r i ", %%" r i "\n\tvpaddsw %%" r "13, %%" r i ", %%" r i "\n\t"
+#define PEAK_BYTES(r)                                                                                        \
+  PEAK_REQUANT_OF(r, "0", "1")                                                                               \
+  PEAK_REQUANT_OF(r, "2", "3")                                                                               \
+  "vpackuswb %%" r "2, %%" r "0, %%" r "0\n\tvpermd %%" r "0, %%" r "13, %%" r "0\n\t"
+#define PEAK_LOOP_OF(name, body)                                                                             \
   static void name(size_t rounds) {                                                                          \
     __asm__ volatile("vzeroall\n\t"                                                                          \
-                     "1:\n\t" PEAK_X12(op) "dec %0\n\t"                                                      \
-                                           "jnz 1b\n\t"                                                      \
-                                           "vzeroupper"                                                      \
+                     "1:\n\t" body "dec %0\n\t"                                                              \
+                     "jnz 1b\n\t"                                                                            \
+                     "vzeroupper"                                                                            \
                      : "+r"(rounds)                                                                          \
                      :                                                                                       \
                      : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", \
                        "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");                                \
   }
+#define PEAK_LOOP(name, op) PEAK_LOOP_OF(name, PEAK_X12(op))
 PEAK_LOOP(peak_vpdpbusd_z, PEAK_VPDPBUSD_Z)
 PEAK_LOOP(peak_vpdpbusd_y, PEAK_VPDPBUSD_Y)
 PEAK_LOOP(peak_vpmaddwd, PEAK_VPMADDWD)
 PEAK_LOOP(peak_vpmaddwd_z, PEAK_VPMADDWD_Z)
 PEAK_LOOP(peak_fma_z, PEAK_FMA_Z)
 PEAK_LOOP(peak_fma_y, PEAK_FMA_Y)
+PEAK_LOOP_OF(peak_requant_z, PEAK_BYTES("zmm"))
+PEAK_LOOP_OF(peak_requant_y, PEAK_BYTES("ymm"))
 
 static const peak peaks[] = {
     {"vpdpbusd zmm", Q8_CPU_AVX512VNNI, 0, 12 * 64 * 2, peak_vpdpbusd_z},
@@ -53,6 +69,8 @@ static const peak peaks[] = {
     {"vpmaddwd + vpaddd ymm", Q8_CPU_AVX2, 0, 12 * 16 * 2, peak_vpmaddwd},
     {"vfmadd zmm", Q8_CPU_AVX512, 1, 12 * 16 * 2, peak_fma_z},
     {"vfmadd ymm", Q8_CPU_AVX2, 1, 12 * 8 * 2, peak_fma_y},
+    {"requantization zmm", Q8_CPU_AVX512, PEAK_REQUANT, 64, peak_requant_z},
+    {"requantization ymm", Q8_CPU_AVX2, PEAK_REQUANT, 32, peak_requant_y},
 };
 
 #elif defined(__aarch64__)
@@ -89,9 +107,9 @@ static const peak peaks[] = {{NULL, ~(q8_cpu_mask)0, 0, 1, NULL}};
 
 /* The first loop that needs nothing beyond `mask`; NULL where the kernels have no vector unit to be measured
  * by. */
-static inline const peak *peak_find(q8_cpu_mask mask, int fp32) {
+static inline const peak *peak_find(q8_cpu_mask mask, int kind) {
   for (size_t i = 0; i < sizeof peaks / sizeof *peaks; i++)
-    if (peaks[i].fp32 == fp32 && !(peaks[i].needs & ~mask))
+    if (peaks[i].kind == kind && !(peaks[i].needs & ~mask))
       return &peaks[i];
   return NULL;
 }

@@ -102,7 +102,9 @@ typedef struct q8_gemm_kernel {
   uint8_t a_shift; /* 0, or 128 where the kernel flips the top bit of A to use signed multiplies */
   int8_t b_min;    /* smallest weight for which the kernel is exact: -128 or -127 */
   q8_gemm_fn *run;
-  q8_gemm_u8_fn *run_u8; /* NULL: the driver calls the requant family on the accumulators */
+  /* NULL: the driver calls the requant family on the accumulators. The same as that of the row after it: it has tiles of
+   * several heights, and the driver leaves no rows to shorter ones. */
+  q8_gemm_u8_fn *run_u8;
 } q8_gemm_kernel;
 
 /* ---- Depthwise convolution, multiplier 1 ------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Writes networks whose blocks end in Concat, as ONNX with random weights: a U-Net, the blocks and neck of a detector,
+depthwise convolutions of several scales side by side,
 and torchvision's GoogLeNet, DenseNet-121 and ShuffleNetV2. For latency only.
 
 usage: concat.py OUT_DIR [NAME ...]      needs what export.py needs
@@ -91,7 +92,32 @@ class Detector(nn.Module):
         return tuple(head(n) for head, n in zip(self.heads, (n3, n4, n5)))
 
 
-OWN = {"unet": UNet, "detector": Detector}
+class Scales(nn.Module):
+    """Blocks that look at several scales by depthwise convolutions of one tensor, with a gate and a sum beside them."""
+
+    class Block(nn.Module):
+        def __init__(self, c):
+            super().__init__()
+            self.expand, self.project = conv(c, c, 1, act=nn.SiLU), conv(4 * c, c, 1)
+            self.deep = nn.ModuleList(nn.Conv2d(c, c, size, 1, size // 2, groups=c) for size in (3, 5, 7))
+            self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(c, c, 1), nn.Sigmoid())
+
+        def forward(self, x):
+            y = self.expand(x)
+            a, b, c = (nn.functional.hardswish(layer(y)) for layer in self.deep)
+            return self.project(torch.cat([a, b, c + y, y * self.gate(y)], 1))
+
+    def __init__(self, widths=(24, 48, 96)):
+        super().__init__()
+        self.body = nn.Sequential(*(
+            nn.Sequential(conv(c, k, 3, 2), self.Block(k), self.Block(k)) for c, k in zip((3,) + widths[:-1], widths)))
+        self.head = nn.Linear(widths[-1], 10)
+
+    def forward(self, x):
+        return self.head(self.body(x).mean((2, 3)))
+
+
+OWN = {"unet": UNet, "detector": Detector, "scales": Scales}
 NETWORKS = list(OWN) + ["googlenet", "densenet121", "shufflenet_v2_x1_0"]
 
 

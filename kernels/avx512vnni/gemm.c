@@ -1,5 +1,6 @@
 /* gemm.c - u8 x s8 tiles with vpdpbusd: four products a lane, 16 columns a register. */
-#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__) &&    \
+    defined(__x86_64__)
 #include "vnni.h"
 
 /* One region for the register allocation of gcc 12: by its default, a region a loop, tiles of 16 to 24 sums move up to six
@@ -8,7 +9,7 @@
 #pragma GCC optimize("ira-region=all")
 #endif
 
-enum { KR = 4, MAX_MR = 12, MAX_ACC = 24, AHEAD = 1024 };
+enum { KR = 4, MAX_MR = 12, MAX_ACC = 24, MAX_WIDE = 7, AHEAD = 1024 };
 
 Q8_INLINE __m512i broadcast4(const uint8_t *p) {
   int32_t x;
@@ -86,18 +87,23 @@ typedef struct {
   int small; /* see small_scales */
 } epilogue;
 
-static Q8_NOINLINE epilogue make_epilogue(size_t nr, const q8_requant *rq, size_t columns, size_t y_stride) {
+static int all_small(size_t nr, const float *scales) {
+  int small = 1;
+  for (size_t j = 0; j < nr; j += 16) {
+    const __m512 scale = _mm512_loadu_ps(scales + j);
+    small &= small_scales(1, &scale);
+  }
+  return small;
+}
+
+static epilogue make_epilogue(size_t nr, const q8_requant *rq, size_t columns, size_t y_stride) {
   epilogue e = {.bounds = bounds_of(rq->zero_point, rq->lo, rq->hi),
                 .hi = _mm512_set1_epi8((char)rq->hi),
                 .bias = rq->bias,
                 .scale = rq->scale,
                 .mask = first64(columns),
                 .dense = columns == nr && columns == y_stride,
-                .small = 1};
-  for (size_t j = 0; j < nr; j += 16) {
-    const __m512 scale = _mm512_loadu_ps(e.scale + j);
-    e.small &= small_scales(1, &scale);
-  }
+                .small = all_small(nr, rq->scale)};
   return e;
 }
 
@@ -129,17 +135,21 @@ Q8_INLINE void finish(int mr, int nv, const __m512i *acc, const epilogue *e, siz
 }
 
 /* Tile by tile through memory: for scales from 1 up, which are rare, and for the tiles of few rows. The requant family
- * adds the bias itself. */
+ * adds the bias itself. Without `run`, wide tiles, which read no rows beyond the last if these are four or more. */
 static Q8_NOINLINE void through_memory(q8_gemm_fn *run, size_t mr, size_t nr, size_t taps, size_t k, const void *const *a,
                                        size_t a_stride, const int8_t *b, const q8_requant *rq, size_t rows,
                                        size_t columns, uint8_t *y, size_t y_stride) {
-  _Alignas(64) int32_t sums[MAX_ACC * 16];
+  _Alignas(64) int32_t sums[MAX_WIDE * 64];
   q8_requant without_table = *rq;
   without_table.table = NULL;
-  for (size_t done = 0; done < rows; done += mr) {
-    run(taps, k, a + done, a_stride, b, sums);
-    q8_avx512bw_requant->run(rows - done < mr ? rows - done : mr, columns, sums, nr, &without_table,
-                             y + done * y_stride, y_stride);
+  for (size_t count; rows > 0; rows -= count, a += count, y += count * y_stride) {
+    const size_t most = run ? mr : rows > MAX_WIDE ? MAX_WIDE - 3 : MAX_WIDE;
+    count = rows < most ? rows : most;
+    if (run)
+      run(taps, k, a, a_stride, b, sums);
+    else
+      q8_avx512vnni_wide(taps, k, a, a_stride, b, b, NULL, count, 64, sums, 0);
+    q8_avx512bw_requant->run(count, columns, sums, nr, &without_table, y, y_stride);
   }
 }
 
@@ -162,8 +172,7 @@ Q8_INLINE void store_sums(int count, const __m512i *acc, void *y) {
 /* Without `e`, the sums of one tile; with it not for scales from 1 up. */
 Q8_INLINE void panel(int mr, int nv, size_t taps, size_t k, const void *const *a, size_t a_stride, const int8_t *b,
                      const void *next, const epilogue *e, size_t rows, uint8_t *y, size_t y_stride) {
-  static const int32_t zeros[64];
-  const int32_t *bias = e ? e->bias : zeros;
+  const int32_t *bias = e ? e->bias : q8_avx512vnni_no_bias;
   const int narrow = mr == MAX_MR && nv == 1;
   const size_t blocks = narrow && taps == 1 && (k == 16 || k == 32) ? k / KR : 0;
   next_panel n = {next, (size_t)(nv * 64 * mr) / (rows > (size_t)mr ? rows : (size_t)mr)};
@@ -198,6 +207,19 @@ Q8_INLINE void panel(int mr, int nv, size_t taps, size_t k, const void *const *a
   static void gemm_u8_##mr##x##nr(size_t taps, size_t k, const void *const *a, size_t a_stride,              \
                                   const void *b, const void *next, const q8_requant *rq, size_t rows,        \
                                   size_t columns, uint8_t *y, size_t y_stride)
+typedef void panel_fn(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, const void *next,
+                      const epilogue *e, size_t rows, uint8_t *y, size_t y_stride);
+
+static Q8_NOINLINE void whole(panel_fn *tiles, q8_gemm_fn *run, size_t mr, size_t nr, size_t taps, size_t k,
+                              const void *const *a, size_t a_stride, const void *b, const void *next,
+                              const q8_requant *rq, size_t rows, size_t columns, uint8_t *y, size_t y_stride) {
+  const epilogue e = make_epilogue(nr, rq, columns, y_stride);
+  if (e.small)
+    tiles(taps, k, a, a_stride, b, next, &e, rows, y, y_stride);
+  else
+    through_memory(run, mr, nr, taps, k, a, a_stride, b, rq, rows, columns, y, y_stride);
+}
+
 /* With its epilogue in registers, in one body with the tile, or (TAIL) through memory. */
 #define WHOLE(mr, nr)                                                                                        \
   static Q8_NOINLINE void panel_##mr##x##nr(size_t taps, size_t k, const void *const *a, size_t a_stride,    \
@@ -207,11 +229,8 @@ Q8_INLINE void panel(int mr, int nv, size_t taps, size_t k, const void *const *a
   }                                                                                                          \
   SUMS(mr, nr) { panel_##mr##x##nr(taps, k, a, a_stride, b, b, NULL, mr, (uint8_t *)acc, 0); }               \
   BYTES(mr, nr) {                                                                                            \
-    const epilogue e = make_epilogue(nr, rq, columns, y_stride);                                             \
-    if (e.small)                                                                                             \
-      panel_##mr##x##nr(taps, k, a, a_stride, b, next, &e, rows, y, y_stride);                               \
-    else                                                                                                     \
-      through_memory(gemm_##mr##x##nr, mr, nr, taps, k, a, a_stride, b, rq, rows, columns, y, y_stride);     \
+    whole(panel_##mr##x##nr, gemm_##mr##x##nr, mr, nr, taps, k, a, a_stride, b, next, rq, rows, columns, y,  \
+          y_stride);                                                                                         \
   }
 #define TAIL(mr, nr)                                                                                         \
   SUMS(mr, nr) { panel(mr, nr / 16, taps, k, a, a_stride, b, b, NULL, mr, (uint8_t *)acc, 0); }              \
@@ -219,9 +238,14 @@ Q8_INLINE void panel(int mr, int nv, size_t taps, size_t k, const void *const *a
     (void)next;                                                                                              \
     through_memory(gemm_##mr##x##nr, mr, nr, taps, k, a, a_stride, b, rq, rows, columns, y, y_stride);       \
   }
-WHOLE(6, 64)
-WHOLE(4, 64)
-TAIL(2, 64)
+SUMS(6, 64) { q8_avx512vnni_wide(taps, k, a, a_stride, b, b, NULL, 6, 64, acc, 0); }
+SUMS(4, 64) { q8_avx512vnni_wide(taps, k, a, a_stride, b, b, NULL, 4, 64, acc, 0); }
+BYTES(6, 64) {
+  if (all_small(64, rq->scale))
+    q8_avx512vnni_wide(taps, k, a, a_stride, b, next, rq, rows, columns, y, y_stride);
+  else
+    through_memory(NULL, 0, 64, taps, k, a, a_stride, b, rq, rows, columns, y, y_stride);
+}
 WHOLE(1, 64)
 WHOLE(8, 48)
 TAIL(1, 48)
@@ -231,13 +255,11 @@ TAIL(1, 32)
 WHOLE(12, 16)
 TAIL(1, 16)
 
-#define ROW(mr, nr)                                                                                          \
-  {                                                                                                          \
-    "gemm_avx512vnni_" #mr "x" #nr, Q8_NEEDS_AVX512VNNI, mr, nr, KR, 1, 1, 0, -128, gemm_##mr##x##nr,        \
-        gemm_u8_##mr##x##nr                                                                                  \
-  }
+#define ROW_OF(mr, nr, run_u8)                                                                               \
+  { "gemm_avx512vnni_" #mr "x" #nr, Q8_NEEDS_AVX512VNNI, mr, nr, KR, 1, 1, 0, -128, gemm_##mr##x##nr, run_u8 }
+#define ROW(mr, nr) ROW_OF(mr, nr, gemm_u8_##mr##x##nr)
 const q8_gemm_kernel q8_avx512vnni_gemm[] = {
-    ROW(6, 64),  ROW(4, 64), ROW(2, 64), ROW(1, 64),  ROW(8, 48), ROW(1, 48),
+    ROW(6, 64), ROW_OF(4, 64, gemm_u8_6x64), ROW(1, 64),  ROW(8, 48), ROW(1, 48),
     ROW(12, 32), ROW(6, 32), ROW(1, 32), ROW(12, 16), ROW(1, 16), {0},
 };
 #endif

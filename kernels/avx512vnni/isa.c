@@ -3,7 +3,8 @@
 #include "kernel.h"
 
 extern const q8_isa q8_isa_avx512vnni;
-#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__) &&    \
+    defined(__x86_64__)
 #include "vnni.h"
 
 const q8_isa q8_isa_avx512vnni = {

@@ -8,6 +8,12 @@
 
 extern const q8_gemm_kernel q8_avx512vnni_gemm[];
 extern const q8_dwconv_kernel q8_avx512vnni_dwconv[];
+extern const int32_t q8_avx512vnni_no_bias[64]; /* zeros */
+
+/* Panels of 64 columns, as q8_gemm_u8_fn with scales below 1, in tiles of four to seven rows; three rows and less are done as
+ * four, whose pointers are read. taps and k are not 0. Without rq, the sums of one such tile, to y. */
+void q8_avx512vnni_wide(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, const void *next,
+                        const q8_requant *rq, size_t rows, size_t columns, void *y, size_t y_stride);
 
 /* Written as asm, the sum stays in its register: from the intrinsic gcc 12 moves accumulators to other registers and back
  * in every pass of a loop, or to memory (its partial redundancy elimination), up to a third of the time. */

@@ -92,12 +92,14 @@ int q8_plan_place(q8_planner *planner, q8_id x, q8_form_type form, q8_layout lay
                   size_t at, size_t stride) {
   q8_layout found;
   q8_step *step = only_producer(planner, x, form, &found);
-  if (!step || found != layout || !step->stride_slot || step->row_size != row_size ||
+  if (!step || found != layout || !step->stride_slot || (!step->row_slot && step->row_size != row_size) ||
       q8_graph_is_output(planner->graph, planner->plan->buffers[to].tensor))
     return 0;
   plan_buffer *buffer = &planner->plan->buffers[step->out[0]];
   size_t element = form == Q8_FORM_INT8 ? 1 : qint8_dtype_size((qint8_dtype)q8_plan_value(planner, x)->dtype);
   *step->stride_slot = stride;
+  if (step->row_slot)
+    *step->row_slot = row_size;
   buffer->root = to;
   buffer->is_slice = 1;
   buffer->slice = at * element;

@@ -35,7 +35,7 @@ typedef struct q8_conv {
   size_t row_element;             /* of the rows that kernels read: 2 where the input is copied as int16 */
   size_t padded_h;                /* ROWS: lines of the copy */
   size_t left, right;             /* ROWS: outputs of a line that read the copy, the others read the input */
-  size_t y_stride; /* elements between pixels of y, or 0: k. Not for depthwise */
+  size_t y_stride; /* elements between pixels of y, or 0: k */
   int exact_x; /* set after packing by those whose x has no readable bytes behind its end */
   const char *kernel_name;
 } q8_conv;

@@ -81,6 +81,7 @@ typedef struct dw_job {
   uint8_t *y;
   uint8_t *scratch; /* dw_scratch bytes per task */
   size_t tasks;
+  size_t pitch; /* elements between pixels of y */
 } dw_job;
 
 static size_t dw_columns(const q8_conv *conv) {
@@ -192,14 +193,27 @@ static void dw_seek(dw_cursor *at, const q8_image_rows *rows, size_t n, size_t p
 
 /* ---- Rows ---- */
 
+/* A function of floats, or a table of bytes, over pixels of y. */
+static void apply_function(const dw_job *job, size_t pixels, float *y) {
+  const q8_sunary *function = job->epilogue->function;
+  const size_t c = job->conv->g.c, n = job->pitch == c ? pixels * c : c;
+  for (size_t i = 0; function && i < pixels * c; i += n, y += job->pitch)
+    job->kernels->sunary(n, function, y, y);
+}
+
+static void apply_table(const dw_job *job, const uint8_t *table, size_t pixels, uint8_t *y) {
+  const size_t c = job->conv->g.c, n = job->pitch == c ? pixels * c : c;
+  for (size_t i = 0; i < pixels * c; i += n, y += job->pitch)
+    job->kernels->table(n, y, table, y);
+}
+
 static void float_row(const dw_job *job, const q8_dwconv_shape *whole, const dw_cursor *at, float *y) {
   const q8_epilogue *e = job->epilogue;
   const float *w = (const float *)job->conv->dw_weights + at->top * whole->s * whole->channels;
   q8_dwconv_shape shape = *whole;
   shape.r = at->height;
-  job->kernels->sdwconv(&shape, w, e->bias, e->lo, e->hi, (const float *const *)at->table, y, shape.channels);
-  if (e->function)
-    job->kernels->sunary(shape.q * shape.channels, e->function, y, y);
+  job->kernels->sdwconv(&shape, w, e->bias, e->lo, e->hi, (const float *const *)at->table, y, job->pitch);
+  apply_function(job, shape.q, y);
 }
 
 /* int8 in, float out; n is the image. */
@@ -217,16 +231,15 @@ static void dequantized_row(const dw_job *job, const q8_dwconv_shape *shape, siz
     dq.row_scale = e->sample_scale + n;
   }
   conv->dwconv->run_sums(shape, conv->dw_weights, table, sums, c);
-  job->kernels->dequant_acc(shape->q, c, sums, c, &dq, y, c);
-  if (e->function)
-    job->kernels->sunary(shape->q * c, e->function, y, y);
+  job->kernels->dequant_acc(shape->q, c, sums, c, &dq, y, job->pitch);
+  apply_function(job, shape->q, y);
 }
 
 /* One output row, or two if the cursor holds the table of a pair. */
 static void run_row(const dw_job *job, const q8_dwconv_shape *shape, const dw_cursor *at, uint8_t *scratch) {
   const q8_conv *conv = job->conv;
   const q8_conv_geometry *g = &conv->g;
-  const size_t row_size = g->q * g->c, y = (at->n * g->p + at->p) * row_size;
+  const size_t row_size = g->q * job->pitch, y = (at->n * g->p + at->p) * row_size;
   const uint8_t *const *table = (const uint8_t *const *)at->table;
   q8_requant requant = job->epilogue->requant;
   requant.table = NULL; /* for whole rows at once */
@@ -235,9 +248,9 @@ static void run_row(const dw_job *job, const q8_dwconv_shape *shape, const dw_cu
   else if (conv->dw_floats)
     dequantized_row(job, shape, at->n, table, scratch, (float *)(void *)job->y + y);
   else if (at->height > g->r)
-    conv->dwconv->run_pair(shape, conv->dw_weights, &requant, table, job->y + y, g->c, row_size);
+    conv->dwconv->run_pair(shape, conv->dw_weights, &requant, table, job->y + y, job->pitch, row_size);
   else
-    conv->dwconv->run(shape, conv->dw_weights, &requant, table, job->y + y, g->c);
+    conv->dwconv->run(shape, conv->dw_weights, &requant, table, job->y + y, job->pitch);
 }
 
 /* The output rows [first, last) of all images. A last odd row is computed together with the one before it, if that is in
@@ -261,9 +274,8 @@ static void dw_task(void *argument, size_t task) {
       dw_rows_inside(g, p, &top, &height);
     dw_seek(&at, job->rows, n, p - (size_t)back, top, height);
     run_row(job, &shape, &at, scratch);
-    uint8_t *y = job->y + (row - (size_t)back) * g->q * g->c;
     if (values) /* of all rows that were written */
-      job->kernels->table((count + (size_t)back) * g->q * g->c, y, values, y);
+      apply_table(job, values, (count + (size_t)back) * g->q, job->y + (row - (size_t)back) * g->q * job->pitch);
   }
 }
 
@@ -278,6 +290,7 @@ size_t q8_depthwise_scratch(const q8_conv *conv, int32_t threads) {
 
 void q8_depthwise_run(const q8_conv *conv, const q8_kernels *kernels, const q8_image_rows *rows,
                       const q8_epilogue *epilogue, void *y, void *scratch, const q8_host *host) {
-  dw_job job = {conv, kernels, rows, epilogue, y, scratch, task_count(conv, host->threads)};
+  dw_job job = {conv, kernels, rows, epilogue, y, scratch, task_count(conv, host->threads),
+                conv->y_stride ? conv->y_stride : conv->g.c};
   q8_parallel(host, job.tasks, dw_task, &job);
 }

@@ -230,7 +230,9 @@ static void run_panel_u8(const q8_linear_run *run, size_t group, const q8_panel 
   const q8_linear *l = run->linear;
   const q8_gemm_kernel *kernel = panel->kernel;
   const size_t columns = l->n - panel->column < panel->nr ? l->n - panel->column : panel->nr;
-  const size_t column = group * l->n + panel->column, whole = rows / kernel->mr * kernel->mr;
+  const size_t column = group * l->n + panel->column,
+               any_height = kernel[1].run_u8 == kernel->run_u8 && rows > kernel->mr,
+               whole = any_height ? rows : rows / kernel->mr * kernel->mr;
   uint8_t *y = (uint8_t *)run->y + row * run->y_stride + column;
   q8_requant rq = run->epilogue->requant;
   rq.bias += column;

@@ -16,6 +16,7 @@ typedef struct binary_params {
   q8_binary quant;
   const void *fixed[2]; /* in place of an input: a scalar constant written out as one row */
   size_t element, rows, rows_per_task;
+  q8_row_output out;
   q8_loops loops;
 } binary_params;
 
@@ -25,20 +26,18 @@ typedef struct binary_run {
   char *y;
 } binary_run;
 
-/* One dimension: chunks of it. */
-static void chunk_task(void *argument, size_t i) {
-  const binary_run *run = argument;
+/* One dimension. */
+static void line_part(const void *context, size_t first, size_t n, void *y) {
+  const binary_run *run = context;
   const binary_params *p = run->p;
-  size_t begin = i * Q8_CHUNK, count = (size_t)p->loops.shape.dim[0], e = p->element;
-  size_t n = count - begin < Q8_CHUNK ? count - begin : Q8_CHUNK;
-  const char *a = run->a + (size_t)p->loops.a[0] * begin * e, *b = run->b + (size_t)p->loops.b[0] * begin * e;
+  const size_t e = p->element;
+  const char *a = run->a + (size_t)p->loops.a[0] * first * e, *b = run->b + (size_t)p->loops.b[0] * first * e;
   if (p->int8)
-    p->int8(1, n, (const uint8_t *)a, 0, (const uint8_t *)b, 0, &p->quant, (uint8_t *)run->y + begin, n);
+    p->int8(1, n, (const uint8_t *)a, 0, (const uint8_t *)b, 0, &p->quant, y, n);
   else if (p->f32)
-    p->f32(1, n, (const float *)(const void *)a, 0, (const float *)(const void *)b, 0,
-           (float *)(void *)(run->y + begin * e), n);
+    p->f32(1, n, (const float *)(const void *)a, 0, (const float *)(const void *)b, 0, y, n);
   else
-    p->row(n, a, p->loops.a[0], b, p->loops.b[0], run->y + begin * e);
+    p->row(n, a, p->loops.a[0], b, p->loops.b[0], y);
 }
 
 /* rows x n values by the kernel; strides in elements, a row of y is n long. */
@@ -72,14 +71,12 @@ static void kernel_rows(const binary_params *p, size_t rows, size_t n, const cha
     call_kernel(p, 1, (rows - done) * n, a + done * size, 0, repeated, 0, y + done * size);
 }
 
-/* Rows [i * rows_per_task, ...): in runs along the last but one dimension. */
-static void rows_task(void *argument, size_t i) {
-  const binary_run *run = argument;
+/* Rows [r, end) to y, one behind the other: in runs along the last but one dimension. */
+static void rows_between(const binary_run *run, size_t r, size_t end, char *y) {
   const binary_params *p = run->p;
   const q8_loops *loops = &p->loops;
   int32_t last = loops->shape.rank - 1;
   size_t n = (size_t)loops->shape.dim[last], side = (size_t)loops->shape.dim[last - 1], e = p->element;
-  size_t r = i * p->rows_per_task, end = p->rows - r < p->rows_per_task ? p->rows : r + p->rows_per_task;
   while (r < end) {
     size_t rest = r, a_at = 0, b_at = 0, in_side = r % side;
     for (int32_t d = last; d-- > 0; rest /= (size_t)loops->shape.dim[d]) {
@@ -90,12 +87,26 @@ static void rows_task(void *argument, size_t i) {
     size_t rows = side - in_side < end - r ? side - in_side : end - r;
     size_t sa = (size_t)loops->a[last - 1], sb = (size_t)loops->b[last - 1];
     if (p->int8 || p->f32)
-      kernel_rows(p, rows, n, run->a + a_at * e, sa, run->b + b_at * e, sb, run->y + r * n * e);
+      kernel_rows(p, rows, n, run->a + a_at * e, sa, run->b + b_at * e, sb, y);
     for (size_t k = 0; !p->int8 && !p->f32 && k < rows; k++)
       p->row(n, run->a + (a_at + k * sa) * e, loops->a[last], run->b + (b_at + k * sb) * e, loops->b[last],
-             run->y + (r + k) * n * e);
+             y + k * n * e);
     r += rows;
+    y += rows * n * e;
   }
+}
+
+static void rows_task(void *argument, size_t i) {
+  const binary_run *run = argument;
+  const binary_params *p = run->p;
+  const size_t n = (size_t)p->loops.shape.dim[p->loops.shape.rank - 1], r = i * p->rows_per_task;
+  const size_t end = p->rows - r < p->rows_per_task ? p->rows : r + p->rows_per_task;
+  rows_between(run, r, end, run->y + r * n * p->element);
+}
+
+static void rows_part(const void *context, size_t first, size_t n, void *y) {
+  const binary_run *run = context;
+  rows_between(run, first / run->p->out.row, (first + n) / run->p->out.row, y);
 }
 
 static void run_binary(const q8_step_run *r) {
@@ -104,9 +115,8 @@ static void run_binary(const q8_step_run *r) {
   int next = 0;
   run.a = p->fixed[0] ? p->fixed[0] : r->in[next++];
   run.b = p->fixed[1] ? p->fixed[1] : r->in[next];
-  size_t count = (size_t)p->loops.shape.dim[0];
-  if (p->loops.shape.rank == 1)
-    q8_parallel(r->host, (count + Q8_CHUNK - 1) / Q8_CHUNK, chunk_task, &run);
+  if (p->loops.shape.rank == 1 || p->out.stride)
+    q8_write_parts(&p->out, p->loops.shape.rank == 1 ? line_part : rows_part, &run, run.y, r->host);
   else
     q8_parallel(r->host, (p->rows + p->rows_per_task - 1) / p->rows_per_task, rows_task, &run);
 }
@@ -199,7 +209,16 @@ static binary_params *new_params(q8_planner *planner, const q8_loops *loops, siz
   size_t n = (size_t)loops->shape.dim[last];
   *p = (binary_params){.loops = *loops, .element = element, .rows = q8_dims(&loops->shape, 0, last)};
   p->rows_per_task = n && n < Q8_CHUNK ? Q8_CHUNK / n : 1;
+  p->out = (q8_row_output){.count = p->rows * n, .element = element, .row = n};
   return p;
+}
+
+/* Rows apart are those of the loops, or any of a single one. */
+static void offer_rows(binary_params *p, q8_step *step) {
+  step->stride_slot = &p->out.stride;
+  step->row_size = p->out.row;
+  if (p->loops.shape.rank == 1)
+    step->row_slot = &p->out.row;
 }
 
 static q8_status plan_float(q8_planner *planner, q8_id node, q8_binary_row *row, q8_sbinary_fn *f32, q8_layout layout,
@@ -231,6 +250,7 @@ static q8_status plan_float(q8_planner *planner, q8_id node, q8_binary_row *row,
   step.params = p;
   step.in_count = 2;
   step.out_count = 1;
+  offer_rows(p, &step);
   return q8_plan_add(planner, &step, error);
 }
 
@@ -362,6 +382,7 @@ static q8_status plan_int8(q8_planner *planner, q8_id node, q8_binary_fn *int8, 
   step.params = p;
   step.out_count = 1;
   step.table_slot = &p->quant.table;
+  offer_rows(p, &step);
   return q8_plan_add(planner, &step, error);
 }
 

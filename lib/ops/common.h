@@ -55,6 +55,18 @@ q8_status q8_plan_step11(q8_planner *planner, q8_id node, const char *kind, q8_s
 /* Adds y = table[x] for output 0, merged into the step that made x if that can be. */
 q8_status q8_plan_table(q8_planner *planner, q8_id node, q8_id x, const uint8_t *table, qint8_error *error);
 
+/* The result of an elementwise step: dense, or rows that lie apart (see stride_slot). All in elements. */
+typedef struct q8_row_output {
+  size_t count, element; /* element: bytes */
+  size_t row, stride;    /* stride 0: dense */
+} q8_row_output;
+/* Writes elements [first, first + n) of the dense result to y. */
+typedef void q8_part_fn(const void *context, size_t first, size_t n, void *y);
+/* All parts of the result; of rows apart each part is whole rows. */
+void q8_write_parts(const q8_row_output *out, q8_part_fn *part, const void *context, void *y, const q8_host *host);
+/* Copies rows of `size` bytes, which lie one behind the other, to rows of `stride` bytes. */
+void q8_copy_rows(size_t rows, size_t size, const void *x, void *y, size_t stride);
+
 /* Whether two activations have the same stored parameters. */
 int q8_same_quant(const q8_planner *planner, q8_id a, q8_id b);
 

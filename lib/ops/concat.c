@@ -34,19 +34,6 @@ static q8_status infer(const q8_op_io *io) {
   return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
 }
 
-#define SHORT_ROW 128 /* bytes, which take less time than a call of memcpy */
-
-/* Copies `rows` rows of `size` bytes into rows of `stride` bytes. */
-static void copy_rows(size_t rows, size_t size, const char *x, char *y, size_t stride) {
-  for (size_t r = 0; r < rows && size; r++, x += size, y += stride) {
-    size_t i = 0;
-    for (; size <= SHORT_ROW && i + 16 <= size; i += 16)
-      memcpy(y + i, x + i, 16);
-    if (i < size)
-      memcpy(y + i, x + i, size - i);
-  }
-}
-
 static q8_status eval(const q8_op_io *io) {
   const q8_shape *y = &io->outputs[0].shape;
   int32_t axis = q8_axis(((const concat_params *)io->node->params)->axis, y->rank);
@@ -54,7 +41,7 @@ static q8_status eval(const q8_op_io *io) {
   size_t stride = q8_dims(y, axis, y->rank) * element, at = 0;
   for (int32_t i = 0; i < io->node->input_count; i++) {
     size_t size = q8_dims(&io->inputs[i]->shape, axis, y->rank) * element;
-    copy_rows(rows, size, io->inputs[i]->data, (char *)io->outputs[0].data + at, stride);
+    q8_copy_rows(rows, size, io->inputs[i]->data, (char *)io->outputs[0].data + at, stride);
     at += size;
   }
   return QINT8_OK;
@@ -70,7 +57,7 @@ typedef struct concat_step {
 static void run_concat(const q8_step_run *r) {
   const concat_step *p = r->params;
   for (int32_t i = 0; i < p->count; i++)
-    copy_rows(p->rows, p->size[i], r->in[i], (char *)r->out[0] + p->at[i], p->stride);
+    q8_copy_rows(p->rows, p->size[i], r->in[i], (char *)r->out[0] + p->at[i], p->stride);
 }
 
 /* The dimension before which rows begin, in the order of the layout: in [N, d..., C], C is last. */

@@ -102,6 +102,7 @@ typedef struct q8_step {
    * elements. See q8_plan_place. */
   size_t *stride_slot;
   size_t row_size;
+  size_t *row_slot; /* or, if rows may be of any size that divides the result's: where to put it */
   /* 1 + the index of an input of the size of output 0 whose memory the output may take over, element by element; 0:
    * none. */
   int32_t in_place;

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "base/element.h"
-#include "base/parallel.h"
 #include "ops/unary.h"
 
 typedef struct unary_params {
@@ -13,13 +12,12 @@ typedef struct unary_params {
   q8_sunary_fn *kernel; /* instead of both */
   q8_table_fn *table_rows;
   const uint8_t *table;
-  size_t count;
+  q8_row_output out;
 } unary_params;
 
 typedef struct unary_run {
   const unary_params *p;
   const void *x;
-  void *y;
 } unary_run;
 
 q8_status q8_infer_unary(const q8_op_io *io) {
@@ -84,41 +82,34 @@ q8_status q8_unary_eval(const q8_op_io *io) {
 
 /* ---- Planning ---- */
 
-static size_t chunk_size(size_t count, size_t begin) {
-  return count - begin < Q8_CHUNK ? count - begin : Q8_CHUNK;
-}
-
-static void float_chunk(void *argument, size_t i) {
-  const unary_run *run = argument;
+static void float_part(const void *context, size_t first, size_t n, void *y) {
+  const unary_run *run = context;
   const unary_params *p = run->p;
-  size_t begin = i * Q8_CHUNK, n = chunk_size(p->count, begin);
-  const float *x = (const float *)run->x + begin;
+  const float *x = (const float *)run->x + first;
   if (p->kernel)
-    p->kernel(n, &p->function, x, (float *)run->y + begin);
+    p->kernel(n, &p->function, x, y);
   else if (p->rows)
-    p->rows(p->params, n, x, (float *)run->y + begin);
+    p->rows(p->params, n, x, y);
   else
-    each_float(p->unary, p->params, n, x, (float *)run->y + begin);
+    each_float(p->unary, p->params, n, x, y);
 }
 
-static void table_chunk(void *argument, size_t i) {
-  const unary_run *run = argument;
-  size_t begin = i * Q8_CHUNK;
-  run->p->table_rows(chunk_size(run->p->count, begin), (const uint8_t *)run->x + begin, run->p->table,
-                     (uint8_t *)run->y + begin);
+static void table_part(const void *context, size_t first, size_t n, void *y) {
+  const unary_run *run = context;
+  run->p->table_rows(n, (const uint8_t *)run->x + first, run->p->table, y);
 }
 
-static void run_chunks(const q8_step_run *r, q8_task_fn chunk) {
+static void run_parts(const q8_step_run *r, q8_part_fn *part) {
   const unary_params *p = r->params;
-  unary_run run = {p, r->in[0], r->out[0]};
-  q8_parallel(r->host, (p->count + Q8_CHUNK - 1) / Q8_CHUNK, chunk, &run);
+  unary_run run = {p, r->in[0]};
+  q8_write_parts(&p->out, part, &run, r->out[0], r->host);
 }
 
 static void run_float(const q8_step_run *r) {
-  run_chunks(r, float_chunk);
+  run_parts(r, float_part);
 }
 static void run_table(const q8_step_run *r) {
-  run_chunks(r, table_chunk);
+  run_parts(r, table_part);
 }
 
 /* table[q] = quantize(f(dequantize(q))), stored form on both sides. */
@@ -153,6 +144,9 @@ static q8_status add_step(q8_planner *planner, q8_id node, q8_id x, q8_form_type
   step.params = p;
   if (p->table)
     step.table_slot = &p->table;
+  p->out = (q8_row_output){.count = q8_plan_value(planner, x)->count, .element = form == Q8_FORM_INT8 ? 1 : sizeof(float)};
+  step.stride_slot = &p->out.stride;
+  step.row_slot = &p->out.row;
   step.in_count = step.out_count = step.in_place = 1;
   return q8_plan_add(planner, &step, error);
 }
@@ -164,8 +158,7 @@ q8_status q8_plan_table(q8_planner *planner, q8_id node, q8_id x, const uint8_t 
   unary_params *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
     return q8_fail_memory(error, n->name, sizeof *p);
-  *p = (unary_params){
-      .table = table, .table_rows = q8_plan_kernels(planner)->table, .count = q8_plan_value(planner, x)->count};
+  *p = (unary_params){.table = table, .table_rows = q8_plan_kernels(planner)->table};
   return add_step(planner, node, x, Q8_FORM_INT8, "table", run_table, p, error);
 }
 
@@ -182,8 +175,7 @@ q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params, qin
     return q8_fail_memory(error, n->name, sizeof *p);
   if (params_size)
     memcpy(copy, params, params_size);
-  *p = (unary_params){
-      .params = copy, .unary = n->op->unary, .rows = set->rows, .count = q8_plan_value(planner, x)->count};
+  *p = (unary_params){.params = copy, .unary = n->op->unary, .rows = set->rows};
   if (q8_plan_mode(planner, node) == Q8_MODE_STATIC) {
     const uint8_t *table = make_table(planner, x, n->outputs[0], p);
     return table ? q8_plan_table(planner, node, x, table, error) : q8_fail_memory(error, n->name, 256);

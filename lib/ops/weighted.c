@@ -350,7 +350,7 @@ q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, 
     step.add_slot = &p->sum;
   if (out == Q8_FORM_NATIVE && !p->wide.weights)
     step.function_slot = &p->epilogue.function;
-  if (p->conv.way != Q8_CONV_DEPTHWISE && !p->wide.weights) {
+  if (!p->wide.weights) {
     step.stride_slot = &p->conv.y_stride;
     step.row_size = w->g.k;
   }

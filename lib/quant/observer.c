@@ -213,8 +213,7 @@ static void count_part(const q8_observer *o, q8_histogram *h, const float *x, si
     take(x + first * k, count, k, &phase, taken);
     q8_histogram_count(h, taken, count, (int64_t)k, o->config.slots);
   }
-  if (n % k) /* one value for those that make no k: n in all */
-    q8_histogram_count(h, x + n - 1, 1, (int64_t)(n % k), o->config.slots);
+  h->zeros += (int64_t)(n % k); /* what makes no k: n in all, and no range is the worse for a zero */
 }
 
 void q8_observer_sample(q8_observer *observer, const float *values, size_t n, size_t k) {

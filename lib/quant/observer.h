@@ -28,8 +28,9 @@ const q8_observer_config *q8_observer_config_of(const q8_observer *observer);
  * average. */
 void q8_observer_observe(q8_observer *observer, const float *values, size_t outer, size_t channels, size_t inner);
 /* n values of one sample for a per-tensor observer, as one call: the ends are those of all of them; a histogram counts
- * the two ends and, of the others, one in k, spread over all, as k: n in all. It counts each if k is 1 or some are not
- * finite. Which ones follows from the values alone, and differs from sample to sample. */
+ * the two ends and, of the others, one in k, spread over all, as k, and a last few that make no k as zeros: n in all. It
+ * counts each if k is 1 or some are not finite. Which ones follows from the values alone, and differs from sample to
+ * sample. */
 void q8_observer_sample(q8_observer *observer, const float *values, size_t n, size_t k);
 /* Both have the same kind and channels. A moving average continues with the other's averages, which depends on order:
  * the public function refuses it. */

@@ -13,6 +13,7 @@ enum { CHANNELS = 8, HEIGHT = 11, WIDTH = 13, BATCH = 5, SAMPLE = CHANNELS * HEI
 enum { RESULT = LAST * HEIGHT * WIDTH };
 
 static q8_host host;
+static q8_cpu_mask mask; /* of the plans */
 static q8_kernels kernels;
 static q8_graph *graph;
 static q8_recipe *recipe;
@@ -27,6 +28,8 @@ static q8_id constant(const char *name, q8_shape shape) {
   return id;
 }
 
+static int64_t group = 1; /* of the next convolution */
+
 /* kernel: 0, or the side of a window that keeps the size. */
 static q8_id node(const char *op_name, const char *output, int64_t kernel, int count, const q8_id *inputs) {
   const q8_op *op = q8_op_find(op_name, "");
@@ -36,7 +39,10 @@ static q8_id node(const char *op_name, const char *output, int64_t kernel, int c
   q8_op_defaults(op, params);
   const q8_attribute *size = q8_op_attribute(op, "kernel_shape"), *pads = q8_op_attribute(op, "pads");
   const q8_attribute *axis = q8_op_attribute(op, "axis");
+  const q8_attribute *groups = q8_op_attribute(op, "group");
   int64_t pad = kernel / 2;
+  if (groups)
+    *(int64_t *)(void *)((char *)params + groups->offset) = group;
   if (kernel) {
     *(q8_ints *)(void *)((char *)params + size->offset) = (q8_ints){2, {kernel, kernel}};
     *(q8_ints *)(void *)((char *)params + pads->offset) = (q8_ints){4, {pad, pad, pad, pad}};
@@ -49,18 +55,29 @@ static q8_id node(const char *op_name, const char *output, int64_t kernel, int c
   return out;
 }
 
-static q8_id conv(const char *name, q8_id x, int64_t inputs, int64_t outputs, int64_t kernel) {
+static q8_id grouped(const char *name, q8_id x, int64_t inputs, int64_t outputs, int64_t kernel, int64_t groups) {
   char w[32];
   snprintf(w, sizeof w, "%s.w", name);
-  q8_id both[2] = {x, constant(w, (q8_shape){.rank = 4, .dim = {outputs, inputs, kernel, kernel}})};
-  return node("Conv", name, kernel, 2, both);
+  q8_id both[2] = {x, constant(w, (q8_shape){.rank = 4, .dim = {outputs, inputs / groups, kernel, kernel}})};
+  group = groups;
+  q8_id y = node("Conv", name, kernel, 2, both);
+  group = 1;
+  return y;
 }
 
-/* Side by side: a matrix, taps with a function, a sum as second stage, a maximum; then x itself, which must be copied. */
+static q8_id conv(const char *name, q8_id x, int64_t inputs, int64_t outputs, int64_t kernel) {
+  return grouped(name, x, inputs, outputs, kernel, 1);
+}
+
+enum { PARTS = 9, WIDE = 24, JOINED = 19 + 3 * WIDE + 5 * CHANNELS };
+
+/* Side by side: a matrix, taps with a function, a sum as second stage, a maximum, depthwise with a function, a function of
+ * a tensor with other readers, a product with one factor per channel, a sum of its own; then a tensor with other readers,
+ * which must be copied. */
 static void build(int config) {
   q8_shape shape = {.rank = 4, .dim = {-1, CHANNELS, HEIGHT, WIDTH}};
   q8_ranges *ranges;
-  q8_id x, parts[5];
+  q8_id x, parts[PARTS];
   qint8_error error = QINT8_ERROR_INIT;
   CHECK(q8_graph_create(&host, &graph, NULL) == QINT8_OK);
   CHECK(q8_graph_add_tensor(graph, "x", QINT8_DTYPE_F32, &shape, NULL, &x, NULL) == QINT8_OK);
@@ -71,9 +88,16 @@ static void build(int config) {
   q8_id summands[2] = {conv("c", start, CHANNELS, CHANNELS, 1), start};
   parts[2] = node("Add", "s", 0, 2, summands);
   parts[3] = node("MaxPool", "m", 3, 1, &start);
-  parts[4] = start;
-  q8_id joined = node("Concat", "joined", 0, 5, parts);
-  q8_id y = conv("y", joined, 19 + 24 + 3 * CHANNELS, LAST, 1);
+  q8_id wide = conv("wide", start, CHANNELS, WIDE, 1), deep = grouped("deep", wide, WIDE, WIDE, 3, WIDE);
+  parts[4] = node("HardSwish", "d", 0, 1, &deep);
+  parts[5] = node("Sigmoid", "f", 0, 1, &start);
+  q8_id mean = node("GlobalAveragePool", "mean", 0, 1, &start), gate = conv("gate", mean, CHANNELS, CHANNELS, 1);
+  parts[6] = node("Mul", "g", 0, 2, (q8_id[]){start, gate});
+  q8_id plain = grouped("plain", wide, WIDE, WIDE, 5, WIDE), least = node("Tanh", "least", 0, 1, &plain);
+  parts[7] = node("Add", "t", 0, 2, (q8_id[]){least, wide});
+  parts[8] = start;
+  q8_id joined = node("Concat", "joined", 0, PARTS, parts);
+  q8_id y = conv("y", joined, JOINED, LAST, 1);
   CHECK(q8_graph_set_outputs(graph, &y, 1, NULL) == QINT8_OK);
   CHECK(q8_graph_freeze(graph, NULL) == QINT8_OK);
   q8_observer_config observer = {.kind = QINT8_OBSERVER_MINMAX, .moving_average = 0.1f, .minmax = kernels.minmax,
@@ -94,7 +118,7 @@ static void tasks(void *user, size_t count, void (*task)(void *, size_t), void *
 
 static q8_plan *compile(int plain, int64_t batch, int32_t threads, q8_host *used) {
   q8_shape shape = {.rank = 4, .dim = {batch, CHANNELS, HEIGHT, WIDTH}};
-  q8_plan_config config = {.mask = q8_cpu_detect(), .isa = "", .inputs = &shape, .plain = plain};
+  q8_plan_config config = {.mask = mask, .isa = "", .inputs = &shape, .plain = plain};
   qint8_host given = {.struct_size = sizeof given, .threads = threads, .parallel_for = threads > 1 ? tasks : NULL};
   qint8_error error = QINT8_ERROR_INIT;
   q8_plan *plan = NULL;
@@ -134,8 +158,8 @@ static int32_t copied(int plain) {
 
 /* ---- Watching ---- */
 
-enum { SEEN_NAMES = 4 };
-static const char *const seen_names[SEEN_NAMES] = {"a", "s", "m", "joined"};
+enum { SEEN_NAMES = 8 };
+static const char *const seen_names[SEEN_NAMES] = {"a", "s", "m", "d", "f", "g", "t", "joined"};
 
 typedef struct seen {
   float *values[SEEN_NAMES];
@@ -214,18 +238,24 @@ static void check_config(int config, int32_t copies) {
   build(config);
   for (size_t i = 0; i < BATCH * SAMPLE; i++)
     x[i] = test_random_float(-1, 2);
-  CHECK_EQ(copied(1), 5);
+  CHECK_EQ(copied(1), PARTS);
   CHECK_EQ(copied(0), copies);
-  run(1, BATCH, 1, x, want);
-  for (int i = 0; i < 4; i++) {
-    run(0, BATCH, threads[i], x, got);
-    CHECK_MSG(!memcmp(want, got, sizeof got), "other bytes on %d threads", (int)threads[i]);
+  for (size_t k = 0; k < q8_isa_count; k++) {
+    mask = q8_isa_list[k]->needs;
+    if (mask & ~q8_cpu_detect())
+      continue;
+    run(1, BATCH, 1, x, want);
+    for (int i = 0; i < 4; i++) {
+      run(0, BATCH, threads[i], x, got);
+      CHECK_MSG(!memcmp(want, got, sizeof got), "%s: other bytes on %d threads", q8_isa_list[k]->name, (int)threads[i]);
+    }
+    for (size_t i = 0; i < BATCH; i++) {
+      run(0, 1, 1, x + i * SAMPLE, got);
+      CHECK_MSG(!memcmp(want + i * RESULT, got, RESULT * sizeof *got), "%s: other bytes for sample %zu alone",
+                q8_isa_list[k]->name, i);
+    }
+    check_watched(x);
   }
-  for (size_t i = 0; i < BATCH; i++) {
-    run(0, 1, 1, x + i * SAMPLE, got);
-    CHECK_MSG(!memcmp(want + i * RESULT, got, RESULT * sizeof *got), "other bytes for sample %zu alone", i);
-  }
-  check_watched(x);
   q8_recipe_free(recipe);
   q8_graph_destroy(graph);
 }
@@ -234,16 +264,21 @@ static void int8_results_are_placed(void) {
   check_config(QINT8_CONFIG_STATIC_PER_CHANNEL, 1);
 }
 
-/* A float sum is a step of its own, which cannot write rows apart. */
 static void float_results_are_placed(void) {
-  check_config(QINT8_CONFIG_FP32, 2);
+  check_config(QINT8_CONFIG_FP32, 1);
+}
+
+static void dynamic_results_are_placed(void) {
+  check_config(QINT8_CONFIG_DYNAMIC, 1);
 }
 
 int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
-  q8_kernels_select(q8_cpu_detect(), &kernels);
+  mask = q8_cpu_detect();
+  q8_kernels_select(mask, &kernels);
   CHECK(q8_host_init(&host, NULL, NULL) == QINT8_OK);
   RUN(int8_results_are_placed);
   RUN(float_results_are_placed);
+  RUN(dynamic_results_are_placed);
   return TEST_END();
 }
