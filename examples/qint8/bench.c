@@ -216,7 +216,7 @@ static void print_plan(contestant *c, const char *isa) {
     total += us[i];
     longest = us[i] > longest ? us[i] : longest;
   }
-  printf("\n%4s %-12s %-8s %-22s %-20s %12s %10s %9s %6s %6s\n", "step", "kind", "type", "kernel", "output", "MACs",
+  printf("\n%4s %-16s %-8s %-22s %-20s %12s %10s %9s %6s %6s\n", "step", "kind", "type", "kernel", "output", "MACs",
          "bytes", "us", "share", "rate");
   for (size_t i = 0; i < steps; i++) {
     qint8_step_info s = QINT8_STEP_INFO_INIT;
@@ -226,11 +226,13 @@ static void print_plan(contestant *c, const char *isa) {
       snprintf(shape + strlen(shape), sizeof shape - strlen(shape), "%s%lld", d ? "x" : "", (long long)s.output_shape[d]);
     if (s.macs && peak > 0 && strcmp(s.precision, "fp32"))
       snprintf(rate, sizeof rate, "%.0f%%", 100 * (double)s.macs / us[i] / peak);
-    printf("%4zu %-12s %-8s %-22s %-20s %12lld %10lld %9.2f %5.1f%% %6s %-16.*s %s%s%s\n", i, s.kind, s.precision,
-           s.kernel, shape, (long long)s.macs, (long long)s.bytes, us[i], 100 * us[i] / total, rate,
-           longest > 0 ? (int)(16 * us[i] / longest) : 0, "################", s.name, s.note[0] ? "  " : "", s.note);
+    int several = strlen(s.kernel) > 22; /* of steps that run together */
+    printf("%4zu %-16s %-8s %-22s %-20s %12lld %10lld %9.2f %5.1f%% %6s %-16.*s %s%s%s%s%s\n", i, s.kind, s.precision,
+           several ? "in bands" : s.kernel, shape, (long long)s.macs, (long long)s.bytes, us[i], 100 * us[i] / total, rate,
+           longest > 0 ? (int)(16 * us[i] / longest) : 0, "################", s.name, s.note[0] ? "  " : "", s.note,
+           several ? "  " : "", several ? s.kernel : "");
   }
-  printf("%86s %20.2f us\n", "total", total);
+  printf("%90s %20.2f us\n", "total", total);
   if (peak > 0)
     printf("rate: per cent of an int8 product of 252x768x768 in this run, %.0f GOPS; steps: shortest of 31 runs\n",
            2e-3 * peak);

@@ -221,6 +221,11 @@ static void expect_weights(q8_planner *planner) {
     q8_pool_expect(&planner->plan->pool, total + total / 32); /* panels are padded */
 }
 
+static size_t larger_result(const q8_plan *plan, const q8_step *step, size_t largest) {
+  size_t count = step->tensor == Q8_NONE ? 0 : q8_shape_count(&plan->tensor_shapes[step->tensor], NULL);
+  return count > largest ? count : largest;
+}
+
 /* What a watcher may see: inputs and the results of steps. */
 static size_t largest_watched(const q8_plan *plan) {
   size_t largest = 0;
@@ -229,11 +234,10 @@ static size_t largest_watched(const q8_plan *plan) {
     largest = count > largest ? count : largest;
   }
   for (size_t i = 0; i < plan->step_count; i++) {
-    if (plan->steps[i].tensor == Q8_NONE)
-      continue;
-    size_t count = q8_shape_count(&plan->tensor_shapes[plan->steps[i].tensor], NULL);
-    if (count > largest)
-      largest = count;
+    const q8_step *step = &plan->steps[i];
+    largest = larger_result(plan, step, largest);
+    for (int32_t j = 0; j < step->part_count; j++)
+      largest = larger_result(plan, &step->parts[j], largest);
   }
   return largest;
 }
@@ -257,6 +261,7 @@ static q8_status compile(q8_planner *planner, const q8_plan_config *config, qint
   Q8_TRY(plan_inputs(planner, error));
   Q8_TRY(plan_nodes(planner, error));
   Q8_TRY(plan_outputs(planner, error));
+  Q8_TRY(q8_plan_bands(planner, error));
   Q8_TRY(q8_plan_arena(planner, error));
   plan->max_watch_count = largest_watched(plan);
   return QINT8_OK;
@@ -272,7 +277,7 @@ q8_status q8_plan_compile(const q8_graph *graph, const q8_recipe *recipe, const 
   q8_kernels_select(config->mask, &plan->kernels);
   plan->isa = config->isa;
   plan->threads = host->threads;
-  q8_planner planner = {.plan = plan, .host = *host, .plain = config->plain, .graph = graph, .recipe = recipe};
+  q8_planner planner = {.plan = plan, .host = *host, .plain = config->plain, .l2 = config->l2, .graph = graph, .recipe = recipe};
   q8_status status = compile(&planner, config, error);
   q8_binding_destroy(planner.binding);
   q8_free(host, planner.forms);

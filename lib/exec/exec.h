@@ -13,6 +13,7 @@ typedef struct q8_plan_config {
   const char *isa;         /* its name, static storage */
   const q8_shape *inputs;  /* [graph->input_count], fully known */
   int plain;               /* nothing merged, no memory shared: the same bytes, slower. For tests */
+  size_t l2;               /* bytes of a core's L2 that steps are merged for; 0: this CPU's */
   const void *const *values; /* NULL, or [graph->input_count]: the data of an input known now, else NULL */
 } q8_plan_config;
 

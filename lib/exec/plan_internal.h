@@ -6,7 +6,8 @@
 
 #define Q8_SLACK 64 /* readable bytes behind every buffer: see q8_plan_input */
 
-typedef enum buffer_place { PLACE_ARENA, PLACE_CONSTANT, PLACE_INPUT, PLACE_OUTPUT } buffer_place;
+/* BAND: between steps that run band by band, it exists as a whole in watched sessions only. */
+typedef enum buffer_place { PLACE_ARENA, PLACE_CONSTANT, PLACE_INPUT, PLACE_OUTPUT, PLACE_BAND } buffer_place;
 
 /* A region of memory. When the plan is done, steps name no aliases; only outputs of in-place steps and slices have another
  * root. */
@@ -18,7 +19,7 @@ typedef struct plan_buffer {
   q8_buffer root;       /* itself, or the buffer it is an alias of */
   int is_slice;         /* rows of `row` bytes, `stride` bytes apart, that begin `slice` bytes behind those of the root */
   size_t slice, row, stride;
-  size_t offset;        /* PLACE_ARENA roots */
+  size_t offset;        /* PLACE_ARENA roots; PLACE_BAND */
   int32_t first, last;  /* steps between which it is alive; first -1: never written by a step */
   q8_id tensor;         /* what it holds, in which form */
   uint8_t form, layout;
@@ -42,6 +43,7 @@ struct q8_plan {
   int32_t *tensor_zero;
   size_t tensor_count;
   size_t arena_size;
+  size_t band_size; /* of PLACE_BAND buffers, of those of the same step */
   size_t max_watch_count; /* elements of the largest tensor a watcher may see */
 };
 
@@ -54,6 +56,7 @@ struct q8_planner {
   q8_plan *plan;
   q8_host host;
   int plain; /* as in q8_plan_config */
+  size_t l2;
   const q8_graph *graph;
   const q8_recipe *recipe;
   q8_binding *binding;
@@ -69,6 +72,8 @@ q8_status q8_plan_copy(q8_planner *planner, q8_id tensor, q8_buffer from, q8_buf
 /* planner.c */
 q8_status q8_buffer_new(q8_planner *planner, size_t size, q8_id tensor, q8_form_type form, q8_layout layout,
                         q8_buffer *out, qint8_error *error);
+/* bands.c: merges steps that gain from running band by band, once all steps are there. */
+q8_status q8_plan_bands(q8_planner *planner, qint8_error *error);
 /* arena.c: lifetimes and offsets, once all steps are there */
 q8_status q8_plan_arena(q8_planner *planner, qint8_error *error);
 static inline const q8_buffer *q8_step_inputs(const q8_step *step) {

@@ -24,6 +24,7 @@ struct q8_session {
   q8_replace_fn replace;
   void *replace_user;
   float *watch_values, *watch_ordered; /* [max_watch_count] each */
+  uint8_t *bands;                      /* while watched: the buffers that steps in bands do without */
   double *microseconds;                /* [step_count] when timing */
 };
 
@@ -73,7 +74,7 @@ q8_status q8_session_open(const q8_plan *plan, void *arena, size_t arena_size, c
       session->address[i] = session->arena + b->offset + plan->buffers[i].slice;
     else if (b->place == PLACE_CONSTANT)
       session->address[i] = (void *)(uintptr_t)b->constant;
-    else
+    else if (b->place != PLACE_BAND)
       session->user_buffers[session->user_count++] = (q8_buffer)i;
   }
   *out = session;
@@ -92,6 +93,7 @@ void q8_session_close(q8_session *session) {
   q8_free(&host, session->out);
   q8_free(&host, session->watch_values);
   q8_free(&host, session->watch_ordered);
+  q8_free(&host, session->bands);
   q8_free(&host, session->microseconds);
   q8_free(&host, session);
 }
@@ -194,9 +196,9 @@ static void bind_user_memory(q8_session *session, const void *const *inputs, voi
   }
 }
 
-static q8_status run_step(q8_session *session, size_t index, qint8_error *error) {
-  const q8_plan *plan = session->plan;
-  const q8_step *step = &plan->steps[index];
+/* A step, or a part of one. */
+static q8_status run_step(q8_session *session, size_t index, const q8_step *step, qint8_error *error) {
+  const q8_buffer scratch = session->plan->scratch[index];
   const q8_buffer *in = q8_step_inputs(step);
   for (int32_t j = 0; j < step->in_count; j++)
     session->in[j] = session->address[in[j]];
@@ -208,14 +210,14 @@ static q8_status run_step(q8_session *session, size_t index, qint8_error *error)
   q8_step_run run = {.params = step->params,
                      .in = session->in,
                      .out = session->out,
-                     .scratch = plan->scratch[index] == Q8_NONE ? NULL : session->address[plan->scratch[index]],
+                     .scratch = scratch == Q8_NONE ? NULL : session->address[scratch],
                      .host = &session->host,
                      .error = error,
                      .status = &status};
   double start = session->microseconds ? now_us() : 0;
   step->run(&run);
   if (session->microseconds)
-    session->microseconds[index] = now_us() - start;
+    session->microseconds[index] += now_us() - start;
   return status;
 }
 
@@ -226,6 +228,20 @@ static void show_results(q8_session *session, const q8_step *step) {
     if (session->replace)
       offer(session, q8_step_outputs(step)[j]);
   }
+}
+
+/* In a watched session the parts of a step run one after the other, so that the results of all of them exist. */
+static q8_status run_and_show(q8_session *session, size_t index, qint8_error *error) {
+  const q8_step *step = &session->plan->steps[index];
+  for (int32_t i = 0; i < step->part_count; i++) {
+    Q8_TRY(run_step(session, index, &step->parts[i], error));
+    show_results(session, &step->parts[i]);
+  }
+  if (step->part_count == 0) {
+    Q8_TRY(run_step(session, index, step, error));
+    show_results(session, step);
+  }
+  return QINT8_OK;
 }
 
 q8_status q8_session_execute(q8_session *session, const void *const *inputs, void *const *outputs,
@@ -239,9 +255,12 @@ q8_status q8_session_execute(q8_session *session, const void *const *inputs, voi
         show(session, (q8_buffer)i);
   q8_status status = QINT8_OK;
   for (size_t i = 0; i < plan->step_count && status == QINT8_OK; i++) {
-    status = run_step(session, i, error);
-    if ((session->watch || session->replace) && status == QINT8_OK)
-      show_results(session, &plan->steps[i]);
+    if (session->microseconds)
+      session->microseconds[i] = 0;
+    if (session->watch || session->replace)
+      status = run_and_show(session, i, error);
+    else
+      status = run_step(session, i, &plan->steps[i], error);
   }
   q8_fpenv_leave(old);
   return status;
@@ -293,7 +312,7 @@ static q8_status run_and_peek(q8_session *session, const q8_peek *peek, size_t *
   }
   for (; *step < plan->step_count && shown < peek->count; ++*step) {
     const q8_step *now = &plan->steps[*step];
-    Q8_TRY(run_step(session, *step, error));
+    Q8_TRY(run_step(session, *step, now, error));
     for (int32_t j = 0; j < now->out_count; j++)
       shown += show_wanted(session, plan->buffers[q8_step_outputs(now)[j]].root, peek, first);
   }
@@ -352,9 +371,13 @@ static q8_status need_watch_memory(q8_session *session, qint8_error *error) {
   if (!session->watch_values) {
     session->watch_values = q8_alloc(&session->host, count + 1, sizeof(float));
     session->watch_ordered = q8_alloc(&session->host, count + 1, sizeof(float));
+    session->bands = q8_alloc(&session->host, session->plan->band_size + 1, 1);
   }
-  if (!session->watch_values || !session->watch_ordered)
+  if (!session->watch_values || !session->watch_ordered || !session->bands)
     return q8_fail_memory(error, "session", count * sizeof(float));
+  for (size_t i = 0; i < session->plan->buffer_count; i++)
+    if (session->plan->buffers[i].place == PLACE_BAND)
+      session->address[i] = session->bands + session->plan->buffers[i].offset;
   return QINT8_OK;
 }
 

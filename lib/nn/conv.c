@@ -174,7 +174,7 @@ void q8_conv_run(const q8_conv *conv, const q8_kernels *kernels, const void *x, 
                  size_t zero_step, const q8_epilogue *epilogue, void *y, void *scratch, const q8_host *host) {
   const q8_conv_geometry *g = &conv->g;
   uint8_t *copy = scratch, *zeros = copy + q8_conv_copy_size(conv), *rest = zeros + zeros_size(conv);
-  q8_image_rows rows = {conv, x, copy, zeros, zero_step ? q8_zero_row_size(conv) : 0};
+  q8_image_rows rows = {conv, x, copy, zeros, zero_step ? q8_zero_row_size(conv) : 0, 0};
   if (zeros_size(conv))
     q8_fill_zero_rows(conv, zero_points, zero_step ? g->n : 1, zeros);
   if (q8_conv_copy_size(conv)) {
@@ -186,4 +186,54 @@ void q8_conv_run(const q8_conv *conv, const q8_kernels *kernels, const void *x, 
     q8_depthwise_run(conv, kernels, &rows, epilogue, y, rest, host);
   else
     run_linear(conv, kernels, x, &rows, epilogue, y, rest, host);
+}
+
+/* ---- Some rows ---- */
+
+int q8_conv_has_rows(const q8_conv *conv) {
+  return conv->element == 1 && !conv->exact_x && (conv->way == Q8_CONV_MATRIX || conv->way == Q8_CONV_DEPTHWISE);
+}
+
+size_t q8_conv_rows_scratch(const q8_conv *conv, size_t rows) {
+  size_t most = 0;
+  if (conv->way == Q8_CONV_DEPTHWISE)
+    return q8_zero_row_size(conv) + q8_depthwise_scratch(conv, 1);
+  for (size_t i = 1; i <= rows; i++) {
+    size_t size = q8_linear_scratch(&conv->linear, i * conv->g.q, 1);
+    most = size > most ? size : most;
+  }
+  return most;
+}
+
+static void run_matrix_rows(const q8_conv *conv, const q8_kernels *kernels, const uint8_t *x, q8_epilogue epilogue,
+                            uint8_t *y, const q8_row_range *range, void *scratch, const q8_host *host) {
+  const q8_conv_geometry *g = &conv->g;
+  const q8_matrix_rows matrix = {x + (range->first - range->in_row) * g->w * g->c, g->c, g->c / g->groups};
+  const size_t stride = conv->y_stride ? conv->y_stride : g->k;
+  const size_t element = epilogue.kind == Q8_EPILOGUE_REQUANT ? 1 : sizeof(float);
+  if (epilogue.other)
+    epilogue.other += range->first * g->q * g->k;
+  q8_linear_run run = {.linear = &conv->linear,
+                       .kernels = kernels,
+                       .rows = q8_matrix_source,
+                       .source = &matrix,
+                       .m = (range->last - range->first) * g->q,
+                       .y_stride = stride,
+                       .epilogue = &epilogue,
+                       .y = y + (range->first - range->out_row) * g->q * stride * element,
+                       .scratch = scratch};
+  q8_linear_execute(&run, host);
+}
+
+void q8_conv_run_rows(const q8_conv *conv, const q8_kernels *kernels, const void *x, int32_t zero_point,
+                      const q8_epilogue *epilogue, void *y, const q8_row_range *range, void *scratch,
+                      const q8_host *host) {
+  if (conv->way == Q8_CONV_MATRIX) {
+    run_matrix_rows(conv, kernels, x, *epilogue, y, range, scratch, host);
+    return;
+  }
+  uint8_t *zeros = scratch;
+  const q8_image_rows rows = {.conv = conv, .x = x, .zero_rows = zeros, .x_row = range->in_row};
+  q8_fill_zero_rows(conv, &zero_point, 1, zeros);
+  q8_depthwise_run_rows(conv, kernels, &rows, epilogue, y, range, zeros + q8_zero_row_size(conv));
 }

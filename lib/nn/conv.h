@@ -12,6 +12,7 @@
 #define Q8_NN_CONV_H
 
 #include "nn/linear.h"
+#include "nn/rows.h"
 
 typedef struct q8_conv_geometry {
   size_t n, h, w, c;      /* input */
@@ -65,5 +66,14 @@ size_t q8_conv_scratch(const q8_conv *conv, int32_t threads);
  * for all; not read in fp32, whose padding is 0. x needs 64 readable bytes behind its end, unless exact_x. */
 void q8_conv_run(const q8_conv *conv, const q8_kernels *kernels, const void *x, const int32_t *zero_points,
                  size_t zero_step, const q8_epilogue *epilogue, void *y, void *scratch, const q8_host *host);
+
+/* The same for some rows of the result, `x` and `y` beginning as the range says, with one zero point for all images: int8
+ * matrix and depthwise only. A `host` of one thread gets by with q8_conv_rows_scratch bytes for that many rows or
+ * fewer. */
+int q8_conv_has_rows(const q8_conv *conv);
+size_t q8_conv_rows_scratch(const q8_conv *conv, size_t rows);
+void q8_conv_run_rows(const q8_conv *conv, const q8_kernels *kernels, const void *x, int32_t zero_point,
+                      const q8_epilogue *epilogue, void *y, const q8_row_range *range, void *scratch,
+                      const q8_host *host);
 
 #endif

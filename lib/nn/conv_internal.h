@@ -12,6 +12,7 @@ typedef struct q8_image_rows {
   const uint8_t *copy; /* ROWS */
   const uint8_t *zero_rows;
   size_t zero_stride;
+  size_t x_row; /* DEPTHWISE: the line that x begins with, counted over all images */
 } q8_image_rows;
 
 /* Rows of real 0, one per image where each has its own zero point. */
@@ -34,5 +35,8 @@ q8_status q8_depthwise_pack_float(const float *w, q8_pool *pool, q8_conv *out, q
 size_t q8_depthwise_scratch(const q8_conv *conv, int32_t threads);
 void q8_depthwise_run(const q8_conv *conv, const q8_kernels *kernels, const q8_image_rows *rows,
                       const q8_epilogue *epilogue, void *y, void *scratch, const q8_host *host);
+/* Rows of the range, on the calling thread. */
+void q8_depthwise_run_rows(const q8_conv *conv, const q8_kernels *kernels, const q8_image_rows *rows,
+                           const q8_epilogue *epilogue, void *y, const q8_row_range *range, void *scratch);
 
 #endif

@@ -79,6 +79,7 @@ typedef struct dw_job {
   const q8_image_rows *rows;
   const q8_epilogue *epilogue;
   uint8_t *y;
+  size_t y_row;     /* that y begins with, counted over all images */
   uint8_t *scratch; /* dw_scratch bytes per task */
   size_t tasks;
   size_t pitch; /* elements between pixels of y */
@@ -124,7 +125,7 @@ static void dw_fill_table(const q8_image_rows *rows, size_t n, size_t p, size_t 
     const void **out = table + i;
     for (; at < from; at++, out += height)
       *out = zero;
-    const uint8_t *x = at < to ? rows->x + (n * g->h + y) * g->w * pixel : NULL;
+    const uint8_t *x = at < to ? rows->x + (n * g->h + y - rows->x_row) * g->w * pixel : NULL;
     for (; at < to; at++, out += height, x += pixel)
       *out = x;
     for (; at < columns; at++, out += height)
@@ -239,7 +240,7 @@ static void dequantized_row(const dw_job *job, const q8_dwconv_shape *shape, siz
 static void run_row(const dw_job *job, const q8_dwconv_shape *shape, const dw_cursor *at, uint8_t *scratch) {
   const q8_conv *conv = job->conv;
   const q8_conv_geometry *g = &conv->g;
-  const size_t row_size = g->q * job->pitch, y = (at->n * g->p + at->p) * row_size;
+  const size_t row_size = g->q * job->pitch, y = (at->n * g->p + at->p - job->y_row) * row_size;
   const uint8_t *const *table = (const uint8_t *const *)at->table;
   q8_requant requant = job->epilogue->requant;
   requant.table = NULL; /* for whole rows at once */
@@ -253,17 +254,14 @@ static void run_row(const dw_job *job, const q8_dwconv_shape *shape, const dw_cu
     conv->dwconv->run(shape, conv->dw_weights, &requant, table, job->y + y, job->pitch);
 }
 
-/* The output rows [first, last) of all images. A last odd row is computed together with the one before it, if that is in
- * the same task. */
-static void dw_task(void *argument, size_t task) {
-  const dw_job *job = argument;
+/* The output rows [first, last) of all images. A last odd row is computed together with the one before it, if that is
+ * among them. */
+static void dw_run_rows(const dw_job *job, size_t first, size_t last, uint8_t *scratch) {
   const q8_conv *conv = job->conv;
   const q8_conv_geometry *g = &conv->g;
   const q8_dwconv_shape shape = {g->c, g->r, g->s, g->q, g->stride_w, g->dilation_w};
-  const size_t first = g->n * g->p * task / job->tasks, last = g->n * g->p * (task + 1) / job->tasks;
   const int pairs = dw_has_pairs(conv);
   const uint8_t *values = conv->element == 1 && !conv->dw_floats ? job->epilogue->requant.table : NULL;
-  uint8_t *scratch = job->scratch + task * dw_scratch(conv);
   dw_cursor at = {(const void **)(void *)scratch, 0, 0, 0, 0};
   for (size_t row = first, count; row < last; row += count) {
     const size_t n = row / g->p, p = row % g->p;
@@ -275,8 +273,16 @@ static void dw_task(void *argument, size_t task) {
     dw_seek(&at, job->rows, n, p - (size_t)back, top, height);
     run_row(job, &shape, &at, scratch);
     if (values) /* of all rows that were written */
-      apply_table(job, values, (count + (size_t)back) * g->q, job->y + (row - (size_t)back) * g->q * job->pitch);
+      apply_table(job, values, (count + (size_t)back) * g->q,
+                  job->y + (row - job->y_row - (size_t)back) * g->q * job->pitch);
   }
+}
+
+static void dw_task(void *argument, size_t task) {
+  const dw_job *job = argument;
+  const size_t rows = job->conv->g.n * job->conv->g.p;
+  dw_run_rows(job, rows * task / job->tasks, rows * (task + 1) / job->tasks,
+              job->scratch + task * dw_scratch(job->conv));
 }
 
 static size_t task_count(const q8_conv *conv, int32_t threads) {
@@ -288,9 +294,18 @@ size_t q8_depthwise_scratch(const q8_conv *conv, int32_t threads) {
   return task_count(conv, threads) * dw_scratch(conv);
 }
 
+static size_t pitch_of(const q8_conv *conv) {
+  return conv->y_stride ? conv->y_stride : conv->g.c;
+}
+
 void q8_depthwise_run(const q8_conv *conv, const q8_kernels *kernels, const q8_image_rows *rows,
                       const q8_epilogue *epilogue, void *y, void *scratch, const q8_host *host) {
-  dw_job job = {conv, kernels, rows, epilogue, y, scratch, task_count(conv, host->threads),
-                conv->y_stride ? conv->y_stride : conv->g.c};
+  dw_job job = {conv, kernels, rows, epilogue, y, 0, scratch, task_count(conv, host->threads), pitch_of(conv)};
   q8_parallel(host, job.tasks, dw_task, &job);
+}
+
+void q8_depthwise_run_rows(const q8_conv *conv, const q8_kernels *kernels, const q8_image_rows *rows,
+                           const q8_epilogue *epilogue, void *y, const q8_row_range *range, void *scratch) {
+  const dw_job job = {conv, kernels, rows, epilogue, y, range->out_row, scratch, 1, pitch_of(conv)};
+  dw_run_rows(&job, range->first, range->last, scratch);
 }

@@ -12,6 +12,7 @@
 #define Q8_OPS_PLAN_H
 
 #include "kernel.h"
+#include "nn/rows.h"
 #include "ops/op.h"
 #include "quant/recipe.h"
 
@@ -77,6 +78,17 @@ typedef struct q8_step_run {
 } q8_step_run;
 typedef void q8_step_fn(const q8_step_run *run);
 
+/* How an int8 step makes some rows of its result from some rows of its first input; further inputs are there as a whole. */
+typedef struct q8_step_rows {
+  void (*run)(const q8_step_run *run, const q8_row_range *range); /* run->host has one thread */
+  size_t (*scratch)(const void *params, size_t rows);             /* bytes for a run of at most so many rows */
+  size_t images, rows, in_rows; /* rows of one image of the result and of the input */
+  size_t columns;               /* pixels of a row of the result */
+  size_t row_size, in_row_size; /* bytes, the result as uint8 */
+  size_t extent, stride, pad;   /* row p reads rows [p * stride - pad, p * stride - pad + extent), if they exist */
+  size_t weights;               /* bytes */
+} q8_step_rows;
+
 typedef struct q8_step {
   const char *name;    /* set by q8_plan_step: the node's name */
   const char *kind;    /* "conv", "dwconv", "gemm", "table", "add", ... */
@@ -106,6 +118,10 @@ typedef struct q8_step {
   /* 1 + the index of an input of the size of output 0 whose memory the output may take over, element by element; 0:
    * none. */
   int32_t in_place;
+  const q8_step_rows *rows; /* or NULL */
+  /* Set by the planner, which merges steps that have rows: the steps, which run band by band. */
+  const struct q8_step *parts;
+  int32_t part_count;
   char note[96];       /* what was fused, why it is float */
 } q8_step;
 

@@ -6,22 +6,13 @@
 #include <string.h>
 
 #include "base/parallel.h"
-#include "nn/wide.h"
 #include "ops/hooks.h"
-
-typedef struct weighted_step {
-  const q8_kernels *kernels;
-  const q8_binary *sum; /* a residual added as a second stage, or NULL: its tensor is input 1 */
-  int32_t zero_point; /* of the input, stored form */
-  q8_epilogue epilogue;
-  q8_wide wide;
-  q8_conv conv; /* its geometry alone where `wide` has weights */
-} weighted_step;
+#include "ops/weighted_step.h"
 
 /* ---- Running ---- */
 
 static void run_static(const q8_step_run *r) {
-  const weighted_step *p = r->params;
+  const q8_weighted_step *p = r->params;
   if (p->wide.weights) {
     q8_wide_run(&p->wide, p->kernels, r->in[0], &p->zero_point, 0, &p->epilogue, r->out[0], r->host);
     return;
@@ -34,7 +25,7 @@ static void run_static(const q8_step_run *r) {
 
 /* One row of a small product. */
 static void run_row(const q8_step_run *r) {
-  const weighted_step *p = r->params;
+  const q8_weighted_step *p = r->params;
   q8_epilogue epilogue = p->epilogue;
   epilogue.residual = p->sum;
   epilogue.other = p->sum ? r->in[1] : NULL;
@@ -42,7 +33,7 @@ static void run_row(const q8_step_run *r) {
 }
 
 typedef struct dynamic_job {
-  const weighted_step *p;
+  const q8_weighted_step *p;
   const float *x;
   uint8_t *quantized;
   float *scale;
@@ -89,7 +80,7 @@ static size_t dynamic_head(const q8_conv_geometry *g) {
 }
 
 static void run_dynamic(const q8_step_run *r) {
-  const weighted_step *p = r->params;
+  const q8_weighted_step *p = r->params;
   const q8_conv_geometry *g = &p->conv.g;
   uint8_t *scratch = r->scratch;
   dynamic_job job = {.p = p,
@@ -113,7 +104,7 @@ static void run_dynamic(const q8_step_run *r) {
 }
 
 static void run_float(const q8_step_run *r) {
-  const weighted_step *p = r->params;
+  const q8_weighted_step *p = r->params;
   q8_conv_run(&p->conv, p->kernels, r->in[0], NULL, 0, &p->epilogue, r->out[0], r->scratch, r->host);
 }
 
@@ -182,7 +173,7 @@ static void quantize_bias(const q8_weighted *w, const q8_tensor_quant *quant, co
 }
 
 static q8_status static_epilogue(q8_planner *planner, const q8_weighted *w, const q8_node *node,
-                                 const q8_tensor_quant *quant, float lo, float hi, weighted_step *p,
+                                 const q8_tensor_quant *quant, float lo, float hi, q8_weighted_step *p,
                                  qint8_error *error) {
   float x_scale = 1, y_scale = 1;
   int32_t y_zero = 0;
@@ -269,7 +260,7 @@ static q8_status pack(q8_planner *planner, const q8_weighted *w, const q8_node *
 
 /* q - zero_point = rne(w / scale), in the order of q8_wide. */
 static q8_status pack_wide(q8_planner *planner, const q8_weighted *w, const q8_node *node, const q8_tensor_quant *quant,
-                           weighted_step *p, qint8_error *error) {
+                           q8_weighted_step *p, qint8_error *error) {
   const q8_conv_geometry *g = &w->g;
   size_t channels = g->c / g->groups, outputs = g->k / g->groups, taps = g->r * g->s, filter = taps * channels;
   int16_t *out = q8_plan_alloc(planner, g->k * filter + 1, sizeof *out);
@@ -292,7 +283,7 @@ q8_status q8_weighted_prepare(q8_planner *planner, q8_id id, const q8_weighted *
   const char *obstacle = mode == Q8_MODE_FLOAT ? NULL : weight_obstacle(w, quant);
   if (obstacle)
     mode = Q8_MODE_FLOAT;
-  weighted_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+  q8_weighted_step *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
     return q8_fail_memory(error, node->name, sizeof *p);
   p->kernels = q8_plan_kernels(planner);
@@ -345,7 +336,7 @@ q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, 
   Q8_TRY(q8_plan_input(planner, node->inputs[0], in, w->layout, &step.in[0], error));
   Q8_TRY(q8_plan_output(planner, node->outputs[0], out, w->layout, &step.out[0], error));
   step.in_count = step.out_count = 1;
-  weighted_step *p = (weighted_step *)(uintptr_t)step.params;
+  q8_weighted_step *p = (q8_weighted_step *)(uintptr_t)step.params;
   if (out == Q8_FORM_INT8 && p->conv.way != Q8_CONV_DEPTHWISE && !p->wide.weights)
     step.add_slot = &p->sum;
   if (out == Q8_FORM_NATIVE && !p->wide.weights)
@@ -354,6 +345,8 @@ q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, 
     step.stride_slot = &p->conv.y_stride;
     step.row_size = w->g.k;
   }
+  if (in == Q8_FORM_INT8)
+    step.rows = q8_weighted_rows(p);
   return q8_plan_add(planner, &step, error);
 }
 

@@ -26,6 +26,9 @@ struct q8_calibrator {
   q8_plan *plan;
   q8_session *session;
   void **outputs; /* [output_count] */
+  struct ends {
+    float min, max;
+  } *ends; /* [batch] of the samples of one tensor */
 };
 
 q8_status q8_calibrator_new(const q8_graph *graph, const q8_calibrator_config *config, const q8_host *host,
@@ -59,8 +62,10 @@ q8_status q8_calibrator_new(const q8_graph *graph, const q8_calibrator_config *c
 static void drop_plan(q8_calibrator *c) {
   q8_session_close(c->session);
   q8_plan_free(c->plan);
+  q8_free(&c->host, c->ends);
   c->session = NULL;
   c->plan = NULL;
+  c->ends = NULL;
   for (size_t i = 0; c->outputs && i < c->graph->output_count; i++) {
     q8_free(&c->host, c->outputs[i]);
     c->outputs[i] = NULL;
@@ -79,31 +84,31 @@ void q8_calibrator_free(q8_calibrator *calibrator) {
 }
 
 /* Samples in one batch: the first dimension of the first input. */
-static int64_t batch_of(const q8_calibrator *c) {
-  return c->graph->input_count && c->shapes[0].rank > 0 ? c->shapes[0].dim[0] : 1;
+static int64_t batch_of(const q8_graph *graph, const q8_shape *shapes) {
+  return graph->input_count && shapes[0].rank > 0 ? shapes[0].dim[0] : 1;
 }
 
-/* Sample by sample, so that both looks at the values find them in the cache. A moving average is one of batches. */
+/* Sample by sample, so that each look at the values finds them in the cache; backwards, since the step wrote the last ones
+ * last, and the next one reads the first ones first. A moving average is one of batches. */
 static void observe_samples(q8_calibrator *c, q8_id tensor, const q8_shape *shape, const float *values, size_t count) {
   q8_observer *observer = c->ranges->observers[tensor];
   int channels_last = q8_session_watch_layout(c->session) == Q8_CHANNELS_LAST;
   int by_batch = c->config.observer == QINT8_OBSERVER_MOVING_AVERAGE;
-  int64_t samples = shape->dim[0];
-  size_t each = count / (size_t)samples;
+  size_t samples = (size_t)shape->dim[0], each = count / samples;
   if (by_batch)
     q8_observer_observe(observer, values, 1, 1, count);
-  for (int64_t i = 0; i < samples; i++) {
-    const float *x = values + (size_t)i * each;
-    float min, max;
+  for (size_t i = samples; i-- > 0;) {
+    struct ends *ends = &c->ends[i];
     if (by_batch) {
-      c->minmax(each, x, &min, &max);
+      c->minmax(each, values + i * each, &ends->min, &ends->max);
     } else {
-      q8_observer_sample(observer, x, each, skipping(each));
-      q8_observer_last(observer, 0, &min, &max);
+      q8_observer_sample(observer, values + i * each, each, skipping(each));
+      q8_observer_last(observer, 0, &ends->min, &ends->max);
     }
-    c->out_of_memory |= !q8_quality_observe(c->ranges->quality, tensor, shape, x, channels_last,
-                                            c->ranges->samples + i, min, max);
   }
+  for (size_t i = 0; i < samples; i++)
+    c->out_of_memory |= !q8_quality_observe(c->ranges->quality, tensor, shape, values + i * each, channels_last,
+                                            c->ranges->samples + (int64_t)i, c->ends[i].min, c->ends[i].max);
 }
 
 static void observe(void *user, q8_id tensor, const char *name, const q8_shape *shape, const float *values,
@@ -112,7 +117,7 @@ static void observe(void *user, q8_id tensor, const char *name, const q8_shape *
   q8_calibrator *c = user;
   if (!c->ranges->observers[tensor])
     return;
-  if (shape->rank > 0 && shape->dim[0] == batch_of(c) && shape->dim[0] > 0) {
+  if (shape->rank > 0 && shape->dim[0] == batch_of(c->graph, c->shapes) && shape->dim[0] > 0) {
     observe_samples(c, tensor, shape, values, count);
   } else {
     q8_quality_give_up(c->ranges->quality, tensor);
@@ -131,6 +136,10 @@ static q8_status compile(q8_calibrator *c, const q8_shape *shapes, qint8_error *
     if (!c->outputs[i])
       return q8_fail_memory(error, info->name, count * size);
   }
+  size_t batch = (size_t)batch_of(c->graph, shapes);
+  c->ends = q8_alloc(&c->host, batch + 1, sizeof(*c->ends));
+  if (!c->ends)
+    return q8_fail_memory(error, "calibrator", batch * sizeof(*c->ends));
   Q8_TRY(q8_session_open(c->plan, NULL, 0, &c->host, &c->session, error));
   return q8_session_watch(c->session, observe, c, 1, error);
 }
@@ -175,7 +184,7 @@ q8_status q8_calibrator_feed(q8_calibrator *calibrator, const q8_shape *shapes, 
   Q8_TRY(q8_session_execute(c->session, inputs, c->outputs, error));
   if (c->out_of_memory)
     return q8_fail_memory(error, "calibrator", sizeof(q8_tensor_quality));
-  c->ranges->samples += batch_of(c);
+  c->ranges->samples += batch_of(c->graph, shapes);
   c->fed++;
   return QINT8_OK;
 }

@@ -184,8 +184,12 @@ static double step_us(const q8_step *step, const q8_shape *out) {
 double q8_estimate_us(const q8_plan *plan) {
   double us = 0;
   q8_shape shape;
-  for (size_t i = 0; i < q8_plan_step_count(plan); i++)
-    us += step_us(q8_plan_step_at(plan, i, &shape), &shape);
+  for (size_t i = 0; i < q8_plan_step_count(plan); i++) {
+    const q8_step *step = q8_plan_step_at(plan, i, &shape);
+    for (int32_t j = 0; j < step->part_count; j++)
+      us += step_us(&step->parts[j], &shape);
+    us += step->part_count ? 0 : step_us(step, &shape);
+  }
   return us;
 }
 
