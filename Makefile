@@ -70,6 +70,9 @@ SMALL := $(if $(filter -O2 -O3,$(CFLAGS)),-Os $(foreach f,$(SMALLER),$(call supp
 # The rest: loops are aligned, what is jumped to seldom is not.
 TIGHT := $(if $(filter -O2 -O3,$(CFLAGS)),$(foreach f,-falign-functions=1 -fno-align-jumps -fno-align-labels,$(call supports,-Werror $(f))))
 
+# Of the library's loops, those that are to be inlined say so (3 KB); kernels are left alone.
+CALM := $(if $(TIGHT),$(call supports,-Werror -fno-inline-functions))
+
 STATIC := $(BUILD)/libqint8.a
 SHARED := $(BUILD)/libqint8.so.$(VERSION)
 SONAME := libqint8.so.$(SOVERSION)
@@ -91,7 +94,7 @@ $(BUILD)/obj/kernels/%.o: kernels/%.c Makefile
 	$(CC) $(STD) $(WARNINGS) $(CFLAGS) $(TIGHT) $(FLAGS_$(firstword $(subst /, ,$*))) -Ikernels -MMD -MP -c $< -o $@
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(STD) $(WARNINGS) $(CFLAGS) $(if $(filter $<,$(COLD)),$(SMALL),$(TIGHT)) $(INCLUDES) $(if $(filter tests/%,$<),-Itests/support) -MMD -MP -c $< -o $@
+	$(CC) $(STD) $(WARNINGS) $(CFLAGS) $(if $(filter $<,$(COLD)),$(SMALL),$(TIGHT) $(CALM)) $(INCLUDES) $(if $(filter tests/%,$<),-Itests/support) -MMD -MP -c $< -o $@
 # The tool and the examples see the public headers only.
 $(BUILD)/obj/examples/%.o: examples/%.c Makefile
 	@mkdir -p $(@D)

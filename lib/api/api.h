@@ -28,15 +28,17 @@ const q8_plan *q8_api_plan(const qint8_plan *plan);
 #define Q8_REQUIRE(error, pointer)                                                                           \
   do {                                                                                                       \
     if (!(pointer))                                                                                          \
-      return q8_fail(error, QINT8_ERROR_ARGUMENT, #pointer, "%s is NULL", #pointer);                         \
+      return q8_fail_null(error, #pointer);                                                                  \
   } while (0)
 /* Fails with ARGUMENT if a struct's struct_size is smaller than this version's. */
 #define Q8_REQUIRE_SIZE(error, pointer)                                                                      \
   do {                                                                                                       \
     if ((pointer)->struct_size < sizeof *(pointer))                                                          \
-      return q8_fail(error, QINT8_ERROR_ARGUMENT, #pointer, "%s->struct_size is %zu, expected at least %zu", \
-                     #pointer, (pointer)->struct_size, sizeof *(pointer));                                   \
+      return q8_fail_size(error, #pointer, (pointer)->struct_size, sizeof *(pointer));                       \
   } while (0)
+
+q8_status q8_fail_null(qint8_error *error, const char *name);
+q8_status q8_fail_size(qint8_error *error, const char *name, size_t size, size_t expected);
 
 /* Inside (0, 100]. */
 q8_status q8_check_percentile(float percentile, qint8_error *error);

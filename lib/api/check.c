@@ -5,6 +5,15 @@
 #include "api/api.h"
 #include "base/cpu.h"
 
+q8_status q8_fail_null(qint8_error *error, const char *name) {
+  return q8_fail(error, QINT8_ERROR_ARGUMENT, name, "%s is NULL", name);
+}
+
+q8_status q8_fail_size(qint8_error *error, const char *name, size_t size, size_t expected) {
+  return q8_fail(error, QINT8_ERROR_ARGUMENT, name, "%s->struct_size is %zu, expected at least %zu", name, size,
+                 expected);
+}
+
 q8_status q8_check_percentile(float percentile, qint8_error *error) {
   if (!(percentile > 0.0f && percentile <= 100.0f))
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "percentile", "%g is outside (0, 100]", (double)percentile);

@@ -157,7 +157,8 @@ static qint8_status describe(const q8_tensor *tensor, qint8_tensor_info *out) {
                              .rank = tensor->shape.rank,
                              .is_constant = tensor->data || tensor->integers};
   memcpy(out->shape, tensor->shape.dim, sizeof out->shape);
-  memcpy(out->dim_name, tensor->dim_name, sizeof out->dim_name);
+  if (tensor->dim_names)
+    memcpy(out->dim_name, tensor->dim_names, sizeof out->dim_name);
   return QINT8_OK;
 }
 
@@ -228,7 +229,7 @@ qint8_status qint8_model_weights(const qint8_model *model, size_t index, const c
   if (name)
     *name = w->name;
   if (channel_axis) {
-    *channel_axis = node->op->weight_axis(node);
+    *channel_axis = q8_weight_axis(node);
     *channel_axis += *channel_axis < 0 ? w->shape.rank : 0;
   }
   return QINT8_OK;

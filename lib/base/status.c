@@ -1,5 +1,6 @@
 #include "base/status.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,20 +13,15 @@ static void copy_cut(char *out, size_t capacity, const char *text) {
   out[n] = 0;
 }
 
-q8_status q8_fail_list(qint8_error *error, q8_status status, const char *where, const char *format, va_list arguments) {
+q8_status q8_fail(qint8_error *error, q8_status status, const char *where, const char *format, ...) {
   /* A caller compiled against another version may have a smaller record: leave it alone. */
   if (!error || error->struct_size < sizeof(qint8_error))
     return status;
+  va_list arguments;
+  va_start(arguments, format);
   error->status = status;
   copy_cut(error->where, sizeof error->where, where);
   vsnprintf(error->message, sizeof error->message, format, arguments);
-  return status;
-}
-
-q8_status q8_fail(qint8_error *error, q8_status status, const char *where, const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  q8_fail_list(error, status, where, format, arguments);
   va_end(arguments);
   return status;
 }

@@ -2,8 +2,6 @@
 #ifndef Q8_BASE_STATUS_H
 #define Q8_BASE_STATUS_H
 
-#include <stdarg.h>
-
 #include "qint8.h"
 
 typedef qint8_status q8_status;
@@ -12,10 +10,6 @@ typedef qint8_status q8_status;
  *   return q8_fail(error, QINT8_ERROR_SHAPE, node->name, "input has rank %d, expected 4", rank); */
 q8_status q8_fail(qint8_error *error, q8_status status, const char *where, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-
-/* The same with the arguments in a list. */
-q8_status q8_fail_list(qint8_error *error, q8_status status, const char *where, const char *format, va_list arguments)
-    __attribute__((format(printf, 4, 0)));
 
 /* The one message for a failed allocation. */
 q8_status q8_fail_memory(qint8_error *error, const char *where, size_t size);

@@ -58,6 +58,20 @@ q8_status q8_graph_add_tensor(q8_graph *graph, const char *name, int32_t dtype, 
   return QINT8_OK;
 }
 
+q8_status q8_graph_name_dims(q8_graph *graph, q8_id id, const char *const *names, qint8_error *error) {
+  q8_tensor *tensor = &graph->tensors[id];
+  tensor->dim_names = NULL;
+  for (int32_t i = 0; i < tensor->shape.rank; i++) {
+    if (!names[i])
+      continue;
+    if (!tensor->dim_names)
+      tensor->dim_names = q8_pool_alloc(&graph->pool, Q8_MAX_RANK, sizeof *tensor->dim_names);
+    if (!tensor->dim_names || !(tensor->dim_names[i] = q8_pool_string(&graph->pool, names[i], strlen(names[i]))))
+      return q8_fail_memory(error, tensor->name, strlen(names[i]));
+  }
+  return QINT8_OK;
+}
+
 q8_id q8_graph_find(const q8_graph *graph, const char *name) {
   return q8_names_get(graph->names, name);
 }
@@ -169,9 +183,8 @@ q8_status q8_graph_clone(const q8_graph *graph, q8_graph **out, qint8_error *err
     q8_id id;
     if (status == QINT8_OK)
       status = q8_graph_add_tensor(copy, from->name, from->dtype, &from->shape, data, &id, error);
-    for (int d = 0; d < Q8_MAX_RANK && status == QINT8_OK; d++)
-      if (from->dim_name[d])
-        copy->tensors[i].dim_name[d] = q8_pool_string(&copy->pool, from->dim_name[d], strlen(from->dim_name[d]));
+    if (status == QINT8_OK && from->dim_names)
+      status = q8_graph_name_dims(copy, id, from->dim_names, error);
   }
   for (size_t i = 0; i < graph->node_count && status == QINT8_OK; i++) {
     const q8_node *n = &graph->nodes[i];

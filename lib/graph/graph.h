@@ -32,11 +32,12 @@ typedef struct q8_int8_values {
   int32_t count, axis;
 } q8_int8_values;
 
+/* 128 bytes with 64-bit pointers, and that is best for the code that indexes them. */
 typedef struct q8_tensor {
   const char *name;
   int32_t dtype;                     /* qint8_dtype, NONE if not declared */
   q8_shape shape;                    /* as declared in the file; rank -1 if not */
-  const char *dim_name[Q8_MAX_RANK]; /* symbols of dimensions that are -1, or NULL */
+  const char **dim_names;            /* [Q8_MAX_RANK] symbols of dimensions that are -1, each or all may be NULL */
   const void *data;                  /* dense row-major values of a constant, else NULL */
   const q8_int8_values *integers;       /* a float constant that is kept as integers: then data is NULL */
   q8_id producer;                    /* node, or Q8_NONE for inputs and constants */
@@ -57,7 +58,6 @@ typedef struct q8_node {
 } q8_node;
 
 typedef struct q8_graph {
-  q8_pool pool;
   int64_t opset; /* of the file it came from; the graph itself is in canonical form, see ops/op.h */
   q8_tensor *tensors;
   size_t tensor_count, tensor_capacity;
@@ -66,6 +66,7 @@ typedef struct q8_graph {
   q8_id *inputs, *outputs;
   size_t input_count, output_count;
   struct q8_names *names; /* name -> tensor */
+  q8_pool pool;
   void *bytes;            /* of the file, of the host, if constants lie in them: else NULL */
   q8_mapping mapping;     /* the same for a file that is mapped */
 } q8_graph;
@@ -79,6 +80,8 @@ void q8_graph_destroy(q8_graph *graph);
  * it must live in the graph's pool. */
 q8_status q8_graph_add_tensor(q8_graph *graph, const char *name, int32_t dtype, const q8_shape *shape,
                               const void *data, q8_id *out, qint8_error *error);
+/* Copies the symbols of its dimensions: one or NULL for each. */
+q8_status q8_graph_name_dims(q8_graph *graph, q8_id id, const char *const *names, qint8_error *error);
 /* The tensor of that name, or Q8_NONE. */
 q8_id q8_graph_find(const q8_graph *graph, const char *name);
 /* A tensor name not yet used: `base` or `base` with a number. In the pool; NULL without memory. */

@@ -41,9 +41,9 @@ static void write_floats(q8_writer *w, const char *name, const q8_floats *values
   q8_write_end(w, mark);
 }
 
-/* Lists of strings are kept joined by commas; a STRING table whose preset has commas is of that kind. */
+/* Lists of strings are kept joined by commas. */
 static void write_text(q8_writer *w, const q8_attribute *entry, const char *text) {
-  int is_list = entry->type == Q8_ATTR_STRINGS || (entry->preset_text && strchr(entry->preset_text, ',') != NULL);
+  int is_list = entry->type == Q8_ATTR_STRINGS;
   size_t mark = begin_attribute(w, entry->name, is_list ? Q8_TYPE_STRINGS : Q8_TYPE_STRING);
   while (is_list && strchr(text, ',')) {
     size_t length = (size_t)(strchr(text, ',') - text);
@@ -89,7 +89,7 @@ static void write_attribute(q8_exporter *exporter, const q8_attribute *entry, co
   case Q8_ATTR_STRING:
   case Q8_ATTR_TEXT:
   case Q8_ATTR_STRINGS:
-    if (entry->required || strcmp(field, entry->preset_text ? entry->preset_text : "") != 0)
+    if (entry->required || strcmp(field, q8_attribute_text(entry)) != 0)
       write_text(w, entry, field);
     break;
   case Q8_ATTR_SCALAR:
@@ -100,7 +100,7 @@ static void write_attribute(q8_exporter *exporter, const q8_attribute *entry, co
 }
 
 void q8_export_attributes(q8_exporter *exporter, const q8_node *node) {
-  for (const q8_attribute *a = node->op->attributes; a && a->name; a++)
+  for Q8_EACH_ATTRIBUTE(a, node->op)
     if (!a->internal)
       write_attribute(exporter, a, node->params);
 }

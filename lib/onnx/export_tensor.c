@@ -50,8 +50,8 @@ void q8_export_value(q8_exporter *exporter, uint32_t number, const q8_tensor *te
       size_t dim = q8_write_begin(w, Q8_SHAPE_DIM);
       if (tensor->shape.dim[i] >= 0)
         q8_write_varint(w, Q8_DIM_VALUE, (uint64_t)tensor->shape.dim[i]);
-      else if (tensor->dim_name[i])
-        q8_write_string(w, Q8_DIM_SYMBOL, tensor->dim_name[i]);
+      else if (tensor->dim_names && tensor->dim_names[i])
+        q8_write_string(w, Q8_DIM_SYMBOL, tensor->dim_names[i]);
       q8_write_end(w, dim);
     }
     q8_write_end(w, shape);

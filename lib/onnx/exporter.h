@@ -27,8 +27,6 @@ typedef struct q8_out_tensor {
 } q8_out_tensor;
 
 struct q8_exporter {
-  q8_host host;
-  q8_pool pool;
   const q8_graph *graph;
   const q8_recipe *recipe; /* NULL: float */
   q8_writer writer;        /* inside the GraphProto while nodes are written */
@@ -38,6 +36,8 @@ struct q8_exporter {
   int32_t format;          /* qint8_format */
   uint8_t *on_integers;    /* [node_count] written by qoperator_out.c */
   const char **inputs;     /* names that the current node reads; NULL where left out */
+  q8_host host;
+  q8_pool pool;
 };
 
 /* export_plan.c: modes, and which tensor is written in which forms. */

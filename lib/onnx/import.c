@@ -38,7 +38,7 @@ q8_status q8_import_define(q8_importer *importer, const char *name, const q8_raw
   tensor->dtype = value->dtype;
   tensor->shape = value->shape;
   tensor->data = value->data;
-  memset(tensor->dim_name, 0, sizeof tensor->dim_name);
+  tensor->dim_names = NULL;
   return QINT8_OK;
 }
 

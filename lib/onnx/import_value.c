@@ -94,15 +94,7 @@ static q8_status declare(q8_importer *importer, q8_id id, const value_type *type
   if (!type->has_shape || type->too_deep)
     return QINT8_OK;
   tensor->shape = type->shape;
-  for (int32_t i = 0; i < type->shape.rank; i++) {
-    tensor->dim_name[i] = NULL;
-    if (!type->symbol[i])
-      continue;
-    tensor->dim_name[i] = q8_pool_string(&graph->pool, type->symbol[i], strlen(type->symbol[i]));
-    if (!tensor->dim_name[i])
-      return q8_fail_memory(error, tensor->name, strlen(type->symbol[i]));
-  }
-  return QINT8_OK;
+  return q8_graph_name_dims(graph, id, type->symbol, error);
 }
 
 static q8_status check_input(const char *name, const value_type *type, qint8_error *error) {

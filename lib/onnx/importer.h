@@ -49,8 +49,6 @@ struct q8_onnx_quant {
 };
 
 struct q8_importer {
-  q8_host host;
-  q8_pool pool; /* freed after the import */
   q8_graph *graph;
   q8_onnx_quant *quant;
   q8_reader graph_bytes;
@@ -61,6 +59,8 @@ struct q8_importer {
   int keeps_bytes; /* the file's bytes may outlive the import: constants may point into them */
   int needs_bytes; /* and some do */
   struct q8_scope *scope; /* of the subgraph being read, NULL outside */
+  q8_host host;
+  q8_pool pool; /* freed after the import */
 };
 
 /* A TensorProto. Data lies in the graph's pool, or in the file's bytes if the importer keeps them. */

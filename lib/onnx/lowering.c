@@ -116,7 +116,7 @@ q8_status q8_lower_weight_axis(q8_lowering *l, const q8_raw_node *node, const ch
                                int64_t *out, qint8_error *error) {
   const q8_op *op = q8_op_find(op_type, "");
   *out = -1;
-  if (!op || !op->weight_axis)
+  if (!op || !q8_extras(op)->weight_axis)
     return QINT8_OK;
   q8_raw_node like = *node;
   like.bytes = bytes;
@@ -124,7 +124,7 @@ q8_status q8_lower_weight_axis(q8_lowering *l, const q8_raw_node *node, const ch
   if (!at.params)
     return q8_fail_memory(error, node->name, op->params_size);
   Q8_TRY(q8_import_attributes(l->importer, &like, op, (void *)(uintptr_t)at.params, error));
-  *out = op->weight_axis(&at);
+  *out = q8_weight_axis(&at);
   return QINT8_OK;
 }
 

@@ -12,7 +12,7 @@ static int is_int8(const q8_graph *graph, const q8_recipe *recipe, const q8_node
   for (int32_t i = 0; i < quant->count; i++)
     if (quant->zero_point[i] != 0 && !any_zero)
       return 0;
-  int32_t axis = node->op->weight_axis ? node->op->weight_axis(node) : 0;
+  int32_t axis = q8_extras(node->op)->weight_axis ? q8_weight_axis(node) : 0;
   if (axis < 0)
     axis += graph->tensors[node->inputs[input]].shape.rank;
   return quant->count == 1 || quant->axis == axis;

@@ -16,10 +16,9 @@ static const q8_attribute qdq_attributes[] = {
     {.name = "block_size", .type = Q8_ATTR_INT, .offset = offsetof(qdq_params, block_size)},
     {.name = "output_dtype", .type = Q8_ATTR_INT, .offset = offsetof(qdq_params, output_dtype)},
     {.name = "saturate", .type = Q8_ATTR_INT, .offset = offsetof(qdq_params, saturate), .preset = 1},
-    {.name = "precision", .type = Q8_ATTR_INT, .offset = offsetof(qdq_params, precision)},
-    {0}};
+    {.name = "precision", .type = Q8_ATTR_INT, .offset = offsetof(qdq_params, precision)}};
 
-static const q8_op qdq_op = {.name = "QuantizeLinear", .attributes = qdq_attributes,
+static const q8_op qdq_op = {.name = "QuantizeLinear", Q8_ATTRIBUTES(qdq_attributes),
                              .params_size = sizeof(qdq_params)};
 
 static size_t element_count(const q8_tensor *tensor) {

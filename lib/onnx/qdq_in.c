@@ -136,7 +136,7 @@ static q8_status keep_integers(qdq *q, q8_id w, const q8_tensor *integers, const
   *kept = (q8_int8_values){integers->data, scale, params->count, params->axis};
   tensor->dtype = QINT8_DTYPE_F32;
   tensor->shape = integers->shape;
-  memset(tensor->dim_name, 0, sizeof tensor->dim_name);
+  tensor->dim_names = NULL;
   tensor->integers = kept;
   return QINT8_OK;
 }

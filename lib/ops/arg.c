@@ -9,10 +9,9 @@ typedef struct arg_params {
 } arg_params;
 
 static const q8_attribute attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(arg_params, axis), 0, 0, 0, NULL},
-    {"keepdims", Q8_ATTR_INT, offsetof(arg_params, keep_dims), 0, 0, 1, NULL},
-    {"select_last_index", Q8_ATTR_INT, offsetof(arg_params, last), 0, 0, 0, NULL},
-    {.name = NULL}};
+    {"axis", Q8_ATTR_INT, offsetof(arg_params, axis), 0, 0, 0},
+    {"keepdims", Q8_ATTR_INT, offsetof(arg_params, keep_dims), 0, 0, 1},
+    {"select_last_index", Q8_ATTR_INT, offsetof(arg_params, last), 0, 0, 0}};
 
 static q8_status infer(const q8_op_io *io) {
   const arg_params *p = io->node->params;
@@ -27,10 +26,8 @@ static q8_status infer(const q8_op_io *io) {
     else if (p->keep_dims)
       y.dim[y.rank++] = 1;
   Q8_TRY(q8_infer_set(io, 0, QINT8_DTYPE_S64, &y));
-  char text[128];
   if (x->dim[axis] == 0 && io->outputs[0].count)
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "axis %d of shape %s is empty", (int)axis,
-                      q8_shape_text(x, text, sizeof text));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "axis %d of shape %p is empty", (int)axis, x);
   return QINT8_OK;
 }
 
@@ -85,7 +82,7 @@ static q8_status eval_min(const q8_op_io *io) {
                             .max_inputs = 1,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            .attributes = attributes,                                                              \
+                            Q8_ATTRIBUTES(attributes),                                                             \
                             .params_size = sizeof(arg_params),                                                     \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: the result is an index",                               \

@@ -12,11 +12,10 @@ typedef struct batchnorm_params {
 } batchnorm_params;
 
 #define AT(field) offsetof(batchnorm_params, field)
-static const q8_attribute attributes[] = {{"epsilon", Q8_ATTR_FLOAT, AT(epsilon), 0, 0, 1e-5, NULL},
-                                          {"momentum", Q8_ATTR_FLOAT, AT(momentum), 0, 0, 0.9, NULL},
-                                          {"training_mode", Q8_ATTR_INT, AT(training_mode), 0, 0, 0, NULL},
-                                          {"spatial", Q8_ATTR_INT, AT(spatial), 0, 0, 1, NULL}, /* until opset 8 */
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{"epsilon", Q8_ATTR_FLOAT, AT(epsilon), 0, 0, 1e-5},
+                                          {"momentum", Q8_ATTR_FLOAT, AT(momentum), 0, 0, 0.9},
+                                          {"training_mode", Q8_ATTR_INT, AT(training_mode), 0, 0, 0},
+                                          {"spatial", Q8_ATTR_INT, AT(spatial), 0, 0, 1} /* until opset 8 */};
 
 /* [batch][channels][positions]; without `spatial` each position is a channel of its own. */
 typedef struct layout {
@@ -37,9 +36,8 @@ static q8_status infer(const q8_op_io *io) {
   for (int32_t i = 0; i < 5; i++) {
     Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
     if (i > 0 && io->inputs[i]->count != l.channels) {
-      char a[128], b[128];
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "parameters of shape %s for an input of shape %s",
-                        q8_shape_text(&io->inputs[i]->shape, a, sizeof a), q8_shape_text(x, b, sizeof b));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "parameters of shape %p for an input of shape %p",
+                        &io->inputs[i]->shape, x);
     }
   }
   if (io->node->output_count > 1 && !p->training_mode)
@@ -100,7 +98,7 @@ const q8_op q8_op_batchnorm = {.name = "BatchNormalization",
                                .max_inputs = 5,
                                .min_outputs = 1,
                                .max_outputs = 3,
-                               .attributes = attributes,
+                               Q8_ATTRIBUTES(attributes),
                                .params_size = sizeof(batchnorm_params),
                                .quant = Q8_QUANT_FLOAT,
                                .int8_obstacle = "no int8 form of its own: it is folded into a preceding Conv or Gemm",

@@ -111,13 +111,11 @@ typedef struct binary_params {
 #define NO_AXIS 1000000
 
 static const q8_attribute old_attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(binary_params, axis), 0, 0, NO_AXIS, NULL},
-    {"broadcast", Q8_ATTR_INT, offsetof(binary_params, broadcast), 0, 0, 0, NULL},
-    {.name = NULL}};
-static const q8_attribute mod_attributes[] = {{"fmod", Q8_ATTR_INT, offsetof(binary_params, fmod), 0, 0, 0, NULL},
-                                              {.name = NULL}};
+    {"axis", Q8_ATTR_INT, offsetof(binary_params, axis), 0, 0, NO_AXIS},
+    {"broadcast", Q8_ATTR_INT, offsetof(binary_params, broadcast), 0, 0, 0}};
+static const q8_attribute mod_attributes[] = {{"fmod", Q8_ATTR_INT, offsetof(binary_params, fmod), 0, 0, 0}};
 static const q8_attribute shift_attributes[] = {
-    {"direction", Q8_ATTR_STRING, offsetof(binary_params, direction), 1, 0, 0, ""}, {.name = NULL}};
+    {Q8_NAME_AND_TEXT("direction", ""), Q8_ATTR_STRING, offsetof(binary_params, direction), 1, 0, 0}};
 
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
                          const char *node_name, qint8_error *error) {
@@ -154,7 +152,7 @@ static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_
                             .max_inputs = max_in,                                                            \
                             .min_outputs = 1,                                                                \
                             .max_outputs = 1,                                                                \
-                            .attributes = list,                                                              \
+                            Q8_ATTRIBUTES(list),                                                             \
                             .params_size = sizeof(binary_params),                                            \
                             .quant = rule,                                                                   \
                             .int8_obstacle = obstacle,                                                       \
@@ -259,10 +257,8 @@ ROWS(prelu, q8_prelu_row)
 static q8_status infer_prelu(const q8_op_io *io) {
   Q8_TRY(infer(io));
   if (!q8_shape_equal(&io->outputs[0].shape, &io->inputs[0]->shape)) {
-    char x[128], slope[128];
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "a slope of shape %s for an input of shape %s",
-                      q8_shape_text(&io->inputs[1]->shape, slope, sizeof slope),
-                      q8_shape_text(&io->inputs[0]->shape, x, sizeof x));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "a slope of shape %p for an input of shape %p",
+                      &io->inputs[1]->shape, &io->inputs[0]->shape);
   }
   return QINT8_OK;
 }

@@ -10,7 +10,6 @@
 #include "ops/binary.h"
 
 typedef struct binary_params {
-  q8_loops loops;
   q8_binary_row *row;
   q8_binary_fn *int8; /* NULL: the float step */
   q8_sbinary_fn *f32; /* of the float step, if there is a kernel */
@@ -18,6 +17,7 @@ typedef struct binary_params {
   const void *fixed[2]; /* in place of an input: a scalar constant written out as one row */
   size_t element, rows, rows_per_task;
   q8_row_output out;
+  q8_loops loops;
 } binary_params;
 
 typedef struct binary_run {

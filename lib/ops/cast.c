@@ -8,8 +8,7 @@ typedef struct cast_params {
   int64_t to;
 } cast_params;
 
-static const q8_attribute attributes[] = {{"to", Q8_ATTR_INT, offsetof(cast_params, to), 1, 0, 0, NULL},
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{"to", Q8_ATTR_INT, offsetof(cast_params, to), 1, 0, 0}};
 
 static q8_status infer(const q8_op_io *io) {
   int64_t to = ((const cast_params *)io->node->params)->to;
@@ -38,7 +37,7 @@ static q8_status eval(const q8_op_io *io) {
                             .max_inputs = inputs,                                                                  \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            .attributes = list,                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                   \
                             .params_size = params,                                                                 \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: changes the element type",                             \

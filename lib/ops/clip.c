@@ -14,11 +14,10 @@ typedef struct clip_params {
 } clip_params;
 
 static const q8_attribute attributes[] = {
-    {"min", Q8_ATTR_FLOAT, offsetof(clip_params, min), 0, 0, -INFINITY, NULL},
-    {"max", Q8_ATTR_FLOAT, offsetof(clip_params, max), 0, 0, INFINITY, NULL},
-    {"clip_lo", Q8_ATTR_FLOAT, offsetof(clip_params, lo), 0, 1, -INFINITY, NULL},
-    {"clip_hi", Q8_ATTR_FLOAT, offsetof(clip_params, hi), 0, 1, INFINITY, NULL},
-    {.name = NULL}};
+    {"min", Q8_ATTR_FLOAT, offsetof(clip_params, min), 0, 0, -INFINITY},
+    {"max", Q8_ATTR_FLOAT, offsetof(clip_params, max), 0, 0, INFINITY},
+    {"clip_lo", Q8_ATTR_FLOAT, offsetof(clip_params, lo), 0, 1, -INFINITY},
+    {"clip_hi", Q8_ATTR_FLOAT, offsetof(clip_params, hi), 0, 1, INFINITY}};
 
 static inline float clip(const void *params, float x) {
   const clip_params *p = params;
@@ -55,9 +54,7 @@ static q8_status infer(const q8_op_io *io) {
   for (int32_t i = 1; i < 3; i++) {
     const q8_value *bound = q8_input(io, i);
     if (bound && bound->count != 1) {
-      char text[128];
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "bound of shape %s, expected a scalar",
-                        q8_shape_text(&bound->shape, text, sizeof text));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "bound of shape %p, expected a scalar", &bound->shape);
     }
     Q8_TRY(q8_need_dtype(io, i, io->inputs[0]->dtype));
   }
@@ -130,7 +127,7 @@ const q8_op q8_op_clip = {.name = "Clip",
                           .max_inputs = 3,
                           .min_outputs = 1,
                           .max_outputs = 1,
-                          .attributes = attributes,
+                          Q8_ATTRIBUTES(attributes),
                           .params_size = sizeof(clip_params),
                           .quant = Q8_QUANT_OWN,
                           .family = &family,

@@ -10,7 +10,7 @@ typedef struct concat_params {
 } concat_params;
 
 static const q8_attribute attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(concat_params, axis), 1, 0, 0, NULL}, {.name = NULL}};
+    {"axis", Q8_ATTR_INT, offsetof(concat_params, axis), 1, 0, 0}};
 
 static q8_status infer(const q8_op_io *io) {
   q8_shape y = io->inputs[0]->shape;
@@ -24,11 +24,10 @@ static q8_status infer(const q8_op_io *io) {
     for (int32_t d = 0; fits && d < y.rank; d++)
       fits = d == axis || x->dim[d] == y.dim[d];
     if (!fits) {
-      char a[128], b[128];
-      return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name,
-                     "inputs of shapes %s and %s (types %d and %d) cannot be joined along axis %d",
-                     q8_shape_text(&io->inputs[0]->shape, a, sizeof a), q8_shape_text(x, b, sizeof b),
-                     (int)io->inputs[0]->dtype, (int)io->inputs[i]->dtype, (int)axis);
+      return q8_op_fail(io, QINT8_ERROR_SHAPE,
+                        "inputs of shapes %p and %p (types %d and %d) cannot be joined along axis %d",
+                        &io->inputs[0]->shape, x, (int)io->inputs[0]->dtype, (int)io->inputs[i]->dtype,
+                        (int)axis);
     }
     y.dim[axis] += x->dim[axis];
   }
@@ -136,7 +135,7 @@ const q8_op q8_op_concat = {.name = "Concat",
                             .max_inputs = -1,
                             .min_outputs = 1,
                             .max_outputs = 1,
-                            .attributes = attributes,
+                            Q8_ATTRIBUTES(attributes),
                             .params_size = sizeof(concat_params),
                             .quant = Q8_QUANT_SHARED,
                             .infer = infer,

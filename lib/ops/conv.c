@@ -5,7 +5,7 @@
 #include "ops/conv_nd.h"
 #include "ops/weighted.h"
 
-static const q8_attribute attributes[] = {Q8_CONV_ATTRIBUTES, Q8_CONV_ACTIVATION, {.name = NULL}};
+static const q8_attribute attributes[] = {Q8_CONV_ATTRIBUTES, Q8_CONV_ACTIVATION};
 
 static q8_status find_conv(const q8_op_io *io, q8_conv_nd *c) {
   for (int32_t i = 0; i < 2; i++)
@@ -179,11 +179,12 @@ const q8_op q8_op_conv = {.name = "Conv",
                           .max_inputs = 3,
                           .min_outputs = 1,
                           .max_outputs = 1,
-                          .attributes = attributes,
+                          Q8_ATTRIBUTES(attributes),
                           .params_size = sizeof(q8_conv_params),
                           .quant = Q8_QUANT_WEIGHTED,
-                          .weight_axis = weight_axis,
-                          .extras = &(const q8_op_extras){.dynamic_obstacle = dynamic_obstacle, .add_means = add_means},
+                          .extras = &(const q8_op_extras){.weight_axis = weight_axis,
+                                                          .dynamic_obstacle = dynamic_obstacle,
+                                                          .add_means = add_means},
                           .infer = infer,
                           .eval = eval,
                           .plan = plan};

@@ -5,23 +5,23 @@
 #include "ops/common.h"
 
 typedef struct q8_conv_params {
-  q8_ints kernel_shape, pads, strides, dilations, output_padding, output_shape; /* the last two: ConvTranspose */
   int64_t group;
-  char auto_pad[32];
   float activation_lo, activation_hi;
+  char auto_pad[32];
+  q8_ints kernel_shape, pads, strides, dilations, output_padding, output_shape; /* the last two: ConvTranspose */
 } q8_conv_params;
 
 #define Q8_CONV_AT(field) offsetof(q8_conv_params, field)
 #define Q8_CONV_ATTRIBUTES                                                                                          \
-  {"kernel_shape", Q8_ATTR_INTS, Q8_CONV_AT(kernel_shape), 0, 0, 0, NULL},                                          \
-      {"pads", Q8_ATTR_INTS, Q8_CONV_AT(pads), 0, 0, 0, NULL},                                                      \
-      {"strides", Q8_ATTR_INTS, Q8_CONV_AT(strides), 0, 0, 0, NULL},                                                \
-      {"dilations", Q8_ATTR_INTS, Q8_CONV_AT(dilations), 0, 0, 0, NULL},                                            \
-      {"group", Q8_ATTR_INT, Q8_CONV_AT(group), 0, 0, 1, NULL},                                                     \
-      {"auto_pad", Q8_ATTR_STRING, Q8_CONV_AT(auto_pad), 0, 0, 0, "NOTSET"}
+  {"kernel_shape", Q8_ATTR_INTS, Q8_CONV_AT(kernel_shape), 0, 0, 0},                                                \
+      {"pads", Q8_ATTR_INTS, Q8_CONV_AT(pads), 0, 0, 0},                                                            \
+      {"strides", Q8_ATTR_INTS, Q8_CONV_AT(strides), 0, 0, 0},                                                      \
+      {"dilations", Q8_ATTR_INTS, Q8_CONV_AT(dilations), 0, 0, 0},                                                  \
+      {"group", Q8_ATTR_INT, Q8_CONV_AT(group), 0, 0, 1},                                                           \
+      {Q8_NAME_AND_TEXT("auto_pad", "NOTSET"), Q8_ATTR_STRING, Q8_CONV_AT(auto_pad), 0, 0, 0}
 #define Q8_CONV_ACTIVATION                                                                                          \
-  {"activation_lo", Q8_ATTR_FLOAT, Q8_CONV_AT(activation_lo), 0, 1, -(double)INFINITY, NULL},                       \
-      {"activation_hi", Q8_ATTR_FLOAT, Q8_CONV_AT(activation_hi), 0, 1, (double)INFINITY, NULL}
+  {"activation_lo", Q8_ATTR_FLOAT, Q8_CONV_AT(activation_lo), 0, 1, -(double)INFINITY},                             \
+      {"activation_hi", Q8_ATTR_FLOAT, Q8_CONV_AT(activation_hi), 0, 1, (double)INFINITY}
 
 #define Q8_CONV_DIMS 3
 

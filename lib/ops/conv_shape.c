@@ -65,19 +65,17 @@ static q8_status find_extent(const q8_op_io *io, const q8_conv_params *p, int32_
   return QINT8_OK;
 }
 
-static q8_status check_ranks(const q8_op_io *io, const q8_conv_params *p, const q8_shape *x, const q8_shape *w,
-                             int transposed, q8_conv_nd *out) {
-  char a[128], b[128];
+static q8_status check_ranks(const q8_op_io *io, const q8_conv_params *p, const q8_shape *x,
+                             const q8_shape *w, int transposed, q8_conv_nd *out) {
   int32_t dims = x->rank - 2;
   if (x->rank != w->rank || dims < 1 || dims > Q8_CONV_DIMS)
-    return q8_fail(io->error, dims > Q8_CONV_DIMS ? QINT8_ERROR_UNSUPPORTED : QINT8_ERROR_SHAPE, io->node->name,
-                   "input %s and weight %s: expected rank 3 to 5 for 1-D to 3-D convolution",
-                   q8_shape_text(x, a, sizeof a), q8_shape_text(w, b, sizeof b));
+    return q8_op_fail(io, dims > Q8_CONV_DIMS ? QINT8_ERROR_UNSUPPORTED : QINT8_ERROR_SHAPE,
+                      "input %p and weight %p: expected rank 3 to 5 for 1-D to 3-D convolution", x, w);
   int64_t in = transposed ? w->dim[0] : w->dim[1] * p->group, outputs = transposed ? w->dim[1] * p->group : w->dim[0];
   if (p->group < 1 || p->group > outputs || x->dim[1] != in || x->dim[1] % p->group || outputs % p->group ||
       x->dim[1] < 1)
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "input %s, weight %s and %lld groups do not fit",
-                      q8_shape_text(x, a, sizeof a), q8_shape_text(w, b, sizeof b), (long long)p->group);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "input %p, weight %p and %lld groups do not fit", x, w,
+                      (long long)p->group);
   *out = (q8_conv_nd){.n = (size_t)x->dim[0], .c = (size_t)in, .k = (size_t)outputs, .groups = (size_t)p->group,
                       .dims = dims};
   for (int d = 0; d < Q8_CONV_DIMS; d++)
@@ -139,10 +137,8 @@ q8_status q8_conv_transpose_of(const q8_op_io *io, const q8_conv_params *p, cons
 }
 
 q8_status q8_conv_check_bias(const q8_op_io *io, const q8_value *bias, size_t channels) {
-  char text[128];
   if (bias && (bias->count != channels || bias->dtype != QINT8_DTYPE_F32))
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "bias %s for %zu output channels",
-                      q8_shape_text(&bias->shape, text, sizeof text), channels);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "bias %p for %zu output channels", &bias->shape, channels);
   return QINT8_OK;
 }
 

@@ -11,10 +11,9 @@
 
 #define AT(field) Q8_CONV_AT(field)
 static const q8_attribute attributes[] = {Q8_CONV_ATTRIBUTES,
-                                          {"output_padding", Q8_ATTR_INTS, AT(output_padding), 0, 0, 0, NULL},
-                                          {"output_shape", Q8_ATTR_INTS, AT(output_shape), 0, 0, 0, NULL},
-                                          Q8_CONV_ACTIVATION,
-                                          {.name = NULL}};
+                                          {"output_padding", Q8_ATTR_INTS, AT(output_padding), 0, 0, 0},
+                                          {"output_shape", Q8_ATTR_INTS, AT(output_shape), 0, 0, 0},
+                                          Q8_CONV_ACTIVATION};
 
 static q8_status find_conv(const q8_op_io *io, q8_conv_nd *c) {
   for (int32_t i = 0; i < 2; i++)
@@ -330,11 +329,10 @@ const q8_op q8_op_conv_transpose = {.name = "ConvTranspose",
                                     .max_inputs = 3,
                                     .min_outputs = 1,
                                     .max_outputs = 1,
-                                    .attributes = attributes,
+                                    Q8_ATTRIBUTES(attributes),
                                     .params_size = sizeof(q8_conv_params),
                                     .quant = Q8_QUANT_WEIGHTED,
-                                    .weight_axis = weight_axis,
-                                    .extras = &(const q8_op_extras){.dynamic_obstacle = dynamic_obstacle},
+                                    .extras = &(const q8_op_extras){.weight_axis = weight_axis, .dynamic_obstacle = dynamic_obstacle},
                                     .infer = infer,
                                     .eval = eval,
                                     .plan = plan};

@@ -9,9 +9,8 @@ typedef struct cumsum_params {
 } cumsum_params;
 
 static const q8_attribute attributes[] = {
-    {"exclusive", Q8_ATTR_INT, offsetof(cumsum_params, exclusive), 0, 0, 0, NULL},
-    {"reverse", Q8_ATTR_INT, offsetof(cumsum_params, reverse), 0, 0, 0, NULL},
-    {.name = NULL}};
+    {"exclusive", Q8_ATTR_INT, offsetof(cumsum_params, exclusive), 0, 0, 0},
+    {"reverse", Q8_ATTR_INT, offsetof(cumsum_params, reverse), 0, 0, 0}};
 
 static q8_status axis_of(const q8_op_io *io, int32_t *axis) {
   q8_ints list;
@@ -68,7 +67,7 @@ const q8_op q8_op_cumsum = {.name = "CumSum",
                             .max_inputs = 2,
                             .min_outputs = 1,
                             .max_outputs = 1,
-                            .attributes = attributes,
+                            Q8_ATTRIBUTES(attributes),
                             .params_size = sizeof(cumsum_params),
                             .quant = Q8_QUANT_FLOAT,
                             .int8_obstacle = "no int8 form: the result needs the range of float",

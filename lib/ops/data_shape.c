@@ -29,7 +29,7 @@ typedef struct compress_params {
 } compress_params;
 
 static const q8_attribute compress_attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(compress_params, axis), 0, 0, NO_AXIS, NULL}, {.name = NULL}};
+    {"axis", Q8_ATTR_INT, offsetof(compress_params, axis), 0, 0, NO_AXIS}};
 
 /* x as [outer][n][inner] around the axis. */
 static q8_status compress_view(const q8_op_io *io, int32_t *axis, size_t *n) {
@@ -109,7 +109,7 @@ static q8_status eval_nonzero(const q8_op_io *io) {
                             .max_inputs = inputs,                                                                  \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            .attributes = list,                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                   \
                             .params_size = sizeof(compress_params),                                                \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: the shape of the result depends on values",            \

@@ -11,17 +11,15 @@ typedef struct block_params {
 } block_params;
 
 static const q8_attribute to_space_attributes[] = {
-    {"blocksize", Q8_ATTR_INT, offsetof(block_params, size), 1, 0, 0, NULL},
-    {"mode", Q8_ATTR_STRING, offsetof(block_params, mode), 0, 0, 0, "DCR"},
-    {.name = NULL}};
+    {"blocksize", Q8_ATTR_INT, offsetof(block_params, size), 1, 0, 0},
+    {Q8_NAME_AND_TEXT("mode", "DCR"), Q8_ATTR_STRING, offsetof(block_params, mode), 0, 0, 0}};
 static const q8_attribute to_depth_attributes[] = {
-    {"blocksize", Q8_ATTR_INT, offsetof(block_params, size), 1, 0, 0, NULL}, {.name = NULL}};
+    {"blocksize", Q8_ATTR_INT, offsetof(block_params, size), 1, 0, 0}};
 
 static q8_status fail(const q8_op_io *io) {
   const block_params *p = io->node->params;
-  char text[128];
-  return q8_op_fail(io, QINT8_ERROR_SHAPE, "blocks of %" PRId64 " do not divide shape %s", p->size,
-                    q8_shape_text(&io->inputs[0]->shape, text, sizeof text));
+  return q8_op_fail(io, QINT8_ERROR_SHAPE, "blocks of %" PRId64 " do not divide shape %p", p->size,
+                    &io->inputs[0]->shape);
 }
 
 static q8_status infer_to_space(const q8_op_io *io) {
@@ -89,7 +87,7 @@ static q8_status eval_to_depth(const q8_op_io *io) {
                             .max_inputs = 1,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            .attributes = list,                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                   \
                             .params_size = sizeof(block_params),                                                   \
                             .quant = Q8_QUANT_SAME,                                                                \
                             .infer = infer_fn,                                                                     \

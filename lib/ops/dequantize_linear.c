@@ -6,9 +6,8 @@ typedef struct dequantize_params {
 } dequantize_params;
 
 #define AT(field) offsetof(dequantize_params, field)
-static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, AT(axis), 0, 0, 1, NULL},
-                                          {"block_size", Q8_ATTR_INT, AT(block_size), 0, 0, 0, NULL},
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, AT(axis), 0, 0, 1},
+                                          {"block_size", Q8_ATTR_INT, AT(block_size), 0, 0, 0}};
 
 static q8_status infer(const q8_op_io *io) {
   const dequantize_params *p = io->node->params;
@@ -43,7 +42,7 @@ const q8_op q8_op_dequantize_linear = {.name = "DequantizeLinear",
                                        .max_inputs = 3,
                                        .min_outputs = 1,
                                        .max_outputs = 1,
-                                       .attributes = attributes,
+                                       Q8_ATTRIBUTES(attributes),
                                        .params_size = sizeof(dequantize_params),
                                        .quant = Q8_QUANT_FLOAT,
                                        .int8_obstacle = "takes integers as values of the graph",

@@ -73,7 +73,7 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 static const q8_attribute attributes[] = {
-    {"equation", Q8_ATTR_TEXT, offsetof(q8_einsum_params, equation), 1, 0, 0, NULL}, {.name = NULL}};
+    {"equation", Q8_ATTR_TEXT, offsetof(q8_einsum_params, equation), 1, 0, 0}};
 
 const q8_op q8_op_einsum = {.name = "Einsum",
                             .min_opset = 12,
@@ -82,7 +82,7 @@ const q8_op q8_op_einsum = {.name = "Einsum",
                             .max_inputs = -1,
                             .min_outputs = 1,
                             .max_outputs = 1,
-                            .attributes = attributes,
+                            Q8_ATTRIBUTES(attributes),
                             .params_size = sizeof(q8_einsum_params),
                             .quant = Q8_QUANT_FLOAT,
                             .int8_obstacle = "no int8 form: a product of two activations",

@@ -11,9 +11,9 @@
  * label of its own. Strides are in elements, 0 where an operand repeats along a label. */
 typedef struct q8_einsum {
   int32_t operands, outputs, labels; /* labels [0, outputs) make the result, [outputs, labels) are summed */
+  uint32_t used[Q8_EINSUM_OPERANDS]; /* bit per label that the operand has */
   int64_t dim[Q8_EINSUM_LABELS];
   int64_t stride[Q8_EINSUM_OPERANDS][Q8_EINSUM_LABELS];
-  uint32_t used[Q8_EINSUM_OPERANDS]; /* bit per label that the operand has */
 } q8_einsum;
 
 typedef struct q8_einsum_params {

@@ -78,7 +78,6 @@ static int32_t label_of(int code, int *codes, q8_einsum *e) {
 static q8_status take_operand(const q8_op_io *io, const term *t, int32_t operand, int *codes, q8_einsum *e) {
   const q8_shape *shape = &io->inputs[operand]->shape;
   int64_t stride[Q8_MAX_RANK];
-  char text[128];
   q8_strides(shape, stride);
   for (int32_t i = 0; i < t->count; i++) {
     int32_t label = label_of(t->code[i], codes, e);
@@ -86,8 +85,8 @@ static q8_status take_operand(const q8_op_io *io, const term *t, int32_t operand
       return bad(io, "too many labels");
     int64_t d = shape->dim[i];
     if (e->dim[label] != 1 && d != 1 && e->dim[label] != d)
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "operand %d of shape %s: %lld does not fit %lld", (int)operand,
-                        q8_shape_text(shape, text, sizeof text), (long long)d, (long long)e->dim[label]);
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "operand %d of shape %p: %lld does not fit %lld", (int)operand,
+                        shape, (long long)d, (long long)e->dim[label]);
     e->dim[label] = d == 1 ? e->dim[label] : d;
     e->stride[operand][label] += d == 1 ? 0 : stride[i]; /* a repeated label runs along the diagonal */
     e->used[operand] |= 1u << label;

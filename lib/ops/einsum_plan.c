@@ -12,10 +12,10 @@ typedef struct einsum_step {
   q8_linear linear;
   const float *zeros;
   size_t batch, m, n, k;
-  q8_shape a_shape, b_shape, y_shape; /* loops of the copies */
-  int64_t a[Q8_MAX_RANK], b[Q8_MAX_RANK], y[Q8_MAX_RANK]; /* strides: of the operands, and of the result as computed */
   int copies_y;
   size_t a_size, b_size, y_size, weights_size; /* bytes of scratch */
+  q8_shape a_shape, b_shape, y_shape; /* loops of the copies */
+  int64_t a[Q8_MAX_RANK], b[Q8_MAX_RANK], y[Q8_MAX_RANK]; /* strides: of the operands, and of the result as computed */
 } einsum_step;
 
 static void run_einsum(const q8_step_run *r) {

@@ -10,8 +10,7 @@ typedef struct gather_params {
   int64_t axis;
 } gather_params;
 
-static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(gather_params, axis), 0, 0, 0, NULL},
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(gather_params, axis), 0, 0, 0}};
 
 static q8_status infer(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape, *index = &io->inputs[1]->shape;
@@ -61,7 +60,7 @@ const q8_op q8_op_gather = {.name = "Gather",
                             .max_inputs = 2,
                             .min_outputs = 1,
                             .max_outputs = 1,
-                            .attributes = attributes,
+                            Q8_ATTRIBUTES(attributes),
                             .params_size = sizeof(gather_params),
                             .quant = Q8_QUANT_SAME,
                             .infer = infer,

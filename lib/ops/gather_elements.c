@@ -11,9 +11,9 @@ typedef struct gather_params {
 } gather_params;
 
 static const q8_attribute elements_attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(gather_params, axis), 0, 0, 0, NULL}, {.name = NULL}};
+    {"axis", Q8_ATTR_INT, offsetof(gather_params, axis), 0, 0, 0}};
 static const q8_attribute nd_attributes[] = {
-    {"batch_dims", Q8_ATTR_INT, offsetof(gather_params, batch_dims), 0, 0, 0, NULL}, {.name = NULL}};
+    {"batch_dims", Q8_ATTR_INT, offsetof(gather_params, batch_dims), 0, 0, 0}};
 
 static q8_status infer_elements(const q8_op_io *io) {
   const q8_value *x = io->inputs[0], *index = io->inputs[1];
@@ -42,7 +42,6 @@ static q8_status eval_elements(const q8_op_io *io) {
 static q8_status infer_nd(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape, *index = &io->inputs[1]->shape;
   int64_t batch = ((const gather_params *)io->node->params)->batch_dims;
-  char a[128], b[128];
   Q8_TRY(q8_need_indices(io, 1));
   int fits = index->rank >= 1 && batch >= 0 && batch < index->rank && batch < x->rank &&
              index->dim[index->rank - 1] >= 0 && index->dim[index->rank - 1] <= x->rank - batch;
@@ -52,8 +51,7 @@ static q8_status infer_nd(const q8_op_io *io) {
   q8_shape y = {.rank = index->rank - 1 + x->rank - (int32_t)batch - n};
   if (!fits || y.rank > Q8_MAX_RANK)
     return q8_op_fail(io, QINT8_ERROR_SHAPE,
-                      "indices of shape %s into shape %s with %" PRId64 " batch dimensions",
-                      q8_shape_text(index, a, sizeof a), q8_shape_text(x, b, sizeof b), batch);
+                      "indices of shape %p into shape %p with %" PRId64 " batch dimensions", index, x, batch);
   for (int32_t i = 0; i < index->rank - 1; i++)
     y.dim[i] = index->dim[i];
   for (int32_t i = (int32_t)batch + n; i < x->rank; i++)
@@ -84,7 +82,7 @@ static q8_status eval_nd(const q8_op_io *io) {
                             .max_inputs = 2,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            .attributes = list,                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                   \
                             .params_size = sizeof(gather_params),                                                  \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: selects values of float tensors",                      \

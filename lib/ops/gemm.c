@@ -7,24 +7,20 @@
 
 #define AT(field) offsetof(q8_gemm_params, field)
 static const q8_attribute attributes[] = {
-    {"alpha", Q8_ATTR_FLOAT, AT(alpha), 0, 0, 1, NULL},
-    {"beta", Q8_ATTR_FLOAT, AT(beta), 0, 0, 1, NULL},
-    {"transA", Q8_ATTR_INT, AT(trans_a), 0, 0, 0, NULL},
-    {"transB", Q8_ATTR_INT, AT(trans_b), 0, 0, 0, NULL},
-    {"broadcast", Q8_ATTR_INT, AT(broadcast), 0, 0, 0, NULL}, /* until opset 6 */
-    {"activation_lo", Q8_ATTR_FLOAT, AT(activation_lo), 0, 1, -(double)INFINITY, NULL},
-    {"activation_hi", Q8_ATTR_FLOAT, AT(activation_hi), 0, 1, (double)INFINITY, NULL},
-    {.name = NULL},
-};
+    {"alpha", Q8_ATTR_FLOAT, AT(alpha), 0, 0, 1},
+    {"beta", Q8_ATTR_FLOAT, AT(beta), 0, 0, 1},
+    {"transA", Q8_ATTR_INT, AT(trans_a), 0, 0, 0},
+    {"transB", Q8_ATTR_INT, AT(trans_b), 0, 0, 0},
+    {"broadcast", Q8_ATTR_INT, AT(broadcast), 0, 0, 0}, /* until opset 6 */
+    {"activation_lo", Q8_ATTR_FLOAT, AT(activation_lo), 0, 1, -(double)INFINITY},
+    {"activation_hi", Q8_ATTR_FLOAT, AT(activation_hi), 0, 1, (double)INFINITY}};
 
 static q8_status find_shape(const q8_op_io *io, q8_gemm_shape *s) {
   const q8_gemm_params *p = io->node->params;
   const q8_shape *a = &io->inputs[0]->shape, *b = &io->inputs[1]->shape;
   const q8_value *c = q8_input(io, 2);
-  char ta[128], tb[128];
   if (a->rank != 2 || b->rank != 2 || a->dim[!p->trans_a] != b->dim[!!p->trans_b])
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "A %s%s times B %s%s", q8_shape_text(a, ta, sizeof ta),
-                      p->trans_a ? " transposed" : "", q8_shape_text(b, tb, sizeof tb),
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "A %p%s times B %p%s", a, p->trans_a ? " transposed" : "", b,
                       p->trans_b ? " transposed" : "");
   s->m = (size_t)a->dim[!!p->trans_a];
   s->k = (size_t)a->dim[!p->trans_a];
@@ -38,8 +34,7 @@ static q8_status find_shape(const q8_op_io *io, q8_gemm_shape *s) {
     q8_shape out = {.rank = 2, .dim = {(int64_t)s->m, (int64_t)s->n}}, joined;
     Q8_TRY(q8_infer_broadcast(io, &c->shape, &out, &joined));
     if (!q8_shape_equal(&out, &joined))
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "C %s does not broadcast to %s",
-                        q8_shape_text(&c->shape, ta, sizeof ta), q8_shape_text(&out, tb, sizeof tb));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "C %p does not broadcast to %p", &c->shape, &out);
     int64_t stride[Q8_MAX_RANK];
     q8_broadcast_strides(&c->shape, &out, stride);
     s->c_m = stride[0];
@@ -122,11 +117,10 @@ const q8_op q8_op_gemm = {.name = "Gemm",
                           .max_inputs = 3,
                           .min_outputs = 1,
                           .max_outputs = 1,
-                          .attributes = attributes,
+                          Q8_ATTRIBUTES(attributes),
                           .params_size = sizeof(q8_gemm_params),
                           .quant = Q8_QUANT_WEIGHTED,
-                          .weight_axis = weight_axis,
-                          .extras = &(const q8_op_extras){.upgrade = upgrade},
+                          .extras = &(const q8_op_extras){.weight_axis = weight_axis, .upgrade = upgrade},
                           .infer = infer,
                           .eval = eval,
                           .plan = plan};

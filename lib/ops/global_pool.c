@@ -5,11 +5,9 @@
 
 static q8_status infer(const q8_op_io *io) {
   q8_shape y = io->inputs[0]->shape;
-  char text[128];
   Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   if (y.rank < 3 || q8_dims(&y, 2, y.rank) == 0)
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "input of shape %s, expected [N, C] and spatial dimensions",
-                      q8_shape_text(&y, text, sizeof text));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "input of shape %p, expected [N, C] and spatial dimensions", &y);
   for (int32_t i = 2; i < y.rank; i++)
     y.dim[i] = 1;
   return q8_infer_set(io, 0, QINT8_DTYPE_F32, &y);
@@ -46,7 +44,7 @@ typedef struct lp_params {
   int64_t p;
 } lp_params;
 
-static const q8_attribute lp_attributes[] = {{"p", Q8_ATTR_INT, offsetof(lp_params, p), 0, 0, 2, NULL}, {.name = NULL}};
+static const q8_attribute lp_attributes[] = {{"p", Q8_ATTR_INT, offsetof(lp_params, p), 0, 0, 2}};
 
 static q8_status lp_infer(const q8_op_io *io) {
   int64_t p = ((const lp_params *)io->node->params)->p;
@@ -100,7 +98,7 @@ const q8_op q8_op_global_lp_pool = {.name = "GlobalLpPool",
                                     .max_inputs = 1,
                                     .min_outputs = 1,
                                     .max_outputs = 1,
-                                    .attributes = lp_attributes,
+                                    Q8_ATTRIBUTES(lp_attributes),
                                     .params_size = sizeof(lp_params),
                                     .quant = Q8_QUANT_FLOAT,
                                     .int8_obstacle = "no int8 form: powers need the range of float",

@@ -11,10 +11,9 @@ typedef struct grid_params {
 } grid_params;
 
 static const q8_attribute attributes[] = {
-    {"mode", Q8_ATTR_STRING, offsetof(grid_params, mode), 0, 0, 0, "linear"},
-    {"padding_mode", Q8_ATTR_STRING, offsetof(grid_params, padding), 0, 0, 0, "zeros"},
-    {"align_corners", Q8_ATTR_INT, offsetof(grid_params, align), 0, 0, 0, NULL},
-    {.name = NULL}};
+    {Q8_NAME_AND_TEXT("mode", "linear"), Q8_ATTR_STRING, offsetof(grid_params, mode), 0, 0, 0},
+    {Q8_NAME_AND_TEXT("padding_mode", "zeros"), Q8_ATTR_STRING, offsetof(grid_params, padding), 0, 0, 0},
+    {"align_corners", Q8_ATTR_INT, offsetof(grid_params, align), 0, 0, 0}};
 
 static int is_one_of(const char *text, const char *const *list) {
   while (*list && strcmp(text, *list))
@@ -27,7 +26,6 @@ static q8_status infer(const q8_op_io *io) {
   static const char *const paddings[] = {"zeros", "border", "reflection", NULL};
   const grid_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape, *grid = &io->inputs[1]->shape;
-  char a[128], b[128];
   Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_F32));
   if (!is_one_of(p->mode, modes) || !is_one_of(p->padding, paddings))
@@ -36,8 +34,7 @@ static q8_status infer(const q8_op_io *io) {
     return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "GridSample of volumes");
   if (x->rank != 4 || grid->rank != 4 || grid->dim[0] != x->dim[0] || grid->dim[3] != 2 || x->dim[2] < 1 ||
       x->dim[3] < 1)
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "a grid of shape %s for shape %s",
-                      q8_shape_text(grid, b, sizeof b), q8_shape_text(x, a, sizeof a));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "a grid of shape %p for shape %p", grid, x);
   q8_shape y = {.rank = 4, .dim = {x->dim[0], x->dim[1], grid->dim[1], grid->dim[2]}};
   return q8_infer_set(io, 0, QINT8_DTYPE_F32, &y);
 }
@@ -162,7 +159,7 @@ const q8_op q8_op_grid_sample = {.name = "GridSample",
                                  .max_inputs = 2,
                                  .min_outputs = 1,
                                  .max_outputs = 1,
-                                 .attributes = attributes,
+                                 Q8_ATTRIBUTES(attributes),
                                  .params_size = sizeof(grid_params),
                                  .quant = Q8_QUANT_FLOAT,
                                  .int8_obstacle = "no int8 form: interpolates float tensors",

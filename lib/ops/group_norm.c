@@ -11,26 +11,23 @@ typedef struct group_norm_params {
 } group_norm_params;
 
 #define AT(field) offsetof(group_norm_params, field)
-static const q8_attribute attributes[] = {{"epsilon", Q8_ATTR_FLOAT, AT(epsilon), 0, 0, 1e-5, NULL},
-                                          {"num_groups", Q8_ATTR_INT, AT(num_groups), 1, 0, 0, NULL},
-                                          {"stash_type", Q8_ATTR_INT, AT(stash_type), 0, 0, 1, NULL},
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{"epsilon", Q8_ATTR_FLOAT, AT(epsilon), 0, 0, 1e-5},
+                                          {"num_groups", Q8_ATTR_INT, AT(num_groups), 1, 0, 0},
+                                          {"stash_type", Q8_ATTR_INT, AT(stash_type), 0, 0, 1}};
 
 static q8_status infer(const q8_op_io *io) {
   const group_norm_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape;
-  char a[128], b[128];
   Q8_TRY(q8_need_channels(io, 2));
   if (p->num_groups < 1 || x->dim[1] % p->num_groups)
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "%lld groups of an input of shape %s", (long long)p->num_groups,
-                      q8_shape_text(x, a, sizeof a));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "%lld groups of an input of shape %p", (long long)p->num_groups,
+                      x);
   for (int32_t i = 1; i < 3; i++) {
     Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
     size_t count = io->inputs[i]->count;
     if (count != (size_t)x->dim[1] && count != (size_t)p->num_groups)
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of shape %s for %lld groups of an input of shape %s",
-                        i == 1 ? "scale" : "bias", q8_shape_text(&io->inputs[i]->shape, a, sizeof a),
-                        (long long)p->num_groups, q8_shape_text(x, b, sizeof b));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of shape %p for %lld groups of an input of shape %p",
+                        i == 1 ? "scale" : "bias", &io->inputs[i]->shape, (long long)p->num_groups, x);
   }
   return q8_infer_same(io);
 }
@@ -124,7 +121,7 @@ const q8_op q8_op_group_norm = {.name = "GroupNormalization",
                                 .max_inputs = 3,
                                 .min_outputs = 1,
                                 .max_outputs = 1,
-                                .attributes = attributes,
+                                Q8_ATTRIBUTES(attributes),
                                 .params_size = sizeof(group_norm_params),
                                 .quant = Q8_QUANT_FLOAT,
                                 .int8_obstacle = "no int8 form: mean and variance need the range of float",

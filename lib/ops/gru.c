@@ -50,15 +50,9 @@ static q8_status eval(const q8_op_io *io) {
 static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
   return q8_recurrent_plan(planner, node, &cell, error);
 }
-static int32_t weight_axis(const q8_node *node) {
-  (void)node;
-  return 1;
-}
-
 static const q8_attribute attributes[] = {
     Q8_RECURRENT_ATTRIBUTES,
-    {"linear_before_reset", Q8_ATTR_INT, Q8_RECURRENT_AT(linear_before_reset), 0, 0, 0, NULL},
-    {.name = NULL}};
+    {"linear_before_reset", Q8_ATTR_INT, Q8_RECURRENT_AT(linear_before_reset), 0, 0, 0}};
 
 const q8_op q8_op_gru = {.name = "GRU",
                          .min_opset = 7,
@@ -67,11 +61,11 @@ const q8_op q8_op_gru = {.name = "GRU",
                          .max_inputs = 6,
                          .min_outputs = 1,
                          .max_outputs = 2,
-                         .attributes = attributes,
+                         Q8_ATTRIBUTES(attributes),
                          .params_size = sizeof(q8_recurrent_params),
                          .quant = Q8_QUANT_RECURRENT,
                          .int8_obstacle = "only its products are int8, with a scale per row: its state needs the range of float",
-                         .weight_axis = weight_axis,
+                         .extras = &q8_recurrent_extras,
                          .infer = infer,
                          .eval = eval,
                          .plan = plan};

@@ -17,10 +17,9 @@ q8_status q8_check_beside(const q8_op_io *io, int32_t x, int32_t index, int32_t 
   int fits = a->rank == b->rank;
   for (int32_t i = 0; fits && i < a->rank; i++)
     fits = i == axis || b->dim[i] <= a->dim[i];
-  char ta[128], tb[128];
   return fits ? QINT8_OK
-              : q8_op_fail(io, QINT8_ERROR_SHAPE, "indices of shape %s for shape %s along axis %d",
-                           q8_shape_text(b, tb, sizeof tb), q8_shape_text(a, ta, sizeof ta), (int)axis);
+              : q8_op_fail(io, QINT8_ERROR_SHAPE, "indices of shape %p for shape %p along axis %d", b, a,
+                           (int)axis);
 }
 
 /* The entry as a coordinate of a dimension of n. */

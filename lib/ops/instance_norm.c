@@ -8,18 +8,16 @@ typedef struct instance_norm_params {
 } instance_norm_params;
 
 static const q8_attribute attributes[] = {
-    {"epsilon", Q8_ATTR_FLOAT, offsetof(instance_norm_params, epsilon), 0, 0, 1e-5, NULL}, {.name = NULL}};
+    {"epsilon", Q8_ATTR_FLOAT, offsetof(instance_norm_params, epsilon), 0, 0, 1e-5}};
 
 static q8_status infer(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape;
-  char a[128], b[128];
   Q8_TRY(q8_need_channels(io, 2));
   for (int32_t i = 1; i < 3; i++) {
     Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
     if (io->inputs[i]->count != (size_t)x->dim[1])
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of shape %s for an input of shape %s",
-                        i == 1 ? "scale" : "B", q8_shape_text(&io->inputs[i]->shape, a, sizeof a),
-                        q8_shape_text(x, b, sizeof b));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of shape %p for an input of shape %p",
+                        i == 1 ? "scale" : "B", &io->inputs[i]->shape, x);
   }
   return q8_infer_same(io);
 }
@@ -46,7 +44,7 @@ const q8_op q8_op_instance_norm = {.name = "InstanceNormalization",
                                    .max_inputs = 3,
                                    .min_outputs = 1,
                                    .max_outputs = 1,
-                                   .attributes = attributes,
+                                   Q8_ATTRIBUTES(attributes),
                                    .params_size = sizeof(instance_norm_params),
                                    .quant = Q8_QUANT_FLOAT,
                                    .int8_obstacle = "no int8 form: mean and variance need the range of float",

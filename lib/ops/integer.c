@@ -22,20 +22,18 @@ q8_status q8_need_int8(const q8_op_io *io, int32_t i) {
 
 q8_status q8_need_count(const q8_op_io *io, int32_t i, size_t count, const char *what) {
   const q8_value *v = q8_input(io, i);
-  char text[128];
   if (v && v->count != 1 && v->count != count)
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of shape %s, expected 1 or %zu values", what,
-                      q8_shape_text(&v->shape, text, sizeof text), count);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of shape %p, expected 1 or %zu values", what, &v->shape,
+                      count);
   return QINT8_OK;
 }
 
 q8_status q8_scale_index_of(const q8_op_io *io, int64_t axis, int64_t block_size, q8_scale_index *out) {
   const q8_value *x = io->inputs[0], *scale = io->inputs[1], *zero = q8_input(io, 2);
-  char a[128], b[128];
   *out = (q8_scale_index){.inner = 1};
   if (zero && zero->count != scale->count)
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "scale of shape %s, zero point of shape %s",
-                      q8_shape_text(&scale->shape, a, sizeof a), q8_shape_text(&zero->shape, b, sizeof b));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "scale of shape %p, zero point of shape %p", &scale->shape,
+                      &zero->shape);
   if (scale->count == 1 && !block_size)
     return QINT8_OK;
   int32_t at = q8_axis(axis, x->shape.rank);
@@ -50,8 +48,7 @@ q8_status q8_scale_index_of(const q8_op_io *io, int64_t axis, int64_t block_size
   }
   size_t expected = out->block ? q8_dims(&x->shape, 0, at) * out->scales * out->inner : out->dim;
   if (block_size < 0 || scale->count != expected || (!out->block && scale->shape.rank != 1))
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "scale of shape %s for axis %d of shape %s",
-                      q8_shape_text(&scale->shape, a, sizeof a), (int)at,
-                      q8_shape_text(&x->shape, b, sizeof b));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "scale of shape %p for axis %d of shape %p", &scale->shape,
+                      (int)at, &x->shape);
   return QINT8_OK;
 }

@@ -5,7 +5,7 @@
 #include "ops/conv_nd.h"
 #include "ops/integer.h"
 
-static const q8_attribute attributes[] = {Q8_CONV_ATTRIBUTES, {.name = NULL}};
+static const q8_attribute attributes[] = {Q8_CONV_ATTRIBUTES};
 
 /* Where the inputs of the two operators stand; -1: it has none. */
 typedef struct places {
@@ -86,7 +86,7 @@ const q8_op q8_op_conv_integer = {.name = "ConvInteger",
                                   .max_inputs = 4,
                                   .min_outputs = 1,
                                   .max_outputs = 1,
-                                  .attributes = attributes,
+                                  Q8_ATTRIBUTES(attributes),
                                   .params_size = sizeof(q8_conv_params),
                                   .quant = Q8_QUANT_FLOAT,
                                   .int8_obstacle = "takes integers as values of the graph",
@@ -134,7 +134,7 @@ const q8_op q8_op_qlinear_conv = {.name = "QLinearConv",
                                   .max_inputs = 9,
                                   .min_outputs = 1,
                                   .max_outputs = 1,
-                                  .attributes = attributes,
+                                  Q8_ATTRIBUTES(attributes),
                                   .params_size = sizeof(q8_conv_params),
                                   .quant = Q8_QUANT_FLOAT,
                                   .int8_obstacle = "takes integers as values of the graph",

@@ -11,10 +11,9 @@ typedef struct layer_norm_params {
 } layer_norm_params;
 
 #define AT(field) offsetof(layer_norm_params, field)
-static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, AT(axis), 0, 0, -1, NULL},
-                                          {"epsilon", Q8_ATTR_FLOAT, AT(epsilon), 0, 0, 1e-5, NULL},
-                                          {"stash_type", Q8_ATTR_INT, AT(stash_type), 0, 0, 1, NULL},
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, AT(axis), 0, 0, -1},
+                                          {"epsilon", Q8_ATTR_FLOAT, AT(epsilon), 0, 0, 1e-5},
+                                          {"stash_type", Q8_ATTR_INT, AT(stash_type), 0, 0, 1}};
 
 /* The normalized dimensions; scale and b must broadcast to them. */
 static q8_status find_inner(const q8_op_io *io, int32_t *axis, q8_shape *inner) {
@@ -29,15 +28,13 @@ static q8_status find_inner(const q8_op_io *io, int32_t *axis, q8_shape *inner) 
   for (int32_t i = 1; i < 3; i++) {
     const q8_value *v = q8_input(io, i);
     q8_shape joined;
-    char a[128], b[128];
     if (!v)
       continue;
     Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
     Q8_TRY(q8_infer_broadcast(io, &v->shape, inner, &joined));
     if (!q8_shape_equal(&joined, inner))
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of shape %s for normalized dimensions %s",
-                        i == 1 ? "scale" : "bias", q8_shape_text(&v->shape, a, sizeof a),
-                        q8_shape_text(inner, b, sizeof b));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of shape %p for normalized dimensions %p",
+                        i == 1 ? "scale" : "bias", &v->shape, inner);
   }
   return QINT8_OK;
 }
@@ -116,7 +113,7 @@ const q8_op q8_op_layer_norm = {.name = "LayerNormalization",
                                 .max_inputs = 3,
                                 .min_outputs = 1,
                                 .max_outputs = 3,
-                                .attributes = attributes,
+                                Q8_ATTRIBUTES(attributes),
                                 .params_size = sizeof(layer_norm_params),
                                 .quant = Q8_QUANT_FLOAT,
                                 .int8_obstacle = "no int8 form: mean and variance need the range of float",

@@ -18,15 +18,13 @@ typedef struct loss_params {
 } loss_params;
 
 static const q8_attribute attributes[] = {
-    {"ignore_index", Q8_ATTR_INT, offsetof(loss_params, ignore), 0, 0, NO_LABEL, NULL},
-    {"reduction", Q8_ATTR_STRING, offsetof(loss_params, reduction), 0, 0, 0, "mean"},
-    {.name = NULL}};
+    {"ignore_index", Q8_ATTR_INT, offsetof(loss_params, ignore), 0, 0, NO_LABEL},
+    {Q8_NAME_AND_TEXT("reduction", "mean"), Q8_ATTR_STRING, offsetof(loss_params, reduction), 0, 0, 0}};
 
 static q8_status infer(const q8_op_io *io) {
   const loss_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape, *labels = &io->inputs[1]->shape;
   const q8_value *weights = q8_input(io, 2);
-  char a[128], b[128];
   Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   Q8_TRY(q8_need_indices(io, 1));
   Q8_TRY(q8_need_dtype(io, 2, QINT8_DTYPE_F32));
@@ -34,8 +32,7 @@ static q8_status infer(const q8_op_io *io) {
   for (int32_t i = 2; fits && i < x->rank; i++)
     fits = x->dim[i] == labels->dim[i - 1];
   if (!fits || (weights && (weights->shape.rank != 1 || weights->shape.dim[0] != x->dim[1])))
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "labels of shape %s or weights do not fit shape %s",
-                      q8_shape_text(labels, a, sizeof a), q8_shape_text(x, b, sizeof b));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "labels of shape %p or weights do not fit shape %p", labels, x);
   if (strcmp(p->reduction, "mean") && strcmp(p->reduction, "sum") && strcmp(p->reduction, "none"))
     return q8_op_fail(io, QINT8_ERROR_FORMAT, "reduction \"%s\"", p->reduction);
   const q8_shape scalar = {.rank = 0};
@@ -105,7 +102,7 @@ static q8_status eval_cross_entropy(const q8_op_io *io) {
                             .max_inputs = 3,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = most_outputs,                                                           \
-                            .attributes = attributes,                                                              \
+                            Q8_ATTRIBUTES(attributes),                                                             \
                             .params_size = sizeof(loss_params),                                                    \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: logarithms need the range of float",                   \

@@ -9,7 +9,7 @@ typedef struct lp_norm_params {
 
 #define AT(field) offsetof(lp_norm_params, field)
 static const q8_attribute attributes[] = {
-    {"axis", Q8_ATTR_INT, AT(axis), 0, 0, -1, NULL}, {"p", Q8_ATTR_INT, AT(p), 0, 0, 2, NULL}, {.name = NULL}};
+    {"axis", Q8_ATTR_INT, AT(axis), 0, 0, -1}, {"p", Q8_ATTR_INT, AT(p), 0, 0, 2}};
 
 static q8_status infer(const q8_op_io *io) {
   const lp_norm_params *p = io->node->params;
@@ -48,7 +48,7 @@ const q8_op q8_op_lp_norm = {.name = "LpNormalization",
                              .max_inputs = 1,
                              .min_outputs = 1,
                              .max_outputs = 1,
-                             .attributes = attributes,
+                             Q8_ATTRIBUTES(attributes),
                              .params_size = sizeof(lp_norm_params),
                              .quant = Q8_QUANT_FLOAT,
                              .int8_obstacle = "no int8 form: the norm needs the range of float",

@@ -9,11 +9,10 @@ typedef struct lrn_params {
 } lrn_params;
 
 #define AT(field) offsetof(lrn_params, field)
-static const q8_attribute attributes[] = {{"alpha", Q8_ATTR_FLOAT, AT(alpha), 0, 0, 1e-4, NULL},
-                                          {"beta", Q8_ATTR_FLOAT, AT(beta), 0, 0, 0.75, NULL},
-                                          {"bias", Q8_ATTR_FLOAT, AT(bias), 0, 0, 1, NULL},
-                                          {"size", Q8_ATTR_INT, AT(size), 1, 0, 0, NULL},
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{"alpha", Q8_ATTR_FLOAT, AT(alpha), 0, 0, 1e-4},
+                                          {"beta", Q8_ATTR_FLOAT, AT(beta), 0, 0, 0.75},
+                                          {"bias", Q8_ATTR_FLOAT, AT(bias), 0, 0, 1},
+                                          {"size", Q8_ATTR_INT, AT(size), 1, 0, 0}};
 
 static q8_status infer(const q8_op_io *io) {
   const lrn_params *p = io->node->params;
@@ -51,7 +50,7 @@ const q8_op q8_op_lrn = {.name = "LRN",
                          .max_inputs = 1,
                          .min_outputs = 1,
                          .max_outputs = 1,
-                         .attributes = attributes,
+                         Q8_ATTRIBUTES(attributes),
                          .params_size = sizeof(lrn_params),
                          .quant = Q8_QUANT_FLOAT,
                          .int8_obstacle = "no int8 form: the power needs the range of float",

@@ -17,9 +17,7 @@ static q8_shape as_matrix(const q8_shape *shape, int is_a) {
 q8_status q8_matmul_shape_of(const q8_op_io *io, const q8_shape *given_a, const q8_shape *given_b, q8_matmul_shape *s) {
   q8_shape a = as_matrix(given_a, 1), b = as_matrix(given_b, 0);
   if (a.rank < 2 || b.rank < 2 || a.dim[a.rank - 1] != b.dim[b.rank - 2]) {
-    char ta[128], tb[128];
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "%s times %s", q8_shape_text(given_a, ta, sizeof ta),
-                   q8_shape_text(given_b, tb, sizeof tb));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "%p times %p", given_a, given_b);
   }
   s->m = (size_t)a.dim[a.rank - 2];
   s->k = (size_t)a.dim[a.rank - 1];
@@ -227,7 +225,7 @@ const q8_op q8_op_matmul = {.name = "MatMul",
                             .min_outputs = 1,
                             .max_outputs = 1,
                             .quant = Q8_QUANT_WEIGHTED,
-                            .weight_axis = weight_axis,
+                            .extras = &(const q8_op_extras){.weight_axis = weight_axis},
                             .two_activations = 1,
                             .infer = infer,
                             .eval = eval,

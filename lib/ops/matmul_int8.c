@@ -10,14 +10,14 @@
 #include "ops/matmul.h"
 
 typedef struct matmul_step {
-  q8_matmul_shape s;
   size_t batches, tasks;
   const q8_kernels *kernels;
   q8_linear linear; /* without weights */
-  q8_epilogue epilogue;
   int32_t a_zero, b_zero;
   int requant;
   size_t turned, packed, columns, rows, task; /* bytes of the regions of a task's scratch, and of all of it */
+  q8_epilogue epilogue;
+  q8_matmul_shape s;
 } matmul_step;
 
 typedef struct matmul_run {

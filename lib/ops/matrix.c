@@ -12,19 +12,16 @@ typedef struct matrix_params {
 } matrix_params;
 
 static const q8_attribute eye_attributes[] = {
-    {"dtype", Q8_ATTR_INT, offsetof(matrix_params, dtype), 0, 0, 0, NULL},
-    {"k", Q8_ATTR_INT, offsetof(matrix_params, k), 0, 0, 0, NULL},
-    {.name = NULL}};
+    {"dtype", Q8_ATTR_INT, offsetof(matrix_params, dtype), 0, 0, 0},
+    {"k", Q8_ATTR_INT, offsetof(matrix_params, k), 0, 0, 0}};
 static const q8_attribute trilu_attributes[] = {
-    {"upper", Q8_ATTR_INT, offsetof(matrix_params, upper), 0, 0, 1, NULL}, {.name = NULL}};
+    {"upper", Q8_ATTR_INT, offsetof(matrix_params, upper), 0, 0, 1}};
 
 static q8_status infer_eye(const q8_op_io *io) {
   const matrix_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape;
-  char text[128];
   if (x->rank != 2)
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "EyeLike of shape %s, expected a matrix",
-                      q8_shape_text(x, text, sizeof text));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "EyeLike of shape %p, expected a matrix", x);
   int32_t dtype = p->dtype ? (int32_t)p->dtype : io->inputs[0]->dtype;
   if (p->dtype < 0 || p->dtype > 64 || !q8_wide_dtype(dtype))
     return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "EyeLike of element type %" PRId64, p->dtype);
@@ -52,11 +49,9 @@ static q8_status diagonal(const q8_op_io *io, int64_t *k) {
 
 static q8_status infer_trilu(const q8_op_io *io) {
   int64_t k;
-  char text[128];
   Q8_TRY(diagonal(io, &k));
   if (io->inputs[0]->shape.rank < 2)
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "Trilu of shape %s, expected matrices",
-                      q8_shape_text(&io->inputs[0]->shape, text, sizeof text));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "Trilu of shape %p, expected matrices", &io->inputs[0]->shape);
   return q8_infer_same(io);
 }
 
@@ -84,11 +79,9 @@ static q8_status eval_trilu(const q8_op_io *io) {
 
 static q8_status infer_det(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape;
-  char text[128];
   Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   if (x->rank < 2 || x->dim[x->rank - 1] != x->dim[x->rank - 2])
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "Det of shape %s, expected square matrices",
-                      q8_shape_text(x, text, sizeof text));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "Det of shape %p, expected square matrices", x);
   if (x->dim[x->rank - 1] > MAX_DET)
     return q8_op_fail(io, QINT8_ERROR_LIMIT, "Det of more than %d rows", MAX_DET);
   q8_shape y = *x;
@@ -139,7 +132,7 @@ static q8_status eval_det(const q8_op_io *io) {
                             .max_inputs = most_inputs,                                                             \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            .attributes = list,                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                   \
                             .params_size = sizeof(matrix_params),                                                  \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: matrices of float",                            \

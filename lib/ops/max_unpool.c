@@ -10,10 +10,9 @@ typedef struct unpool_params {
 } unpool_params;
 
 #define AT(field) offsetof(unpool_params, field)
-static const q8_attribute attributes[] = {{"kernel_shape", Q8_ATTR_INTS, AT(kernel_shape), 1, 0, 0, NULL},
-                                          {"pads", Q8_ATTR_INTS, AT(pads), 0, 0, 0, NULL},
-                                          {"strides", Q8_ATTR_INTS, AT(strides), 0, 0, 0, NULL},
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{"kernel_shape", Q8_ATTR_INTS, AT(kernel_shape), 1, 0, 0},
+                                          {"pads", Q8_ATTR_INTS, AT(pads), 0, 0, 0},
+                                          {"strides", Q8_ATTR_INTS, AT(strides), 0, 0, 0}};
 
 /* What MaxPool read: the shape that indices count in. */
 static q8_status pooled_shape(const q8_op_io *io, q8_shape *y) {
@@ -42,19 +41,17 @@ static q8_status pooled_shape(const q8_op_io *io, q8_shape *y) {
 static q8_status infer(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape;
   q8_shape y;
-  char a[128], b[128];
   Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_S64));
   if (!q8_shape_equal(x, &io->inputs[1]->shape))
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "values of shape %s with indices of shape %s",
-                      q8_shape_text(x, a, sizeof a), q8_shape_text(&io->inputs[1]->shape, b, sizeof b));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "values of shape %p with indices of shape %p", x,
+                      &io->inputs[1]->shape);
   Q8_TRY(pooled_shape(io, &y));
   if (q8_input(io, 2)) {
     q8_ints list;
     Q8_TRY(q8_infer_ints(io, 2, &list));
     for (int32_t i = 0; i < y.rank; i++) {
       if (list.count != y.rank || list.v[i] < y.dim[i])
-        return q8_op_fail(io, QINT8_ERROR_SHAPE, "output_shape is smaller than %s",
-                          q8_shape_text(&y, a, sizeof a));
+        return q8_op_fail(io, QINT8_ERROR_SHAPE, "output_shape is smaller than %p", &y);
       y.dim[i] = list.v[i];
     }
   }
@@ -89,7 +86,7 @@ const q8_op q8_op_max_unpool = {.name = "MaxUnpool",
                                 .max_inputs = 3,
                                 .min_outputs = 1,
                                 .max_outputs = 1,
-                                .attributes = attributes,
+                                Q8_ATTRIBUTES(attributes),
                                 .params_size = sizeof(unpool_params),
                                 .quant = Q8_QUANT_FLOAT,
                                 .int8_obstacle = "no int8 form: places values by indices",

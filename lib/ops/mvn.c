@@ -8,8 +8,7 @@ typedef struct mvn_params {
   q8_ints axes; /* absent: 0, 2, 3 */
 } mvn_params;
 
-static const q8_attribute attributes[] = {{"axes", Q8_ATTR_INTS, offsetof(mvn_params, axes), 0, 0, 0, NULL},
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{"axes", Q8_ATTR_INTS, offsetof(mvn_params, axes), 0, 0, 0}};
 
 static q8_status axes_of(const q8_op_io *io, uint32_t *mask) {
   q8_ints axes = ((const mvn_params *)io->node->params)->axes;
@@ -65,7 +64,7 @@ const q8_op q8_op_mvn = {.name = "MeanVarianceNormalization",
                          .max_inputs = 1,
                          .min_outputs = 1,
                          .max_outputs = 1,
-                         .attributes = attributes,
+                         Q8_ATTRIBUTES(attributes),
                          .params_size = sizeof(mvn_params),
                          .quant = Q8_QUANT_FLOAT,
                          .int8_obstacle = "no int8 form: mean and deviation need the range of float",

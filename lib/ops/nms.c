@@ -13,7 +13,7 @@ typedef struct nms_params {
 } nms_params;
 
 static const q8_attribute attributes[] = {
-    {"center_point_box", Q8_ATTR_INT, offsetof(nms_params, center_point_box), 0, 0, 0, NULL}, {.name = NULL}};
+    {"center_point_box", Q8_ATTR_INT, offsetof(nms_params, center_point_box), 0, 0, 0}};
 
 typedef struct nms {
   const float *boxes, *scores; /* [batches][count][4], [batches][classes][count] */
@@ -89,7 +89,6 @@ static q8_status scalar_of(const q8_op_io *io, int32_t i, float *out) {
 static q8_status read_inputs(const q8_op_io *io, nms *n) {
   const q8_value *boxes = io->inputs[0], *scores = io->inputs[1];
   q8_ints limit = {.count = 1};
-  char a[128], b[128];
   for (int32_t i = 0; i < io->node->input_count; i++)
     if (io->inputs[i] && !io->inputs[i]->data)
       return q8_fail(
@@ -101,8 +100,7 @@ static q8_status read_inputs(const q8_op_io *io, nms *n) {
   Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_F32));
   const q8_shape *x = &boxes->shape, *s = &scores->shape;
   if (x->rank != 3 || s->rank != 3 || x->dim[2] != 4 || x->dim[0] != s->dim[0] || x->dim[1] != s->dim[2])
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "boxes of shape %s with scores of shape %s",
-                      q8_shape_text(x, a, sizeof a), q8_shape_text(s, b, sizeof b));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "boxes of shape %p with scores of shape %p", x, s);
   if (q8_input(io, 2))
     Q8_TRY(q8_infer_ints(io, 2, &limit));
   *n = (nms){.boxes = boxes->data,
@@ -155,7 +153,7 @@ const q8_op q8_op_nms = {.name = "NonMaxSuppression",
                          .max_inputs = 5,
                          .min_outputs = 1,
                          .max_outputs = 1,
-                         .attributes = attributes,
+                         Q8_ATTRIBUTES(attributes),
                          .params_size = sizeof(nms_params),
                          .quant = Q8_QUANT_FLOAT,
                          .int8_obstacle = "no int8 form: the shape of the result depends on values",

@@ -55,9 +55,8 @@ void q8_scale_shift(size_t n, const float *x, float factor, float shift, float *
 
 q8_status q8_need_channels(const q8_op_io *io, int32_t rank) {
   const q8_shape *x = &io->inputs[0]->shape;
-  char text[128];
   if (x->rank < rank)
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "input of shape %s, expected at least %d dimensions",
-                      q8_shape_text(x, text, sizeof text), (int)rank);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "input of shape %p, expected at least %d dimensions", x,
+                      (int)rank);
   return q8_need_dtype(io, 0, QINT8_DTYPE_F32);
 }

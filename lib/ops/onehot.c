@@ -10,8 +10,7 @@ typedef struct onehot_params {
   int64_t axis;
 } onehot_params;
 
-static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(onehot_params, axis), 0, 0, -1, NULL},
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(onehot_params, axis), 0, 0, -1}};
 
 static int32_t axis_of(const q8_op_io *io) {
   return q8_axis(((const onehot_params *)io->node->params)->axis, io->inputs[0]->shape.rank + 1);
@@ -61,7 +60,7 @@ const q8_op q8_op_onehot = {.name = "OneHot",
                             .max_inputs = 3,
                             .min_outputs = 1,
                             .max_outputs = 1,
-                            .attributes = attributes,
+                            Q8_ATTRIBUTES(attributes),
                             .params_size = sizeof(onehot_params),
                             .quant = Q8_QUANT_FLOAT,
                             .int8_obstacle = "no int8 form: made from indices",

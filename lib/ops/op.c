@@ -37,14 +37,22 @@ const q8_op_extras *q8_extras(const q8_op *op) {
   return op->extras ? op->extras : &none;
 }
 
+int32_t q8_weight_axis(const q8_node *node) {
+  return node->op->extras->weight_axis(node);
+}
+
 size_t q8_op_params_size(const struct q8_op *op) {
   return op->params_size;
+}
+
+const char *q8_attribute_text(const q8_attribute *attribute) {
+  return attribute->type == Q8_ATTR_STRING ? attribute->name + strlen(attribute->name) + 1 : "";
 }
 
 void q8_op_defaults(const q8_op *op, void *params) {
   if (op->params_size)
     memset(params, 0, op->params_size);
-  for (const q8_attribute *a = op->attributes; a && a->name; a++) {
+  for Q8_EACH_ATTRIBUTE(a, op) {
     char *field = (char *)params + a->offset;
     switch (a->type) {
     case Q8_ATTR_INT:
@@ -57,7 +65,7 @@ void q8_op_defaults(const q8_op *op, void *params) {
       ((q8_ints *)(void *)field)->count = -1;
       break;
     case Q8_ATTR_STRING:
-      snprintf(field, 32, "%s", a->preset_text ? a->preset_text : "");
+      snprintf(field, 32, "%s", q8_attribute_text(a));
       break;
     case Q8_ATTR_SCALAR:
       ((q8_scalar *)(void *)field)->dtype = QINT8_DTYPE_NONE;
@@ -66,15 +74,14 @@ void q8_op_defaults(const q8_op *op, void *params) {
       ((q8_floats *)(void *)field)->count = -1;
       break;
     case Q8_ATTR_TEXT:
-    case Q8_ATTR_STRINGS:
-      snprintf(field, Q8_TEXT_SIZE, "%s", a->preset_text ? a->preset_text : "");
+    case Q8_ATTR_STRINGS: /* "" */
       break;
     }
   }
 }
 
 const q8_attribute *q8_op_attribute(const q8_op *op, const char *name) {
-  for (const q8_attribute *a = op->attributes; a && a->name; a++)
+  for Q8_EACH_ATTRIBUTE(a, op)
     if (!strcmp(a->name, name))
       return a;
   return NULL;

@@ -50,14 +50,14 @@ typedef enum q8_attribute_type {
 /* One attribute: where it lands in the op's params struct (int64_t, float, q8_ints, char[32], q8_scalar,
  * q8_floats, char[Q8_TEXT_SIZE]). */
 typedef struct q8_attribute {
-  const char *name;
+  const char *name; /* STRING: with the default behind its end, as Q8_NAME_AND_TEXT writes it; "" for other texts */
   uint32_t type : 8; /* q8_attribute_type */
   uint32_t offset : 16;
   uint32_t required : 4;
   uint32_t internal : 4; /* set by rewrites only: never read from or written to a file */
-  float preset;          /* default of INT and FLOAT; INTS default to count -1 */
-  const char *preset_text; /* default of STRING and TEXT */
+  float preset;          /* default of INT and FLOAT; lists default to count -1 */
 } q8_attribute;
+#define Q8_NAME_AND_TEXT(name, text) name "\0" text
 
 /* ---- Values: a tensor with bound shape ---- */
 
@@ -93,6 +93,8 @@ typedef struct q8_op_io {
 
 /* What few operators have: each may be NULL. */
 typedef struct q8_op_extras {
+  /* WEIGHTED and RECURRENT: the weights' output-channel axis (Conv: 0, Gemm: by transB), negative from the end. */
+  int32_t (*weight_axis)(const q8_node *node);
   /* Why such a node had better stay float in a dynamic recipe, or NULL. */
   const char *(*dynamic_obstacle)(const q8_node *node);
   const struct q8_op *becomes; /* a deprecated operator: after `upgrade`, the same params are those of this one */
@@ -111,7 +113,7 @@ typedef struct q8_op_extras {
 
 typedef struct q8_op {
   const char *name;   /* ONNX op_type */
-  const q8_attribute *attributes; /* ended by a NULL name; may be NULL */
+  const q8_attribute *attributes; /* set with their number by Q8_ATTRIBUTES(array or NULL) */
   uint16_t params_size;
   int8_t min_opset, max_opset; /* forms that `upgrade` and the attribute table understand */
   int8_t min_inputs, max_inputs; /* -1: any number */
@@ -120,10 +122,9 @@ typedef struct q8_op {
   uint8_t pattern; /* of the domain "qint8", not of ai.onnx */
   uint8_t quant; /* q8_quant_rule */
   uint8_t shape_only; /* the result depends on the inputs' shapes alone (Shape, Size): folded once bound */
+  uint8_t attribute_count;
   uint8_t two_activations; /* WEIGHTED: whether the weights may also be an activation with own parameters (MatMul) */
   const char *int8_obstacle; /* reason, for Q8_QUANT_FLOAT and RECURRENT */
-  /* WEIGHTED and RECURRENT: the weights' output-channel axis (Conv: 0, Gemm: by transB), negative from the end. */
-  int32_t (*weight_axis)(const q8_node *node);
   const q8_op_extras *extras; /* NULL: nothing of it; read through q8_extras */
   const void *family; /* what `infer`, `eval` and `plan` need to know, where many records share them */
   /* For a one-input function y = f(x) of each element: f, so that it can be a 256-entry table, and so that the
@@ -140,6 +141,10 @@ typedef struct q8_op {
   q8_status (*plan)(struct q8_planner *planner, q8_id node, qint8_error *error);
 } q8_op;
 
+#define Q8_ATTRIBUTES(list) .attributes = list, .attribute_count = sizeof(list) / sizeof(q8_attribute)
+#define Q8_EACH_ATTRIBUTE(a, op) \
+  (const q8_attribute *a = (op)->attributes; a && a < (op)->attributes + (op)->attribute_count; a++)
+
 /* Whether input i only says how, as bounds, indices or scales do: it has no int8 form. */
 static inline int q8_is_parameter(const q8_op *op, int32_t i) {
   return i > 0 && (op->unary || op->quant == Q8_QUANT_SAME);
@@ -152,18 +157,22 @@ static inline int32_t q8_weight_inputs(const q8_op *op) {
 
 /* The extras of an operator, all NULL where it has none. */
 const q8_op_extras *q8_extras(const q8_op *op);
+/* The output-channel axis of a node that has weights. */
+int32_t q8_weight_axis(const q8_node *node);
 /* The record of an operator by ONNX name and domain ("", "ai.onnx" or "qint8"), or NULL. */
 const q8_op *q8_op_find(const char *name, const char *domain);
 /* All records, for tests and `inspect`. */
 extern const q8_op *const q8_op_list[];
 extern const size_t q8_op_count;
 
+/* The default of a text. */
+const char *q8_attribute_text(const q8_attribute *attribute);
 /* Sets params to the defaults of the table. */
 void q8_op_defaults(const q8_op *op, void *params);
 
 /* ---- Helpers for infer and eval (lib/ops/shape.c) ---- */
 
-/* Fails with a message about the node. */
+/* Fails with a message about the node: of printf's conversions d, u, s and g without width, and %p for a shape. */
 q8_status q8_op_fail(const q8_op_io *io, q8_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Output `index` gets dtype and shape; count is computed. SHAPE or LIMIT on overflow (more than 2^40 bytes). */

@@ -12,10 +12,9 @@ typedef struct pad_params {
   float value;
 } pad_params;
 
-static const q8_attribute attributes[] = {{"mode", Q8_ATTR_STRING, offsetof(pad_params, mode), 0, 0, 0, "constant"},
-                                          {"pads", Q8_ATTR_INTS, offsetof(pad_params, pads), 0, 0, 0, NULL},
-                                          {"value", Q8_ATTR_FLOAT, offsetof(pad_params, value), 0, 0, 0, NULL},
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{Q8_NAME_AND_TEXT("mode", "constant"), Q8_ATTR_STRING, offsetof(pad_params, mode), 0, 0, 0},
+                                          {"pads", Q8_ATTR_INTS, offsetof(pad_params, pads), 0, 0, 0},
+                                          {"value", Q8_ATTR_FLOAT, offsetof(pad_params, value), 0, 0, 0}};
 
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
                          const char *node_name, qint8_error *error) {
@@ -69,9 +68,7 @@ static q8_status infer(const q8_op_io *io) {
     int64_t n = x->shape.dim[i], most = lo[i] > hi[i] ? lo[i] : hi[i];
     y.dim[i] += lo[i] + hi[i];
     if (((*mode == 'e' || *mode == 'w') && n == 0 && most > 0) || (*mode == 'r' && most > 0 && most >= n)) {
-      char text[128];
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "padding of %" PRId64 " for shape %s", most,
-                        q8_shape_text(&x->shape, text, sizeof text));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "padding of %" PRId64 " for shape %p", most, &x->shape);
     }
   }
   return q8_infer_set(io, 0, x->dtype, &y);
@@ -143,7 +140,7 @@ const q8_op q8_op_pad = {.name = "Pad",
                          .max_inputs = 4,
                          .min_outputs = 1,
                          .max_outputs = 1,
-                         .attributes = attributes,
+                         Q8_ATTRIBUTES(attributes),
                          .params_size = sizeof(pad_params),
                          .quant = Q8_QUANT_FLOAT,
                          .int8_obstacle = "no int8 form: the padding value needs the range of float",

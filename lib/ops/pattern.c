@@ -88,7 +88,7 @@ typedef struct gelu_params {
 } gelu_params;
 
 static const q8_attribute gelu_attributes[] = {
-    {"approximate", Q8_ATTR_STRING, offsetof(gelu_params, approximate), 0, 0, 0, "none"}, {.name = NULL}};
+    {Q8_NAME_AND_TEXT("approximate", "none"), Q8_ATTR_STRING, offsetof(gelu_params, approximate), 0, 0, 0}};
 
 static int is_tanh(const void *params) {
   return !strcmp(((const gelu_params *)params)->approximate, "tanh");
@@ -142,7 +142,7 @@ const q8_op q8_op_standard_gelu = {.name = "Gelu",
                                    .max_inputs = 1,
                                    .min_outputs = 1,
                                    .max_outputs = 1,
-                                   .attributes = gelu_attributes,
+                                   Q8_ATTRIBUTES(gelu_attributes),
                                    .params_size = sizeof(gelu_params),
                                    .quant = Q8_QUANT_OWN,
                                    .family = &any_gelu_set,

@@ -94,7 +94,6 @@ typedef struct q8_step {
   const char *kind;    /* "conv", "dwconv", "gemm", "table", "add", ... */
   const char *kernel;  /* micro-kernel or "" */
   const char *precision; /* "int8", "dynamic", "fp32" */
-  char note[96];       /* what was fused, why it is float */
   q8_step_fn *run;
   const void *params;
   int32_t in_count, out_count;
@@ -123,6 +122,7 @@ typedef struct q8_step {
   /* Set by the planner, which merges steps that have rows: the steps, which run band by band. */
   const struct q8_step *parts;
   int32_t part_count;
+  char note[96];       /* what was fused, why it is float */
 } q8_step;
 
 /* A new step with name, tensor (the node's first output) and zeroed rest; add it after filling with q8_plan_add. */

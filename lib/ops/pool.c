@@ -58,11 +58,9 @@ static void set_output(const q8_pool_params *p, q8_pool_window *w, int d) {
 q8_status q8_pool_window_of(const q8_op_io *io, const q8_shape *x, q8_pool_window *out) {
   const q8_pool_params *p = io->node->params;
   int32_t dims = x->rank - 2;
-  char text[128];
   if (dims < 1 || dims > Q8_POOL_DIMS)
     return q8_op_fail(io, QINT8_ERROR_SHAPE,
-                      "input of shape %s, expected [N, C] and one to three spatial dimensions",
-                      q8_shape_text(x, text, sizeof text));
+                      "input of shape %p, expected [N, C] and one to three spatial dimensions", x);
   Q8_TRY(check_lists(io, p, dims));
   *out = (q8_pool_window){.dims = dims};
   for (int d = 0; d < Q8_POOL_DIMS; d++) {
@@ -80,9 +78,9 @@ q8_status q8_pool_window_of(const q8_op_io *io, const q8_shape *x, q8_pool_windo
     int64_t extent = out->dilation[d] * (out->kernel[d] - 1) + 1;
     if (out->in[d] < 1 || out->out[d] < 1 || out->pad_lo[d] >= extent || out->pad_hi[d] >= extent)
       return q8_op_fail(io, QINT8_ERROR_SHAPE,
-                        "input of shape %s does not suit a window of %" PRId64 " with padding %" PRId64
+                        "input of shape %p does not suit a window of %" PRId64 " with padding %" PRId64
                         " and %" PRId64,
-                        q8_shape_text(x, text, sizeof text), extent, out->pad_lo[d], out->pad_hi[d]);
+                        x, extent, out->pad_lo[d], out->pad_hi[d]);
   }
   return QINT8_OK;
 }
@@ -258,18 +256,18 @@ static q8_status average_plan(q8_planner *planner, q8_id node, qint8_error *erro
 
 #define AT(field) offsetof(q8_pool_params, field)
 #define WINDOW_ATTRIBUTES                                                                                           \
-  {"kernel_shape", Q8_ATTR_INTS, AT(kernel_shape), 1, 0, 0, NULL},                                                  \
-      {"strides", Q8_ATTR_INTS, AT(strides), 0, 0, 0, NULL}, {"pads", Q8_ATTR_INTS, AT(pads), 0, 0, 0, NULL},       \
-      {"dilations", Q8_ATTR_INTS, AT(dilations), 0, 0, 0, NULL},                                                    \
-      {"ceil_mode", Q8_ATTR_INT, AT(ceil_mode), 0, 0, 0, NULL},                                                     \
-      {"auto_pad", Q8_ATTR_STRING, AT(auto_pad), 0, 0, 0, "NOTSET"}
+  {"kernel_shape", Q8_ATTR_INTS, AT(kernel_shape), 1, 0, 0},                                                        \
+      {"strides", Q8_ATTR_INTS, AT(strides), 0, 0, 0}, {"pads", Q8_ATTR_INTS, AT(pads), 0, 0, 0},                   \
+      {"dilations", Q8_ATTR_INTS, AT(dilations), 0, 0, 0},                                                          \
+      {"ceil_mode", Q8_ATTR_INT, AT(ceil_mode), 0, 0, 0},                                                           \
+      {Q8_NAME_AND_TEXT("auto_pad", "NOTSET"), Q8_ATTR_STRING, AT(auto_pad), 0, 0, 0}
 
 static const q8_attribute max_attributes[] = {
-    WINDOW_ATTRIBUTES, {"storage_order", Q8_ATTR_INT, AT(storage_order), 0, 0, 0, NULL}, {.name = NULL}};
+    WINDOW_ATTRIBUTES, {"storage_order", Q8_ATTR_INT, AT(storage_order), 0, 0, 0}};
 static const q8_attribute average_attributes[] = {
-    WINDOW_ATTRIBUTES, {"count_include_pad", Q8_ATTR_INT, AT(count_include_pad), 0, 0, 0, NULL}, {.name = NULL}};
+    WINDOW_ATTRIBUTES, {"count_include_pad", Q8_ATTR_INT, AT(count_include_pad), 0, 0, 0}};
 static const q8_attribute lp_attributes[] = {
-    WINDOW_ATTRIBUTES, {"p", Q8_ATTR_INT, AT(p), 0, 0, 2, NULL}, {.name = NULL}};
+    WINDOW_ATTRIBUTES, {"p", Q8_ATTR_INT, AT(p), 0, 0, 2}};
 
 #define POOL(id, onnx_name, outputs, list, rule, obstacle, kind, plan_fn)                                          \
   const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
@@ -279,7 +277,7 @@ static const q8_attribute lp_attributes[] = {
                             .max_inputs = 1,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = outputs,                                                                \
-                            .attributes = list,                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                   \
                             .params_size = sizeof(q8_pool_params),                                                 \
                             .quant = rule,                                                                         \
                             .int8_obstacle = obstacle,                                                             \

@@ -5,9 +5,9 @@
 #include "ops/common.h"
 
 typedef struct q8_pool_params {
-  q8_ints kernel_shape, strides, pads, dilations;
   int64_t ceil_mode, count_include_pad, storage_order, p;
   char auto_pad[32];
+  q8_ints kernel_shape, strides, pads, dilations;
 } q8_pool_params;
 
 #define Q8_POOL_DIMS 3

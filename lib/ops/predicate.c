@@ -10,9 +10,8 @@ typedef struct inf_params {
 } inf_params;
 
 static const q8_attribute inf_attributes[] = {
-    {"detect_negative", Q8_ATTR_INT, offsetof(inf_params, negative), 0, 0, 1, NULL},
-    {"detect_positive", Q8_ATTR_INT, offsetof(inf_params, positive), 0, 0, 1, NULL},
-    {.name = NULL}};
+    {"detect_negative", Q8_ATTR_INT, offsetof(inf_params, negative), 0, 0, 1},
+    {"detect_positive", Q8_ATTR_INT, offsetof(inf_params, positive), 0, 0, 1}};
 
 static q8_status infer_float_test(const q8_op_io *io) {
   if (!q8_is_float(io->inputs[0]->dtype))
@@ -74,7 +73,7 @@ static q8_status eval_bits(const q8_op_io *io) {
                             .max_inputs = 1,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            .attributes = list,                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                   \
                             .params_size = params,                                                                 \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: a result of type bool or integer",                     \

@@ -6,12 +6,11 @@ typedef struct quantize_params {
 } quantize_params;
 
 #define AT(field) offsetof(quantize_params, field)
-static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, AT(axis), 0, 0, 1, NULL},
-                                          {"block_size", Q8_ATTR_INT, AT(block_size), 0, 0, 0, NULL},
-                                          {"output_dtype", Q8_ATTR_INT, AT(output_dtype), 0, 0, 0, NULL},
-                                          {"saturate", Q8_ATTR_INT, AT(saturate), 0, 0, 1, NULL},
-                                          {"precision", Q8_ATTR_INT, AT(precision), 0, 0, 0, NULL},
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, AT(axis), 0, 0, 1},
+                                          {"block_size", Q8_ATTR_INT, AT(block_size), 0, 0, 0},
+                                          {"output_dtype", Q8_ATTR_INT, AT(output_dtype), 0, 0, 0},
+                                          {"saturate", Q8_ATTR_INT, AT(saturate), 0, 0, 1},
+                                          {"precision", Q8_ATTR_INT, AT(precision), 0, 0, 0}};
 
 static q8_status infer(const q8_op_io *io) {
   const quantize_params *p = io->node->params;
@@ -47,7 +46,7 @@ const q8_op q8_op_quantize_linear = {.name = "QuantizeLinear",
                                      .max_inputs = 3,
                                      .min_outputs = 1,
                                      .max_outputs = 1,
-                                     .attributes = attributes,
+                                     Q8_ATTRIBUTES(attributes),
                                      .params_size = sizeof(quantize_params),
                                      .quant = Q8_QUANT_FLOAT,
                                      .int8_obstacle = "gives integers as values of the graph",

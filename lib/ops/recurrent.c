@@ -5,6 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+static int32_t weight_axis(const q8_node *node) {
+  (void)node;
+  return 1;
+}
+const q8_op_extras q8_recurrent_extras = {.weight_axis = weight_axis};
+
 /* Alphas and betas are taken, in order, by the functions that have one. */
 static q8_status find_activations(const q8_op_io *io, q8_recurrent *r) {
   const q8_recurrent_params *p = io->node->params;
@@ -42,10 +48,8 @@ static q8_status check_input(const q8_op_io *io, int32_t i, int32_t rank, const 
     expected.dim[d] = (int64_t)dims[d];
     fits = fits && v->shape.dim[d] == expected.dim[d];
   }
-  char a[128], b[128];
   if (!fits)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "%s has shape %s, expected %s", names[i],
-                   q8_shape_text(&v->shape, a, sizeof a), q8_shape_text(&expected, b, sizeof b));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s has shape %p, expected %p", names[i], &v->shape, &expected);
   if (i != Q8_RNN_LENGTHS)
     return q8_need_dtype(io, i, QINT8_DTYPE_F32);
   if (v->dtype != QINT8_DTYPE_S32 && v->dtype != QINT8_DTYPE_S64)
@@ -68,17 +72,16 @@ static q8_status check_inputs(const q8_op_io *io, const q8_recurrent *r) {
 q8_status q8_recurrent_of(const q8_op_io *io, const q8_recurrent_cell *cell, q8_recurrent *r) {
   const q8_recurrent_params *p = io->node->params;
   const q8_shape *x = &io->inputs[Q8_RNN_X]->shape, *weights = &io->inputs[Q8_RNN_R]->shape;
-  char text[128];
   Q8_TRY(q8_need_dtype(io, Q8_RNN_X, QINT8_DTYPE_F32));
   int both = !strcmp(p->direction, "bidirectional"), reverse = !strcmp(p->direction, "reverse");
   if (!both && !reverse && strcmp(p->direction, "forward") != 0)
     return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "direction %s", p->direction);
   if (x->rank != 3 || weights->rank != 3 || weights->dim[2] < 1)
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "X of shape %s, expected three dimensions",
-                   q8_shape_text(x->rank != 3 ? x : weights, text, sizeof text));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "X of shape %p, expected three dimensions",
+                      x->rank != 3 ? x : weights);
   if (p->hidden_size && p->hidden_size != weights->dim[2])
-    return q8_fail(io->error, QINT8_ERROR_SHAPE, io->node->name, "hidden_size is %lld, R has shape %s",
-                   (long long)p->hidden_size, q8_shape_text(weights, text, sizeof text));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "hidden_size is %lld, R has shape %p", (long long)p->hidden_size,
+                      weights);
   if (p->layout != 0 && p->layout != 1)
     return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "layout %lld", (long long)p->layout);
   *r = (q8_recurrent){.cell = cell,

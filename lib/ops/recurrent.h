@@ -9,21 +9,21 @@
 #include "ops/common.h"
 
 typedef struct q8_recurrent_params {
-  q8_floats alpha, beta;
-  char activations[Q8_TEXT_SIZE], direction[32];
-  float clip;
   int64_t hidden_size, layout, input_forget, linear_before_reset;
+  float clip;
+  q8_floats alpha, beta;
+  char direction[32], activations[Q8_TEXT_SIZE];
 } q8_recurrent_params;
 
 #define Q8_RECURRENT_AT(field) offsetof(q8_recurrent_params, field)
 #define Q8_RECURRENT_ATTRIBUTES                                                                                      \
-  {"activation_alpha", Q8_ATTR_FLOATS, Q8_RECURRENT_AT(alpha), 0, 0, 0, NULL},                                       \
-      {"activation_beta", Q8_ATTR_FLOATS, Q8_RECURRENT_AT(beta), 0, 0, 0, NULL},                                     \
-      {"activations", Q8_ATTR_STRINGS, Q8_RECURRENT_AT(activations), 0, 0, 0, NULL},                                 \
-      {"clip", Q8_ATTR_FLOAT, Q8_RECURRENT_AT(clip), 0, 0, (double)INFINITY, NULL},                                  \
-      {"direction", Q8_ATTR_STRING, Q8_RECURRENT_AT(direction), 0, 0, 0, "forward"},                                 \
-      {"hidden_size", Q8_ATTR_INT, Q8_RECURRENT_AT(hidden_size), 0, 0, 0, NULL},                                     \
-      {"layout", Q8_ATTR_INT, Q8_RECURRENT_AT(layout), 0, 0, 0, NULL}
+  {"activation_alpha", Q8_ATTR_FLOATS, Q8_RECURRENT_AT(alpha), 0, 0, 0},                                            \
+      {"activation_beta", Q8_ATTR_FLOATS, Q8_RECURRENT_AT(beta), 0, 0, 0},                                          \
+      {"activations", Q8_ATTR_STRINGS, Q8_RECURRENT_AT(activations), 0, 0, 0},                                      \
+      {"clip", Q8_ATTR_FLOAT, Q8_RECURRENT_AT(clip), 0, 0, (double)INFINITY},                                       \
+      {Q8_NAME_AND_TEXT("direction", "forward"), Q8_ATTR_STRING, Q8_RECURRENT_AT(direction), 0, 0, 0},              \
+      {"hidden_size", Q8_ATTR_INT, Q8_RECURRENT_AT(hidden_size), 0, 0, 0},                                          \
+      {"layout", Q8_ATTR_INT, Q8_RECURRENT_AT(layout), 0, 0, 0}
 
 enum { Q8_RNN_X, Q8_RNN_W, Q8_RNN_R, Q8_RNN_B, Q8_RNN_LENGTHS, Q8_RNN_H, Q8_RNN_C, Q8_RNN_P, Q8_RNN_INPUTS };
 
@@ -42,6 +42,8 @@ typedef struct q8_recurrent_function {
 /* NULL if unknown. `name` need not be zero-terminated; case does not matter. */
 const q8_recurrent_function *q8_recurrent_function_of(const char *name, size_t length);
 
+extern const q8_op_extras q8_recurrent_extras;
+
 struct q8_recurrent_step;
 typedef struct q8_recurrent_cell {
   size_t gates, first_gates; /* all; those of the first product with R */
@@ -58,8 +60,8 @@ typedef struct q8_recurrent {
   int batch_first, reverse; /* reverse: direction 0 runs backwards (direction 1 always does) */
   int input_forget, reset_after;
   float clip;
-  q8_activation activation[2][3];
   const q8_kernels *kernels; /* of float rows */
+  q8_activation activation[2][3];
 } q8_recurrent;
 
 static inline size_t q8_gates_size(const q8_recurrent *r) {

@@ -17,15 +17,15 @@ typedef struct product {
 } product;
 
 typedef struct recurrent_step {
-  q8_recurrent r;
   const q8_kernels *kernels;
   const char *name;
   int64_t lengths_are_s64;
   int8_t place[Q8_RNN_INPUTS]; /* of input i among the step's inputs, -1 if it is left out or packed */
   int packed;
+  size_t x_gates, product_scratch, quantized, work; /* bytes of the regions of scratch, in this order */
+  q8_recurrent r;
   product x;                /* columns: [direction][gates][hidden] */
   product h[2][PARTS];      /* [direction][part] */
-  size_t x_gates, product_scratch, quantized, work; /* bytes of the regions of scratch, in this order */
 } recurrent_step;
 
 typedef struct recurrent_job {

@@ -14,10 +14,9 @@ typedef struct reduce_params {
 } reduce_params;
 
 static const q8_attribute attributes[] = {
-    {"keepdims", Q8_ATTR_INT, offsetof(reduce_params, keep_dims), 0, 0, 1, NULL},
-    {"noop_with_empty_axes", Q8_ATTR_INT, offsetof(reduce_params, noop_with_empty_axes), 0, 0, 0, NULL},
-    {"axes", Q8_ATTR_INTS, offsetof(reduce_params, axes), 0, 0, 0, NULL},
-    {.name = NULL}};
+    {"keepdims", Q8_ATTR_INT, offsetof(reduce_params, keep_dims), 0, 0, 1},
+    {"noop_with_empty_axes", Q8_ATTR_INT, offsetof(reduce_params, noop_with_empty_axes), 0, 0, 0},
+    {"axes", Q8_ATTR_INTS, offsetof(reduce_params, axes), 0, 0, 0}};
 
 /* Axes become an attribute (opset 17), whatever the file's opset has. */
 static q8_status axes_to_attribute(q8_importer *importer, int64_t opset, void *params, q8_id *inputs,
@@ -272,7 +271,7 @@ static int64_t whole_add_magnitude(int64_t sum, int64_t x, int is_unsigned) {
                             .max_inputs = 2,                                                                 \
                             .min_outputs = 1,                                                                \
                             .max_outputs = 1,                                                                \
-                            .attributes = attributes,                                                        \
+                            Q8_ATTRIBUTES(attributes),                                                       \
                             .params_size = sizeof(reduce_params),                                            \
                             .quant = Q8_QUANT_FLOAT,                                                         \
                             .int8_obstacle = "no int8 form: the result needs the range of float",            \

@@ -9,16 +9,15 @@
 
 #define AT(field) offsetof(q8_resize_params, field)
 static const q8_attribute attributes[] = {
-    {"mode", Q8_ATTR_STRING, AT(mode), 0, 0, 0, "nearest"},
-    {"coordinate_transformation_mode", Q8_ATTR_STRING, AT(coordinates), 0, 0, 0, "half_pixel"},
-    {"nearest_mode", Q8_ATTR_STRING, AT(nearest_mode), 0, 0, 0, "round_prefer_floor"},
-    {"keep_aspect_ratio_policy", Q8_ATTR_STRING, AT(keep_aspect), 0, 0, 0, "stretch"},
-    {"cubic_coeff_a", Q8_ATTR_FLOAT, AT(cubic_a), 0, 0, -0.75, NULL},
-    {"extrapolation_value", Q8_ATTR_FLOAT, AT(extrapolation), 0, 0, 0, NULL},
-    {"exclude_outside", Q8_ATTR_INT, AT(exclude_outside), 0, 0, 0, NULL},
-    {"antialias", Q8_ATTR_INT, AT(antialias), 0, 0, 0, NULL},
-    {"axes", Q8_ATTR_INTS, AT(axes), 0, 0, 0, NULL},
-    {.name = NULL}};
+    {Q8_NAME_AND_TEXT("mode", "nearest"), Q8_ATTR_STRING, AT(mode), 0, 0, 0},
+    {Q8_NAME_AND_TEXT("coordinate_transformation_mode", "half_pixel"), Q8_ATTR_STRING, AT(coordinates), 0, 0, 0},
+    {Q8_NAME_AND_TEXT("nearest_mode", "round_prefer_floor"), Q8_ATTR_STRING, AT(nearest_mode), 0, 0, 0},
+    {Q8_NAME_AND_TEXT("keep_aspect_ratio_policy", "stretch"), Q8_ATTR_STRING, AT(keep_aspect), 0, 0, 0},
+    {"cubic_coeff_a", Q8_ATTR_FLOAT, AT(cubic_a), 0, 0, -0.75},
+    {"extrapolation_value", Q8_ATTR_FLOAT, AT(extrapolation), 0, 0, 0},
+    {"exclude_outside", Q8_ATTR_INT, AT(exclude_outside), 0, 0, 0},
+    {"antialias", Q8_ATTR_INT, AT(antialias), 0, 0, 0},
+    {"axes", Q8_ATTR_INTS, AT(axes), 0, 0, 0}};
 
 /* ---- Attributes ---- */
 
@@ -298,7 +297,7 @@ const q8_op q8_op_resize = {.name = "Resize",
                             .max_inputs = 4,
                             .min_outputs = 1,
                             .max_outputs = 1,
-                            .attributes = attributes,
+                            Q8_ATTRIBUTES(attributes),
                             .params_size = sizeof(q8_resize_params),
                             .quant = Q8_QUANT_SAME,
                             .extras = &(const q8_op_extras){.upgrade = upgrade, .expand = expand},
@@ -308,9 +307,8 @@ const q8_op q8_op_resize = {.name = "Resize",
 
 /* ---- Upsample ---- */
 
-static const q8_attribute upsample_attributes[] = {{"mode", Q8_ATTR_STRING, AT(mode), 0, 0, 0, "nearest"},
-                                                   {"scales", Q8_ATTR_FLOATS, AT(scales), 0, 0, 0, NULL},
-                                                   {.name = NULL}};
+static const q8_attribute upsample_attributes[] = {{Q8_NAME_AND_TEXT("mode", "nearest"), Q8_ATTR_STRING, AT(mode), 0, 0, 0},
+                                                   {"scales", Q8_ATTR_FLOATS, AT(scales), 0, 0, 0}};
 
 static q8_status upgrade_upsample(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs,
                                   int32_t *input_count, const char *node_name, qint8_error *error) {
@@ -336,7 +334,7 @@ const q8_op q8_op_upsample = {
     .max_inputs = 3,
     .min_outputs = 1,
     .max_outputs = 1,
-    .attributes = upsample_attributes,
+    Q8_ATTRIBUTES(upsample_attributes),
     .params_size = sizeof(q8_resize_params),
     .extras = &(const q8_op_extras){.becomes = &q8_op_resize, .upgrade = upgrade_upsample},
     .infer = infer,

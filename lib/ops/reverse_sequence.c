@@ -10,20 +10,18 @@ typedef struct reverse_params {
 } reverse_params;
 
 static const q8_attribute attributes[] = {
-    {"batch_axis", Q8_ATTR_INT, offsetof(reverse_params, batch_axis), 0, 0, 1, NULL},
-    {"time_axis", Q8_ATTR_INT, offsetof(reverse_params, time_axis), 0, 0, 0, NULL},
-    {.name = NULL}};
+    {"batch_axis", Q8_ATTR_INT, offsetof(reverse_params, batch_axis), 0, 0, 1},
+    {"time_axis", Q8_ATTR_INT, offsetof(reverse_params, time_axis), 0, 0, 0}};
 
 static q8_status infer(const q8_op_io *io) {
   const reverse_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape, *lengths = &io->inputs[1]->shape;
-  char a[128], b[128];
   Q8_TRY(q8_need_indices(io, 1));
   int fits = x->rank >= 2 && p->batch_axis + p->time_axis == 1 && (p->batch_axis == 0 || p->batch_axis == 1);
   if (!fits || lengths->rank != 1 || lengths->dim[0] != x->dim[p->batch_axis])
-    return q8_op_fail(
-        io, QINT8_ERROR_SHAPE, "lengths of shape %s for shape %s, batch axis %" PRId64 ", time axis %" PRId64,
-        q8_shape_text(lengths, a, sizeof a), q8_shape_text(x, b, sizeof b), p->batch_axis, p->time_axis);
+    return q8_op_fail(io, QINT8_ERROR_SHAPE,
+                      "lengths of shape %p for shape %p, batch axis %" PRId64 ", time axis %" PRId64, lengths,
+                      x, p->batch_axis, p->time_axis);
   return q8_infer_same(io);
 }
 
@@ -53,7 +51,7 @@ const q8_op q8_op_reverse_sequence = {.name = "ReverseSequence",
                                       .max_inputs = 2,
                                       .min_outputs = 1,
                                       .max_outputs = 1,
-                                      .attributes = attributes,
+                                      Q8_ATTRIBUTES(attributes),
                                       .params_size = sizeof(reverse_params),
                                       .quant = Q8_QUANT_FLOAT,
                                       .int8_obstacle = "no int8 form: selects values of float tensors",

@@ -29,12 +29,7 @@ static q8_status eval(const q8_op_io *io) {
 static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
   return q8_recurrent_plan(planner, node, &cell, error);
 }
-static int32_t weight_axis(const q8_node *node) {
-  (void)node;
-  return 1;
-}
-
-static const q8_attribute attributes[] = {Q8_RECURRENT_ATTRIBUTES, {.name = NULL}};
+static const q8_attribute attributes[] = {Q8_RECURRENT_ATTRIBUTES};
 
 const q8_op q8_op_rnn = {.name = "RNN",
                          .min_opset = 7,
@@ -43,11 +38,11 @@ const q8_op q8_op_rnn = {.name = "RNN",
                          .max_inputs = 6,
                          .min_outputs = 1,
                          .max_outputs = 2,
-                         .attributes = attributes,
+                         Q8_ATTRIBUTES(attributes),
                          .params_size = sizeof(q8_recurrent_params),
                          .quant = Q8_QUANT_RECURRENT,
                          .int8_obstacle = "only its products are int8, with a scale per row: its state needs the range of float",
-                         .weight_axis = weight_axis,
+                         .extras = &q8_recurrent_extras,
                          .infer = infer,
                          .eval = eval,
                          .plan = plan};

@@ -14,13 +14,12 @@ typedef struct roi_params {
 } roi_params;
 
 static const q8_attribute attributes[] = {
-    {"output_height", Q8_ATTR_INT, offsetof(roi_params, height), 0, 0, 1, NULL},
-    {"output_width", Q8_ATTR_INT, offsetof(roi_params, width), 0, 0, 1, NULL},
-    {"sampling_ratio", Q8_ATTR_INT, offsetof(roi_params, ratio), 0, 0, 0, NULL},
-    {"spatial_scale", Q8_ATTR_FLOAT, offsetof(roi_params, scale), 0, 0, 1, NULL},
-    {"mode", Q8_ATTR_STRING, offsetof(roi_params, mode), 0, 0, 0, "avg"},
-    {"coordinate_transformation_mode", Q8_ATTR_STRING, offsetof(roi_params, transform), 0, 0, 0, "half_pixel"},
-    {.name = NULL}};
+    {"output_height", Q8_ATTR_INT, offsetof(roi_params, height), 0, 0, 1},
+    {"output_width", Q8_ATTR_INT, offsetof(roi_params, width), 0, 0, 1},
+    {"sampling_ratio", Q8_ATTR_INT, offsetof(roi_params, ratio), 0, 0, 0},
+    {"spatial_scale", Q8_ATTR_FLOAT, offsetof(roi_params, scale), 0, 0, 1},
+    {Q8_NAME_AND_TEXT("mode", "avg"), Q8_ATTR_STRING, offsetof(roi_params, mode), 0, 0, 0},
+    {Q8_NAME_AND_TEXT("coordinate_transformation_mode", "half_pixel"), Q8_ATTR_STRING, offsetof(roi_params, transform), 0, 0, 0}};
 
 /* Before opset 16 there was no half pixel. */
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
@@ -34,7 +33,6 @@ static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_
 static q8_status infer(const q8_op_io *io) {
   const roi_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape, *rois = &io->inputs[1]->shape, *batch = &io->inputs[2]->shape;
-  char a[128], b[128];
   Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_F32));
   Q8_TRY(q8_need_indices(io, 2));
@@ -43,9 +41,8 @@ static q8_status infer(const q8_op_io *io) {
   int fits = x->rank == 4 && rois->rank == 2 && rois->dim[1] == 4 && batch->rank == 1 && batch->dim[0] == rois->dim[0];
   if (!fits || p->height < 1 || p->width < 1 || p->ratio < 0 || p->ratio > 1024)
     return q8_op_fail(io, QINT8_ERROR_SHAPE,
-                      "regions of shape %s in shape %s to %" PRId64 "x%" PRId64 ", %" PRId64 " samples",
-                      q8_shape_text(rois, b, sizeof b), q8_shape_text(x, a, sizeof a), p->height, p->width,
-                      p->ratio);
+                      "regions of shape %p in shape %p to %" PRId64 "x%" PRId64 ", %" PRId64 " samples", rois,
+                      x, p->height, p->width, p->ratio);
   q8_shape y = {.rank = 4, .dim = {rois->dim[0], x->dim[1], p->height, p->width}};
   return q8_infer_set(io, 0, QINT8_DTYPE_F32, &y);
 }
@@ -130,7 +127,7 @@ const q8_op q8_op_roi_align = {.name = "RoiAlign",
                                .max_inputs = 3,
                                .min_outputs = 1,
                                .max_outputs = 1,
-                               .attributes = attributes,
+                               Q8_ATTRIBUTES(attributes),
                                .params_size = sizeof(roi_params),
                                .quant = Q8_QUANT_FLOAT,
                                .int8_obstacle = "no int8 form: interpolates float tensors",

@@ -12,11 +12,10 @@ typedef struct scatter_params {
 } scatter_params;
 
 static const q8_attribute elements_attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(scatter_params, axis), 0, 0, 0, NULL},
-    {"reduction", Q8_ATTR_STRING, offsetof(scatter_params, reduction), 0, 0, 0, "none"},
-    {.name = NULL}};
+    {"axis", Q8_ATTR_INT, offsetof(scatter_params, axis), 0, 0, 0},
+    {Q8_NAME_AND_TEXT("reduction", "none"), Q8_ATTR_STRING, offsetof(scatter_params, reduction), 0, 0, 0}};
 static const q8_attribute nd_attributes[] = {
-    {"reduction", Q8_ATTR_STRING, offsetof(scatter_params, reduction), 0, 0, 0, "none"}, {.name = NULL}};
+    {Q8_NAME_AND_TEXT("reduction", "none"), Q8_ATTR_STRING, offsetof(scatter_params, reduction), 0, 0, 0}};
 
 static q8_status check_reduction(const q8_op_io *io) {
   static const char *const known[] = {"none", "add", "mul", "min", "max"};
@@ -37,11 +36,9 @@ static q8_status infer_elements(const q8_op_io *io) {
   if (axis < 0)
     return q8_bad_axis(io, wanted, &x->shape);
   Q8_TRY(q8_check_beside(io, 0, 1, axis));
-  char a[128], b[128];
   if (!q8_shape_equal(&io->inputs[1]->shape, &io->inputs[2]->shape))
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "indices of shape %s with updates of shape %s",
-                      q8_shape_text(&io->inputs[1]->shape, a, sizeof a),
-                      q8_shape_text(&io->inputs[2]->shape, b, sizeof b));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "indices of shape %p with updates of shape %p",
+                      &io->inputs[1]->shape, &io->inputs[2]->shape);
   return q8_infer_same(io);
 }
 
@@ -125,11 +122,9 @@ static q8_status infer_nd(const q8_op_io *io) {
   int fits = n >= 0 && n <= x->rank && updates->rank == index->rank - 1 + x->rank - n;
   for (int32_t i = 0; fits && i < updates->rank; i++)
     fits = updates->dim[i] == (i < index->rank - 1 ? index->dim[i] : x->dim[n + i - (index->rank - 1)]);
-  char a[128], b[128], c[128];
   if (!fits)
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "indices of shape %s, updates of shape %s into shape %s",
-                      q8_shape_text(index, a, sizeof a), q8_shape_text(updates, b, sizeof b),
-                      q8_shape_text(x, c, sizeof c));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "indices of shape %p, updates of shape %p into shape %p", index,
+                      updates, x);
   return q8_infer_same(io);
 }
 
@@ -154,7 +149,7 @@ static q8_status eval_nd(const q8_op_io *io) {
                             .max_inputs = 3,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            .attributes = list,                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                   \
                             .params_size = sizeof(scatter_params),                                                 \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: selects values of float tensors",                      \

@@ -1,5 +1,8 @@
 /* shape.c - helpers of infer and eval: axes, strides, broadcasting. */
+#include <assert.h>
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/element.h"
@@ -7,22 +10,61 @@
 
 #define MAX_TENSOR ((size_t)1 << 40) /* bytes */
 
+/* One value as its conversion says. */
+static void append_value(char *out, size_t size, const char *conversion, size_t length, va_list *values) {
+  char one[8], shape[128];
+  assert(length < sizeof one);
+  memcpy(one, conversion, length);
+  one[length] = 0;
+  switch (one[length - 1]) {
+  case 'p':
+    snprintf(out, size, "%s", q8_shape_text(va_arg(*values, const q8_shape *), shape, sizeof shape));
+    return;
+  case 's':
+    snprintf(out, size, one, va_arg(*values, const char *));
+    return;
+  case 'g':
+    snprintf(out, size, one, va_arg(*values, double));
+    return;
+  default: /* integers */
+    if (one[1] == 'z')
+      snprintf(out, size, one, va_arg(*values, size_t));
+    else if (one[1] != 'l')
+      snprintf(out, size, one, va_arg(*values, int));
+    else if (one[2] != 'l')
+      snprintf(out, size, one, va_arg(*values, long));
+    else
+      snprintf(out, size, one, va_arg(*values, long long));
+  }
+}
+
 q8_status q8_op_fail(const q8_op_io *io, q8_status status, const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  q8_fail_list(io->error, status, io->node->name, format, arguments);
-  va_end(arguments);
-  return status;
+  char text[sizeof io->error->message];
+  size_t at = 0;
+  va_list values;
+  va_start(values, format);
+  while (*format && at + 1 < sizeof text) {
+    if (*format != '%') {
+      text[at++] = *format++;
+      continue;
+    }
+    size_t length = strcspn(format, "dsgpu") + 1;
+    text[at] = 0;
+    append_value(text + at, sizeof text - at, format, length, &values);
+    at += strlen(text + at);
+    format += length;
+  }
+  va_end(values);
+  text[at] = 0;
+  return q8_fail(io->error, status, io->node->name, "%s", text);
 }
 
 q8_status q8_infer_set(const q8_op_io *io, int32_t index, int32_t dtype, const q8_shape *shape) {
   int ok;
   size_t size, element = qint8_dtype_size((qint8_dtype)dtype), count = q8_shape_count(shape, &ok);
   if (!ok || !q8_mul(count, element, &size) || size > MAX_TENSOR) {
-    char text[128];
     return q8_op_fail(io, ok ? QINT8_ERROR_LIMIT : QINT8_ERROR_SHAPE,
-                      "output %d of shape %s: negative, or more than 2^40 bytes", (int)index,
-                      q8_shape_text(shape, text, sizeof text));
+                      "output %d of shape %p: negative, or more than 2^40 bytes", (int)index, shape);
   }
   io->outputs[index] = (q8_value){.dtype = dtype, .shape = *shape, .count = count};
   return QINT8_OK;
@@ -38,9 +80,7 @@ q8_status q8_infer_broadcast(const q8_op_io *io, const q8_shape *a, const q8_sha
     int32_t ia = i - (result.rank - a->rank), ib = i - (result.rank - b->rank);
     int64_t da = ia < 0 ? 1 : a->dim[ia], db = ib < 0 ? 1 : b->dim[ib];
     if (da != db && da != 1 && db != 1) {
-      char ta[128], tb[128];
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "shapes %s and %s cannot be broadcast",
-                        q8_shape_text(a, ta, sizeof ta), q8_shape_text(b, tb, sizeof tb));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "shapes %p and %p cannot be broadcast", a, b);
     }
     result.dim[i] = da == 1 ? db : da;
   }
@@ -67,9 +107,7 @@ q8_status q8_infer_ints(const q8_op_io *io, int32_t input, q8_ints *out) {
 }
 
 q8_status q8_bad_axis(const q8_op_io *io, int64_t axis, const q8_shape *shape) {
-  char text[128];
-  return q8_op_fail(io, QINT8_ERROR_SHAPE, "axis %" PRId64 " of shape %s is out of range", axis,
-                    q8_shape_text(shape, text, sizeof text));
+  return q8_op_fail(io, QINT8_ERROR_SHAPE, "axis %" PRId64 " of shape %p is out of range", axis, shape);
 }
 
 q8_status q8_need_dtype(const q8_op_io *io, int32_t i, int32_t dtype) {

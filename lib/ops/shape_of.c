@@ -13,9 +13,8 @@ typedef struct shape_params {
 #define NO_END ((double)(1 << 30))
 
 static const q8_attribute shape_attributes[] = {
-    {"start", Q8_ATTR_INT, offsetof(shape_params, start), 0, 0, 0, NULL},
-    {"end", Q8_ATTR_INT, offsetof(shape_params, end), 0, 0, NO_END, NULL},
-    {.name = NULL}};
+    {"start", Q8_ATTR_INT, offsetof(shape_params, start), 0, 0, 0},
+    {"end", Q8_ATTR_INT, offsetof(shape_params, end), 0, 0, NO_END}};
 
 static int64_t clamp_axis(int64_t axis, int32_t rank) {
   axis = axis < 0 ? axis + rank : axis;
@@ -59,7 +58,7 @@ typedef struct fill_params {
 } fill_params;
 
 static const q8_attribute fill_attributes[] = {
-    {"value", Q8_ATTR_SCALAR, offsetof(fill_params, value), 0, 0, 0, NULL}, {.name = NULL}};
+    {"value", Q8_ATTR_SCALAR, offsetof(fill_params, value), 0, 0, 0}};
 
 static q8_status infer_fill(const q8_op_io *io) {
   const q8_scalar *value = &((const fill_params *)io->node->params)->value;
@@ -132,7 +131,7 @@ static q8_status eval_range(const q8_op_io *io) {
                             .max_inputs = inputs,                                                                  \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            .attributes = list,                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                   \
                             .params_size = params,                                                                 \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "computes with shapes, not with values",                              \

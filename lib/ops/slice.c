@@ -10,10 +10,9 @@ typedef struct slice_params {
 } slice_params;
 
 static const q8_attribute attributes[] = {
-    {"starts", Q8_ATTR_INTS, offsetof(slice_params, starts), 0, 0, 0, NULL},
-    {"ends", Q8_ATTR_INTS, offsetof(slice_params, ends), 0, 0, 0, NULL},
-    {"axes", Q8_ATTR_INTS, offsetof(slice_params, axes), 0, 0, 0, NULL},
-    {.name = NULL}};
+    {"starts", Q8_ATTR_INTS, offsetof(slice_params, starts), 0, 0, 0},
+    {"ends", Q8_ATTR_INTS, offsetof(slice_params, ends), 0, 0, 0},
+    {"axes", Q8_ATTR_INTS, offsetof(slice_params, axes), 0, 0, 0}};
 
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
                          const char *node_name, qint8_error *error) {
@@ -110,7 +109,7 @@ const q8_op q8_op_slice = {.name = "Slice",
                            .max_inputs = 5,
                            .min_outputs = 1,
                            .max_outputs = 1,
-                           .attributes = attributes,
+                           Q8_ATTRIBUTES(attributes),
                            .params_size = sizeof(slice_params),
                            .quant = Q8_QUANT_SAME,
                            .extras = &(const q8_op_extras){.upgrade = upgrade},

@@ -17,9 +17,8 @@ typedef struct softmax_params {
   int64_t axis, flat;
 } softmax_params;
 
-static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(softmax_params, axis), 0, 0, NO_AXIS, NULL},
-                                          {"flat", Q8_ATTR_INT, offsetof(softmax_params, flat), 0, 1, 0, NULL},
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(softmax_params, axis), 0, 0, NO_AXIS},
+                                          {"flat", Q8_ATTR_INT, offsetof(softmax_params, flat), 0, 1, 0}};
 
 Q8_COLD static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs,
                                  int32_t *input_count, const char *node_name, qint8_error *error) {
@@ -233,7 +232,7 @@ Q8_COLD static q8_status plan_hard(q8_planner *planner, q8_id node, qint8_error 
                             .max_inputs = 1,                                                                 \
                             .min_outputs = 1,                                                                \
                             .max_outputs = 1,                                                                \
-                            .attributes = attributes,                                                        \
+                            Q8_ATTRIBUTES(attributes),                                                       \
                             .params_size = sizeof(softmax_params),                                           \
                             .quant = Q8_QUANT_FLOAT,                                                         \
                             .int8_obstacle = "no int8 form: exponentials need the range of float",           \

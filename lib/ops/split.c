@@ -10,10 +10,9 @@ typedef struct split_params {
   q8_ints split; /* attribute of opset 11 and older; input 1 since */
 } split_params;
 
-static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(split_params, axis), 0, 0, 0, NULL},
-                                          {"num_outputs", Q8_ATTR_INT, offsetof(split_params, num_outputs), 0, 0, 0, NULL},
-                                          {"split", Q8_ATTR_INTS, offsetof(split_params, split), 0, 0, 0, NULL},
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(split_params, axis), 0, 0, 0},
+                                          {"num_outputs", Q8_ATTR_INT, offsetof(split_params, num_outputs), 0, 0, 0},
+                                          {"split", Q8_ATTR_INTS, offsetof(split_params, split), 0, 0, 0}};
 
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
                          const char *node_name, qint8_error *error) {
@@ -40,14 +39,13 @@ static q8_status infer(const q8_op_io *io) {
     return q8_op_fail(io, QINT8_ERROR_SHAPE,
                       "input 1 must be a constant integer tensor once shapes are known");
   int64_t size = (x->dim[axis] + outputs - 1) / outputs, rest = x->dim[axis];
-  char text[128];
   for (int32_t i = 0; i < outputs; i++) {
     q8_shape y = *x;
     y.dim[axis] = sizes && (size_t)i < sizes->count ? q8_int_at(sizes, (size_t)i) : rest < size ? rest : size;
     if (y.dim[axis] < 0 || y.dim[axis] > rest || (sizes && sizes->count != (size_t)outputs) ||
         (i == outputs - 1 && rest != y.dim[axis]))
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "shape %s cannot be split along axis %d as asked",
-                        q8_shape_text(x, text, sizeof text), (int)axis);
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "shape %p cannot be split along axis %d as asked", x,
+                        (int)axis);
     rest -= y.dim[axis];
     Q8_TRY(q8_infer_set(io, i, io->inputs[0]->dtype, &y));
   }
@@ -75,7 +73,7 @@ const q8_op q8_op_split = {.name = "Split",
                            .max_inputs = 2,
                            .min_outputs = 1,
                            .max_outputs = -1,
-                           .attributes = attributes,
+                           Q8_ATTRIBUTES(attributes),
                            .params_size = sizeof(split_params),
                            .quant = Q8_QUANT_SAME,
                            .extras = &(const q8_op_extras){.upgrade = upgrade},

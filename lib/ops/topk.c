@@ -12,11 +12,10 @@ typedef struct topk_params {
 } topk_params;
 
 static const q8_attribute attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(topk_params, axis), 0, 0, -1, NULL},
-    {"largest", Q8_ATTR_INT, offsetof(topk_params, largest), 0, 0, 1, NULL},
-    {"sorted", Q8_ATTR_INT, offsetof(topk_params, sorted), 0, 0, 1, NULL},
-    {"k", Q8_ATTR_INT, offsetof(topk_params, k), 0, 0, 0, NULL},
-    {.name = NULL}};
+    {"axis", Q8_ATTR_INT, offsetof(topk_params, axis), 0, 0, -1},
+    {"largest", Q8_ATTR_INT, offsetof(topk_params, largest), 0, 0, 1},
+    {"sorted", Q8_ATTR_INT, offsetof(topk_params, sorted), 0, 0, 1},
+    {"k", Q8_ATTR_INT, offsetof(topk_params, k), 0, 0, 0}};
 
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
                          const char *node_name, qint8_error *error) {
@@ -35,13 +34,12 @@ static q8_status infer(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape;
   int32_t axis = q8_axis(p->axis, x->rank);
   q8_ints k;
-  char text[128];
   Q8_TRY(q8_infer_ints(io, 1, &k));
   if (axis < 0)
     return q8_bad_axis(io, p->axis, x);
   if (k.count != 1 || k.v[0] < 0 || k.v[0] > x->dim[axis])
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "k = %" PRId64 " is out of range for axis %d of shape %s",
-                      k.count ? k.v[0] : -1, (int)axis, q8_shape_text(x, text, sizeof text));
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "k = %" PRId64 " is out of range for axis %d of shape %p",
+                      k.count ? k.v[0] : -1, (int)axis, x);
   q8_shape y = *x;
   y.dim[axis] = k.v[0];
   Q8_TRY(q8_infer_set(io, 0, io->inputs[0]->dtype, &y));
@@ -107,7 +105,7 @@ const q8_op q8_op_topk = {.name = "TopK",
                           .max_inputs = 2,
                           .min_outputs = 2,
                           .max_outputs = 2,
-                          .attributes = attributes,
+                          Q8_ATTRIBUTES(attributes),
                           .params_size = sizeof(topk_params),
                           .quant = Q8_QUANT_FLOAT,
                           .int8_obstacle = "no int8 form: a result is an index",

@@ -9,7 +9,7 @@ typedef struct transpose_params {
 } transpose_params;
 
 static const q8_attribute attributes[] = {
-    {"perm", Q8_ATTR_INTS, offsetof(transpose_params, perm), 0, 0, 0, NULL}, {.name = NULL}};
+    {"perm", Q8_ATTR_INTS, offsetof(transpose_params, perm), 0, 0, 0}};
 
 static int32_t axis_of(const transpose_params *p, int32_t rank, int32_t i) {
   return p->perm.count < 0 ? rank - 1 - i : (int32_t)p->perm.v[i];
@@ -20,13 +20,11 @@ Q8_COLD static q8_status infer(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape;
   q8_shape y = {.rank = x->rank};
   uint32_t seen = 0;
-  char text[128];
   for (int32_t i = 0; i < x->rank; i++) {
     int fine = p->perm.count < 0 || (p->perm.count == x->rank && p->perm.v[i] >= 0 && p->perm.v[i] < x->rank);
     int32_t axis = fine ? axis_of(p, x->rank, i) : 0;
     if (!fine || (seen >> axis & 1))
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "perm is not a permutation of the axes of shape %s",
-                        q8_shape_text(x, text, sizeof text));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "perm is not a permutation of the axes of shape %p", x);
     seen |= 1u << axis;
     y.dim[i] = x->dim[axis];
   }
@@ -101,7 +99,7 @@ const q8_op q8_op_transpose = {.name = "Transpose",
                                .max_inputs = 1,
                                .min_outputs = 1,
                                .max_outputs = 1,
-                               .attributes = attributes,
+                               Q8_ATTRIBUTES(attributes),
                                .params_size = sizeof(transpose_params),
                                .quant = Q8_QUANT_SAME,
                                .infer = infer,

@@ -10,14 +10,13 @@
 #include "ops/unary.h"
 
 #define FIELD(name, field, value)                                                                                  \
-  { name, Q8_ATTR_FLOAT, offsetof(q8_unary_coefficients, field), 0, 0, value, NULL }
-static const q8_attribute slope[] = {FIELD("alpha", alpha, 0.01f), {.name = NULL}},
-                          unit[] = {FIELD("alpha", alpha, 1), {.name = NULL}},
+  { name, Q8_ATTR_FLOAT, offsetof(q8_unary_coefficients, field), 0, 0, value }
+static const q8_attribute slope[] = {FIELD("alpha", alpha, 0.01f)},
+                          unit[] = {FIELD("alpha", alpha, 1)},
                           selu_fields[] = {FIELD("alpha", alpha, 1.67326319217681884765625f),
-                                           FIELD("gamma", beta, 1.05070102214813232421875f),
-                                           {.name = NULL}},
-                          line[] = {FIELD("alpha", alpha, 0.2f), FIELD("beta", beta, 0.5f), {.name = NULL}},
-                          shrink_fields[] = {FIELD("lambd", alpha, 0.5f), FIELD("bias", beta, 0), {.name = NULL}};
+                                           FIELD("gamma", beta, 1.05070102214813232421875f)},
+                          line[] = {FIELD("alpha", alpha, 0.2f), FIELD("beta", beta, 0.5f)},
+                          shrink_fields[] = {FIELD("lambd", alpha, 0.5f), FIELD("bias", beta, 0)};
 
 /* The record of y = expression(x, a) of a double x; `a` are the coefficients. Tables are made of the result rounded to
  * float, which is what float arithmetic would give where the expression rounds once. EXACT ones round more often and are
@@ -50,7 +49,7 @@ static const q8_attribute slope[] = {FIELD("alpha", alpha, 0.01f), {.name = NULL
                             .max_inputs = 1,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            .attributes = list,                                                                    \
+                            Q8_ATTRIBUTES(list),                                                                   \
                             .params_size = sizeof(q8_unary_coefficients),                                          \
                             .quant = Q8_QUANT_OWN,                                                                 \
                             .family = &set_##id,                                                                   \

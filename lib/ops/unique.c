@@ -12,9 +12,8 @@ typedef struct unique_params {
   int64_t axis, sorted;
 } unique_params;
 
-static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(unique_params, axis), 0, 0, NO_AXIS, NULL},
-                                          {"sorted", Q8_ATTR_INT, offsetof(unique_params, sorted), 0, 0, 1, NULL},
-                                          {.name = NULL}};
+static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(unique_params, axis), 0, 0, NO_AXIS},
+                                          {"sorted", Q8_ATTR_INT, offsetof(unique_params, sorted), 0, 0, 1}};
 
 /* x as [outer][n][inner]; without an axis outer and inner are 1. */
 typedef struct slices {
@@ -130,7 +129,7 @@ const q8_op q8_op_unique = {.name = "Unique",
                             .max_inputs = 1,
                             .min_outputs = 1,
                             .max_outputs = 4,
-                            .attributes = attributes,
+                            Q8_ATTRIBUTES(attributes),
                             .params_size = sizeof(unique_params),
                             .quant = Q8_QUANT_FLOAT,
                             .int8_obstacle = "no int8 form: the shape of the result depends on values",

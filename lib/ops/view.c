@@ -40,10 +40,8 @@ static q8_status plan_same(q8_planner *planner, q8_id node, qint8_error *error) 
 }
 
 static q8_status fail_shape(const q8_op_io *io, const char *what, const q8_shape *other) {
-  char x[128], text[128];
-  return q8_op_fail(io, QINT8_ERROR_SHAPE, "input of shape %s cannot be %s %s",
-                    q8_shape_text(&io->inputs[0]->shape, x, sizeof x), what,
-                    q8_shape_text(other, text, sizeof text));
+  return q8_op_fail(io, QINT8_ERROR_SHAPE, "input of shape %p cannot be %s %p", &io->inputs[0]->shape, what,
+                    other);
 }
 
 static q8_shape shape_of_ints(const q8_ints *list) {
@@ -123,13 +121,11 @@ static q8_status infer_squeeze(const q8_op_io *io) {
       mask |= (uint32_t)(x->dim[i] == 1) << i;
   }
   q8_shape y = {.rank = 0};
-  char text[128];
   for (int32_t i = 0; i < x->rank; i++) {
     if (!(mask >> i & 1))
       y.dim[y.rank++] = x->dim[i];
     else if (x->dim[i] != 1)
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "axis %d of shape %s is not of size 1", (int)i,
-                        q8_shape_text(x, text, sizeof text));
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "axis %d of shape %p is not of size 1", (int)i, x);
   }
   return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
 }
@@ -195,15 +191,14 @@ static q8_status plan_dropout(q8_planner *planner, q8_id node, qint8_error *erro
 }
 
 static const q8_attribute reshape_attributes[] = {
-    {"allowzero", Q8_ATTR_INT, offsetof(view_params, allow_zero), 0, 0, 0, NULL}, {.name = NULL}};
+    {"allowzero", Q8_ATTR_INT, offsetof(view_params, allow_zero), 0, 0, 0}};
 static const q8_attribute flatten_attributes[] = {
-    {"axis", Q8_ATTR_INT, offsetof(view_params, axis), 0, 0, 1, NULL}, {.name = NULL}};
+    {"axis", Q8_ATTR_INT, offsetof(view_params, axis), 0, 0, 1}};
 static const q8_attribute axes_attributes[] = {
-    {"axes", Q8_ATTR_INTS, offsetof(view_params, axes), 0, 0, 0, NULL}, {.name = NULL}};
+    {"axes", Q8_ATTR_INTS, offsetof(view_params, axes), 0, 0, 0}};
 static const q8_attribute dropout_attributes[] = {
-    {"ratio", Q8_ATTR_FLOAT, offsetof(view_params, ratio), 0, 0, 0.5, NULL},
-    {"seed", Q8_ATTR_INT, offsetof(view_params, seed), 0, 0, 0, NULL},
-    {.name = NULL}};
+    {"ratio", Q8_ATTR_FLOAT, offsetof(view_params, ratio), 0, 0, 0.5},
+    {"seed", Q8_ATTR_INT, offsetof(view_params, seed), 0, 0, 0}};
 
 #define VIEW(id, onnx_name, first_opset, least_inputs, most_inputs, list, more, infer_fn, plan_fn)           \
   const q8_op q8_op_##id = {.name = onnx_name,                                                               \
@@ -213,7 +208,7 @@ static const q8_attribute dropout_attributes[] = {
                             .max_inputs = most_inputs,                                                       \
                             .min_outputs = 1,                                                                \
                             .max_outputs = 1,                                                                \
-                            .attributes = list,                                                              \
+                            Q8_ATTRIBUTES(list),                                                             \
                             .params_size = sizeof(view_params),                                              \
                             .quant = Q8_QUANT_SAME,                                                          \
                             .extras = more,                                                                  \
@@ -235,7 +230,7 @@ const q8_op q8_op_dropout = {.name = "Dropout",
                              .max_inputs = 3,
                              .min_outputs = 1,
                              .max_outputs = 2,
-                             .attributes = dropout_attributes,
+                             Q8_ATTRIBUTES(dropout_attributes),
                              .params_size = sizeof(view_params),
                              .quant = Q8_QUANT_SAME,
                              .extras = &(const q8_op_extras){.upgrade = upgrade_dropout},

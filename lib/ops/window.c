@@ -11,9 +11,8 @@ typedef struct window_params {
 } window_params;
 
 static const q8_attribute attributes[] = {
-    {"output_datatype", Q8_ATTR_INT, offsetof(window_params, dtype), 0, 0, QINT8_DTYPE_F32, NULL},
-    {"periodic", Q8_ATTR_INT, offsetof(window_params, periodic), 0, 0, 1, NULL},
-    {.name = NULL}};
+    {"output_datatype", Q8_ATTR_INT, offsetof(window_params, dtype), 0, 0, QINT8_DTYPE_F32},
+    {"periodic", Q8_ATTR_INT, offsetof(window_params, periodic), 0, 0, 1}};
 
 static q8_status infer(const q8_op_io *io) {
   const window_params *p = io->node->params;
@@ -50,7 +49,7 @@ static q8_status eval(const q8_op_io *io, double a0, double a1, double a2) {
                             .max_inputs = 1,                                                                       \
                             .min_outputs = 1,                                                                      \
                             .max_outputs = 1,                                                                      \
-                            .attributes = attributes,                                                              \
+                            Q8_ATTRIBUTES(attributes),                                                             \
                             .params_size = sizeof(window_params),                                                  \
                             .quant = Q8_QUANT_FLOAT,                                                               \
                             .int8_obstacle = "no int8 form: makes a constant",                                     \

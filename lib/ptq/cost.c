@@ -32,7 +32,7 @@ typedef struct node_size {
 static node_size size_of(const q8_binding *binding, const q8_node *node) {
   const q8_value *x = &binding->values[node->inputs[0]], *w = &binding->values[node->inputs[1]],
                  *y = &binding->values[node->outputs[0]];
-  int32_t axis = node->op->weight_axis(node);
+  int32_t axis = q8_weight_axis(node);
   axis = axis < 0 ? axis + w->shape.rank : axis;
   double channels = axis >= 0 && axis < w->shape.rank && w->shape.dim[axis] > 0 ? (double)w->shape.dim[axis] : 1;
   double depth = w->count ? (double)w->count / channels : 1;
@@ -43,7 +43,7 @@ static node_size size_of(const q8_binding *binding, const q8_node *node) {
 
 static int is_weighted(const q8_decision *d, size_t node) {
   const q8_op *op = d->graph->nodes[node].op;
-  return op->quant == Q8_QUANT_WEIGHTED && op->weight_axis && d->recipe->modes[node] != Q8_MODE_FLOAT;
+  return op->quant == Q8_QUANT_WEIGHTED && d->recipe->modes[node] != Q8_MODE_FLOAT;
 }
 
 static void keep_dynamic(q8_decision *d, const q8_binding *binding) {

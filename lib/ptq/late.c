@@ -90,7 +90,7 @@ typedef struct size {
 
 static size size_of(const q8_binding *binding, const q8_node *node) {
   const q8_value *w = &binding->values[node->inputs[1]], *y = &binding->values[node->outputs[0]];
-  int32_t axis = node->op->weight_axis(node);
+  int32_t axis = q8_weight_axis(node);
   axis = axis < 0 ? axis + w->shape.rank : axis;
   double channels = axis >= 0 && axis < w->shape.rank && w->shape.dim[axis] > 0 ? (double)w->shape.dim[axis] : 1;
   return (size){(double)y->count * ((double)w->count / channels), (double)w->count};
@@ -105,7 +105,7 @@ static size recurrent_size_of(const q8_binding *binding, const q8_node *node) {
 }
 
 static int multiplies(const q8_decision *d, const q8_node *node) {
-  return node->op->quant == Q8_QUANT_WEIGHTED && node->op->weight_axis && q8_has_constant_weights(d->graph, node);
+  return node->op->quant == Q8_QUANT_WEIGHTED && q8_has_constant_weights(d->graph, node);
 }
 
 /* Marks the products from which no other product, of any kind, is reached: `followed` is scratch for every tensor. */

@@ -24,7 +24,7 @@ int q8_has_constant_weights(const q8_graph *graph, const q8_node *node) {
 static weight_view view_weights(const q8_graph *graph, const q8_node *node, int32_t input) {
   const q8_tensor *w = &graph->tensors[node->inputs[input]];
   weight_view v = {.data = w->data, .outer = 1, .channels = 1, .inner = 1};
-  v.axis = node->op->weight_axis(node);
+  v.axis = q8_weight_axis(node);
   if (v.axis < 0)
     v.axis += w->shape.rank;
   for (int32_t i = 0; i < w->shape.rank; i++) {

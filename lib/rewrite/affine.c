@@ -36,7 +36,7 @@ static const q8_node *weighted_before(const q8_graph *graph, q8_id tensor, q8_id
 
 static size_t channels_of(const q8_graph *graph, const q8_node *weighted) {
   const q8_shape *w = &graph->tensors[weighted->inputs[1]].shape;
-  int32_t axis = weighted->op->weight_axis(weighted);
+  int32_t axis = q8_weight_axis(weighted);
   return axis < w->rank && w->rank >= 2 ? (size_t)w->dim[axis] : 0;
 }
 
@@ -139,7 +139,7 @@ static q8_status fold(q8_graph *graph, q8_id node, const q8_node *weighted, cons
   inputs[0] = weighted->inputs[0];
   inputs[1] = weighted->inputs[1];
   if (scales(a))
-    Q8_TRY(scale_weights(graph, inputs[1], weighted->op->weight_axis(weighted), a, &inputs[1], error));
+    Q8_TRY(scale_weights(graph, inputs[1], q8_weight_axis(weighted), a, &inputs[1], error));
   Q8_TRY(new_bias(graph, weighted, old, a, &inputs[2], error));
   if (beta)
     *beta = 1;

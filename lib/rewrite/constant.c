@@ -61,8 +61,7 @@ q8_status q8_pass_constants(q8_graph *graph, q8_id node, int *changed, qint8_err
     t->shape = outputs[i].shape;
     t->data = outputs[i].data;
     t->producer = Q8_NONE;
-    for (int d = 0; d < Q8_MAX_RANK; d++)
-      t->dim_name[d] = NULL;
+    t->dim_names = NULL;
   }
   n->input_count = n->output_count = 0; /* produces nothing: freezing drops it */
   *changed = 1;

@@ -94,7 +94,7 @@ static void declarations_and_symbols(void) {
   const q8_tensor *x = &graph->tensors[graph->inputs[0]], *y = &graph->tensors[graph->outputs[0]];
   CHECK(!strcmp(x->name, "x") && !strcmp(y->name, "y"));
   CHECK(x->dtype == QINT8_DTYPE_F32 && x->shape.rank == 2 && x->shape.dim[0] == -1 && x->shape.dim[1] == 3);
-  CHECK(x->dim_name[0] && !strcmp(x->dim_name[0], "N") && !x->dim_name[1]);
+  CHECK(x->dim_names && x->dim_names[0] && !strcmp(x->dim_names[0], "N") && !x->dim_names[1]);
   CHECK_EQ(graph->node_count, 1);
   CHECK(!strcmp(graph->nodes[0].name, "relu"));
   q8_graph_destroy(graph);

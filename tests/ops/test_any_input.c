@@ -54,7 +54,7 @@ static tensor random_tensor(const q8_shape *like, int32_t like_type) {
 
 static void random_params(const q8_op *op, void *params) {
   q8_op_defaults(op, params);
-  for (const q8_attribute *a = op->attributes; a && a->name; a++) {
+  for Q8_EACH_ATTRIBUTE(a, op) {
     void *field = (char *)params + a->offset;
     if (a->internal || (!a->required && test_random_int(0, 1)))
       continue;

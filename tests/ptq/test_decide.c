@@ -19,7 +19,7 @@ static int32_t axis_0(const q8_node *node) {
   return 0;
 }
 
-static const q8_op conv = {.name = "Conv", .quant = Q8_QUANT_WEIGHTED, .weight_axis = axis_0};
+static const q8_op conv = {.name = "Conv", .quant = Q8_QUANT_WEIGHTED, .extras = &(const q8_op_extras){.weight_axis = axis_0}};
 static const q8_op swish = {.name = "HardSwish", .quant = Q8_QUANT_OWN, .unary = hard_swish};
 static const q8_op add = {.name = "Add", .quant = Q8_QUANT_OWN};
 static const q8_op pool = {.name = "MaxPool", .quant = Q8_QUANT_SAME};

@@ -46,7 +46,7 @@ static void *params_of(const q8_op *op) {
 }
 
 static void set_field(const q8_op *op, void *params, const char *name, const void *value, size_t size) {
-  for (const q8_attribute *a = op->attributes; a && a->name; a++)
+  for Q8_EACH_ATTRIBUTE(a, op)
     if (!strcmp(a->name, name))
       memcpy((char *)params + a->offset, value, size);
 }

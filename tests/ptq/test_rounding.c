@@ -52,7 +52,7 @@ static q8_id constant(const char *name, const q8_shape *shape, float size) {
 }
 
 static void set_int(const q8_op *op, void *params, const char *name, int64_t value) {
-  for (const q8_attribute *a = op->attributes; a && a->name; a++)
+  for Q8_EACH_ATTRIBUTE(a, op)
     if (!strcmp(a->name, name))
       memcpy((char *)params + a->offset, &value, sizeof value);
 }

@@ -38,10 +38,10 @@ static q8_graph *build(const int64_t pads[8], float value, const char *mode) {
   char *pad_params = calloc(1, pad->params_size), *conv_params = calloc(1, conv->params_size);
   q8_op_defaults(pad, pad_params);
   q8_op_defaults(conv, conv_params);
-  for (const q8_attribute *a = pad->attributes; a->name; a++)
+  for Q8_EACH_ATTRIBUTE(a, pad)
     if (!strcmp(a->name, "mode"))
       strcpy(pad_params + a->offset, mode);
-  for (const q8_attribute *a = conv->attributes; a->name; a++) {
+  for Q8_EACH_ATTRIBUTE(a, conv) {
     if (!strcmp(a->name, "pads"))
       *(q8_ints *)(void *)(conv_params + a->offset) = (q8_ints){4, {1, 0, 0, 1}};
     if (!strcmp(a->name, "strides"))
