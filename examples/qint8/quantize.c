@@ -168,9 +168,9 @@ int command_quantize(int argc, char **argv) {
       {"--std", "X", "their standard deviation", OPTION_ABOVE_ZERO, &j.std},
       {"--no-bias-correction", NULL, "leave biases as they are", OPTION_FLAG, &j.no_correction},
       {"--no-equalise", NULL, "do not bring channels of unlike sizes to like sizes first", OPTION_FLAG, &j.no_equalise},
-      {"--all-int8", NULL, "int8 from the first operator on, even where most of the error is born", OPTION_FLAG, &j.all_int8},
+      {"--all-int8", NULL, "int8 from the first operator on, even where most of the error is born; what --force is for stays float", OPTION_FLAG, &j.all_int8},
       {"--round-weights", NULL, "choose the weights' integers by their effect on the samples", OPTION_FLAG, &j.round_weights},
-      {"--force", NULL, "int8 also where float is expected to be faster", OPTION_FLAG, &j.force},
+      {"--force", NULL, "int8 also where float is expected to be faster, or as fast and more exact (a small last product, sums behind MatMul), and --all-int8", OPTION_FLAG, &j.force},
       {"--budget", "METRIC<=DROP", "auto: see above; may be given more than once", OPTION_LIST, &j.automatic.texts},
       {"--validation", "FILE.npz:KEY", "auto: samples to measure the budget on, not among those of calibration; static: to compare those with",
        OPTION_TEXT, &j.automatic.validation},
@@ -185,8 +185,8 @@ int command_quantize(int argc, char **argv) {
       "  dynamic_int8             int8 weights; activations get one scale per sample while running; no calibration\n"
       "  static_int8_per_tensor   int8 with ranges from calibration, one scale per weight\n"
       "  static_int8_per_channel  the same with one scale per output channel: the usual choice. Of a static model,\n"
-      "                           operators stay float where int8 would be slower (see --force), or at the start if\n"
-      "                           most of the error is born there (see --all-int8)\n"
+      "                           operators stay float where int8 would be slower, or less exact and no faster (see\n"
+      "                           --force), or at the start if most of the error is born there (see --all-int8)\n"
       "  auto                     the cheapest of these that keeps a metric within a --budget\n"
       "  qat_int8                 not supported yet\n"
       "uint8 images [N,H,W] or [N,H,W,C] become (v / 255 - mean) / std; float arrays go in as they are.\n\n"
