@@ -309,16 +309,23 @@ static void sensitivity_of_nodes(void) {
   qint8_model_destroy(model);
 }
 
-/* Of several quantities in one input, the small ones would share steps as wide as those of the large ones. */
-static void unlike_inputs_are_scaled(void) {
-  static float rows[2][64 * 6];
-  qint8_tensor a = {sizeof a, QINT8_DTYPE_F32, 2, {64, 6}, rows[0]}, b = {sizeof b, QINT8_DTYPE_F32, 2, {64, 6}, rows[1]};
-  const qint8_tensor *calibration[] = {&a}, *validation[] = {&b};
+/* `force`, since all is faster in float in networks as small as those searched with one batch. */
+static qint8_search_options of_one_batch(const qint8_tensor *const *calibration,
+                                         const qint8_tensor *const *validation) {
   qint8_search_options options = QINT8_SEARCH_OPTIONS_INIT;
   options.calibration = calibration;
   options.validation = validation;
   options.calibration_batches = options.validation_batches = 1;
   options.force = 1;
+  return options;
+}
+
+/* Of several quantities in one input, the small ones would share steps as wide as those of the large ones. */
+static void unlike_inputs_are_scaled(void) {
+  static float rows[2][64 * 6];
+  qint8_tensor a = {sizeof a, QINT8_DTYPE_F32, 2, {64, 6}, rows[0]}, b = {sizeof b, QINT8_DTYPE_F32, 2, {64, 6}, rows[1]};
+  const qint8_tensor *calibration = &a, *validation = &b;
+  qint8_search_options options = of_one_batch(&calibration, &validation);
   options.max_drop = 1;
   options.max_evaluations = 1;
   qint8_model *model = test_load("tiny", NULL);
@@ -346,12 +353,8 @@ static void failing_allocations(void) {
     rows[1][i] = test_random_float(-1, 1);
   }
   qint8_tensor a = {sizeof a, QINT8_DTYPE_F32, 2, {4, 6}, rows[0]}, b = {sizeof b, QINT8_DTYPE_F32, 2, {4, 6}, rows[1]};
-  const qint8_tensor *calibration[] = {&a}, *validation[] = {&b};
-  qint8_search_options options = QINT8_SEARCH_OPTIONS_INIT;
-  options.calibration = calibration;
-  options.validation = validation;
-  options.calibration_batches = options.validation_batches = 1;
-  options.force = 1;
+  const qint8_tensor *calibration = &a, *validation = &b;
+  qint8_search_options options = of_one_batch(&calibration, &validation);
   qint8_model *model = test_load("tiny", NULL);
   qint8_search *found = NULL;
   long fail_at = 1, wrong = 0;
