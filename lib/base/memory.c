@@ -195,7 +195,8 @@ char *q8_pool_string(q8_pool *pool, const char *text, size_t length) {
 }
 
 int q8_mul(size_t a, size_t b, size_t *out) {
-  if (b && a > SIZE_MAX / b)
+  int small = (a | b) >> (sizeof(size_t) * 4) == 0; /* no division, which takes longer than all else here */
+  if (!small && b && a > SIZE_MAX / b)
     return 0;
   *out = a * b;
   return 1;

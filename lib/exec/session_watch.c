@@ -19,13 +19,12 @@ static void move_rows(const q8_session *session, const plan_buffer *b, void *row
       plan->kernels.dequantize(count, row, scale, zero, 0, values);
 }
 
-/* What `buffer` holds as f32: dequantized and, unless any order will do, in the ONNX layout. NULL for integers that are
- * no quantized values: shape arithmetic. */
-static const float *read_values(q8_session *session, q8_buffer buffer, int any_order) {
+/* The `count` values that `buffer` holds as f32: dequantized and, unless any order will do, in the ONNX layout. NULL for
+ * integers that are no quantized values: shape arithmetic. */
+static const float *read_values(q8_session *session, q8_buffer buffer, size_t count, int any_order) {
   const q8_plan *plan = session->plan;
   const plan_buffer *b = &plan->buffers[buffer];
   const q8_shape *shape = &plan->tensor_shapes[b->tensor];
-  size_t count = q8_shape_count(shape, NULL);
   const float *values = session->address[buffer];
   session->watch_layout = Q8_LINEAR;
   if (b->form != Q8_FORM_INT8 && b->size != count * sizeof(float))
@@ -55,9 +54,10 @@ void q8_session_show(q8_session *session, q8_buffer buffer) {
   const q8_plan *plan = session->plan;
   q8_id tensor = plan->buffers[buffer].tensor;
   const q8_shape *shape = &plan->tensor_shapes[tensor];
-  const float *values = read_values(session, buffer, session->watch_any_order);
+  size_t count = q8_shape_count(shape, NULL);
+  const float *values = read_values(session, buffer, count, session->watch_any_order);
   if (values)
-    session->watch(session->watch_user, tensor, plan->tensor_names[tensor], shape, values, q8_shape_count(shape, NULL));
+    session->watch(session->watch_user, tensor, plan->tensor_names[tensor], shape, values, count);
 }
 
 /* Lets the caller put other values in the place of what `buffer` holds. */
@@ -66,7 +66,7 @@ static void offer(q8_session *session, q8_buffer buffer) {
   const plan_buffer *b = &plan->buffers[buffer];
   const q8_shape *shape = &plan->tensor_shapes[b->tensor];
   size_t count = q8_shape_count(shape, NULL);
-  float *values = (float *)(uintptr_t)read_values(session, buffer, 0), *to = values;
+  float *values = (float *)(uintptr_t)read_values(session, buffer, count, 0), *to = values;
   if (!values || !session->replace(session->replace_user, b->tensor, plan->tensor_names[b->tensor], shape, values, count))
     return;
   if (values == session->watch_ordered) {

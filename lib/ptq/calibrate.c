@@ -26,9 +26,7 @@ struct q8_calibrator {
   q8_plan *plan;
   q8_session *session;
   void **outputs; /* [output_count] */
-  struct ends {
-    float min, max;
-  } *ends; /* [batch] of the samples of one tensor */
+  q8_ends *ends;  /* [batch] of the samples of one tensor */
 };
 
 q8_status q8_calibrator_new(const q8_graph *graph, const q8_calibrator_config *config, const q8_host *host,
@@ -88,27 +86,22 @@ static int64_t batch_of(const q8_graph *graph, const q8_shape *shapes) {
   return graph->input_count && shapes[0].rank > 0 ? shapes[0].dim[0] : 1;
 }
 
-/* Sample by sample, so that each look at the values finds them in the cache; backwards, since the step wrote the last ones
- * last, and the next one reads the first ones first. A moving average is one of batches. */
+/* A moving average is one of batches. */
 static void observe_samples(q8_calibrator *c, q8_id tensor, const q8_shape *shape, const float *values, size_t count) {
   q8_observer *observer = c->ranges->observers[tensor];
-  int channels_last = q8_session_watch_layout(c->session) == Q8_CHANNELS_LAST;
-  int by_batch = c->config.observer == QINT8_OBSERVER_MOVING_AVERAGE;
+  q8_quality *quality = c->ranges->quality;
+  int channels_last = q8_session_watch_layout(c->session) == Q8_CHANNELS_LAST, told_apart = 1;
   size_t samples = (size_t)shape->dim[0], each = count / samples;
-  if (by_batch)
+  if (c->config.observer == QINT8_OBSERVER_MOVING_AVERAGE) {
     q8_observer_observe(observer, values, 1, 1, count);
-  for (size_t i = samples; i-- > 0;) {
-    struct ends *ends = &c->ends[i];
-    if (by_batch) {
-      c->minmax(each, values + i * each, &ends->min, &ends->max);
-    } else {
-      q8_observer_sample(observer, values + i * each, each, skipping(each));
-      q8_observer_last(observer, 0, &ends->min, &ends->max);
-    }
+    for (size_t i = 0; i < samples; i++)
+      c->minmax(each, values + i * each, &c->ends[i].min, &c->ends[i].max);
+  } else {
+    told_apart = q8_observer_samples(observer, values, samples, each, skipping(each),
+                                     q8_quality_known(quality, tensor), c->ends);
   }
-  for (size_t i = 0; i < samples; i++)
-    c->out_of_memory |= !q8_quality_observe(c->ranges->quality, tensor, shape, values + i * each, channels_last,
-                                            c->ranges->samples + (int64_t)i, c->ends[i].min, c->ends[i].max);
+  c->out_of_memory |= !q8_quality_observe(quality, tensor, shape, values, channels_last, c->ranges->samples,
+                                          told_apart ? c->ends : NULL);
 }
 
 static void observe(void *user, q8_id tensor, const char *name, const q8_shape *shape, const float *values,

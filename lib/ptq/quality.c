@@ -27,26 +27,22 @@ static void find_channels(const q8_graph *graph, q8_quality *quality) {
   }
 }
 
-static q8_status new_table(size_t tensor_count, const q8_host *host, q8_quality **out, qint8_error *error) {
-  *out = NULL;
-  q8_quality *quality = q8_calloc(host, 1, sizeof(*quality));
+static q8_status new_table(size_t tensor_count, q8_pool *pool, q8_quality **out, qint8_error *error) {
+  q8_quality *quality = *out = q8_pool_alloc(pool, 1, sizeof(*quality));
   if (!quality)
     return q8_fail_memory(error, "calibrator", sizeof(*quality));
-  quality->host = *host;
+  quality->pool = pool;
   quality->tensor_count = tensor_count;
-  quality->tensors = q8_calloc(host, tensor_count + 1, sizeof(*quality->tensors));
-  quality->channel_axis = q8_calloc(host, tensor_count + 1, sizeof(*quality->channel_axis));
-  quality->activation = q8_calloc(host, tensor_count + 1, sizeof(*quality->activation));
-  if (!quality->tensors || !quality->channel_axis || !quality->activation) {
-    q8_quality_free(quality);
+  quality->tensors = q8_pool_alloc(pool, tensor_count, sizeof(*quality->tensors));
+  quality->channel_axis = q8_pool_alloc(pool, tensor_count, sizeof(*quality->channel_axis));
+  quality->activation = q8_pool_alloc(pool, tensor_count, sizeof(*quality->activation));
+  if (!quality->tensors || !quality->channel_axis || !quality->activation)
     return q8_fail_memory(error, "calibrator", tensor_count * sizeof(*quality->tensors));
-  }
-  *out = quality;
   return QINT8_OK;
 }
 
-q8_status q8_quality_new(const q8_graph *graph, const q8_host *host, q8_quality **out, qint8_error *error) {
-  Q8_TRY(new_table(graph->tensor_count, host, out, error));
+q8_status q8_quality_new(const q8_graph *graph, q8_pool *pool, q8_quality **out, qint8_error *error) {
+  Q8_TRY(new_table(graph->tensor_count, pool, out, error));
   find_channels(graph, *out);
   for (size_t t = 0; t < graph->tensor_count; t++) {
     q8_tensor_quality *q = &(*out)->tensors[t];
@@ -59,27 +55,15 @@ q8_status q8_quality_new(const q8_graph *graph, const q8_host *host, q8_quality 
   return QINT8_OK;
 }
 
-void q8_quality_free(q8_quality *quality) {
-  if (!quality)
-    return;
-  for (size_t t = 0; quality->tensors && t < quality->tensor_count; t++)
-    q8_free(&quality->host, quality->tensors[t].constant);
-  q8_host host = quality->host;
-  q8_free(&host, quality->tensors);
-  q8_free(&host, quality->channel_axis);
-  q8_free(&host, quality->activation);
-  q8_free(&host, quality);
-}
-
 static int make_channels(q8_quality *quality, q8_tensor_quality *q, int64_t channels) {
-  q->constant = q8_alloc(&quality->host, (size_t)channels, sizeof(float));
+  q->constant = q8_pool_reserve(quality->pool, (size_t)channels, sizeof(float));
   q->channels = q->constant ? channels : 0;
   return q->constant != NULL;
 }
 
-q8_status q8_quality_copy(const q8_quality *quality, q8_quality **out, qint8_error *error) {
+q8_status q8_quality_copy(const q8_quality *quality, q8_pool *pool, q8_quality **out, qint8_error *error) {
   size_t count = quality->tensor_count;
-  Q8_TRY(new_table(count, &quality->host, out, error));
+  Q8_TRY(new_table(count, pool, out, error));
   memcpy((*out)->channel_axis, quality->channel_axis, count);
   memcpy((*out)->activation, quality->activation, count);
   for (size_t t = 0; t < count; t++) {
@@ -89,11 +73,8 @@ q8_status q8_quality_copy(const q8_quality *quality, q8_quality **out, qint8_err
     to->constant = NULL;
     if (!from->channels)
       continue;
-    if (!make_channels(*out, to, from->channels)) {
-      q8_quality_free(*out);
-      *out = NULL;
+    if (!make_channels(*out, to, from->channels))
       return q8_fail_memory(error, "calibrator", (size_t)from->channels * sizeof(float));
-    }
     memcpy(to->constant, from->constant, (size_t)from->channels * sizeof(float));
   }
   return QINT8_OK;
@@ -101,25 +82,16 @@ q8_status q8_quality_copy(const q8_quality *quality, q8_quality **out, qint8_err
 
 /* ---- Samples ---- */
 
-/* Keeps the farthest first; sign 1 for maxima, -1 for minima. */
+/* A value farther than the last one. Keeps the farthest first; sign 1 for maxima, -1 for minima. */
 static void insert(q8_extreme *list, float value, int64_t sample, float sign) {
-  int at = Q8_EXTREMES;
+  int at = Q8_EXTREMES - 1;
   while (at > 0 && sign * value > sign * list[at - 1].value)
     at--;
-  if (at == Q8_EXTREMES)
-    return;
   memmove(list + at + 1, list + at, (size_t)(Q8_EXTREMES - at - 1) * sizeof(*list));
   list[at] = (q8_extreme){value, sample};
 }
 
-static void add_sample(q8_tensor_quality *q, int64_t sample, float min, float max) {
-  if (min <= max) {
-    insert(q->high, max, sample, 1);
-    insert(q->low, min, sample, -1);
-  }
-  q->samples++;
-  if (q->samples % q->stride)
-    return;
+static void add_checkpoint(q8_tensor_quality *q) {
   if (q->checkpoints == Q8_CHECKPOINTS) {
     for (int i = 0; i < Q8_CHECKPOINTS / 2; i++) {
       q->past_min[i] = q->past_min[2 * i + 1];
@@ -127,11 +99,33 @@ static void add_sample(q8_tensor_quality *q, int64_t sample, float min, float ma
     }
     q->checkpoints = Q8_CHECKPOINTS / 2;
     q->stride *= 2;
-    if (q->samples % q->stride)
+    if (q->samples & (q->stride - 1))
       return;
   }
   q->past_min[q->checkpoints] = q->low[0].value;
   q->past_max[q->checkpoints++] = q->high[0].value;
+}
+
+/* Samples that are no extremes. */
+static void pass_samples(q8_tensor_quality *q, size_t count) {
+  for (int64_t end = q->samples + (int64_t)count, next; q->samples < end;) {
+    next = (q->samples | (q->stride - 1)) + 1;
+    q->samples = next < end ? next : end;
+    if (q->samples == next)
+      add_checkpoint(q);
+  }
+}
+
+static void add_samples(q8_tensor_quality *q, size_t count, const q8_ends *ends) {
+  for (const q8_ends *e = ends; e < ends + count; e++) {
+    if (e->max > q->high[Q8_EXTREMES - 1].value && e->min <= e->max)
+      insert(q->high, e->max, q->samples, 1);
+    if (e->min < q->low[Q8_EXTREMES - 1].value && e->min <= e->max)
+      insert(q->low, e->min, q->samples, -1);
+    q->samples++;
+    if (!(q->samples & (q->stride - 1)))
+      add_checkpoint(q);
+  }
 }
 
 /* ---- Channels ---- */
@@ -157,13 +151,25 @@ static channel_view view_channels(const q8_shape *shape, int axis, int channels_
   return v;
 }
 
-/* Whether all values of the channel are `value`. */
+static uint32_t bits_of(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
+/* Whether all values of the channel are `value`: a few at a time by their bits, without a branch for each. */
 static int is_constant(const channel_view *v, size_t channel, const float *x, float value) {
   size_t stride = v->inner > 1 ? 1 : (size_t)v->channels, count = v->outer * v->inner;
   const float *at = x + channel * v->inner;
-  for (size_t i = 0; i < count; i++)
-    if (at[i * stride] != value)
-      return 0;
+  for (size_t i = 0, end; i < count; i = end) {
+    uint32_t differ = 0;
+    end = count - i < 16 ? count : i + 16;
+    for (size_t j = i; j < end; j++)
+      differ |= bits_of(at[j * stride]) ^ bits_of(value);
+    for (size_t j = i; differ && j < end; j++) /* zeros of both signs are one value */
+      if (at[j * stride] != value)
+        return 0;
+  }
   return 1;
 }
 
@@ -181,23 +187,35 @@ static void look_at_channels(q8_tensor_quality *q, const channel_view *v, const 
   }
 }
 
+q8_ends q8_quality_known(const q8_quality *quality, q8_id tensor) {
+  const q8_tensor_quality *q = &quality->tensors[tensor];
+  return (q8_ends){q->low[Q8_EXTREMES - 1].value, q->high[Q8_EXTREMES - 1].value};
+}
+
 void q8_quality_give_up(q8_quality *quality, q8_id tensor) {
   quality->tensors[tensor].samples = -1;
 }
 
 int q8_quality_observe(q8_quality *quality, q8_id tensor, const q8_shape *shape, const float *values,
-                       int channels_last, int64_t sample, float min, float max) {
+                       int channels_last, int64_t first, const q8_ends *ends) {
   q8_tensor_quality *q = &quality->tensors[tensor];
-  if (q->samples != sample) { /* it gave up, or a batch was left out */
+  if (q->samples != first) { /* it gave up, or a batch was left out */
     q->samples = -1;
     return 1;
   }
   channel_view v = view_channels(shape, quality->channel_axis[tensor], channels_last);
-  int first = v.channels > 0 && !q->constant;
-  if (first && !make_channels(quality, q, v.channels))
+  size_t samples = (size_t)shape->dim[0];
+  int unseen = v.channels > 0 && !q->constant;
+  if (unseen && !make_channels(quality, q, v.channels))
     return 0;
-  if (v.channels == q->channels && q->varying < q->channels && v.outer * v.inner > 0)
-    look_at_channels(q, &v, values, first);
-  add_sample(q, sample, min, max);
+  size_t each = (size_t)v.channels * v.outer * v.inner, step = 1;
+  if (each == (size_t)v.channels)
+    v.outer = step = samples; /* the values of a channel, one of each sample, lie as those of one sample would */
+  for (size_t i = 0; i < samples && v.channels == q->channels && q->varying < q->channels && each; i += step)
+    look_at_channels(q, &v, values + i * each, unseen && i == 0);
+  if (ends)
+    add_samples(q, samples, ends);
+  else
+    pass_samples(q, samples);
   return 1;
 }

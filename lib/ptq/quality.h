@@ -7,6 +7,7 @@
 #define Q8_PTQ_QUALITY_H
 
 #include "graph/graph.h"
+#include "quant/observer.h"
 
 #define Q8_EXTREMES 4     /* samples remembered at either end of a tensor's range */
 #define Q8_CHECKPOINTS 16 /* remembered ranges of the past */
@@ -23,7 +24,7 @@ typedef struct q8_tensor_quality {
   q8_extreme high[Q8_EXTREMES], low[Q8_EXTREMES];
   /* The range of the first (k + 1) * stride samples, k < checkpoints. When all are used, every second one stays and the
    * stride doubles: at any time some lie within 1/8 of any fraction of the samples above 1/2. */
-  int64_t stride;
+  int64_t stride; /* a power of two */
   int32_t checkpoints;
   float past_min[Q8_CHECKPOINTS], past_max[Q8_CHECKPOINTS];
   int64_t channels; /* 0: none known */
@@ -32,7 +33,7 @@ typedef struct q8_tensor_quality {
 } q8_tensor_quality;
 
 typedef struct q8_quality {
-  q8_host host;
+  q8_pool *pool; /* of the owner */
   size_t tensor_count;
   q8_tensor_quality *tensors; /* [tensor_count] */
   int8_t *channel_axis;       /* [tensor_count] of the ONNX layout: 1, LAST_AXIS, or 0 where there are no channels */
@@ -40,14 +41,17 @@ typedef struct q8_quality {
 } q8_quality;
 #define Q8_LAST_AXIS (-1)
 
-q8_status q8_quality_new(const q8_graph *graph, const q8_host *host, q8_quality **out, qint8_error *error);
-void q8_quality_free(q8_quality *quality);
-q8_status q8_quality_copy(const q8_quality *quality, q8_quality **out, qint8_error *error);
+/* In the pool, which must stay where it is. */
+q8_status q8_quality_new(const q8_graph *graph, q8_pool *pool, q8_quality **out, qint8_error *error);
+q8_status q8_quality_copy(const q8_quality *quality, q8_pool *pool, q8_quality **out, qint8_error *error);
 
-/* One sample of a tensor, number `sample` of the sequence, with its smallest and largest value. `shape` is the batch's;
- * values are in the ONNX layout, or [spatial...][C] if `channels_last`. 0 without memory. */
+/* Samples inside these need not be told apart: they are no extremes. */
+q8_ends q8_quality_known(const q8_quality *quality, q8_id tensor);
+/* A batch of samples of a tensor, from number `first` of the sequence on, with the smallest and largest value of each;
+ * `ends` NULL: all inside the known. Values are in the ONNX layout, or each sample [spatial...][C] if `channels_last`.
+ * 0 without memory. */
 int q8_quality_observe(q8_quality *quality, q8_id tensor, const q8_shape *shape, const float *values,
-                       int channels_last, int64_t sample, float min, float max);
+                       int channels_last, int64_t first, const q8_ends *ends);
 /* The tensor's first dimension does not count samples. */
 void q8_quality_give_up(q8_quality *quality, q8_id tensor);
 

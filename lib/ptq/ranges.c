@@ -65,7 +65,7 @@ static q8_status fill(const q8_graph *graph, const q8_observer_config *config, q
   }
   for (size_t i = 0; i < graph->input_count; i++)
     ranges->is_input[graph->inputs[i]] = 1;
-  return q8_quality_new(graph, &ranges->pool.host, &ranges->quality, error);
+  return q8_quality_new(graph, &ranges->pool, &ranges->quality, error);
 }
 
 static q8_status copy_into(const q8_ranges *from, q8_ranges *to, qint8_error *error) {
@@ -76,7 +76,7 @@ static q8_status copy_into(const q8_ranges *from, q8_ranges *to, qint8_error *er
   }
   memcpy(to->is_input, from->is_input, from->tensor_count);
   to->samples = from->samples;
-  return q8_quality_copy(from->quality, &to->quality, error);
+  return q8_quality_copy(from->quality, &to->pool, &to->quality, error);
 }
 
 static q8_status finish(q8_status status, q8_ranges **out) {
@@ -103,7 +103,6 @@ void q8_ranges_free(q8_ranges *ranges) {
     return;
   for (size_t t = 0; t < ranges->tensor_count; t++)
     q8_observer_free(ranges->observers[t]);
-  q8_quality_free(ranges->quality);
   q8_host host = ranges->pool.host;
   q8_pool_destroy(&ranges->pool);
   q8_free(&host, ranges);

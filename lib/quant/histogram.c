@@ -1,5 +1,6 @@
 #include "quant/histogram.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -10,7 +11,9 @@
 #define MAX_BIN_BITS 22
 
 void q8_histogram_clear(q8_histogram *h) {
-  memset(h, 0, sizeof(*h));
+  h->is_counted = 0;
+  h->kept = 0;
+  h->zeros = 0;
   h->min = INFINITY;
   h->max = -INFINITY;
   h->exponent = MIN_EXPONENT;
@@ -57,7 +60,7 @@ void q8_histogram_widen(q8_histogram *h, float min, float max) {
   float low = min < h->min ? min : h->min, high = max > h->max ? max : h->max;
   low += 0.0f; /* -0 becomes 0: the bytes of the result do not depend on which came first */
   high += 0.0f;
-  int32_t exponent = exponent_of(low, high);
+  int32_t exponent = h->is_counted ? exponent_of(low, high) : h->exponent;
   if (!empty && exponent != h->exponent) {
     int64_t merged[Q8_BINS] = {0};
     add_bins(merged, exponent, h);
@@ -68,8 +71,45 @@ void q8_histogram_widen(q8_histogram *h, float min, float max) {
   h->max = high;
 }
 
+int q8_histogram_keep(q8_histogram *h, const float *x, size_t n) {
+  if (h->is_counted || n > Q8_HISTOGRAM_KEPT - h->kept)
+    return 0;
+  memcpy(h->values + h->kept, x, n * sizeof *x);
+  h->kept += n;
+  return 1;
+}
+
+static void count_first(q8_histogram *h, const float *x, size_t n, q8_slots_fn *slots) {
+  memset(h->count, 0, sizeof(h->count));
+  h->is_counted = 1;
+  h->kept = 0;
+  if (h->min <= h->max)
+    h->exponent = exponent_of(h->min, h->max);
+  for (size_t i = 0; i < n; i += Q8_HISTOGRAM_BLOCK)
+    q8_histogram_count(h, x + i, n - i < Q8_HISTOGRAM_BLOCK ? n - i : Q8_HISTOGRAM_BLOCK, 1, slots);
+}
+
+static void count_kept(q8_histogram *h, q8_slots_fn *slots) {
+  float values[Q8_HISTOGRAM_KEPT];
+  memcpy(values, h->values, h->kept * sizeof *values);
+  count_first(h, values, h->kept, slots);
+}
+
+void q8_histogram_copy(const q8_histogram *h, q8_histogram *copy, q8_slots_fn *slots) {
+  if (h->is_counted) {
+    *copy = *h;
+    return;
+  }
+  q8_histogram_clear(copy);
+  q8_histogram_widen(copy, h->min, h->max);
+  if (h->kept)
+    count_first(copy, h->values, h->kept, slots);
+}
+
 int q8_histogram_count(q8_histogram *h, const float *x, size_t n, int64_t weight, q8_slots_fn *slots) {
   uint16_t slot[Q8_HISTOGRAM_BLOCK + Q8_SLOTS_SLACK];
+  if (!h->is_counted)
+    count_kept(h, slots);
   size_t kept = slots(n, x, ldexpf(1.0f, -h->exponent), slot), i = 0;
   int64_t *count = h->count;
   if (kept == Q8_NAN)
@@ -88,9 +128,12 @@ int q8_histogram_count(q8_histogram *h, const float *x, size_t n, int64_t weight
   return 1;
 }
 
-void q8_histogram_add(q8_histogram *h, const q8_histogram *other) {
+void q8_histogram_add(q8_histogram *h, const q8_histogram *other, q8_slots_fn *slots) {
   if (other->min > other->max)
     return;
+  assert(other->is_counted);
+  if (!h->is_counted)
+    count_kept(h, slots);
   q8_histogram_widen(h, other->min, other->max);
   add_bins(h->count, h->exponent, other);
   h->zeros += other->zeros;

@@ -21,34 +21,24 @@ struct q8_observer {
   q8_observer_config config;
   q8_host host;
   size_t cells; /* >= 1 */
-  cell *cell;
-  q8_histogram *histograms; /* [cells], or NULL */
+  cell *cell;   /* [cells], and their histograms, behind this struct */
 };
 
 q8_status q8_observer_new(const q8_observer_config *config, const q8_host *host, q8_observer **out,
                           qint8_error *error) {
   *out = NULL;
-  q8_observer *o = q8_calloc(host, 1, sizeof(*o));
-  if (!o)
-    return q8_fail_memory(error, "observer", sizeof(*o));
-  o->config = *config;
-  o->host = *host;
-  o->cells = config->channels ? config->channels : 1;
   int with_histogram = config->kind >= QINT8_OBSERVER_HISTOGRAM_MSE;
-  o->cell = q8_calloc(host, o->cells, sizeof(cell));
-  o->histograms = with_histogram ? q8_alloc(host, o->cells, sizeof(q8_histogram)) : NULL;
-  if (!o->cell || (with_histogram && !o->histograms)) {
-    q8_status status = q8_fail_memory(error, "observer", o->cells * (sizeof(cell) + sizeof(q8_histogram)));
-    q8_observer_free(o);
-    return status;
-  }
-  for (size_t c = 0; c < o->cells; c++) {
-    o->cell[c].min = INFINITY;
-    o->cell[c].max = -INFINITY;
-    if (with_histogram) {
-      o->cell[c].histogram = &o->histograms[c];
-      q8_histogram_clear(&o->histograms[c]);
-    }
+  size_t cells = config->channels ? config->channels : 1, size;
+  size_t each = sizeof(cell) + (with_histogram ? sizeof(q8_histogram) : 0);
+  q8_observer *o = q8_mul(cells, each, &size) && q8_add(size, sizeof(*o), &size) ? q8_alloc(host, 1, size) : NULL;
+  if (!o)
+    return q8_fail_memory(error, "observer", cells * each);
+  *o = (q8_observer){.config = *config, .host = *host, .cells = cells, .cell = (cell *)(void *)(o + 1)};
+  q8_histogram *histograms = (q8_histogram *)(void *)(o->cell + cells);
+  for (size_t c = 0; c < cells; c++) {
+    o->cell[c] = (cell){.min = INFINITY, .max = -INFINITY, .histogram = with_histogram ? &histograms[c] : NULL};
+    if (with_histogram)
+      q8_histogram_clear(&histograms[c]);
   }
   *out = o;
   return QINT8_OK;
@@ -58,8 +48,6 @@ void q8_observer_free(q8_observer *observer) {
   if (!observer)
     return;
   q8_host host = observer->host;
-  q8_free(&host, observer->histograms);
-  q8_free(&host, observer->cell);
   q8_free(&host, observer);
 }
 
@@ -71,7 +59,7 @@ q8_status q8_observer_copy(const q8_observer *observer, q8_observer **out, qint8
     copy->cell[c] = observer->cell[c];
     copy->cell[c].histogram = histogram;
     if (histogram)
-      *histogram = observer->histograms[c];
+      q8_histogram_copy(observer->cell[c].histogram, histogram, observer->config.slots);
   }
   return QINT8_OK;
 }
@@ -237,6 +225,41 @@ void q8_observer_sample(q8_observer *observer, const float *values, size_t n, si
     q8_observer_observe(observer, values, 1, 1, n);
 }
 
+static int ends_are_finite(const q8_observer *o, const float *x, size_t n, q8_ends *ends) {
+  return o->config.minmax(n, x, &ends->min, &ends->max) && is_finite(ends->min) && is_finite(ends->max);
+}
+
+/* n values that all count, with these ends. */
+static void count_all(const q8_observer *o, cell *c, const float *x, size_t n, q8_ends all) {
+  widen(c, all.min, all.max);
+  c->count += (int64_t)n;
+  if (!c->histogram)
+    return;
+  q8_histogram_widen(c->histogram, all.min, all.max);
+  for (size_t i = q8_histogram_keep(c->histogram, x, n) ? n : 0; i < n; i += BLOCK)
+    q8_histogram_count(c->histogram, x + i, n - i < BLOCK ? n - i : BLOCK, 1, o->config.slots);
+}
+
+int q8_observer_samples(q8_observer *observer, const float *values, size_t samples, size_t n, size_t k, q8_ends known,
+                        q8_ends *ends) {
+  q8_ends all;
+  q8_fpenv env = q8_fpenv_enter();
+  int at_once = k == 1 && n > 0 && ends_are_finite(observer, values, samples * n, &all);
+  int alike = at_once && all.min >= known.min && all.max <= known.max;
+  for (size_t i = alike ? 0 : samples; i-- > 0;) { /* backwards: the step before wrote the last ones last */
+    if (at_once) {
+      observer->config.minmax(n, values + i * n, &ends[i].min, &ends[i].max);
+    } else {
+      q8_observer_sample(observer, values + i * n, n, k);
+      q8_observer_last(observer, 0, &ends[i].min, &ends[i].max);
+    }
+  }
+  if (at_once)
+    count_all(observer, observer->cell, values, samples * n, all);
+  q8_fpenv_leave(env);
+  return !alike;
+}
+
 void q8_observer_merge(q8_observer *observer, const q8_observer *other) {
   for (size_t c = 0; c < observer->cells; c++) {
     cell *to = &observer->cell[c];
@@ -252,7 +275,7 @@ void q8_observer_merge(q8_observer *observer, const q8_observer *other) {
     to->batch_max = from->average_max;
     average(to, 0.5f);
     if (to->histogram)
-      q8_histogram_add(to->histogram, from->histogram);
+      q8_histogram_add(to->histogram, from->histogram, observer->config.slots);
   }
 }
 

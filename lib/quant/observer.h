@@ -32,6 +32,14 @@ void q8_observer_observe(q8_observer *observer, const float *values, size_t oute
  * counts each if k is 1 or some are not finite. Which ones follows from the values alone, and differs from sample to
  * sample. */
 void q8_observer_sample(q8_observer *observer, const float *values, size_t n, size_t k);
+/* `samples` of n values each, one behind the other, of which each is seen like that, but that few small ones may be kept to
+ * be counted when the observer is copied. Not for moving averages. ends[i] are those of sample i, min > max if it had no
+ * finite value; 0, and no ends, if all values are inside `known`. */
+typedef struct q8_ends {
+  float min, max;
+} q8_ends;
+int q8_observer_samples(q8_observer *observer, const float *values, size_t samples, size_t n, size_t k, q8_ends known,
+                        q8_ends *ends);
 /* Both have the same kind and channels. A moving average continues with the other's averages, which depends on order:
  * the public function refuses it. */
 void q8_observer_merge(q8_observer *observer, const q8_observer *other);

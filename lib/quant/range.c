@@ -38,15 +38,15 @@ static void collect(const q8_histogram *h, q8_unary_fn *f, const void *params, p
   }
 }
 
-/* The summed error of the range; zeros have none. */
-static double error_of(const points *p, q8_unary_fn *f, const void *params, float low, float high) {
+/* The summed error of the range; zeros have none. No further than to `enough`: what is left can only add to it. */
+static double error_of(const points *p, q8_unary_fn *f, const void *params, float low, float high, double enough) {
   qint8_qparams q = q8_qparams_affine(low, high, QINT8_DTYPE_U8);
   double y[256], inverse = 1.0 / (double)q.scale, sum = 0;
   for (int i = 0; i < 256; i++) {
     float x = (float)(i - q.zero_point) * q.scale;
     y[i] = f ? (double)f(params, x) : (double)x;
   }
-  for (int i = 0; i < p->count; i++) {
+  for (int i = 0; i < p->count && !(sum >= enough); i++) {
     double v = p->x[i] * inverse + q.zero_point, weight = v < -0.5 || v > 255.5 ? CLIP_WEIGHT : 1;
     v = v < 0 ? 0 : v > 255 ? 255 : v;
     double error = p->fx[i] - y[(int)(v + 0.5)];
@@ -61,7 +61,7 @@ static double search_end(const points *p, q8_unary_fn *f, const void *params, fl
   float best = *end;
   for (int i = 0; i < CANDIDATES && whole != 0; i++) {
     *end = whole * (1.0f - (float)i / 128);
-    double error = error_of(p, f, params, *low, *high);
+    double error = error_of(p, f, params, *low, *high, least);
     if (error < least) {
       least = error;
       best = *end;
@@ -78,7 +78,7 @@ q8_status q8_range_search(const q8_histogram *h, q8_unary_fn *f, const void *par
     return q8_fail_memory(error, "observer", sizeof(*p));
   collect(h, f, params, p);
   float min = h->min < 0 ? h->min : 0, max = h->max > 0 ? h->max : 0, lo = min, hi = max;
-  double least = error_of(p, f, params, lo, hi);
+  double least = error_of(p, f, params, lo, hi, INFINITY);
   for (int round = 0; round < 2; round++) {
     least = search_end(p, f, params, &lo, &hi, &lo, min, least);
     least = search_end(p, f, params, &lo, &hi, &hi, max, least);
@@ -95,7 +95,7 @@ q8_status q8_range_error(const q8_histogram *h, q8_unary_fn *f, const void *para
   if (!p)
     return q8_fail_memory(error, "observer", sizeof(*p));
   collect(h, f, params, p);
-  *out = error_of(p, f, params, low, high);
+  *out = error_of(p, f, params, low, high, INFINITY);
   q8_free(host, p);
   return QINT8_OK;
 }

@@ -167,6 +167,49 @@ static void short_and_damaged_samples_are_counted_whole(void) {
   }
 }
 
+static void check_ends(const float *x, size_t samples, size_t n, const q8_ends *ends, q8_ends known) {
+  for (size_t s = 0; s < samples; s++) {
+    q8_ends want;
+    kernels.minmax(n, x + s * n, &want.min, &want.max);
+    if (ends && isfinite(want.min) && isfinite(want.max)) /* of others the finite values count */
+      CHECK(ends[s].min == want.min && ends[s].max == want.max);
+    else if (!ends)
+      CHECK(want.min >= known.min && want.max <= known.max);
+  }
+}
+
+/* Samples that are kept to be counted later give the same counts, whatever follows, and the same ends. */
+static void kept_samples_are_counted(void) {
+  for (int round = 0; round < 60; round++) {
+    q8_observer *all = make(QINT8_OBSERVER_HISTOGRAM_MSE, 0), *kept = make(QINT8_OBSERVER_HISTOGRAM_MSE, 0), *copy;
+    size_t n = (size_t)test_random_int(1, round % 3 ? 20 : 256), end = (size_t)test_random_int(1, COUNT - 16 * (int)n);
+    q8_ends ends[16], known = {-1, 2};
+    fill(values, COUNT);
+    for (size_t i = 0; round % 2 && i < COUNT; i++)
+      values[i] = isfinite(values[i]) ? values[i] : 0;
+    for (size_t i = 0, samples; i < end; i += samples * n) {
+      samples = (size_t)test_random_int(1, 16);
+      q8_observer_observe(all, values + i, 1, 1, samples * n);
+      int told = q8_observer_samples(kept, values + i, samples, n, 1, known, ends);
+      check_ends(values + i, samples, n, told ? ends : NULL, known);
+    }
+    if (round % 4 == 1) {
+      q8_observer_sample(all, values, COUNT, 8);
+      q8_observer_sample(kept, values, COUNT, 8);
+    }
+    CHECK(q8_observer_copy(kept, &copy, NULL) == QINT8_OK);
+    CHECK(memcmp(q8_observer_histogram(all, 0), q8_observer_histogram(copy, 0), sizeof(q8_histogram)) == 0);
+    q8_observer_merge(all, copy);
+    q8_observer_merge(kept, copy);
+    CHECK(memcmp(q8_observer_histogram(all, 0), q8_observer_histogram(kept, 0), sizeof(q8_histogram)) == 0);
+    qint8_range a = range_of(all, 0), b = range_of(kept, 0);
+    CHECK(same_range(&a, &b));
+    q8_observer_free(all);
+    q8_observer_free(kept);
+    q8_observer_free(copy);
+  }
+}
+
 static void merging_is_associative_and_commutative(void) {
   for (int round = 0; round < 20; round++) {
     q8_observer *part[2][3], *whole = make(QINT8_OBSERVER_HISTOGRAM_MSE, 0);
@@ -505,6 +548,7 @@ int main(int argc, char **argv) {
   RUN(samples_are_counted_in_part);
   RUN(parts_of_samples_are_not_the_same_places);
   RUN(short_and_damaged_samples_are_counted_whole);
+  RUN(kept_samples_are_counted);
   RUN(merging_is_associative_and_commutative);
   RUN(bins_are_canonical);
   RUN(values_lie_in_their_bins);
