@@ -199,7 +199,7 @@ void q8_conv_run(const q8_conv *conv, const q8_kernels *kernels, const void *x, 
 /* ---- Some rows ---- */
 
 int q8_conv_has_rows(const q8_conv *conv) {
-  return conv->element == 1 && !conv->exact_x && (conv->way == Q8_CONV_MATRIX || conv->way == Q8_CONV_DEPTHWISE);
+  return !conv->exact_x && (conv->way == Q8_CONV_MATRIX || conv->way == Q8_CONV_DEPTHWISE);
 }
 
 size_t q8_conv_rows_scratch(const q8_conv *conv, size_t rows) {
@@ -216,7 +216,8 @@ size_t q8_conv_rows_scratch(const q8_conv *conv, size_t rows) {
 static void run_matrix_rows(const q8_conv *conv, const q8_kernels *kernels, const uint8_t *x, q8_epilogue epilogue,
                             uint8_t *y, const q8_row_range *range, void *scratch, const q8_host *host) {
   const q8_conv_geometry *g = &conv->g;
-  const q8_matrix_rows matrix = {x + (range->first - range->in_row) * g->w * g->c, g->c, g->c / g->groups};
+  const size_t row = g->w * g->c * conv->element, pixel = g->c * conv->element;
+  const q8_matrix_rows matrix = {x + (range->first - range->in_row) * row, pixel, pixel / g->groups};
   const size_t stride = conv->y_stride ? conv->y_stride : g->k;
   const size_t element = epilogue.kind == Q8_EPILOGUE_REQUANT ? 1 : sizeof(float);
   if (epilogue.other)

@@ -69,7 +69,7 @@ size_t q8_conv_scratch(const q8_conv *conv, int32_t threads);
 void q8_conv_run(const q8_conv *conv, const q8_kernels *kernels, const void *x, const int32_t *zero_points,
                  size_t zero_step, const q8_epilogue *epilogue, void *y, void *scratch, const q8_host *host);
 
-/* The same for some rows of the result, `x` and `y` beginning as the range says, with one zero point for all images: int8
+/* The same for some rows of the result, `x` and `y` beginning as the range says, with one zero point for all images:
  * matrix and depthwise only. A `host` of one thread gets by with q8_conv_rows_scratch bytes for that many rows or
  * fewer. */
 int q8_conv_has_rows(const q8_conv *conv);

@@ -1,6 +1,6 @@
-/* Steps that run a band of rows at a time: on random networks of depthwise and 1x1 convolutions, the same bytes as a plan
- * that merges nothing, on every ISA, for any threads and batch, in an arena that is exact, without allocations, also where
- * they write into the result of Concat; and a watcher sees what lies between them. */
+/* Steps that run a band of rows at a time: on random networks of depthwise and 1x1 convolutions, int8 and float, the same
+ * bytes as a plan that merges nothing, on every ISA, for any threads and batch, in an arena that is exact, without
+ * allocations, also where they write into the result of Concat; and a watcher sees what lies between them. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,19 +98,21 @@ static void decide(network *n, int32_t dtype) {
   q8_ranges_free(ranges);
 }
 
+typedef enum joining { NO_CONCAT, PROJECTION_JOINS, DEPTHWISE_JOINS } joining;
+
 /* Inverted residuals, with and without expansion, projection and sum, or a Concat in its place. */
-static q8_id add_block(network *n, q8_id x, int joins, int64_t *channels) {
+static q8_id add_block(network *n, q8_id x, joining joins, int64_t *channels) {
   const window point = {1, 1, 0, 1};
   const q8_id from = x;
   const int64_t before = *channels, kernel = test_random_int(0, 1) ? 3 : 5;
   const int sums = !joins && test_random_int(0, 2) == 0, same = joins || sums;
-  if (sums || test_random_int(0, 3)) {
+  if (same || test_random_int(0, 3)) {
     *channels = test_random_int(20, 70);
     x = function(n, conv(n, x, before, *channels, point));
   }
   window depth = {kernel, same || test_random_int(0, 3) ? 1 : 2, same || test_random_int(0, 3) ? kernel / 2 : 0, *channels};
   x = function(n, conv(n, x, *channels, *channels, depth));
-  if (sums || test_random_int(0, joins ? 1 : 3)) {
+  if (joins ? joins == PROJECTION_JOINS : sums || test_random_int(0, 3)) {
     int64_t after = sums ? before : test_random_int(2, 24);
     x = conv(n, x, *channels, after, point);
     *channels = after;
@@ -124,10 +126,10 @@ static q8_id add_block(network *n, q8_id x, int joins, int64_t *channels) {
   return function(n, sums ? node(n, "Add", NULL, 2, both) : x);
 }
 
-static void build(network *n, int joins) {
+static void build(network *n, joining joins, int floats) {
   int64_t channels = test_random_int(2, 24);
   q8_id x;
-  *n = (network){.l2 = (size_t)1 << test_random_int(14, 17)};
+  *n = (network){.l2 = (size_t)(floats ? sizeof(float) : 1) << test_random_int(14, 17)};
   n->input = (q8_shape){.rank = 4, .dim = {1, channels, test_random_int(25, 50), test_random_int(17, 24)}};
   n->in_size = q8_shape_count(&n->input, NULL);
   q8_shape symbolic = n->input;
@@ -139,7 +141,8 @@ static void build(network *n, int joins) {
     x = add_block(n, x, joins, &channels);
   CHECK(q8_graph_set_outputs(n->graph, &x, 1, NULL) == QINT8_OK);
   CHECK(q8_graph_freeze(n->graph, NULL) == QINT8_OK);
-  decide(n, test_random_int(0, 1) ? QINT8_DTYPE_U8 : QINT8_DTYPE_S8);
+  if (!floats)
+    decide(n, test_random_int(0, 1) ? QINT8_DTYPE_U8 : QINT8_DTYPE_S8);
 }
 
 /* ---- Running ---- */
@@ -257,10 +260,12 @@ static void check_network(const network *n) {
   free(x);
 }
 
-static void check_networks(int joins) {
+static void check_networks(int concat, int floats) {
+  memset(merged, 0, sizeof merged);
+  memset(joined, 0, sizeof joined);
   for (int i = 0; i < NETWORKS; i++) {
     network n;
-    build(&n, joins);
+    build(&n, concat ? (joining)(1 + i % 2) : NO_CONCAT, floats);
     check_network(&n);
     q8_recipe_free(n.recipe);
     q8_graph_destroy(n.graph);
@@ -268,15 +273,28 @@ static void check_networks(int joins) {
   CHECK_EQ(counter.live, 0);
 }
 
-static void same_bytes(void) {
-  check_networks(0);
+static void same_bytes(int floats) {
+  check_networks(0, floats);
   CHECK_MSG(merged[0][1] > 20 && merged[1][0] > 20 && merged[1][1] > 20, "merged: %d before, %d behind, %d around",
             merged[1][0], merged[0][1], merged[1][1]);
 }
 
-static void same_bytes_into_concat(void) {
-  check_networks(1);
-  CHECK_MSG(joined[0] > 20 && joined[1] > 20, "merged: %d that end with depthwise, %d with 1x1", joined[0], joined[1]);
+static void same_bytes_into_concat(int floats) {
+  check_networks(1, floats);
+  CHECK_MSG(joined[0] + joined[1] > 40 && (floats || joined[0] > 20), "merged: %d that end with depthwise, %d with 1x1", joined[0], joined[1]);
+}
+
+static void int8_bands(void) {
+  same_bytes(0);
+}
+static void float_bands(void) {
+  same_bytes(1);
+}
+static void int8_bands_in_concat(void) {
+  same_bytes_into_concat(0);
+}
+static void float_bands_in_concat(void) {
+  same_bytes_into_concat(1);
 }
 
 /* ---- Watching ---- */
@@ -303,7 +321,7 @@ static void watchers_see_all(void) {
     uint8_t *y[2];
     size_t size = 0;
     memset(all, 0, sizeof all);
-    build(&n, i % 2);
+    build(&n, (joining)(i % 3), i % 2);
     float *x = random_input(&n);
     variant v = {.batch = 2, .threads = 2, .mask = q8_cpu_detect(), .watch = keep};
     for (int bands = 0; bands < 2; bands++) {
@@ -335,8 +353,10 @@ int main(int argc, char **argv) {
   q8_kernels_select(q8_cpu_detect(), &kernels);
   CHECK(q8_host_init(&host, NULL, NULL) == QINT8_OK);
   counting_host_init(&counter);
-  RUN(same_bytes);
-  RUN(same_bytes_into_concat);
+  RUN(int8_bands);
+  RUN(float_bands);
+  RUN(int8_bands_in_concat);
+  RUN(float_bands_in_concat);
   RUN(watchers_see_all);
   return TEST_END();
 }
