@@ -345,8 +345,7 @@ QINT8_API qint8_status qint8_model_weights(const qint8_model *model, size_t inde
  * and the weights that read them multiplied, where all between commutes with that (Relu, LeakyRelu, PRelu, pooling, sums,
  * ...). Groups of channels that are alike already stay. To be done before calibration; twice is as good as once.
  * `changed` (may be NULL) receives how many groups were rescaled. The caller owns *out. `model` and `out` have the same
- * tensors and nodes. Status: ARGUMENT, STATE (a quantized file), MEMORY, and SHAPE and the like if the model's shapes do
- * not fit together. */
+ * tensors and nodes. Status: ARGUMENT, STATE (a quantized file), MEMORY. */
 QINT8_API qint8_status qint8_model_equalise(const qint8_model *model, const qint8_host *host, qint8_model **out,
                                             size_t *changed, qint8_error *error);
 
@@ -356,7 +355,7 @@ QINT8_API qint8_status qint8_model_equalise(const qint8_model *model, const qint
  * channel c on representative data, [channels]. `changed` (may be NULL) receives 1, or 0 if the channels are of like size
  * already (no more than 4 times from the median) or not only constant weights read the input: then *out is a plain copy.
  * The caller owns *out. To be done before calibration. Status: ARGUMENT (index, channels), DATA (a magnitude that is not
- * finite or negative), STATE (a quantized file), MEMORY, and SHAPE and the like if shapes do not fit together. */
+ * finite or negative), STATE (a quantized file), MEMORY. */
 QINT8_API qint8_status qint8_model_scale_input(const qint8_model *model, size_t input, const float *largest,
                                                int64_t channels, const qint8_host *host, qint8_model **out,
                                                int32_t *changed, qint8_error *error);

@@ -16,15 +16,19 @@ static size_t packed_size(size_t channels, size_t r, size_t s) {
 }
 
 static void pack(size_t channels, size_t r, size_t s, const int8_t *w, void *packed) {
-  int16_t *out = packed;
-  for (size_t first = 0; first < channels; first += BLOCK)
-    for (size_t row = 0; row < r; row += 2)
-      for (size_t j = 0; j < s; j++)
-        for (size_t at = 0; at < 64; at++) {
-          const size_t h = at / 32, lane = at / 8 % 4, e = at / 2 % 4, i = row + at % 2;
-          const size_t c = first + 8 * lane + 4 * h + e;
-          *out++ = c < channels && i < r ? w[(i * s + j) * channels + c] : 0;
-        }
+  __m512i *out = packed;
+  for (size_t first = 0; first < channels; first += BLOCK) {
+    const __mmask32 m = (__mmask32)first64(channels - first < BLOCK ? channels - first : BLOCK);
+    for (size_t i = 0; i < r; i += 2)
+      for (size_t j = 0; j < s; j++, out += 2) {
+        const int two = i + 1 < r;
+        const int8_t *row = w + (i * s + j) * channels + first, *next = row + (two ? s * channels : 0);
+        const __m512i x = _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(m, row));
+        const __m512i y = _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(two ? m : 0, next));
+        _mm512_storeu_si512(out, _mm512_unpacklo_epi16(x, y));
+        _mm512_storeu_si512(out + 1, _mm512_unpackhi_epi16(x, y));
+      }
+  }
 }
 
 typedef struct halves {

@@ -21,103 +21,6 @@
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "dwconv.h"
 
-/* ---- Steps and weights ---------------------------------------------------------------------------- */
-
-static size_t steps_of(size_t r, size_t s) {
-  return r / 4 * s + (r % 4 == 1 ? (s + 3) / 4 : r % 4 ? s : 0);
-}
-
-/* At worst nothing is shared and every step has a plane of its own: a unit of each must fit the scratch. */
-static int fits(size_t r, size_t s) {
-  return r < 256 && s < 256 && steps_of(r, s) <= MAX_STEPS;
-}
-
-static int has_pair(size_t r, size_t s) {
-  return r == 3 && s == 3;
-}
-
-/* The block of channels that begins at c or, if it is the last, before it. `end` is where the next one begins. */
-typedef struct {
-  size_t first, width, end;
-} part;
-
-static part part_at(size_t c, size_t channels) {
-  const size_t left = channels - c;
-  const size_t width = left > 32 ? 64 : left > 16 ? 32 : 16;
-  if (left >= width)
-    return (part){c, width, c + width};
-  if (channels >= width)
-    return (part){channels - width, width, channels};
-  return width == 16 ? (part){0, 16, channels} : (part){0, width / 2, width / 2};
-}
-
-/* Bytes of the weights of a step: 64 channels, 32 for both pixels of a register, or 16. */
-static size_t step_size(size_t width) {
-  return width == 16 ? 64 : 256;
-}
-
-/* Bytes of a block's weights. */
-static size_t block_size(size_t width, size_t r, size_t s) {
-  return (has_pair(r, s) ? 2 : 1) * steps_of(r, s) * step_size(width);
-}
-
-static size_t packed_size(size_t channels, size_t r, size_t s) {
-  size_t size = 0;
-  if (!fits(r, s))
-    return q8_avx512bw_dwconv->packed_size(channels, r, s);
-  for (size_t c = 0; c < channels;) {
-    const part p = part_at(c, channels);
-    size += block_size(p.width, r, s);
-    c = p.end;
-  }
-  return size;
-}
-
-/* The four taps of one step, as (row, column) of the kernel; a row of r means none. */
-static void taps_of(size_t step, size_t r, size_t s, size_t row[4], size_t column[4]) {
-  size_t g = step / s, across = g == r / 4 && r % 4 == 1;
-  for (size_t i = 0; i < 4; i++) {
-    row[i] = across ? r - 1 : 4 * g + i < r ? 4 * g + i : r;
-    column[i] = across ? 4 * (step - g * s) + i : step - g * s;
-    if (column[i] >= s)
-      row[i] = r;
-  }
-}
-
-/* The weights of one tap in the quads of a block. */
-static void pack_tap(size_t width, size_t n, const int8_t *w, int8_t *out) {
-  for (size_t i = 0; i < n; i++) {
-    int8_t *at = out + (width == 16 ? 4 * i : i / 4 % 4 * 64 + i / 16 * 16 + i % 4 * 4);
-    at[0] = w[i];
-    if (width == 32)
-      at[32] = w[i];
-  }
-}
-
-static void pack_quads(size_t channels, size_t r, size_t s, const int8_t *w, int8_t *out) {
-  const size_t steps = steps_of(r, s);
-  memset(out, 0, packed_size(channels, r, s));
-  for (size_t begin = 0; begin < channels;) {
-    const part p = part_at(begin, channels);
-    const size_t n = channels < p.width ? channels : p.width;
-    for (size_t i = 0; i < block_size(p.width, r, s) / step_size(p.width); i++, out += step_size(p.width)) {
-      size_t row[4], column[4];
-      taps_of(i % steps, r, s, row, column);
-      for (size_t tap = 0, to = i / steps; to < 4; tap++, to++)
-        if (row[tap] < r)
-          pack_tap(p.width, n, w + (row[tap] * s + column[tap]) * channels + p.first, out + to);
-    }
-    begin = p.end;
-  }
-}
-
-static void pack(size_t channels, size_t r, size_t s, const int8_t *w, void *packed) {
-  if (fits(r, s))
-    pack_quads(channels, r, s, w, packed);
-  else
-    q8_avx512bw_dwconv->pack(channels, r, s, w, packed);
-}
-
 /* ---- Rows ------------------------------------------------------------------------------------------- */
 
 /* Divides by powers of two only, but for one: a division takes as long as an output. */
@@ -227,8 +130,9 @@ static void all_blocks(const q8_dwconv_shape *shape, const int8_t *w, const q8_r
     for (int v = 0; v < 4; v++)
       b.bias[v] = _mm512_setzero_si512();
   }
+  const size_t steps = q8_avx512vnni_dwconv_steps(shape->r, shape->s);
   for (size_t c = 0; c < shape->channels;) {
-    const part p = part_at(c, shape->channels);
+    const part p = q8_avx512vnni_dwconv_part(c, shape->channels);
     b.pixels = p.width == 64 ? 1 : p.width == 32 ? 2 : 4;
     b.unit = p.width == 32 ? 32 : 64;
     b.first = p.first, b.channels = p.width < shape->channels ? p.width : shape->channels;
@@ -241,7 +145,7 @@ static void all_blocks(const q8_dwconv_shape *shape, const int8_t *w, const q8_r
       b.small = small_scales(4, b.scale);
     }
     run_part(&b, cols, (uint8_t *)y + p.first * (rq ? 1 : sizeof(int32_t)));
-    b.w += block_size(p.width, shape->r, shape->s);
+    b.w += steps * p.step_size;
     c = p.end;
   }
 }
@@ -249,7 +153,7 @@ static void all_blocks(const q8_dwconv_shape *shape, const int8_t *w, const q8_r
 /* Kernels of more steps than the layout has room for are those of avx512bw. */
 static void sums(const q8_dwconv_shape *shape, const void *w, const uint8_t *const *cols, int32_t *acc,
                  size_t acc_stride) {
-  if (fits(shape->r, shape->s))
+  if (q8_avx512vnni_dwconv_fits(shape->r, shape->s))
     all_blocks(shape, w, NULL, cols, acc, acc_stride, 0);
   else
     q8_avx512bw_dwconv->run_sums(shape, w, cols, acc, acc_stride);
@@ -262,7 +166,7 @@ static void look_up(const q8_dwconv_shape *shape, const q8_requant *rq, uint8_t 
 
 static void dwconv(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,
                    const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
-  if (!fits(shape->r, shape->s)) {
+  if (!q8_avx512vnni_dwconv_fits(shape->r, shape->s)) {
     q8_avx512bw_dwconv->run(shape, w, rq, cols, y, y_stride);
     return;
   }
@@ -278,8 +182,8 @@ static void dwconv_pair(const q8_dwconv_shape *shape, const void *w, const q8_re
 }
 
 const q8_dwconv_kernel q8_avx512vnni_dwconv[] = {
-    {"dwconv_avx512vnni_3x3", Q8_NEEDS_AVX512VNNI, 3, 3, 0, -128, packed_size, pack, dwconv, sums, dwconv_pair},
-    {"dwconv_avx512vnni", Q8_NEEDS_AVX512VNNI, 0, 0, 0, -128, packed_size, pack, dwconv, sums, NULL},
+    {"dwconv_avx512vnni_3x3", Q8_NEEDS_AVX512VNNI, 3, 3, 0, -128, q8_avx512vnni_dwconv_size, q8_avx512vnni_dwconv_pack, dwconv, sums, dwconv_pair},
+    {"dwconv_avx512vnni", Q8_NEEDS_AVX512VNNI, 0, 0, 0, -128, q8_avx512vnni_dwconv_size, q8_avx512vnni_dwconv_pack, dwconv, sums, NULL},
     {0},
 };
 #endif

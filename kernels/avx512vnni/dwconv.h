@@ -67,6 +67,20 @@ row_fn *q8_avx512vnni_dwconv_pair(const q8_dwconv_shape *shape, size_t pixels);
 /* 3 x 3 of 16 channels and at least 4 outputs (dwconv_narrow.c): a pair, a row of stride 1, a row of stride 2. */
 row_fn q8_avx512vnni_dwconv_pair16, q8_avx512vnni_dwconv_row16_1, q8_avx512vnni_dwconv_row16_2;
 
+/* Weights (dwconv_pack.c). Whether a kernel size has few enough steps; those that have not are packed as by avx512bw. */
+int q8_avx512vnni_dwconv_fits(size_t r, size_t s);
+size_t q8_avx512vnni_dwconv_size(size_t channels, size_t r, size_t s);
+void q8_avx512vnni_dwconv_pack(size_t channels, size_t r, size_t s, const int8_t *w, void *packed);
+
+/* The block of channels that begins at c or, if it is the last, before it. `end` is where the next one begins. */
+typedef struct {
+  size_t first, width, end;
+  size_t step_size; /* bytes of the weights of a step: 64 channels, 32 for both pixels of a register, or 16 */
+} part;
+part q8_avx512vnni_dwconv_part(size_t c, size_t channels);
+/* The steps of its weights, for pairs of rows too. */
+size_t q8_avx512vnni_dwconv_steps(size_t r, size_t s);
+
 /* The pixels at x[0], x[1], which begin at channel `first`; `pixels` is a constant in every caller. Merging under a mask
  * while loading keeps the insertion from the one port that can shuffle. */
 Q8_INLINE __m512i load_pixels(int pixels, const uint8_t *const x[2], size_t first) {

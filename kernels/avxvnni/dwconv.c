@@ -44,27 +44,9 @@ static size_t packed_size(size_t channels, size_t r, size_t s) {
   return blocks_of(channels) * steps_of(r, s) * 4 * BLOCK;
 }
 
-static void pack(size_t channels, size_t r, size_t s, const int8_t *w, void *packed) {
-  size_t row[4], column[4];
-  int8_t *out = packed;
-  if (channels < BLOCK) {
-    q8_avx2_dwconv->pack(channels, r, s, w, packed);
-    return;
-  }
-  for (size_t block = 0; block < blocks_of(channels); block++)
-    for (size_t step = 0; step < steps_of(r, s); step++, out += 4 * BLOCK) {
-      taps_of(step, r, s, row, column);
-      for (size_t at = 0; at < 4 * BLOCK; at++) {
-        size_t v = at / 32, lane = at / 16 % 2, e = at / 4 % 4, tap = at % 4;
-        size_t c = first_channel(block, channels) + 16 * lane + 4 * v + e;
-        out[at] = row[tap] < r ? w[(row[tap] * s + column[tap]) * channels + c] : 0;
-      }
-    }
-}
-
-/* acc += four taps x weights; a tap points at the first of 32 channels. */
-Q8_INLINE void add_step(const uint8_t *const tap[4], const int8_t *w, __m256i acc[4]) {
-  __m256i row[4], quad[4];
+/* 32 channels of four taps to quads; a tap points at the first of them. */
+Q8_INLINE void interleave(const uint8_t *const tap[4], __m256i quad[4]) {
+  __m256i row[4];
   Q8_UNROLL
   for (int i = 0; i < 4; i++)
     row[i] = _mm256_loadu_si256((const __m256i *)tap[i]);
@@ -74,6 +56,34 @@ Q8_INLINE void add_step(const uint8_t *const tap[4], const int8_t *w, __m256i ac
   quad[1] = _mm256_unpackhi_epi16(lo01, lo23);
   quad[2] = _mm256_unpacklo_epi16(hi01, hi23);
   quad[3] = _mm256_unpackhi_epi16(hi01, hi23);
+}
+
+static void pack(size_t channels, size_t r, size_t s, const int8_t *w, void *packed) {
+  const size_t steps = steps_of(r, s);
+  const uint8_t *from = (const uint8_t *)w;
+  if (channels < BLOCK) {
+    q8_avx2_dwconv->pack(channels, r, s, w, packed);
+    return;
+  }
+  for (size_t step = 0; step < steps; step++) {
+    size_t row[4], column[4];
+    taps_of(step, r, s, row, column);
+    for (size_t block = 0; block < blocks_of(channels); block++) {
+      __m256i *out = (__m256i *)packed + 4 * (block * steps + step), quad[4];
+      const uint8_t *tap[4];
+      for (size_t i = 0; i < 4; i++)
+        tap[i] = row[i] < r ? from + (row[i] * s + column[i]) * channels + first_channel(block, channels) : zeros;
+      interleave(tap, quad);
+      for (size_t v = 0; v < 4; v++)
+        _mm256_storeu_si256(out + v, quad[v]);
+    }
+  }
+}
+
+/* acc += four taps x weights. */
+Q8_INLINE void add_step(const uint8_t *const tap[4], const int8_t *w, __m256i acc[4]) {
+  __m256i quad[4];
+  interleave(tap, quad);
   Q8_UNROLL
   for (int v = 0; v < 4; v++)
     acc[v] = q8_dpbusd(acc[v], quad[v], _mm256_load_si256((const __m256i *)(w + 32 * v)));

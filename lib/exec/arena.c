@@ -1,4 +1,4 @@
-/* arena.c - which bytes of the arena each buffer gets: first fit by size, largest first, over lifetimes. */
+/* arena.c - which bytes of the arena each buffer gets: first fit over lifetimes, in the best of a few orders. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,8 +54,10 @@ static void share_memory(q8_plan *plan, int32_t index) {
       plan->buffers[i].root = from;
 }
 
+/* A buffer of the arena. */
 typedef struct slot {
-  size_t size;
+  size_t size, offset;
+  int32_t first, last;
   q8_buffer buffer;
 } slot;
 
@@ -66,21 +68,94 @@ static int larger_first(const void *a, const void *b) {
   return x->buffer < y->buffer ? -1 : x->buffer > y->buffer;
 }
 
-/* The lowest offset at which `b` fits beside the `placed` buffers that live at the same time. Placed ones are few
- * hundred, so the repeated scan is cheap. */
-static size_t first_fit(const q8_plan *plan, const slot *placed, size_t count, const plan_buffer *b, size_t size) {
-  size_t offset = 0;
-  for (size_t i = 0; i < count;) {
-    const plan_buffer *other = &plan->buffers[placed[i].buffer];
-    int together = other->first <= b->last && b->first <= other->last;
-    if (together && offset < other->offset + placed[i].size && other->offset < offset + size) {
-      offset = other->offset + placed[i].size;
-      i = 0;
-    } else {
-      i++;
+/* By bytes times steps. */
+static int more_first(const void *a, const void *b) {
+  const slot *x = a, *y = b;
+  double more_x = (double)x->size * (x->last - x->first + 1), more_y = (double)y->size * (y->last - y->first + 1);
+  return more_x != more_y ? (more_x < more_y ? 1 : -1) : larger_first(a, b);
+}
+
+static size_t list_slots(const q8_plan *plan, slot *slots) {
+  size_t count = 0;
+  for (size_t i = 0; i < plan->buffer_count; i++) {
+    const plan_buffer *b = &plan->buffers[i];
+    if (b->root == (q8_buffer)i && b->place == PLACE_ARENA && b->first >= 0)
+      slots[count++] = (slot){.size = q8_round_up(b->size + Q8_SLACK, Q8_ALIGN), .first = b->first, .last = b->last,
+                              .buffer = (q8_buffer)i};
+  }
+  return count;
+}
+
+/* What lives at the same time at most: no arena is smaller. */
+static q8_status find_least(const q8_planner *planner, const slot *slots, size_t count, size_t *least,
+                            qint8_error *error) {
+  const size_t steps = planner->plan->step_count;
+  size_t *change = q8_calloc(&planner->host, steps + 1, sizeof *change), alive = 0;
+  if (!change)
+    return q8_fail_memory(error, "plan", steps * sizeof *change);
+  for (size_t i = 0; i < count; i++) {
+    change[slots[i].first] += slots[i].size;
+    change[slots[i].last + 1] -= slots[i].size;
+  }
+  for (size_t i = 0; i < steps; i++) {
+    alive += change[i];
+    *least = alive > *least ? alive : *least;
+  }
+  q8_free(&planner->host, change);
+  return QINT8_OK;
+}
+
+/* Gives `s` the lowest offset at which it fits beside those of the `placed`, lowest first, that live at the same time, and
+ * adds it to them. */
+static void first_fit(slot *s, slot *placed, size_t count) {
+  size_t at = count;
+  s->offset = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (placed[i].first > s->last || s->first > placed[i].last)
+      continue;
+    if (placed[i].offset >= s->offset + s->size)
+      break;
+    if (placed[i].offset + placed[i].size > s->offset)
+      s->offset = placed[i].offset + placed[i].size;
+  }
+  while (at > 0 && placed[at - 1].offset > s->offset)
+    at--;
+  memmove(placed + at + 1, placed + at, (count - at) * sizeof *placed);
+  placed[at] = *s;
+}
+
+/* Places the slots in their order, as long as they need less than `limit`; what they need, and in *top which of them ends
+ * there. */
+static size_t place(slot *slots, slot *placed, size_t count, size_t limit, size_t *top) {
+  size_t size = 0;
+  for (size_t i = 0; i < count && size < limit; i++) {
+    first_fit(&slots[i], placed, i);
+    if (slots[i].offset + slots[i].size > size) {
+      size = slots[i].offset + slots[i].size;
+      *top = i;
     }
   }
-  return offset;
+  return size;
+}
+
+/* Buffers that come early may leave no gap for one that lives with several of them: the one that ends highest comes first
+ * in the next attempt, until there is nothing to gain. */
+#define ATTEMPTS 8
+
+static size_t place_well(q8_plan *plan, slot *slots, slot *placed, size_t count, size_t least) {
+  size_t best = SIZE_MAX, top = 0;
+  for (int i = 0; i < 2 * ATTEMPTS && best > least; i++) {
+    if (i % ATTEMPTS == 0)
+      qsort(slots, count, sizeof *slots, i ? more_first : larger_first);
+    size_t size = place(slots, placed, count, best, &top);
+    for (size_t j = 0; j < count && size < best; j++)
+      plan->buffers[slots[j].buffer].offset = slots[j].offset;
+    best = size < best ? size : best;
+    slot highest = slots[top];
+    memmove(slots + 1, slots, top * sizeof *slots);
+    slots[0] = highest;
+  }
+  return best;
 }
 
 q8_status q8_plan_arena(q8_planner *planner, qint8_error *error) {
@@ -89,22 +164,13 @@ q8_status q8_plan_arena(q8_planner *planner, qint8_error *error) {
   for (size_t i = 0; i < plan->step_count && !planner->plain; i++)
     if (plan->steps[i].in_place)
       share_memory(plan, (int32_t)i);
-  slot *slots = q8_alloc(&planner->host, plan->buffer_count + 1, sizeof *slots);
+  slot *slots = q8_alloc(&planner->host, 2 * plan->buffer_count + 1, sizeof *slots);
   if (!slots)
-    return q8_fail_memory(error, "plan", plan->buffer_count * sizeof *slots);
-  size_t count = 0;
-  for (size_t i = 0; i < plan->buffer_count; i++) {
-    const plan_buffer *b = &plan->buffers[i];
-    if (b->root == (q8_buffer)i && b->place == PLACE_ARENA && b->first >= 0)
-      slots[count++] = (slot){q8_round_up(b->size + Q8_SLACK, Q8_ALIGN), (q8_buffer)i};
-  }
-  qsort(slots, count, sizeof *slots, larger_first);
-  for (size_t i = 0; i < count; i++) {
-    plan_buffer *b = &plan->buffers[slots[i].buffer];
-    b->offset = first_fit(plan, slots, i, b, slots[i].size);
-    if (b->offset + slots[i].size > plan->arena_size)
-      plan->arena_size = b->offset + slots[i].size;
-  }
+    return q8_fail_memory(error, "plan", 2 * plan->buffer_count * sizeof *slots);
+  size_t count = list_slots(plan, slots), least = 0;
+  q8_status status = find_least(planner, slots, count, &least, error);
+  if (status == QINT8_OK && count)
+    plan->arena_size = place_well(plan, slots, slots + count, count, least);
   q8_free(&planner->host, slots);
-  return QINT8_OK;
+  return status;
 }

@@ -11,14 +11,14 @@
 
 /* ---- Which steps ---- */
 
-/* Whether the result of step `index` is an int8 tensor that the next step alone reads, as its first input. */
+/* Whether the result of step `index` is a tensor that the next step alone reads, as its first input. */
 static int feeds_next(const q8_plan *plan, size_t index) {
   const q8_step *step = &plan->steps[index], *next = step + 1;
   if (index + 1 >= plan->step_count || !step->rows || !next->rows || step->out_count != 1 || step->more_in ||
       next->more_in || next->in_count < 1 || next->in[0] != step->out[0])
     return 0;
   const plan_buffer *b = &plan->buffers[step->out[0]];
-  if (b->root != step->out[0] || b->place != PLACE_ARENA || b->form != Q8_FORM_INT8 || b->layout != Q8_CHANNELS_LAST ||
+  if (b->root != step->out[0] || b->place != PLACE_ARENA || b->layout != Q8_CHANNELS_LAST ||
       b->size != step->rows->images * step->rows->rows * step->rows->row_size ||
       step->rows->rows != next->rows->in_rows || step->rows->row_size != next->rows->in_row_size ||
       (step->rows->extent == 1 && next->rows->extent == 1))
@@ -53,10 +53,11 @@ static size_t set_rows(bands *b, size_t rows) {
 }
 
 /* A step that touches much of L2 leaves little of its result near for the next one. Bands take a part of L2, and no more
- * than the arena saves. Few rows, a tile or two of pixels, weights that leave no room, and rows that two
- * tasks make, beyond a sixteenth of all, cost more than the cache saves. */
+ * than the arena saves. Few rows (of int8; rows of floats take longer), a tile or two of pixels, weights that leave no room,
+ * and rows that two tasks make, beyond a sixteenth of all, cost more than the cache saves. */
 #define PART_OF_L2 4
 #define MIN_ROWS 8
+#define MIN_ROWS_OF_FLOATS 2
 #define MIN_PIXELS 96
 #define ROWS_PER_OVERLAP 16
 
@@ -71,7 +72,7 @@ static int overlaps_too_much(const bands *b, size_t tasks) {
 }
 
 /* As many rows as `size` bytes of bands hold, or as few as need no more bands; 0 if they are too few. */
-static int fit_rows(bands *b, size_t size) {
+static int fit_rows(bands *b, size_t size, size_t min_rows) {
   const q8_step_rows *last = b->stages[b->count - 1].step->rows;
   size_t rows = 0;
   while (rows < last->rows && set_rows(b, rows + 1) <= size)
@@ -81,7 +82,7 @@ static int fit_rows(bands *b, size_t size) {
     size_t count = (last->rows + rows - 1) / rows, even = q8_round_up((last->rows + count - 1) / count, 2);
     set_rows(b, even < rows ? even : rows);
   }
-  return (rows >= MIN_ROWS || rows == last->rows) && rows * last->columns >= MIN_PIXELS;
+  return (rows >= min_rows || rows == last->rows) && rows * last->columns >= MIN_PIXELS;
 }
 
 /* Whether `count` steps from `first` on gain by running in bands; then *out says how. */
@@ -104,7 +105,8 @@ static int choose(const q8_planner *planner, size_t first, int32_t count, bands 
   if (inputs > STEP_INPUTS || most < near + near / 2 || weights > near || most <= ends || overlaps_too_much(out, tasks))
     return 0;
   const size_t saved = (most - ends) / tasks;
-  return fit_rows(out, saved < near ? saved : near);
+  const int floats = plan->buffers[plan->steps[first].in[0]].form == Q8_FORM_NATIVE;
+  return fit_rows(out, saved < near ? saved : near, floats ? MIN_ROWS_OF_FLOATS : MIN_ROWS);
 }
 
 /* ---- Merging them ---- */
@@ -167,7 +169,8 @@ static q8_status merge(q8_planner *planner, const bands *chosen, q8_step *out, q
     return q8_fail_memory(error, "plan", sizeof *b);
   *b = *chosen;
   size_t scratch = 0, whole = 0;
-  q8_step step = {.precision = "int8", .run = q8_bands_run, .params = b, .parts = parts, .part_count = b->count};
+  q8_step step = {.run = q8_bands_run, .params = b, .parts = parts, .part_count = b->count};
+  step.precision = b->stages[0].step->precision;
   for (int32_t i = 0; i < b->count; i++) {
     band_stage *stage = &b->stages[i];
     parts[i] = *stage->step;

@@ -90,10 +90,11 @@ static q8_status start(q8_exporter *exporter, qint8_error *error) {
   q8_pool_init(&exporter->pool, &exporter->host);
   q8_writer_init(&exporter->writer, &exporter->host);
   exporter->names = q8_names_create(&exporter->host);
+  exporter->node_names = q8_names_create(&exporter->host);
   exporter->tensors = q8_pool_alloc(&exporter->pool, graph->tensor_count + 1, sizeof *exporter->tensors);
   exporter->modes = q8_pool_alloc(&exporter->pool, graph->node_count + 1, 1);
   exporter->on_integers = q8_pool_alloc(&exporter->pool, graph->node_count + 1, 1);
-  if (!exporter->names || !exporter->tensors || !exporter->modes || !exporter->on_integers)
+  if (!exporter->names || !exporter->node_names || !exporter->tensors || !exporter->modes || !exporter->on_integers)
     return q8_fail_memory(error, "model", graph->tensor_count * sizeof *exporter->tensors);
   return q8_export_decide(exporter, error);
 }
@@ -113,6 +114,7 @@ q8_status q8_onnx_export(const q8_graph *graph, const q8_recipe *recipe, int32_t
                  ? q8_fail(error, QINT8_ERROR_LIMIT, "model", "the file would pass 2 GiB, or memory was refused")
                  : q8_fail_memory(error, "model", exporter.writer.size);
   q8_names_destroy(&exporter.host, exporter.names);
+  q8_names_destroy(&exporter.host, exporter.node_names);
   q8_pool_destroy(&exporter.pool);
   if (status != QINT8_OK) {
     q8_writer_free(&exporter.writer);

@@ -122,6 +122,31 @@ static q8_status write_clamp(q8_exporter *exporter, float low, float high, const
 
 /* ---- Nodes ---- */
 
+/* `base`, or with a number, which was not taken yet; NULL without memory. */
+static const char *fresh(q8_exporter *exporter, struct q8_names *taken, const char *base) {
+  char text[512];
+  snprintf(text, sizeof text, "%.480s", base);
+  for (unsigned i = 1; q8_names_get(taken, text) >= 0; i++)
+    snprintf(text, sizeof text, "%.480s_%u", base, i);
+  const char *name = q8_pool_string(&exporter->pool, text, strlen(text));
+  return name && q8_names_put(&exporter->host, taken, name, 0) ? name : NULL;
+}
+
+/* Nodes of a graph may share a name, those of a file must not: ONNX Runtime refuses it. */
+void q8_export_node_name(q8_exporter *exporter, const char *base) {
+  const char *name = fresh(exporter, exporter->node_names, base);
+  if (name)
+    q8_write_string(&exporter->writer, Q8_NODE_NAME, name);
+  else
+    exporter->writer.failed = 1;
+}
+
+static void derive_node_name(q8_exporter *exporter, const char *output, const char *op_type) {
+  char text[512];
+  snprintf(text, sizeof text, "%.450s_%s", output, op_type);
+  q8_export_node_name(exporter, text);
+}
+
 static void write_names(q8_writer *w, uint32_t number, const char *const *names, int32_t count) {
   for (int32_t i = 0; i < count; i++)
     q8_write_string(w, number, names[i] ? names[i] : "");
@@ -141,7 +166,7 @@ q8_status q8_export_standard(q8_exporter *exporter, const q8_node *node, qint8_e
     const char *name = q8_export_output(exporter, node, i);
     write_names(w, Q8_NODE_OUTPUT, &name, 1);
   }
-  q8_write_string(w, Q8_NODE_NAME, node->name);
+  q8_export_node_name(exporter, node->name);
   q8_write_string(w, Q8_NODE_OP, node->op->name);
   q8_export_attributes(exporter, node);
   q8_write_end(w, mark);
@@ -170,12 +195,10 @@ q8_status q8_export_graph_node(q8_exporter *exporter, size_t index, qint8_error 
 void q8_export_quant_node(q8_exporter *exporter, const char *op_type, const char *const *inputs, int32_t input_count,
                           const char *const *outputs, int32_t output_count, int32_t axis) {
   q8_writer *w = &exporter->writer;
-  char name[512];
-  snprintf(name, sizeof name, "%.450s_%s", outputs[0], op_type);
   size_t mark = q8_write_begin(w, Q8_GRAPH_NODE);
   write_names(w, Q8_NODE_INPUT, inputs, input_count);
   write_names(w, Q8_NODE_OUTPUT, outputs, output_count);
-  q8_write_string(w, Q8_NODE_NAME, name);
+  derive_node_name(exporter, outputs[0], op_type);
   q8_write_string(w, Q8_NODE_OP, op_type);
   if (axis >= 0)
     write_int(w, "axis", axis);
@@ -197,12 +220,7 @@ const char *q8_export_output(q8_exporter *exporter, const q8_node *node, int32_t
 }
 
 const char *q8_export_fresh(q8_exporter *exporter, const char *base) {
-  char text[512];
-  snprintf(text, sizeof text, "%.480s", base);
-  for (unsigned i = 1; q8_names_get(exporter->names, text) >= 0; i++)
-    snprintf(text, sizeof text, "%.480s_%u", base, i);
-  const char *name = q8_pool_string(&exporter->pool, text, strlen(text));
-  return name && q8_names_put(&exporter->host, exporter->names, name, 0) ? name : NULL;
+  return fresh(exporter, exporter->names, base);
 }
 
 const char *q8_export_constant(q8_exporter *exporter, const char *base, int32_t dtype, const q8_shape *shape,
@@ -224,14 +242,12 @@ q8_status q8_export_node(q8_exporter *exporter, const char *op_type, const char 
                          const char *output, const q8_export_attribute *attributes, int32_t attribute_count,
                          qint8_error *error) {
   q8_writer *w = &exporter->writer;
-  char name[512];
   if (!output)
-    return q8_fail_memory(error, op_type, sizeof name);
-  snprintf(name, sizeof name, "%.450s_%s", output, op_type);
+    return q8_fail_memory(error, op_type, 1);
   size_t mark = q8_write_begin(w, Q8_GRAPH_NODE);
   write_names(w, Q8_NODE_INPUT, inputs, input_count);
   q8_write_string(w, Q8_NODE_OUTPUT, output);
-  q8_write_string(w, Q8_NODE_NAME, name);
+  derive_node_name(exporter, output, op_type);
   q8_write_string(w, Q8_NODE_OP, op_type);
   for (int32_t i = 0; i < attribute_count; i++) {
     if (attributes[i].type == Q8_ATTR_INT) {

@@ -31,6 +31,7 @@ struct q8_exporter {
   const q8_recipe *recipe; /* NULL: float */
   q8_writer writer;        /* inside the GraphProto while nodes are written */
   struct q8_names *names;  /* taken tensor names */
+  struct q8_names *node_names; /* taken */
   q8_out_tensor *tensors;  /* [tensor_count] */
   uint8_t *modes;          /* [node_count] q8_mode, as the planner will take them */
   int32_t format;          /* qint8_format */
@@ -72,6 +73,8 @@ int q8_export_fits_integers(const q8_exporter *exporter, const q8_node *node);
 q8_status q8_export_on_integers(q8_exporter *exporter, size_t node, qint8_error *error);
 
 /* export_node.c */
+/* Writes `base`, or with a number, as the name of the node being written: one that no other node has. */
+void q8_export_node_name(q8_exporter *exporter, const char *base);
 void q8_export_attributes(q8_exporter *exporter, const q8_node *node);
 q8_status q8_export_graph_node(q8_exporter *exporter, size_t node, qint8_error *error);
 /* A node with up to three inputs, one output per name and an INT attribute `axis` if it is not -1. */

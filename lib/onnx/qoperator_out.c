@@ -124,7 +124,7 @@ q8_status q8_export_on_integers(q8_exporter *exporter, size_t index, qint8_error
   for (int32_t i = 0; i < node->output_count; i++)
     q8_write_string(w, Q8_NODE_OUTPUT,
                     node->outputs[i] == Q8_NONE ? "" : exporter->tensors[node->outputs[i]].integers);
-  q8_write_string(w, Q8_NODE_NAME, node->name);
+  q8_export_node_name(exporter, node->name);
   q8_write_string(w, Q8_NODE_OP, q ? q->name : node->op->name);
   if (q && *q->domain)
     q8_write_string(w, Q8_NODE_DOMAIN, q->domain);

@@ -78,13 +78,13 @@ typedef struct q8_step_run {
 } q8_step_run;
 typedef void q8_step_fn(const q8_step_run *run);
 
-/* How an int8 step makes some rows of its result from some rows of its first input; further inputs are there as a whole. */
+/* How a step makes some rows of its result from some rows of its first input; further inputs are there as a whole. */
 typedef struct q8_step_rows {
   void (*run)(const q8_step_run *run, const q8_row_range *range); /* run->host has one thread */
   size_t (*scratch)(const void *params, size_t rows);             /* bytes for a run of at most so many rows */
   size_t images, rows, in_rows; /* rows of one image of the result and of the input */
   size_t columns;               /* pixels of a row of the result */
-  size_t row_size, in_row_size; /* bytes, the result as uint8 */
+  size_t row_size, in_row_size; /* bytes */
   size_t extent, stride, pad;   /* row p reads rows [p * stride - pad, p * stride - pad + extent), if they exist */
   size_t weights;               /* bytes */
 } q8_step_rows;

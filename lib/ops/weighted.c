@@ -345,7 +345,7 @@ q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, 
     step.stride_slot = &p->conv.y_stride;
     step.row_size = w->g.k;
   }
-  if (in == Q8_FORM_INT8)
+  if (step.run != run_dynamic)
     step.rows = q8_weighted_rows(p);
   return q8_plan_add(planner, &step, error);
 }

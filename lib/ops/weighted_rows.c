@@ -1,4 +1,4 @@
-/* weighted_rows.c - int8 convolutions that make some rows of their result at a time. */
+/* weighted_rows.c - convolutions that make some rows of their result at a time. */
 #include "ops/weighted_step.h"
 
 static void run_rows(const q8_step_run *r, const q8_row_range *range) {
@@ -16,6 +16,7 @@ static size_t scratch_of(const void *params, size_t rows) {
 
 const q8_step_rows *q8_weighted_rows(q8_weighted_step *step) {
   const q8_conv_geometry *g = &step->conv.g;
+  const size_t in = step->conv.element, out = step->epilogue.kind == Q8_EPILOGUE_REQUANT ? 1 : sizeof(float);
   if (step->wide.weights || !q8_conv_has_rows(&step->conv))
     return NULL;
   step->rows = (q8_step_rows){.run = run_rows,
@@ -24,11 +25,11 @@ const q8_step_rows *q8_weighted_rows(q8_weighted_step *step) {
                                .rows = g->p,
                                .in_rows = g->h,
                                .columns = g->q,
-                               .row_size = g->q * g->k,
-                               .in_row_size = g->w * g->c,
+                               .row_size = g->q * g->k * out,
+                               .in_row_size = g->w * g->c * in,
                                .extent = (g->r - 1) * g->dilation_h + 1,
                                .stride = g->stride_h,
                                .pad = g->pad_top,
-                               .weights = g->k * g->r * g->s * (g->c / g->groups)};
+                               .weights = g->k * g->r * g->s * (g->c / g->groups) * in};
   return &step->rows;
 }

@@ -13,10 +13,10 @@ typedef struct q8_weighted_step {
   q8_epilogue epilogue;
   int32_t zero_point; /* of the input, stored form */
   const q8_binary *sum; /* a residual added as a second stage, or NULL: its tensor is input 1 */
-  q8_step_rows rows;    /* of int8 steps that have them */
+  q8_step_rows rows;    /* of steps that have them */
 } q8_weighted_step;
 
-/* Sets how an int8 step makes some rows of its result; NULL if it cannot. */
+/* Sets how a step of static int8 or float makes some rows of its result; NULL if it cannot. */
 const q8_step_rows *q8_weighted_rows(q8_weighted_step *step);
 
 #endif

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "exec/exec.h"
 #include "ops/hooks.h"
+#include "ptq/typical.h"
 #include "ptq/union_find.h"
 
 #define CHANNEL_AXIS 1
@@ -246,31 +246,22 @@ static q8_status find_groups(finder *f, qint8_error *error) {
 /* Shapes for two samples, so that an axis of samples is not mistaken for another of size 1; for one where a graph cannot
  * have two. */
 static q8_status bind(const q8_graph *graph, const q8_host *host, q8_binding **out, qint8_error *error) {
-  q8_shape *shapes = q8_calloc(host, graph->input_count + 1, sizeof *shapes);
-  if (!shapes)
-    return q8_fail_memory(error, "channels", graph->input_count * sizeof *shapes);
-  q8_plan_default_shapes(graph, shapes);
-  for (size_t i = 0; i < graph->input_count; i++)
-    if (shapes[i].rank > 0 && graph->tensors[graph->inputs[i]].shape.dim[0] < 0)
-      shapes[i].dim[0] = 2;
-  q8_status status = q8_bind(graph, shapes, NULL, host, out, NULL);
-  if (status != QINT8_OK) {
-    q8_plan_default_shapes(graph, shapes);
-    status = q8_bind(graph, shapes, NULL, host, out, error);
-  }
-  q8_free(host, shapes);
-  return status;
+  q8_status status = q8_bind_typical(graph, 2, host, out, NULL);
+  return status == QINT8_OK ? status : q8_bind_typical(graph, 1, host, out, error);
 }
 
 q8_status q8_channels_find(const q8_graph *graph, const q8_host *host, q8_channels **out, qint8_error *error) {
   q8_binding *binding;
   *out = NULL;
-  Q8_TRY(bind(graph, host, &binding, error));
+  if (bind(graph, host, &binding, error) == QINT8_ERROR_MEMORY)
+    return QINT8_ERROR_MEMORY;
   q8_channels *channels = q8_calloc(host, 1, sizeof *channels);
   q8_status status = channels ? QINT8_OK : q8_fail_memory(error, "channels", sizeof *channels);
   if (channels) {
     channels->graph = graph;
     q8_pool_init(&channels->pool, host);
+  }
+  if (channels && binding) {
     finder f = {.channels = channels, .graph = graph, .binding = binding};
     status = find_groups(&f, error);
   }

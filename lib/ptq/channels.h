@@ -29,7 +29,7 @@ typedef struct q8_channels {
   q8_channel_node *nodes;  /* those that touch a group */
 } q8_channels;
 
-/* The groups of a float graph. SHAPE and what binding shapes may say, MEMORY. */
+/* The groups of a float graph; none if its free dimensions are such that no typical shapes fit. MEMORY. */
 q8_status q8_channels_find(const q8_graph *graph, const q8_host *host, q8_channels **out, qint8_error *error);
 void q8_channels_free(q8_channels *channels);
 

@@ -6,8 +6,8 @@
  * on the machine that decides it. */
 #include <string.h>
 
-#include "exec/exec.h"
 #include "ptq/decide_internal.h"
+#include "ptq/typical.h"
 
 /* Static: fitted to perceptrons of 200 and 3,000 products at batch 1. */
 #define SAVED_PER_PRODUCT 0.158
@@ -81,15 +81,10 @@ static void keep_static(q8_decision *d, const q8_binding *binding) {
 q8_status q8_decide_speed(q8_decision *d, qint8_error *error) {
   const q8_host *host = &d->recipe->pool.host;
   q8_binding *binding;
-  q8_shape *shapes = q8_calloc(host, d->graph->input_count + 1, sizeof *shapes);
-  if (!shapes)
-    return q8_fail_memory(error, "recipe", d->graph->input_count * sizeof *shapes);
-  q8_plan_default_shapes(d->graph, shapes);
-  q8_status status = q8_bind(d->graph, shapes, NULL, host, &binding, error);
-  q8_free(host, shapes);
+  q8_status status = q8_bind_typical(d->graph, 1, host, &binding, error);
   if (status == QINT8_ERROR_MEMORY)
     return status;
-  if (status != QINT8_OK) /* free dimensions of 1 do not fit this model: nothing is known, nothing is kept back */
+  if (status != QINT8_OK) /* no typical shapes fit this model: nothing is known, nothing is kept back */
     return QINT8_OK;
   if (d->recipe->config == QINT8_CONFIG_DYNAMIC)
     keep_dynamic(d, binding);

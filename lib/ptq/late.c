@@ -9,9 +9,9 @@
  * next product, and the sums take no longer. Sums that a convolution takes into its own step stay int8. */
 #include <string.h>
 
-#include "exec/exec.h"
 #include "ops/hooks.h"
 #include "ptq/decide_internal.h"
+#include "ptq/typical.h"
 
 #define TAIL_SHARE 64         /* at most one in so many of the graph's products, and of its weights, is float */
 #define SMALL_MODEL (1 << 16) /* products: up to here one more conversion shows in the time */
@@ -133,16 +133,14 @@ static void mark_tails(q8_decision *d, const q8_binding *binding, uint8_t *follo
   }
 }
 
-/* Sizes are those of one sample; where free dimensions of 1 do not fit the model, nothing is known. */
+/* Sizes are those of one sample; where no typical shapes fit the model, nothing is known. */
 static q8_status find_tails(q8_decision *d, qint8_error *error) {
   const q8_host *host = &d->recipe->pool.host;
   uint8_t *followed = q8_pool_alloc(&d->scratch, d->graph->tensor_count + 1, 1);
-  q8_shape *shapes = q8_pool_alloc(&d->scratch, d->graph->input_count + 1, sizeof *shapes);
   q8_binding *binding;
-  if (!followed || !shapes)
+  if (!followed)
     return q8_fail_memory(error, "recipe", d->graph->tensor_count);
-  q8_plan_default_shapes(d->graph, shapes);
-  q8_status status = q8_bind(d->graph, shapes, NULL, host, &binding, error);
+  q8_status status = q8_bind_typical(d->graph, 1, host, &binding, error);
   if (status != QINT8_OK)
     return status == QINT8_ERROR_MEMORY ? status : QINT8_OK;
   mark_tails(d, binding, followed);

@@ -1,11 +1,11 @@
-/* Steps that run a band of rows at a time: on random networks of depthwise and 1x1 convolutions, the same bytes as a plan
- * that merges nothing, on every ISA, for any threads and batch, in an arena that is exact, without allocations; and a
- * watcher sees what lies between them. */
+/* Steps that run a band of rows at a time: on random networks of depthwise and 1x1 convolutions, int8 and float, the same
+ * bytes as a plan that merges nothing, on every ISA, for any threads and batch, in an arena that is exact, without
+ * allocations, also where they write into the result of Concat; and a watcher sees what lies between them. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cpu.h"
-#include "exec/exec.h"
+#include "exec/plan_internal.h"
 #include "models.h"
 #include "ops/hooks.h"
 #include "ptq/decide.h"
@@ -17,6 +17,7 @@ static q8_host host;
 static q8_kernels kernels;
 static counting_host counter;
 static int merged[2][2]; /* steps that ran in bands: with a 1x1 convolution before the depthwise one, behind it */
+static int joined[2];    /* those of them that wrote into the result of Concat: depthwise last, a 1x1 convolution last */
 
 typedef struct network {
   q8_graph *graph;
@@ -63,6 +64,8 @@ static q8_id node(network *n, const char *op_name, const window *w, int count, c
     set_ints(op, params, "pads", 4, w->pad);
     *(int64_t *)(void *)((char *)params + q8_op_attribute(op, "group")->offset) = w->group;
   }
+  if (q8_op_attribute(op, "axis"))
+    *(int64_t *)(void *)((char *)params + q8_op_attribute(op, "axis")->offset) = 1;
   CHECK(q8_graph_add_tensor(n->graph, name, QINT8_DTYPE_F32, &shape, NULL, &out, NULL) == QINT8_OK);
   CHECK(q8_graph_add_node(n->graph, name, op, params, op->params_size, inputs, count, &out, 1, NULL) == QINT8_OK);
   free(params);
@@ -95,31 +98,38 @@ static void decide(network *n, int32_t dtype) {
   q8_ranges_free(ranges);
 }
 
-/* Inverted residuals, with and without expansion, projection and sum. */
-static q8_id add_block(network *n, q8_id x, int64_t *channels) {
+typedef enum joining { NO_CONCAT, PROJECTION_JOINS, DEPTHWISE_JOINS } joining;
+
+/* Inverted residuals, with and without expansion, projection and sum, or a Concat in its place. */
+static q8_id add_block(network *n, q8_id x, joining joins, int64_t *channels) {
   const window point = {1, 1, 0, 1};
   const q8_id from = x;
   const int64_t before = *channels, kernel = test_random_int(0, 1) ? 3 : 5;
-  const int sums = test_random_int(0, 2) == 0;
-  if (sums || test_random_int(0, 3)) {
+  const int sums = !joins && test_random_int(0, 2) == 0, same = joins || sums;
+  if (same || test_random_int(0, 3)) {
     *channels = test_random_int(20, 70);
     x = function(n, conv(n, x, before, *channels, point));
   }
-  window depth = {kernel, sums || test_random_int(0, 3) ? 1 : 2, sums || test_random_int(0, 3) ? kernel / 2 : 0, *channels};
+  window depth = {kernel, same || test_random_int(0, 3) ? 1 : 2, same || test_random_int(0, 3) ? kernel / 2 : 0, *channels};
   x = function(n, conv(n, x, *channels, *channels, depth));
-  if (sums || test_random_int(0, 3)) {
+  if (joins ? joins == PROJECTION_JOINS : sums || test_random_int(0, 3)) {
     int64_t after = sums ? before : test_random_int(2, 24);
     x = conv(n, x, *channels, after, point);
     *channels = after;
+  }
+  if (joins) {
+    const q8_id parts[2] = {function(n, x), from};
+    *channels += before;
+    return node(n, "Concat", NULL, 2, parts);
   }
   const q8_id both[2] = {x, from};
   return function(n, sums ? node(n, "Add", NULL, 2, both) : x);
 }
 
-static void build(network *n) {
+static void build(network *n, joining joins, int floats) {
   int64_t channels = test_random_int(2, 24);
   q8_id x;
-  *n = (network){.l2 = (size_t)1 << test_random_int(14, 17)};
+  *n = (network){.l2 = (size_t)(floats ? sizeof(float) : 1) << test_random_int(14, 17)};
   n->input = (q8_shape){.rank = 4, .dim = {1, channels, test_random_int(25, 50), test_random_int(17, 24)}};
   n->in_size = q8_shape_count(&n->input, NULL);
   q8_shape symbolic = n->input;
@@ -128,10 +138,11 @@ static void build(network *n) {
   CHECK(q8_graph_add_tensor(n->graph, "x", QINT8_DTYPE_F32, &symbolic, NULL, &x, NULL) == QINT8_OK);
   CHECK(q8_graph_set_inputs(n->graph, &x, 1, NULL) == QINT8_OK);
   for (int block = 0; block < 3; block++)
-    x = add_block(n, x, &channels);
+    x = add_block(n, x, joins, &channels);
   CHECK(q8_graph_set_outputs(n->graph, &x, 1, NULL) == QINT8_OK);
   CHECK(q8_graph_freeze(n->graph, NULL) == QINT8_OK);
-  decide(n, test_random_int(0, 1) ? QINT8_DTYPE_U8 : QINT8_DTYPE_S8);
+  if (!floats)
+    decide(n, test_random_int(0, 1) ? QINT8_DTYPE_U8 : QINT8_DTYPE_S8);
 }
 
 /* ---- Running ---- */
@@ -170,8 +181,11 @@ static void count_merged(const q8_plan *plan) {
   q8_shape shape;
   for (size_t i = 0; i < q8_plan_step_count(plan); i++) {
     const q8_step *step = q8_plan_step_at(plan, i, &shape);
-    if (step->part_count)
-      merged[!strcmp(step->parts[0].kind, "conv")][!strcmp(step->parts[step->part_count - 1].kind, "conv")]++;
+    if (!step->part_count)
+      continue;
+    const int point = !strcmp(step->parts[step->part_count - 1].kind, "conv");
+    merged[!strcmp(step->parts[0].kind, "conv")][point]++;
+    joined[point] += plan->buffers[step->out[0]].is_slice;
   }
 }
 
@@ -221,38 +235,66 @@ static float *random_input(const network *n) {
   return x;
 }
 
-static void same_bytes(void) {
+static void check_network(const network *n) {
   static const int32_t threads[] = {1, 2, 3, 7};
+  size_t size;
+  float *x = random_input(n);
+  variant v = {.plain = 1, .batch = BATCH, .threads = 1, .mask = q8_cpu_detect()};
+  uint8_t *want = run(n, &v, x, &size);
+  v.plain = 0;
+  for (int t = 0; t < 4; t++) {
+    v.threads = threads[t];
+    expect(n, &v, x, want, size);
+  }
+  v.batch = 1;
+  for (size_t s = 0; s < BATCH; s++) {
+    v.threads = threads[s % 4];
+    expect(n, &v, x + s * n->in_size, want + s * (size / BATCH), size / BATCH);
+  }
+  for (size_t k = 0; k < q8_isa_count; k++) {
+    v.mask = q8_isa_list[k]->needs;
+    if (!(v.mask & ~q8_cpu_detect()))
+      expect(n, &v, x, want, size / BATCH);
+  }
+  free(want);
+  free(x);
+}
+
+static void check_networks(int concat, int floats) {
+  memset(merged, 0, sizeof merged);
+  memset(joined, 0, sizeof joined);
   for (int i = 0; i < NETWORKS; i++) {
     network n;
-    size_t size;
-    build(&n);
-    float *x = random_input(&n);
-    variant v = {.plain = 1, .batch = BATCH, .threads = 1, .mask = q8_cpu_detect()};
-    uint8_t *want = run(&n, &v, x, &size);
-    v.plain = 0;
-    for (int t = 0; t < 4; t++) {
-      v.threads = threads[t];
-      expect(&n, &v, x, want, size);
-    }
-    v.batch = 1;
-    for (size_t s = 0; s < BATCH; s++) {
-      v.threads = threads[s % 4];
-      expect(&n, &v, x + s * n.in_size, want + s * (size / BATCH), size / BATCH);
-    }
-    for (size_t k = 0; k < q8_isa_count; k++) {
-      v.mask = q8_isa_list[k]->needs;
-      if (!(v.mask & ~q8_cpu_detect()))
-        expect(&n, &v, x, want, size / BATCH);
-    }
-    free(want);
-    free(x);
+    build(&n, concat ? (joining)(1 + i % 2) : NO_CONCAT, floats);
+    check_network(&n);
     q8_recipe_free(n.recipe);
     q8_graph_destroy(n.graph);
   }
   CHECK_EQ(counter.live, 0);
+}
+
+static void same_bytes(int floats) {
+  check_networks(0, floats);
   CHECK_MSG(merged[0][1] > 20 && merged[1][0] > 20 && merged[1][1] > 20, "merged: %d before, %d behind, %d around",
             merged[1][0], merged[0][1], merged[1][1]);
+}
+
+static void same_bytes_into_concat(int floats) {
+  check_networks(1, floats);
+  CHECK_MSG(joined[0] + joined[1] > 40 && (floats || joined[0] > 20), "merged: %d that end with depthwise, %d with 1x1", joined[0], joined[1]);
+}
+
+static void int8_bands(void) {
+  same_bytes(0);
+}
+static void float_bands(void) {
+  same_bytes(1);
+}
+static void int8_bands_in_concat(void) {
+  same_bytes_into_concat(0);
+}
+static void float_bands_in_concat(void) {
+  same_bytes_into_concat(1);
 }
 
 /* ---- Watching ---- */
@@ -279,7 +321,7 @@ static void watchers_see_all(void) {
     uint8_t *y[2];
     size_t size = 0;
     memset(all, 0, sizeof all);
-    build(&n);
+    build(&n, (joining)(i % 3), i % 2);
     float *x = random_input(&n);
     variant v = {.batch = 2, .threads = 2, .mask = q8_cpu_detect(), .watch = keep};
     for (int bands = 0; bands < 2; bands++) {
@@ -311,7 +353,10 @@ int main(int argc, char **argv) {
   q8_kernels_select(q8_cpu_detect(), &kernels);
   CHECK(q8_host_init(&host, NULL, NULL) == QINT8_OK);
   counting_host_init(&counter);
-  RUN(same_bytes);
+  RUN(int8_bands);
+  RUN(float_bands);
+  RUN(int8_bands_in_concat);
+  RUN(float_bands_in_concat);
   RUN(watchers_see_all);
   return TEST_END();
 }

@@ -231,6 +231,33 @@ static void rounded_input_as_output(void) {
 }
 
 /* Weights as float -> Q -> DQ (training exporters) and as u8 around 128 become s8 around 0. */
+/* Unrolled loops and rewrites leave nodes of one name, and so do some exporters. */
+static void nodes_get_names_of_their_own(void) {
+  builder b;
+  build_begin(&b, 13);
+  build_value(&b, Q8_GRAPH_INPUT, "x", DIMS(2));
+  build_value(&b, Q8_GRAPH_OUTPUT, "y", DIMS(2));
+  build_node(&b, "Neg", "same", "x", "a");
+  build_node(&b, "Exp", "same", "a", "b");
+  build_node(&b, "Neg", "same_1", "b", "c");
+  build_node(&b, "Exp", "same", "c", "y");
+  build_end(&b);
+  loaded m = load(b.w.bytes, b.w.size, &b.host);
+  void *bytes;
+  size_t size;
+  CHECK_EQ(q8_onnx_export(m.graph, NULL, QINT8_FORMAT_QDQ, &b.host, &bytes, &size, NULL), QINT8_OK);
+  loaded back = load(bytes, size, &b.host);
+  CHECK_EQ(back.graph->node_count, 4);
+  for (size_t i = 0; i < back.graph->node_count; i++)
+    for (size_t j = 0; j < i; j++)
+      CHECK_MSG(strcmp(back.graph->nodes[i].name, back.graph->nodes[j].name), "two nodes %s", back.graph->nodes[i].name);
+  CHECK(!strcmp(back.graph->nodes[0].name, "same"));
+  unload(&back);
+  q8_free(&b.host, bytes);
+  unload(&m);
+  q8_writer_free(&b.w);
+}
+
 static void other_spellings_of_weights(void) {
   static const float wf[2] = {0.6f, -0.4f};
   static const uint8_t wu[2] = {129, 0}, middle = 128;
@@ -295,6 +322,7 @@ int main(int argc, char **argv) {
   RUN(dynamic_gemm);
   RUN(pairs_with_several_readers);
   RUN(rounded_input_as_output);
+  RUN(nodes_get_names_of_their_own);
   RUN(other_spellings_of_weights);
   RUN(weights_read_elsewhere);
   return TEST_END();

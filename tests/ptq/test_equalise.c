@@ -195,6 +195,20 @@ static void the_rest_is_left_alone(void) {
   check("an output", 0);
 }
 
+/* An image of one pixel would suit no pooling; one whose channels are free suits no sizes at all. */
+static void free_dimensions_get_sizes(void) {
+  q8_id x = begin(), a = unary("GlobalMaxPool", "p", conv("c", conv("a", x, 3, 8, 3, 1), 8, 8, 3, 8));
+  graph->tensors[x].shape = (q8_shape){4, {-1, 3, -1, -1}};
+  freeze(x, conv("b", a, 8, 4, 1, 1));
+  check("free height and width", 2);
+
+  x = begin();
+  a = conv("a", x, 3, 8, 1, 1);
+  graph->tensors[x].shape = (q8_shape){4, {-1, -1, 8, 8}};
+  freeze(x, conv("b", a, 8, 4, 1, 1));
+  check("free channels", 0);
+}
+
 static void channels_of_zeros_stay(void) {
   q8_id x = begin(), a = conv("a", x, 3, 8, 1, 1), b = conv("b", a, 8, 4, 1, 1);
   float *written = (float *)(uintptr_t)graph->tensors[q8_graph_find(graph, "a.w")].data;
@@ -298,6 +312,7 @@ int main(int argc, char **argv) {
   CHECK(q8_host_init(&host, NULL, NULL) == QINT8_OK);
   RUN(chains_are_equalised);
   RUN(residual_streams_are_one_group);
+  RUN(free_dimensions_get_sizes);
   RUN(the_rest_is_left_alone);
   RUN(channels_of_zeros_stay);
   RUN(ranges_become_equal);
