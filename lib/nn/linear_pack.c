@@ -298,6 +298,11 @@ q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_
       unloaded = unload_packed(d, g * d->w_group + out->panels[i].column * d->w_out, unloaded);
     }
   out->kernel_name = ((const q8_gemm_kernel *)out->panels[0].kernel)->name;
+  if (d->joined) {
+    assert(out->k == out->k_padded);
+    out->taps /= d->joined;
+    out->k = out->k_padded *= d->joined;
+  }
   choose_rows(out, d->row_bytes);
   return QINT8_OK;
 }
