@@ -169,7 +169,7 @@ static int observe(const auto_request *q, const dataset *data, size_t first, siz
   const qint8_tensor **inputs = dataset_batches(data, first, whole(q->model, count), batch_for(q->model, q->batch), &batches);
   qint8_status s = qint8_calibrator_create(q->model, NULL, q->host, &calibrator, &error);
   for (size_t b = 0; b < batches && s == QINT8_OK; b++) {
-    s = qint8_calibrator_feed(calibrator, &inputs[b], 1, &error);
+    s = qint8_calibrator_feed(calibrator, &inputs[b * data->parts], data->parts, &error);
     progress("ranges", b + 1, batches);
   }
   if (s == QINT8_OK)

@@ -13,7 +13,8 @@ typedef struct contestant {
   qint8_model *model;
   qint8_recipe *recipe;
   engine e;
-  float *input, *output;
+  sample_tensors inputs;
+  float *output;
   double *ms, load_ms; /* load: from the file's name to a session */
   int runs;
 } contestant;
@@ -21,7 +22,7 @@ typedef struct contestant {
 typedef struct job {
   contestant one, other;
   const char *isa;
-  long batch, threads, runs;
+  long batch, length, threads, runs;
   double seconds;
   int as_json, with_plan;
 } job;
@@ -44,51 +45,68 @@ static void close_model(contestant *c) {
   c->model = NULL;
 }
 
-/* Shapes as the model declares them, free dimensions 1 but the first: `batch`. */
-static int open_contestant(contestant *c, long batch, const char *isa, const qint8_host *host) {
+/* Shapes as the model declares them, the first dimension `batch` and others `length` where they are free. */
+static int make_inputs(const qint8_model *model, const char *path, int64_t batch, int64_t length, sample_tensors *out) {
+  qint8_tensor_info info = QINT8_TENSOR_INFO_INIT;
+  *out = (sample_tensors){0};
+  if (qint8_model_input_count(model) > MAX_INPUTS)
+    return fail("%s has %zu inputs, at most %d are served", path, qint8_model_input_count(model), MAX_INPUTS);
+  for (; qint8_model_input(model, out->count, &info) == QINT8_OK; out->count++) {
+    qint8_tensor *t = &out->tensor[out->count];
+    *t = (qint8_tensor)QINT8_TENSOR_INIT;
+    t->dtype = info.dtype ? info.dtype : QINT8_DTYPE_F32;
+    t->rank = info.rank < 0 ? 0 : info.rank;
+    for (int d = 0; d < t->rank; d++)
+      t->shape[d] = info.shape[d] >= 0 ? info.shape[d] : d ? length : batch;
+    out->inputs[out->count] = t;
+  }
+  return 0;
+}
+
+/* Random floats; integers, which may be indices, are 0. */
+static void fill_inputs(sample_tensors *t) {
+  uint32_t seed = 1;
+  tensors_allocate(t);
+  for (size_t i = 0; i < t->count; i++) {
+    size_t count = t->tensor[i].dtype == QINT8_DTYPE_F32;
+    for (int d = 0; d < t->tensor[i].rank; d++)
+      count *= (size_t)t->tensor[i].shape[d];
+    for (size_t k = 0; k < count; k++) {
+      seed = seed * 1664525u + 1013904223u;
+      ((float *)t->tensor[i].data)[k] = (float)(seed >> 8) / 8388608.0f - 1.0f;
+    }
+  }
+}
+
+static int open_contestant(contestant *c, const job *j, const qint8_host *host) {
   double start = now_seconds();
   if (model_map(c->path, host, &c->model, &c->recipe))
     return EXIT_FAILED;
-  qint8_tensor_info info = QINT8_TENSOR_INFO_INIT;
-  if (qint8_model_input_count(c->model) != 1)
-    return fail("%s has %zu inputs; bench serves models with one", c->path, qint8_model_input_count(c->model));
-  qint8_model_input(c->model, 0, &info);
-  dataset shape = {.rank = info.rank < 0 ? 0 : info.rank};
-  size_t count = 1;
-  for (int d = 0; d < shape.rank; d++) {
-    shape.shape[d] = info.shape[d] < 0 ? 1 : info.shape[d];
-    if (d)
-      count *= (size_t)shape.shape[d];
-  }
-  int64_t n = batch_for(c->model, batch);
-  if (engine_open(c->path, c->model, c->recipe, &shape, n, isa, host, &c->e))
+  int64_t n = batch_for(c->model, j->batch);
+  if (make_inputs(c->model, c->path, n, j->length > 0 ? j->length : 1, &c->inputs) ||
+      engine_open(c->path, c->model, c->recipe, &c->inputs, n, j->isa, host, &c->e))
     return EXIT_FAILED;
   c->load_ms = (now_seconds() - start) * 1e3;
   close_model(c); /* the plan needs it no longer */
 #ifdef __GLIBC__
   malloc_trim(0); /* back to the system with it: what is left of it lies between blocks in use */
 #endif
-  c->input = allocate(count * (size_t)n + 1, sizeof *c->input);
+  fill_inputs(&c->inputs);
   c->output = allocate(c->e.output_count + 1, sizeof *c->output);
-  uint32_t seed = 1;
-  for (size_t i = 0; i < count * (size_t)n; i++) {
-    seed = seed * 1664525u + 1013904223u;
-    c->input[i] = (float)(seed >> 8) / 8388608.0f - 1.0f;
-  }
   return 0;
 }
 
 static void close_contestant(contestant *c) {
   engine_close(&c->e);
   close_model(c);
-  free(c->input);
+  tensors_free(&c->inputs);
   free(c->output);
   free(c->ms);
 }
 
 static int time_once(contestant *c) {
   double start = now_seconds();
-  int status = engine_run(&c->e, c->input, c->output);
+  int status = engine_run(&c->e, c->inputs.inputs, c->inputs.count, c->output);
   c->ms[c->runs++] = (now_seconds() - start) * 1e3;
   return status;
 }
@@ -165,7 +183,7 @@ static double *profile(contestant *c) {
   double *shortest = allocate(steps + 1, sizeof *shortest);
   qint8_session_profile(c->e.session, 1, NULL);
   for (int r = 0; r < RUNS; r++) {
-    engine_run(&c->e, c->input, c->output);
+    engine_run(&c->e, c->inputs.inputs, c->inputs.count, c->output);
     for (size_t i = 0; i < steps; i++) {
       double us = qint8_session_step_microseconds(c->e.session, i);
       shortest[i] = r && shortest[i] < us ? shortest[i] : us;
@@ -292,6 +310,7 @@ int command_bench(int argc, char **argv) {
   const char *words[1];
   const option options[] = {
       {"--batch", "N", "samples per run (1)", OPTION_INT, &j.batch},
+      {"--length", "N", "free dimensions but the first: heights, widths, lengths (1)", OPTION_INT, &j.length},
       {"--threads", "N", "threads (1)", OPTION_INT, &j.threads},
       {"--isa", "NAME", "scalar, avx2, avxvnni, avx512vnni, neon, ...", OPTION_TEXT, &j.isa},
       {"--compare", "OTHER.onnx", "run both in turn and print the ratio of medians", OPTION_TEXT, &j.other.path},
@@ -300,7 +319,7 @@ int command_bench(int argc, char **argv) {
       {"--plan", NULL, "the steps: kernel, precision, shape, MACs, bytes, microseconds", OPTION_FLAG, &j.with_plan},
       {"--json", NULL, "one JSON object on stdout", OPTION_FLAG, &j.as_json}};
   const command_line line = {
-      "qint8 bench MODEL [--batch N] [--threads N] [--isa NAME] [--compare OTHER.onnx] [--plan] [--json]",
+      "qint8 bench MODEL [--batch N] [--length N] [--threads N] [--isa NAME] [--compare OTHER.onnx] [--plan] [--json]",
       "Times the model on random inputs, after three warm-up runs. Compare models with --compare, never by two\n"
       "calls: machines drift.\n\n"
       "example: qint8 bench net8.onnx --compare net.onnx --plan",
@@ -314,9 +333,9 @@ int command_bench(int argc, char **argv) {
   qint8_host host;
   thread_pool *pool;
   host_open(&host, j.threads, &pool);
-  int status = open_contestant(&j.one, j.batch, j.isa, &host);
+  int status = open_contestant(&j.one, &j, &host);
   if (!status && j.other.path)
-    status = open_contestant(&j.other, j.batch, j.isa, &host);
+    status = open_contestant(&j.other, &j, &host);
   if (!status)
     status = measure(&j);
   if (!status)

@@ -133,30 +133,30 @@ int layer_counts(const layer *row) {
 /* ---- Running both ---- */
 
 /* Three runs of every batch: float, int8, and int8 layer by layer on the float values. */
-static int run_batch(comparison *c, engine *f, engine *q, const float *x, float *out) {
+static int run_batch(comparison *c, engine *f, engine *q, const sample_tensors *x, float *out) {
   qint8_error error = QINT8_ERROR_INIT;
   if (qint8_session_watch(q->session, add_error, c, &error) != QINT8_OK ||
       qint8_session_replace(q->session, NULL, NULL, &error) != QINT8_OK)
     return fail("%s", error.message);
-  if (engine_run(f, x, out) || engine_run(q, x, out + f->output_count))
+  if (engine_run(f, x->inputs, x->count, out) || engine_run(q, x->inputs, x->count, out + f->output_count))
     return EXIT_FAILED;
   if (qint8_session_watch(q->session, NULL, NULL, &error) != QINT8_OK ||
       qint8_session_replace(q->session, add_born, c, &error) != QINT8_OK)
     return fail("%s", error.message);
-  return engine_run(q, x, out + f->output_count);
+  return engine_run(q, x->inputs, x->count, out + f->output_count);
 }
 
 #define TIMED_RUNS 3
 
 /* Alternating, so that both see the same machine. */
-static int time_both(comparison *c, engine *f, engine *q, const float *x, float *out) {
+static int time_both(comparison *c, engine *f, engine *q, const sample_tensors *x, float *out) {
   c->float_us = c->int8_us = INFINITY;
   for (int i = 0; i < TIMED_RUNS; i++) {
     double start = now_seconds();
-    if (engine_run(f, x, out))
+    if (engine_run(f, x->inputs, x->count, out))
       return EXIT_FAILED;
     double middle = now_seconds();
-    if (engine_run(q, x, out + f->output_count))
+    if (engine_run(q, x->inputs, x->count, out + f->output_count))
       return EXIT_FAILED;
     c->float_us = fmin(c->float_us, (middle - start) * 1e6 / (double)f->batch);
     c->int8_us = fmin(c->int8_us, (now_seconds() - middle) * 1e6 / (double)f->batch);
@@ -167,20 +167,21 @@ static int time_both(comparison *c, engine *f, engine *q, const float *x, float 
 static int run_batches(comparison *c, engine *f, engine *q) {
   size_t batch = (size_t)f->batch;
   float *out = allocate(f->output_count + q->output_count, sizeof *out);
-  float *x = allocate(batch * c->data->sample + 1, sizeof *x);
+  sample_tensors x;
   qint8_error error = QINT8_ERROR_INIT;
-  int status = dataset_read(c->data, 0, batch, x);
+  tensors_allocate(tensors_shaped(c->data, f->batch, &x));
+  int status = tensors_read(&x, c->data, 0, batch);
   if (!status)
-    status = time_both(c, f, q, x, out);
+    status = time_both(c, f, q, &x, out);
   if (!status && qint8_session_watch(f->session, keep_float, c, &error) != QINT8_OK)
     status = fail("%s", error.message);
   for (size_t done = 0; done < c->samples && !status; done += batch) {
-    status = dataset_read(c->data, done, batch, x);
+    status = tensors_read(&x, c->data, done, batch);
     if (!status)
-      status = run_batch(c, f, q, x, out);
+      status = run_batch(c, f, q, &x, out);
     progress("compare", done + batch, c->samples);
   }
-  free(x);
+  tensors_free(&x);
   free(out);
   return status;
 }
@@ -194,9 +195,11 @@ int compare_models(comparison *c) {
                 (long long)batch, c->samples);
   while (c->samples % (size_t)batch) /* so that every sample counts */
     batch--;
-  int status = engine_open(c->float_path, c->float_model, NULL, c->data, batch, c->isa, c->host, &f);
+  sample_tensors shapes;
+  tensors_shaped(c->data, batch, &shapes);
+  int status = engine_open(c->float_path, c->float_model, NULL, &shapes, batch, c->isa, c->host, &f);
   if (!status)
-    status = engine_open(c->int8_path, c->int8_model, c->int8_recipe, c->data, batch, c->isa, c->host, &q);
+    status = engine_open(c->int8_path, c->int8_model, c->int8_recipe, &shapes, batch, c->isa, c->host, &q);
   if (!status)
     status = run_batches(c, &f, &q);
   engine_close(&f);

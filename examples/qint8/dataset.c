@@ -10,10 +10,8 @@ static void from_archive(const char *spec, const char *key, float *out) {
   const char *colon = strrchr(spec, ':');
   array a;
   char path[1024];
-  if (!colon)
-    return;
-  snprintf(path, sizeof path, "%.*s", (int)(colon - spec), spec);
-  if (npz_try(path, key, &a))
+  snprintf(path, sizeof path, "%.*s", (int)(colon ? colon - spec : (long)strlen(spec)), spec);
+  if (!is_npz(path) || npz_try(path, key, &a))
     return;
   float *values = array_floats(&a);
   for (int c = 0; c < 4 && a.count; c++)
@@ -40,7 +38,7 @@ static normalisation find_normalisation(const char *spec, double mean, double st
 }
 
 /* uint8 [N, H, W] or [N, H, W, C] to float, NCHW with the model's channels if it has rank 4. */
-static int describe_images(const char *spec, const array *a, const qint8_tensor_info *input, dataset *out) {
+static int describe_images(const char *spec, const array *a, const qint8_tensor_info *input, dataset_part *out) {
   if (a->rank != 3 && a->rank != 4)
     return fail("%s: uint8 of rank %d; images are [N,H,W] or [N,H,W,C]", spec, a->rank);
   int64_t channels = a->rank == 4 ? a->shape[3] : 1, wanted = channels;
@@ -56,9 +54,14 @@ static int describe_images(const char *spec, const array *a, const qint8_tensor_
   return 0;
 }
 
-static int describe_floats(const char *spec, const array *a, const qint8_tensor_info *input, dataset *out) {
+static int describe_values(const char *spec, const array *a, const qint8_tensor_info *input, dataset_part *out) {
   if (a->rank < 1)
     return fail("%s: a single value; the first dimension must count the samples", spec);
+  if (out->dtype == QINT8_DTYPE_F16 || out->dtype == QINT8_DTYPE_BF16 || out->dtype == QINT8_DTYPE_F64)
+    return fail("input \"%s\" of the model is %s: export the model in float32", input->name, dtype_text(out->dtype));
+  if (out->dtype != QINT8_DTYPE_F32 && a->dtype != out->dtype && !(is_integer(a->dtype) && is_integer(out->dtype)))
+    return fail("%s: %s, but input \"%s\" of the model is %s", spec, dtype_text(a->dtype), input->name,
+                dtype_text(out->dtype));
   out->rank = a->rank;
   memcpy(out->shape, a->shape, sizeof out->shape);
   if (input->rank == a->rank + 1 && input->shape[1] == 1) { /* [N, H, W] for [N, 1, H, W] */
@@ -70,7 +73,7 @@ static int describe_floats(const char *spec, const array *a, const qint8_tensor_
   return 0;
 }
 
-static int read_images(const dataset *d, size_t first, size_t count, float *out) {
+static int read_images(const dataset_part *d, size_t first, size_t count, float *out) {
   size_t have = (size_t)d->channels, wanted = d->rank == 4 ? (size_t)d->shape[1] : 1, plane = d->sample / wanted;
   uint8_t *pixels = allocate(count * plane * have + 1, 1);
   int status = array_read(&d->file, first * plane * have, count * plane * have, pixels);
@@ -84,34 +87,41 @@ static int read_images(const dataset *d, size_t first, size_t count, float *out)
   return status;
 }
 
-static int read_floats(const dataset *d, size_t first, size_t count, float *out) {
+static int read_values(const dataset_part *d, size_t first, size_t count, void *out) {
   array piece = d->file.head;
   piece.count = count * d->sample;
-  if (piece.dtype == QINT8_DTYPE_F32)
+  if (piece.dtype == d->dtype)
     return array_read(&d->file, first * d->sample, piece.count, out);
   piece.data = allocate(piece.count + 1, qint8_dtype_size((qint8_dtype)piece.dtype));
   int status = array_read(&d->file, first * d->sample, piece.count, piece.data);
-  float *values = array_floats(&piece);
-  memcpy(out, values, piece.count * sizeof *out);
-  free(values);
+  if (!status && d->dtype == QINT8_DTYPE_F32) {
+    float *values = array_floats(&piece);
+    memcpy(out, values, piece.count * sizeof *values);
+    free(values);
+  } else if (!status) {
+    array_integers(&piece, d->dtype, out);
+  }
   free(piece.data);
   return status;
 }
 
-int dataset_read(const dataset *d, size_t first, size_t count, float *out) {
-  return d->channels ? read_images(d, first, count, out) : read_floats(d, first, count, out);
+int dataset_read(const dataset_part *part, size_t first, size_t count, void *out) {
+  return part->channels ? read_images(part, first, count, out) : read_values(part, first, count, out);
 }
 
 int dataset_hold(dataset *d, size_t count) {
-  if (d->held >= count)
-    return 0;
-  free(d->values);
-  d->values = allocate(count * d->sample + 1, sizeof *d->values);
-  d->held = count;
-  return dataset_read(d, 0, count, d->values);
+  int status = 0;
+  for (size_t i = 0; i < d->parts && d->held < count && !status; i++) {
+    dataset_part *part = &d->part[i];
+    free(part->values);
+    part->values = allocate(count * part->size + 8, 1);
+    status = dataset_read(part, 0, count, part->values);
+  }
+  d->held = count > d->held ? count : d->held;
+  return status;
 }
 
-static int check_fit(const char *spec, const qint8_tensor_info *input, const dataset *d) {
+static int check_fit(const char *spec, const qint8_tensor_info *input, const dataset_part *d) {
   int fits = input->rank < 0 || input->rank == d->rank;
   for (int i = 1; fits && input->rank >= 0 && i < d->rank; i++)
     fits = input->shape[i] < 0 || input->shape[i] == d->shape[i];
@@ -125,33 +135,59 @@ static int check_fit(const char *spec, const qint8_tensor_info *input, const dat
   return fail("%s: shape [%s], but input \"%s\" of the model is [%s] (-1 is free)", spec, have, input->name, want);
 }
 
-int dataset_open(const char *spec, const qint8_model *model, double mean, double std, long limit, dataset *out) {
-  *out = (dataset){0};
-  qint8_tensor_info input = QINT8_TENSOR_INFO_INIT;
-  if (qint8_model_input_count(model) != 1)
-    return fail("the model has %zu inputs; data files serve models with one (see `qint8 run`)",
-                qint8_model_input_count(model));
-  qint8_model_input(model, 0, &input);
-  if (array_open(spec, &out->file))
+/* The array of one input. */
+static int open_part(const char *spec, int several, const qint8_tensor_info *input, double mean, double std,
+                     dataset_part *out) {
+  if (several ? npz_open(spec, input->name, &out->file) : array_open(spec, &out->file))
     return EXIT_FAILED;
   out->norm = find_normalisation(spec, mean, std);
+  out->dtype = input->dtype ? input->dtype : QINT8_DTYPE_F32;
   const array *head = &out->file.head;
-  int status = head->dtype == QINT8_DTYPE_U8 ? describe_images(spec, head, &input, out)
-                                             : describe_floats(spec, head, &input, out);
+  int is_image = head->dtype == QINT8_DTYPE_U8 && out->dtype == QINT8_DTYPE_F32;
+  int status = is_image ? describe_images(spec, head, input, out) : describe_values(spec, head, input, out);
   if (!status)
-    status = check_fit(spec, &input, out);
-  if (!status && out->shape[0] == 0)
-    status = fail("%s: no samples", spec);
+    status = check_fit(spec, input, out);
+  out->sample = 1;
+  for (int d = 1; d < out->rank; d++)
+    out->sample *= (size_t)out->shape[d];
+  out->size = out->sample * qint8_dtype_size((qint8_dtype)out->dtype);
+  return status;
+}
+
+static int open_parts(const char *spec, const qint8_model *model, double mean, double std, dataset *out) {
+  size_t inputs = qint8_model_input_count(model);
+  qint8_tensor_info input = QINT8_TENSOR_INFO_INIT;
+  qint8_model_input(model, 0, &input);
+  if (inputs > MAX_INPUTS)
+    return fail("the model has %zu inputs, at most %d are served", inputs, MAX_INPUTS);
+  if (inputs != 1 && !is_npz(spec))
+    return fail("%s: the model has %zu inputs: give FILE.npz alone, with an array for each, of its name (\"%s\", ...)", spec,
+                inputs, inputs ? input.name : "");
+  for (out->parts = 0; out->parts < inputs; out->parts++) {
+    qint8_model_input(model, out->parts, &input);
+    dataset_part *part = &out->part[out->parts];
+    if (open_part(spec, inputs > 1, &input, mean, std, part)) {
+      out->parts++; /* its file is open, perhaps */
+      return EXIT_FAILED;
+    }
+    if (part->shape[0] != out->part[0].shape[0])
+      return fail("%s: %lld samples for input \"%s\", but %lld for the first", spec, (long long)part->shape[0], input.name,
+                  (long long)out->part[0].shape[0]);
+    out->sample += part->sample;
+  }
+  return inputs && out->part[0].shape[0] == 0 ? fail("%s: no samples", spec) : 0;
+}
+
+int dataset_open(const char *spec, const qint8_model *model, double mean, double std, long limit, dataset *out) {
+  *out = (dataset){0};
+  int status = open_parts(spec, model, mean, std, out);
   if (status) {
     dataset_free(out);
     return status;
   }
-  if (limit > 0 && limit < out->shape[0])
-    out->shape[0] = limit;
-  out->count = (size_t)out->shape[0];
-  out->sample = 1;
-  for (int d = 1; d < out->rank; d++)
-    out->sample *= (size_t)out->shape[d];
+  out->count = out->parts ? (size_t)out->part[0].shape[0] : 0;
+  if (limit > 0 && (size_t)limit < out->count)
+    out->count = (size_t)limit;
   return 0;
 }
 
@@ -160,26 +196,72 @@ int dataset_load(const char *spec, const qint8_model *model, double mean, double
   return status ? status : dataset_hold(out, out->count);
 }
 
+static qint8_tensor shaped(const dataset_part *part, size_t samples) {
+  qint8_tensor t = QINT8_TENSOR_INIT;
+  t.dtype = part->dtype;
+  t.rank = part->rank;
+  memcpy(t.shape, part->shape, sizeof t.shape);
+  t.shape[0] = (int64_t)samples;
+  return t;
+}
+
 const qint8_tensor **dataset_batches(const dataset *data, size_t first, size_t count, int64_t batch,
                                      size_t *batches) {
   size_t size = (size_t)batch;
   *batches = (count + size - 1) / size;
-  const qint8_tensor **inputs = allocate(*batches + 1, sizeof *inputs + sizeof **inputs);
-  qint8_tensor *views = (qint8_tensor *)(void *)(inputs + *batches + 1);
-  for (size_t b = 0; b < *batches; b++) {
-    views[b] = (qint8_tensor)QINT8_TENSOR_INIT;
-    views[b].dtype = QINT8_DTYPE_F32;
-    views[b].rank = data->rank;
-    memcpy(views[b].shape, data->shape, sizeof views[b].shape);
-    views[b].shape[0] = (int64_t)(count - b * size < size ? count - b * size : size);
-    views[b].data = data->values + (first + b * size) * data->sample;
-    inputs[b] = &views[b];
+  size_t total = *batches * data->parts;
+  const qint8_tensor **inputs = allocate(total + 1, sizeof *inputs + sizeof **inputs);
+  qint8_tensor *views = (qint8_tensor *)(void *)(inputs + total + 1);
+  for (size_t i = 0; i < total; i++) {
+    size_t b = i / data->parts;
+    const dataset_part *part = &data->part[i % data->parts];
+    views[i] = shaped(part, count - b * size < size ? count - b * size : size);
+    views[i].data = part->values + (first + b * size) * part->size;
+    inputs[i] = &views[i];
   }
   return inputs;
 }
 
 void dataset_free(dataset *d) {
-  array_close(&d->file);
-  free(d->values);
+  for (size_t i = 0; i < d->parts; i++) {
+    array_close(&d->part[i].file);
+    free(d->part[i].values);
+  }
   *d = (dataset){0};
+}
+
+/* ---- A batch of them ---- */
+
+sample_tensors *tensors_shaped(const dataset *d, int64_t samples, sample_tensors *out) {
+  *out = (sample_tensors){.count = d->parts};
+  for (size_t i = 0; i < d->parts; i++) {
+    out->tensor[i] = shaped(&d->part[i], (size_t)samples);
+    out->inputs[i] = &out->tensor[i];
+  }
+  return out;
+}
+
+void tensors_allocate(sample_tensors *t) {
+  for (size_t i = 0; i < t->count; i++) {
+    size_t size = qint8_dtype_size((qint8_dtype)t->tensor[i].dtype);
+    for (int d = 0; d < t->tensor[i].rank; d++)
+      size *= (size_t)t->tensor[i].shape[d];
+    t->tensor[i].data = allocate(size + 8, 1);
+    memset(t->tensor[i].data, 0, size + 8);
+  }
+}
+
+int tensors_read(sample_tensors *t, const dataset *d, size_t first, size_t count) {
+  int status = 0;
+  for (size_t i = 0; i < t->count && !status; i++) {
+    t->tensor[i].shape[0] = (int64_t)count;
+    status = dataset_read(&d->part[i], first, count, t->tensor[i].data);
+  }
+  return status;
+}
+
+void tensors_free(sample_tensors *t) {
+  for (size_t i = 0; i < t->count; i++)
+    free(t->tensor[i].data);
+  *t = (sample_tensors){0};
 }

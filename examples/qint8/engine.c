@@ -44,19 +44,14 @@ static size_t count_of(const qint8_tensor *t) {
   return count;
 }
 
-int engine_open(const char *path, const qint8_model *model, const qint8_recipe *recipe, const dataset *data,
+int engine_open(const char *path, const qint8_model *model, const qint8_recipe *recipe, const sample_tensors *shapes,
                 int64_t batch, const char *isa, const qint8_host *host, engine *out) {
-  *out = (engine){.batch = batch, .input = QINT8_TENSOR_INIT, .output = QINT8_TENSOR_INIT};
+  *out = (engine){.batch = batch, .output = QINT8_TENSOR_INIT};
   qint8_error error = QINT8_ERROR_INIT;
-  out->input.dtype = QINT8_DTYPE_F32;
-  out->input.rank = data->rank;
-  memcpy(out->input.shape, data->shape, sizeof data->shape);
-  out->input.shape[0] = batch;
-  const qint8_tensor *shapes[] = {&out->input};
   qint8_plan_options options = QINT8_PLAN_OPTIONS_INIT;
   options.isa = isa;
-  options.input_shapes = shapes;
-  options.input_shape_count = 1;
+  options.input_shapes = shapes->inputs;
+  options.input_shape_count = shapes->count;
   qint8_status status = qint8_plan_create(model, recipe, &options, host, &out->plan, &error);
   if (status == QINT8_OK)
     status = qint8_session_create(out->plan, NULL, 0, host, &out->session, &error);
@@ -83,12 +78,11 @@ void engine_close(engine *e) {
   *e = (engine){0};
 }
 
-int engine_run(engine *e, const float *input, float *output) {
+int engine_run(engine *e, const qint8_tensor *const *inputs, size_t input_count, float *output) {
   qint8_error error = QINT8_ERROR_INIT;
   size_t count = 1;
-  e->input.data = (void *)(uintptr_t)input;
   e->output.data = output;
-  const qint8_tensor *in[] = {&e->input}, *out[8] = {&e->output};
+  const qint8_tensor *out[8] = {&e->output};
   qint8_tensor rest[8];
   qint8_tensor_info info = QINT8_TENSOR_INFO_INIT;
   for (; count < 8 && qint8_plan_output(e->plan, count, &info) == QINT8_OK; count++) {
@@ -97,7 +91,7 @@ int engine_run(engine *e, const float *input, float *output) {
     rest[count].data = allocate(count_of(&rest[count]), 8);
     out[count] = &rest[count];
   }
-  qint8_status status = qint8_session_run(e->session, in, 1, out, count, &error);
+  qint8_status status = qint8_session_run(e->session, inputs, input_count, out, count, &error);
   for (size_t i = 1; i < count; i++)
     free(rest[i].data);
   return status == QINT8_OK ? 0 : fail_error("run", status, &error);
@@ -112,9 +106,12 @@ static int run_batch(engine *e, const dataset *data, size_t from, outputs *out) 
     memcpy(out->shape, e->output.shape, sizeof out->shape);
     out->shape[0] = (int64_t)out->count;
   }
+  size_t batches;
+  const qint8_tensor **inputs = dataset_batches(data, from, (size_t)e->batch, e->batch, &batches);
   double start = now_seconds();
-  int status = engine_run(e, data->values + from * data->sample, out->values + from * out->width);
+  int status = engine_run(e, inputs, data->parts, out->values + from * out->width);
   out->seconds += now_seconds() - start;
+  free((void *)(uintptr_t)inputs);
   return status;
 }
 
@@ -131,8 +128,9 @@ int run_dataset(const char *path, const qint8_model *model, const qint8_recipe *
   for (size_t done = 0; done < data->count && !status;) {
     int64_t now = data->count - done < (size_t)size ? (int64_t)(data->count - done) : size;
     if (e.batch != now) {
+      sample_tensors shapes;
       engine_close(&e);
-      status = engine_open(path, model, recipe, data, now, isa, host, &e);
+      status = engine_open(path, model, recipe, tensors_shaped(data, now, &shapes), now, isa, host, &e);
     }
     if (!status)
       status = run_batch(&e, data, done, out);

@@ -79,7 +79,8 @@ static int parse_header(const char *header, const char *where, array_file *out) 
   if (!descr || !order || !shape || !parse_shape(shape, head))
     return fail("%s: a malformed header", where);
   if (!known && !text_width(descr, head))
-    return fail("%s: element type %.8s is not f4, f8, u1, i1, i4, i8 or b1 (little endian)", where, descr);
+    return fail("%s: element type %.*s is not f4, f8, u1, i1, i4, i8 or b1 (little endian)", where,
+                (int)strcspn(descr + 1, "'\""), descr + 1);
   if (!strncmp(order, "True", 4) && head->rank > 1)
     return fail("%s: Fortran order; save numpy.ascontiguousarray(x) instead", where);
   out->is_double = known && head->dtype == QINT8_DTYPE_F32 && out->element == 8;
@@ -240,4 +241,48 @@ float *array_floats(const array *a) {
       values[i] = (float)((const int64_t *)a->data)[i];
     }
   return values;
+}
+
+int is_integer(int32_t dtype) {
+  return dtype == QINT8_DTYPE_U8 || dtype == QINT8_DTYPE_S8 || dtype == QINT8_DTYPE_S32 || dtype == QINT8_DTYPE_S64 ||
+         dtype == QINT8_DTYPE_BOOL;
+}
+
+const char *dtype_text(int32_t dtype) {
+  static const struct {
+    int32_t dtype;
+    const char *text;
+  } names[] = {{QINT8_DTYPE_F32, "float32"}, {QINT8_DTYPE_F16, "float16"}, {QINT8_DTYPE_BF16, "bfloat16"},
+               {QINT8_DTYPE_F64, "float64"}, {QINT8_DTYPE_U8, "uint8"},    {QINT8_DTYPE_S8, "int8"},
+               {QINT8_DTYPE_S32, "int32"},   {QINT8_DTYPE_S64, "int64"},   {QINT8_DTYPE_BOOL, "bool"}};
+  for (int i = 0; i < COUNT(names); i++)
+    if (names[i].dtype == dtype)
+      return names[i].text;
+  return "another type of integers";
+}
+
+static int64_t integer_at(const array *a, size_t i) {
+  switch (a->dtype) {
+  case QINT8_DTYPE_U8:
+  case QINT8_DTYPE_BOOL:
+    return ((const uint8_t *)a->data)[i];
+  case QINT8_DTYPE_S8:
+    return ((const int8_t *)a->data)[i];
+  case QINT8_DTYPE_S32:
+    return ((const int32_t *)a->data)[i];
+  default:
+    return ((const int64_t *)a->data)[i];
+  }
+}
+
+void array_integers(const array *a, int32_t dtype, void *out) {
+  for (size_t i = 0; i < a->count; i++) {
+    int64_t v = integer_at(a, i);
+    if (dtype == QINT8_DTYPE_S64)
+      ((int64_t *)out)[i] = v;
+    else if (dtype == QINT8_DTYPE_S32)
+      ((int32_t *)out)[i] = (int32_t)v;
+    else
+      ((uint8_t *)out)[i] = dtype == QINT8_DTYPE_BOOL ? v != 0 : (uint8_t)v;
+  }
 }

@@ -171,6 +171,24 @@ int npz_try(const char *path, const char *key, array *out) {
   return open_key(path, key, &file, 1) || read_all(&file, out);
 }
 
+int is_npz(const char *path) {
+  size_t length = strlen(path);
+  return length > 4 && !strcmp(path + length - 4, ".npz");
+}
+
+static int refuse_text(const char *where, array_file *out) {
+  int32_t width = out->head.text;
+  if (!width)
+    return 0;
+  array_close(out);
+  return fail("%s: element type <U%d is text, which serves as labels only", where, width);
+}
+
+int npz_open(const char *path, const char *key, array_file *out) {
+  *out = (array_file){0};
+  return open_key(path, key, out, 0) ? EXIT_FAILED : refuse_text(key, out);
+}
+
 static int open_any(const char *spec, array_file *out) {
   *out = (array_file){0};
   const char *colon = strrchr(spec, ':');
@@ -179,8 +197,7 @@ static int open_any(const char *spec, array_file *out) {
     snprintf(path, sizeof path, "%.*s", (int)(colon - spec), spec);
     return open_key(path, colon + 1, out, 0) ? EXIT_FAILED : 0;
   }
-  size_t length = strlen(spec);
-  if (length > 4 && !strcmp(spec + length - 4, ".npz"))
+  if (is_npz(spec))
     return fail("%s: which array? Write %s:KEY", spec, spec);
   long size;
   FILE *file = open_file(spec, &size);
@@ -188,13 +205,7 @@ static int open_any(const char *spec, array_file *out) {
 }
 
 int array_open(const char *spec, array_file *out) {
-  if (open_any(spec, out))
-    return EXIT_FAILED;
-  if (!out->head.text)
-    return 0;
-  int32_t width = out->head.text;
-  array_close(out);
-  return fail("%s: element type <U%d is text, which serves as labels only", spec, width);
+  return open_any(spec, out) ? EXIT_FAILED : refuse_text(spec, out);
 }
 
 int array_load_text(const char *spec, array *out) {

@@ -88,10 +88,8 @@ static int load_for_auto(job *j, dataset *validation, size_t *first, size_t *cou
   if (status)
     return status;
   size_t all = j->data.count;
-  if (!own) {
+  if (!own)
     j->data.count = j->samples > 0 && (size_t)j->samples < all ? (size_t)j->samples : all - all / 4;
-    j->data.shape[0] = (int64_t)j->data.count;
-  }
   *first = own ? 0 : j->data.count;
   *count = own ? validation->count : all - j->data.count;
   j->used = j->data.count;
@@ -189,7 +187,8 @@ int command_quantize(int argc, char **argv) {
       "                           --force), or at the start if most of the error is born there (see --all-int8)\n"
       "  auto                     the cheapest of these that keeps a metric within a --budget\n"
       "  qat_int8                 not supported yet\n"
-      "uint8 images [N,H,W] or [N,H,W,C] become (v / 255 - mean) / std; float arrays go in as they are.\n\n"
+      "uint8 images [N,H,W] or [N,H,W,C] become (v / 255 - mean) / std; float arrays go in as they are. A model with\n"
+      "several inputs takes FILE.npz without a KEY: an array for each input, of its name, samples first.\n\n"
       "--config auto tries candidates, cheapest first, and takes the first that meets every --budget. Cheaper is what is\n"
       "expected to run faster (one model of the time serves all machines), then what takes less work to make: static\n"
       "per-tensor, per-channel, per-channel with other observers and repairs, which all run equally fast; dynamic,\n"

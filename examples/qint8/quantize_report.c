@@ -96,10 +96,10 @@ int write_reports(job *j, const qint8_host *host) {
                             .config = j->config_name, .float_model = j->model, .batch = j->batch, .host = host,
                             .ranges = j->ranges, .observers = observer_names, .seconds = j->seconds_total,
                             .peak_bytes = j->peak_bytes ? j->peak_bytes : peak_resident_bytes()};
-  if (j->calibration && !j->data.file.file &&
+  if (j->calibration && !j->data.parts &&
       dataset_open(j->calibration, j->model, j->mean, j->std, j->samples, &j->data))
     return EXIT_FAILED;
-  if (j->data.file.file)
+  if (j->data.parts)
     request.data = &j->data;
   if (j->is_auto) {
     request.options = &j->automatic;

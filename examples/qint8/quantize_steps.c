@@ -19,11 +19,11 @@ int equalise(job *j, const qint8_host *host) {
 }
 
 /* Largest magnitude of each channel (axis 1) of the data. */
-static int measure_channels(const dataset *data, size_t channels, float *largest) {
+static int measure_channels(const dataset_part *data, size_t count, size_t channels, float *largest) {
   float *values = allocate(data->sample + 1, sizeof *values);
   size_t inner = data->sample / channels;
   int failed = 0;
-  for (size_t n = 0; n < data->count && !failed; n++) {
+  for (size_t n = 0; n < count && !failed; n++) {
     failed = dataset_read(data, n, 1, values);
     for (size_t i = 0; i < data->sample && !failed; i++)
       largest[i / inner] = fmaxf(largest[i / inner], fabsf(values[i]));
@@ -33,21 +33,30 @@ static int measure_channels(const dataset *data, size_t channels, float *largest
 }
 
 /* Data that is not finite is left for calibration to complain about. */
-int scale_input(job *j, const qint8_host *host) {
-  dataset data = {0};
+static int scale_part(job *j, const dataset *data, size_t input, const qint8_host *host) {
+  const dataset_part *part = &data->part[input];
+  size_t channels = part->rank > 1 && part->sample > 0 ? (size_t)part->shape[1] : 0;
+  if (channels < 2 || part->dtype != QINT8_DTYPE_F32)
+    return 0;
   qint8_model *scaled = NULL;
-  int status = dataset_open(j->calibration, j->model, j->mean, j->std, j->samples, &data);
-  size_t channels = !status && data.rank > 1 ? (size_t)data.shape[1] : 0;
-  float *largest = allocate(channels + 1, sizeof *largest);
-  memset(largest, 0, (channels + 1) * sizeof *largest);
-  if (!status && channels > 1 && data.sample > 0)
-    status = measure_channels(&data, channels, largest);
-  if (!status && channels > 1 && data.sample > 0 &&
-      qint8_model_scale_input(j->model, 0, largest, (int64_t)channels, host, &scaled, &j->scaled_input, NULL) == QINT8_OK) {
+  int32_t changed = 0;
+  float *largest = allocate(channels, sizeof *largest);
+  memset(largest, 0, channels * sizeof *largest);
+  int status = measure_channels(part, data->count, channels, largest);
+  if (!status && qint8_model_scale_input(j->model, input, largest, (int64_t)channels, host, &scaled, &changed, NULL) == QINT8_OK) {
     qint8_model_destroy(j->model);
     j->model = scaled;
+    j->scaled_input |= changed;
   }
   free(largest);
+  return status;
+}
+
+int scale_input(job *j, const qint8_host *host) {
+  dataset data;
+  int status = dataset_open(j->calibration, j->model, j->mean, j->std, j->samples, &data);
+  for (size_t i = 0; i < data.parts && !status; i++)
+    status = scale_part(j, &data, i, host);
   dataset_free(&data);
   return status;
 }

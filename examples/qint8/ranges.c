@@ -6,25 +6,19 @@
 
 int dataset_feed(qint8_calibrator *calibrator, const dataset *data, size_t count, int64_t batch, const char *what) {
   qint8_error error = QINT8_ERROR_INIT;
-  qint8_tensor in = QINT8_TENSOR_INIT;
-  const qint8_tensor *inputs[] = {&in};
-  float *values = allocate((size_t)batch * data->sample + 1, sizeof *values);
-  in.dtype = QINT8_DTYPE_F32;
-  in.rank = data->rank;
-  in.data = values;
-  memcpy(in.shape, data->shape, sizeof in.shape);
+  sample_tensors in;
+  tensors_allocate(tensors_shaped(data, batch, &in));
   int failed = 0;
   for (size_t done = 0; done < count && !failed;) {
     size_t now = count - done < (size_t)batch ? count - done : (size_t)batch;
-    in.shape[0] = (int64_t)now;
-    failed = dataset_read(data, done, now, values);
-    qint8_status s = failed ? QINT8_OK : qint8_calibrator_feed(calibrator, inputs, 1, &error);
+    failed = tensors_read(&in, data, done, now);
+    qint8_status s = failed ? QINT8_OK : qint8_calibrator_feed(calibrator, in.inputs, in.count, &error);
     if (s != QINT8_OK)
       failed = fail_error("calibration", s, &error);
     done += now;
     progress(what, done, count);
   }
-  free(values);
+  tensors_free(&in);
   return failed;
 }
 

@@ -88,9 +88,16 @@ int array_load(const char *spec, array *out);
 int array_load_text(const char *spec, array *out);
 /* Array `key` of an .npz if it is there: 0 found, 1 absent or unreadable (silent). */
 int npz_try(const char *path, const char *key, array *out);
+/* As array_open, of array `key` of an .npz. */
+int npz_open(const char *path, const char *key, array_file *out);
+int is_npz(const char *path);
 int npz_save(const char *path, const char *const *keys, const array *arrays, int count);
 /* Every value as float. */
 float *array_floats(const array *a);
+/* Integers or truth values as another such type; `out` has room for a->count. */
+void array_integers(const array *a, int32_t dtype, void *out);
+int is_integer(int32_t dtype);
+const char *dtype_text(int32_t dtype);
 FILE *open_file(const char *path, long *size);
 uint8_t *read_whole_file(const char *path, size_t *size);
 
@@ -100,29 +107,52 @@ typedef struct normalisation {
   float mean[4], std[4]; /* per channel, repeated if the file has one value */
 } normalisation;
 
-/* Samples as the model wants them: float32 [count][sample...]. */
-typedef struct dataset {
-  float *values; /* of the first `held` samples */
-  size_t held;
-  size_t count, sample; /* samples, floats per sample */
-  int32_t rank;
-  int64_t shape[QINT8_MAX_RANK]; /* of the whole: shape[0] == count */
+#define MAX_INPUTS 16
+
+/* Samples as one input of the model wants them: [count][sample...]. */
+typedef struct dataset_part {
   array_file file;
-  normalisation norm; /* of images */
-  int64_t channels;   /* of images in the file; 0: floats */
+  int32_t dtype, rank; /* of the input */
+  int64_t shape[QINT8_MAX_RANK]; /* shape[0]: samples in the file */
+  size_t sample, size; /* values, bytes of one */
+  normalisation norm;  /* of images */
+  int64_t channels;    /* of images in the file; 0: values go in as they are */
+  char *values;        /* of the first `held` samples */
+} dataset_part;
+
+typedef struct dataset {
+  dataset_part part[MAX_INPUTS];
+  size_t parts;         /* inputs of the model */
+  size_t count, sample; /* samples, values of one in all parts */
+  size_t held;
 } dataset;
-/* mean and std: NAN where not given. At most `limit` samples (0: all). Nothing is held yet. */
+/* "FILE.npz:KEY" or "FILE.npy"; for a model with several inputs "FILE.npz", with an array for each, of its name.
+ * mean and std: NAN where not given. At most `limit` samples (0: all). Nothing is held yet. */
 int dataset_open(const char *spec, const qint8_model *model, double mean, double std, long limit, dataset *out);
-/* Samples `first` to first + count - 1; `out` has room for them. */
-int dataset_read(const dataset *d, size_t first, size_t count, float *out);
+/* Samples `first` to first + count - 1 of one part; `out` has room for them. */
+int dataset_read(const dataset_part *part, size_t first, size_t count, void *out);
 /* Holds at least the first `count` samples. */
 int dataset_hold(dataset *d, size_t count);
 /* Opens and holds all. */
 int dataset_load(const char *spec, const qint8_model *model, double mean, double std, long limit, dataset *out);
-/* Views of the held samples first to first + count - 1, `batch` in each but the last, and pointers to them; *batches of
- * them. One free(). */
+/* Tensors over the held samples first to first + count - 1, `batch` in each but the last, and pointers to them: of batch b
+ * and input i at [b * parts + i]; *batches of them. One free(). */
 const qint8_tensor **dataset_batches(const dataset *data, size_t first, size_t count, int64_t batch, size_t *batches);
 void dataset_free(dataset *d);
+
+/* A tensor for each input of a model, with memory of their own or none. */
+typedef struct sample_tensors {
+  qint8_tensor tensor[MAX_INPUTS];
+  const qint8_tensor *inputs[MAX_INPUTS];
+  size_t count;
+} sample_tensors;
+/* For `samples` of a data set, without memory. */
+sample_tensors *tensors_shaped(const dataset *d, int64_t samples, sample_tensors *out);
+/* Memory for them, of 0. */
+void tensors_allocate(sample_tensors *t);
+/* Samples first to first + count - 1, at most as many as there is memory for. */
+int tensors_read(sample_tensors *t, const dataset *d, size_t first, size_t count);
+void tensors_free(sample_tensors *t);
 
 /* ---- engine.c ---- */
 
@@ -138,15 +168,15 @@ void host_close(thread_pool *pool);
 typedef struct engine {
   qint8_plan *plan;
   qint8_session *session;
-  qint8_tensor input, output; /* data set by the caller */
-  size_t output_count;        /* floats per run */
+  qint8_tensor output; /* data set by the caller */
+  size_t output_count; /* floats per run */
   int64_t batch;
 } engine;
 /* `path` names the model in messages. */
-int engine_open(const char *path, const qint8_model *model, const qint8_recipe *recipe, const dataset *data,
+int engine_open(const char *path, const qint8_model *model, const qint8_recipe *recipe, const sample_tensors *shapes,
                 int64_t batch, const char *isa, const qint8_host *host, engine *out);
 void engine_close(engine *e);
-int engine_run(engine *e, const float *input, float *output);
+int engine_run(engine *e, const qint8_tensor *const *inputs, size_t input_count, float *output);
 
 /* All samples through the model. outputs: [count][outputs per sample], malloc. */
 typedef struct outputs {

@@ -3,7 +3,7 @@
 
 extern const q8_isa q8_isa_avx2;
 
-#if defined(__AVX2__) && defined(__FMA__)
+#if defined(__AVX2__) && defined(__FMA__) && defined(__x86_64__)
 #include "vec.h"
 
 const q8_isa q8_isa_avx2 = {

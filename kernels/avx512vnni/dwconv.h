@@ -39,6 +39,7 @@ typedef struct {
   __m512 scale[4];
   requant_bounds bounds;
   __m512i hi; /* bytes */
+  int clamps; /* to less than all bytes */
   int small;  /* no scale reaches 1: see small_scales */
   int sums;   /* y is int32, the sums as they are */
   _Alignas(64) uint8_t scratch[SCRATCH_SIZE];
@@ -98,8 +99,10 @@ Q8_INLINE __m512i requant_quads(int small, const __m512i acc[4], const block *b)
     const __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[v]), b->scale[v]);
     t[v] = small ? _mm512_cvtps_epi32(x) : round_below(x, &b->bounds);
   }
-  const __m512i z = narrow_quad(t, &b->bounds);
-  return small ? _mm512_min_epu8(z, b->hi) : z;
+  const __m512i z = pack_quad(t, &b->bounds);
+  if (__builtin_expect(!b->clamps, 1))
+    return z;
+  return _mm512_min_epu8(_mm512_max_epu8(z, b->bounds.lo), b->hi);
 }
 
 #endif

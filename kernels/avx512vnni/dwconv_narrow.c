@@ -126,17 +126,18 @@ Q8_INLINE void store16(const __m512i sum[TILE], const block *b, uint8_t *y) {
 }
 
 /* Four neighbouring outputs at a time, the last four may overlap those before; with rows = 4 also those of the second
- * row of a pair. `step` and `rows` are constants in every caller. */
+ * row of a pair. They are rounded and stored while the next four are summed: one after the other, the chain of both is
+ * longer than the CPU looks ahead. `step` and `rows` are constants in every caller. */
 Q8_INLINE void row3x3_16(size_t step, size_t rows, const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {
   const size_t first = b->first, y_stride = b->y_stride, row_stride = b->row_stride;
   const __m512i *const w = (const __m512i *)(const void *)b->w;
   const __m512i bias = b->bias[0];
   const uint8_t *const *p = cols;
-  __m512i quad[3];
+  __m512i quad[3], sum[2][TILE], before[2][TILE];
+  uint8_t *to = NULL;
   start16(step, rows, &p, first, quad);
-  for (size_t at = 0; at < n; at += TILE) {
+  for (size_t at = 0;; at += TILE) {
     const size_t x = at + TILE <= n ? at : n - TILE;
-    __m512i sum[2][TILE];
     if (x < at) {
       p = cols + x * step * rows;
       start16(step, rows, &p, first, quad);
@@ -155,10 +156,23 @@ Q8_INLINE void row3x3_16(size_t step, size_t rows, const block *b, const uint8_t
       }
       quad[0] = quad[step], quad[1] = quad[2];
     }
-    store16(sum[0], b, y + x * y_stride);
-    if (rows == 4)
-      store16(sum[1], b, y + x * y_stride + row_stride);
+    if (to) {
+      store16(before[0], b, to);
+      if (rows == 4)
+        store16(before[1], b, to + row_stride);
+    }
+    to = y + x * y_stride;
+    Q8_UNROLL
+    for (size_t row = 0; row < rows - 2; row++)
+      Q8_UNROLL
+    for (size_t i = 0; i < TILE; i++)
+      before[row][i] = sum[row][i];
+    if (at + TILE >= n)
+      break;
   }
+  store16(before[0], b, to);
+  if (rows == 4)
+    store16(before[1], b, to + row_stride);
 }
 
 void q8_avx512vnni_dwconv_pair16(const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {

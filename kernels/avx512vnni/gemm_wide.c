@@ -17,7 +17,7 @@ typedef struct {
   const void *const *a;
   const char *next;
   uint8_t *y;
-  size_t tiles, height; /* tiles to do, of a height */
+  size_t tiles, height, shorter; /* tiles to do, of a height, and then those of one row less */
   size_t taps, a_step, k;
   size_t next_step; /* what is fetched of the next panel in two blocks of k */
   size_t y_stride;
@@ -41,12 +41,13 @@ typedef struct {
   "vmovdqu64 128(%%r15), %%zmm" #c2 "\n\t"                                                                  \
   "vmovdqu64 192(%%r15), %%zmm" #c3 "\n\t"
 
-/* A block of k: its panel vectors, with those of four blocks on fetched, and the products of a row. */
+/* A block of k: its panel vectors, and the products of a row. Of the block four on, two lines are fetched into L1: all four take
+ * more of the decoder than they save. */
 #define FETCH(at) "prefetcht0 1024+" #at "(%%rdx)\n\t"
 #define VECTORS3(at)                                                                                         \
   "vmovdqa64 " #at "(%%rdx), %%zmm28\n\t"                                                                    \
   "vmovdqa64 64+" #at "(%%rdx), %%zmm29\n\t"                                                                 \
-  "vmovdqa64 128+" #at "(%%rdx), %%zmm30\n\t" FETCH(at) FETCH(64 + at) FETCH(128 + at) FETCH(192 + at)
+  "vmovdqa64 128+" #at "(%%rdx), %%zmm30\n\t" FETCH(128 + at) FETCH(192 + at)
 #define VECTORS4(at) "vmovdqa64 192+" #at "(%%rdx), %%zmm27\n\t" VECTORS3(at)
 #define PRODUCTS(at, row, c0, c1, c2, c3, fourth)                                                            \
   "vpbroadcastd " #at "(%%" #row ", %%rax), %%zmm31\n\t"                                                     \
@@ -143,7 +144,7 @@ typedef struct {
 static Q8_NOINLINE void run_tiles(walk *w) {
   __asm__ volatile("kmovq %c[mask](%%rdi), %%k1\n\t"
                    "mov %c[next](%%rdi), %%rbx\n\t"
-                   "mov %c[bias](%%rdi), %%r15\n\t" EACH7(BEGIN) BY_HEIGHT
+                   "mov %c[bias](%%rdi), %%r15\n\t" EACH7(BEGIN) "0:\n\t" BY_HEIGHT
                    "je 16f\n\t"
                    "ja 17f\n\t"
                    "cmp $5, %%eax\n\t"
@@ -165,18 +166,29 @@ static Q8_NOINLINE void run_tiles(walk *w) {
                    "9:\n\t"
                    "mov %%rdx, %c[y](%%rdi)\n\t"
                    "decq %c[tiles](%%rdi)\n\t"
-                   "jz 6f\n\t" BY_HEIGHT
+                   "jz 5f\n\t" BY_HEIGHT
                    "je 26b\n\t"
                    "ja 27b\n\t"
                    "cmp $5, %%eax\n\t"
                    "je 25b\n\t"
                    "jmp 24b\n"
+                   "5:\n\t"
+                   "mov %c[shorter](%%rdi), %%rax\n\t"
+                   "test %%rax, %%rax\n\t"
+                   "jz 6f\n\t"
+                   "mov %%rax, %c[tiles](%%rdi)\n\t"
+                   "movq $0, %c[shorter](%%rdi)\n\t"
+                   "movzbl %%sil, %%esi\n\t"
+                   "shl $3, %%esi\n\t"
+                   "add %%rsi, %c[a](%%rdi)\n\t"
+                   "decq %c[height](%%rdi)\n\t"
+                   "jmp 0b\n"
                    "7:\n\t" ROWS(STORE)
                    "9:\n"
                    "6:\n\t"
                    "mov %%rbx, %c[next](%%rdi)\n\t"
                    :
-                   : "D"(w), FIELD(a), FIELD(next), FIELD(y), FIELD(tiles), FIELD(height),
+                   : "D"(w), FIELD(a), FIELD(next), FIELD(y), FIELD(tiles), FIELD(height), FIELD(shorter),
                      FIELD(taps), FIELD(a_step), FIELD(k), FIELD(next_step), FIELD(y_stride), FIELD(b),
                      FIELD(bias), FIELD(scale), FIELD(mask)
                    : "cc", "memory", "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12",
@@ -188,28 +200,40 @@ static Q8_NOINLINE void run_tiles(walk *w) {
 
 _Alignas(64) const int32_t q8_avx512vnni_no_bias[64];
 
-/* Tiles of m rows: of six, which are the fastest for each row, as evenly as that goes; or of seven, where more than one in
- * three would have five. */
-static size_t count_tiles(size_t m) {
-  const uint32_t rows = (uint32_t)m, six = (rows + 5) / 6;
-  return 6 * six - rows > six / 3 ? (rows + 6) / 7 : six;
+/* Four and more rows: tiles of six, which are the fastest for each row, as evenly as that goes; or of seven, where more than one
+ * in three would have five. */
+static void cut(uint32_t rows, walk *w) {
+  uint32_t height = 6, tiles = (rows + 5) / 6, missing = 6 * tiles - rows;
+  if (missing > tiles / 3) {
+    height = 7;
+    tiles = (rows + 6) / 7;
+    missing = 7 * tiles - rows;
+  }
+  for (; missing >= tiles; missing -= tiles)
+    height--;
+  w->tiles = tiles - missing;
+  w->height = height;
+  w->shorter = missing;
+  w->next_step = 512 / tiles;
 }
 
 void q8_avx512vnni_wide(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, const void *next,
                         const q8_requant *rq, size_t rows, size_t columns, void *y, size_t y_stride) {
   _Alignas(64) uint8_t few[4 * 64];
   const int too_few = rq && rows < 4;
-  const size_t tiles = rows > 3 ? count_tiles(rows) : 1, height = rows > 3 ? (uint32_t)rows / (uint32_t)tiles : 4;
-  const size_t taller = rows > 3 ? rows - height * tiles : 0;
-  size_t partial = 0;
-  walk w = {.a = a, .next = next, .y = y, .taps = taps, .a_step = a_stride * sizeof *a, .k = k, .b = b};
+  walk w;
+  w.a = a;
+  w.next = next;
+  w.y = too_few ? few : y;
+  w.taps = taps;
+  w.a_step = a_stride * sizeof *a;
+  w.k = k;
+  w.b = b;
   w.bias = q8_avx512vnni_no_bias;
-  w.next_step = 512 / (uint32_t)tiles;
-  w.y_stride = y_stride;
-  if (too_few) {
-    w.y = few;
-    w.y_stride = 64;
-  }
+  w.scale = NULL;
+  w.y_stride = too_few ? 64 : y_stride;
+  w.mask = 0;
+  cut(rows < 4 ? 4 : (uint32_t)rows, &w);
   if (rq) {
     const requant_bounds bounds = bounds_of(rq->zero_point, rq->lo, rq->hi);
     w.zero_point = bounds.zero_point;
@@ -218,17 +242,10 @@ void q8_avx512vnni_wide(size_t taps, size_t k, const void *const *a, size_t a_st
     w.order = quad_index();
     w.bias = rq->bias;
     w.scale = rq->scale;
-    w.mask = first64(columns < 64 ? columns : 64);
-    partial = columns < 64 || rq->lo > 0 || rq->hi < 255 ? PARTIAL_ROWS : 0;
+    w.mask = first64(columns);
+    if (columns < 64 || rq->lo > 0 || rq->hi < 255)
+      w.height |= PARTIAL_ROWS;
   }
-  if (taller) {
-    w.tiles = taller;
-    w.height = (height + 1) | partial;
-    run_tiles(&w);
-    w.a += height + 1;
-  }
-  w.tiles = tiles - taller;
-  w.height = height | partial;
   run_tiles(&w);
   for (size_t i = 0; too_few && i < rows; i++)
     memcpy((uint8_t *)y + i * y_stride, few + 64 * i, columns);

@@ -4,13 +4,17 @@
 /* Few channels: padding K per tap to the kernel's kr would waste much of the multiplies. */
 #define FEW_CHANNELS 8
 
-static q8_conv_way choose_way(const q8_conv_geometry *g) {
+/* Rows of int8 are a whole number of k blocks of every kernel where pixels are. */
+#define K_BLOCK 8
+
+static q8_conv_way choose_way(const q8_conv_geometry *g, size_t element) {
   if (g->groups == g->c && g->k == g->c && g->c > 1)
     return Q8_CONV_DEPTHWISE;
   int unpadded = g->pad_top == 0 && g->pad_left == 0 && g->p == g->h && g->q == g->w;
   if (g->r == 1 && g->s == 1 && g->stride_h == 1 && g->stride_w == 1 && unpadded)
     return Q8_CONV_MATRIX;
-  if (g->groups == 1 && g->c <= FEW_CHANNELS && g->s > 1 && g->dilation_w == 1)
+  if (g->groups == 1 && g->s > 1 && g->dilation_w == 1 &&
+      (g->c <= FEW_CHANNELS || (element == 1 && g->c % K_BLOCK == 0)))
     return Q8_CONV_ROWS;
   return Q8_CONV_TAPS;
 }
@@ -22,7 +26,8 @@ static void set_size(q8_conv *conv, const q8_conv_geometry *g) {
 }
 
 static void set_up(q8_conv *out, const q8_conv_geometry *g, size_t element) {
-  *out = (q8_conv){.element = element, .row_element = element, .way = choose_way(g)};
+  *out = (q8_conv){.element = element, .row_element = element, .way = choose_way(g, element)};
+  out->whole_pixels = out->way == Q8_CONV_ROWS && g->c > FEW_CHANNELS;
   set_size(out, g);
 }
 
@@ -45,7 +50,9 @@ static q8_linear_desc describe(const q8_conv *conv, const void *w) {
                       .w_tap = c,
                       .w_in = 1,
                       .row_bytes = g->stride_h * g->stride_w * c * conv->element};
-  if (conv->way == Q8_CONV_ROWS) {
+  if (conv->whole_pixels) {
+    d.joined = g->s;
+  } else if (conv->way == Q8_CONV_ROWS) {
     d.taps = g->r;
     d.k = d.w_tap = g->s * c;
   }
@@ -58,6 +65,7 @@ static q8_status pack_taps(const q8_kernels *kernels, const q8_linear_desc *d, q
   /* Rows that several taps read are widened once; those of a matrix block by block. */
   if (d->taps > 1)
     out->row_element = out->linear.a_bytes;
+  q8_conv_set_edges(out);
   out->kernel_name = out->linear.kernel_name;
   return QINT8_OK;
 }
@@ -94,7 +102,7 @@ q8_status q8_conv_pack_mapped(const q8_kernels *kernels, const q8_conv_geometry 
   d.mapping = mapping;
   if (taps == 1 || channels == 1) /* both orders are the same */
     return pack_taps(kernels, &d, pool, out, error);
-  if (out->way != Q8_CONV_ROWS) {
+  if (out->way != Q8_CONV_ROWS || out->whole_pixels) {
     d.w_tap = 1;
     d.w_in = taps;
     return pack_taps(kernels, &d, pool, out, error);

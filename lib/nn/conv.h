@@ -4,8 +4,9 @@
  * Four ways, chosen while packing:
  *   matrix     1x1, stride 1, no padding: the pixels are the rows of a matrix
  *   taps       in general: one pointer per output pixel and kernel position, padding points at a row of zero points
- *   rows       few input channels: a kernel row of S * C contiguous values is one tap, so that K is not padded per
- *              position; the image is copied once with its padding, of floats only what touches the padding
+ *   rows       a kernel row of S * C contiguous values is one tap: for few input channels, so that K is not padded per
+ *              position, the image being copied once with its padding; for others in int8, as pointers and the tiles'
+ *              beginnings of rows are fewer; of these, and of floats, only what touches the padding is copied
  *   depthwise  one input and output channel per group: a kernel family of its own
  */
 #ifndef Q8_NN_CONV_H
@@ -35,6 +36,7 @@ typedef struct q8_conv {
   size_t element;                 /* bytes of an input value: 1 or 4 */
   size_t row_element;             /* of the rows that kernels read: 2 where the input is copied as int16 */
   size_t padded_h;                /* ROWS: lines of the copy */
+  int whole_pixels;               /* ROWS, int8: channels fill blocks of k, nothing behind a row is read */
   size_t left, right;             /* ROWS: outputs of a line that read the copy, the others read the input */
   size_t y_stride; /* elements between pixels of y, or 0: k */
   int exact_x; /* set after packing by those whose x has no readable bytes behind its end */

@@ -83,7 +83,8 @@ void q8_conv_set_edges(q8_conv *conv) {
   size_t width = g->w + g->pad_left, inside = width < g->s ? 0 : (width - g->s) / g->stride_w + 1;
   conv->left = (g->pad_left + g->stride_w - 1) / g->stride_w;
   conv->right = inside < g->q ? g->q - inside : 0;
-  if (conv->element == 1 || conv->left + conv->right >= g->q ||
+  const int as_they_are = conv->element == sizeof(float) || (conv->whole_pixels && conv->row_element == 1);
+  if (!as_they_are || conv->left + conv->right >= g->q ||
       strip(g, conv->left) + strip(g, conv->right) >= strip(g, g->q)) {
     conv->left = g->q;
     conv->right = 0;
@@ -94,7 +95,7 @@ void q8_conv_set_edges(q8_conv *conv) {
 static size_t copied_line(const q8_conv *conv) {
   return (strip(&conv->g, conv->left) + strip(&conv->g, conv->right)) * conv->g.c * conv->row_element;
 }
-/* The zeros behind the copy stand for lines above and below the image. */
+/* The zeros behind the copy, one line for each image, stand for lines above and below it. */
 static size_t zero_line(const q8_conv *conv) {
   return conv->left + conv->right < conv->g.q ? conv->g.s * conv->g.c * conv->row_element : 0;
 }
@@ -105,7 +106,7 @@ static void line_rows(const q8_image_rows *rows, size_t n, size_t y, size_t q, s
   const q8_conv_geometry *g = &conv->g;
   size_t pixel = g->c * conv->row_element, step = g->stride_w * pixel, end = q + count, line = copied_line(conv);
   size_t first = between(conv->left, q, end), last = between(g->q - conv->right, first, end);
-  const uint8_t *copy = rows->copy + (n * conv->padded_h + y) * line, *zero = rows->copy + g->n * conv->padded_h * line;
+  const uint8_t *copy = rows->copy + (n * conv->padded_h + y) * line, *zero = rows->copy + g->n * conv->padded_h * line + n * zero_line(conv);
   q8_fill_addresses(copy + q * step, step, first - q, out);
   if (first < last && y >= g->pad_top && y - g->pad_top < g->h)
     q8_fill_addresses(rows->x + (n * g->h + y - g->pad_top) * g->w * pixel + first * step - g->pad_left * pixel, step,
@@ -161,20 +162,26 @@ static void pad_columns(const copy_job *job, size_t n, size_t y, size_t column, 
   fill_zeros(conv, zero, (end - last) * g->c, out + (last - column) * pixel);
 }
 
-static void pad_line(const copy_job *job, size_t i) {
+static void pad_line(const copy_job *job, size_t n, size_t y) {
   const q8_conv *conv = job->conv;
   const q8_conv_geometry *g = &conv->g;
-  size_t n = i / conv->padded_h, y = i % conv->padded_h, left = strip(g, conv->left), right = strip(g, conv->right);
-  uint8_t *out = job->out + i * copied_line(conv);
+  size_t left = strip(g, conv->left), right = strip(g, conv->right);
+  uint8_t *out = job->out + (n * conv->padded_h + y) * copied_line(conv);
   pad_columns(job, n, y, 0, left, out);
   pad_columns(job, n, y, (g->q - conv->right) * g->stride_w, right, out + left * g->c * conv->row_element);
 }
 
 static void pad_task(void *argument, size_t task) {
   const copy_job *job = argument;
-  size_t lines = job->conv->g.n * job->conv->padded_h, end = lines * (task + 1) / job->tasks;
-  for (size_t i = lines * task / job->tasks; i < end; i++)
-    pad_line(job, i);
+  size_t height = job->conv->padded_h, lines = job->conv->g.n * height, i = lines * task / job->tasks;
+  size_t end = lines * (task + 1) / job->tasks, n = i / height, y = i % height;
+  for (; i < end; i++) {
+    pad_line(job, n, y);
+    if (++y == height) {
+      y = 0;
+      n++;
+    }
+  }
 }
 
 static void widen_task(void *argument, size_t task) {
@@ -188,7 +195,7 @@ static void widen_task(void *argument, size_t task) {
 size_t q8_conv_copy_size(const q8_conv *conv) {
   const q8_conv_geometry *g = &conv->g;
   if (conv->way == Q8_CONV_ROWS)
-    return q8_round_up(g->n * conv->padded_h * copied_line(conv) + zero_line(conv) + 64, Q8_ALIGN);
+    return q8_round_up(g->n * (conv->padded_h * copied_line(conv) + zero_line(conv)) + 64, Q8_ALIGN);
   if (conv->row_element != conv->element)
     return q8_round_up(g->n * g->h * g->w * g->c * conv->row_element + 64, Q8_ALIGN);
   return 0;
@@ -196,8 +203,14 @@ size_t q8_conv_copy_size(const q8_conv *conv) {
 
 void q8_conv_copy(const q8_conv *conv, const uint8_t *x, const int32_t *zero_points, size_t zero_step,
                   uint8_t *out, const q8_host *host) {
+  enum { FEW_BYTES = 65536 }; /* copied sooner than another thread begins with them */
+  const q8_conv_geometry *g = &conv->g;
+  const size_t line = conv->way == Q8_CONV_ROWS ? zero_line(conv) : 0;
   copy_job job = {conv, x, out, zero_points, zero_step, host->threads > 1 ? (size_t)host->threads : 1};
-  if (conv->way == Q8_CONV_ROWS && zero_line(conv))
-    memset(out + conv->g.n * conv->padded_h * copied_line(conv), 0, zero_line(conv));
+  if (q8_conv_copy_size(conv) < FEW_BYTES)
+    job.tasks = 1;
+  out += g->n * conv->padded_h * copied_line(conv);
+  for (size_t i = 0; line && i < g->n; i++, out += line)
+    fill_zeros(conv, conv->element == 1 ? zero_points[i * zero_step] : 0, line / conv->row_element, out);
   q8_parallel(host, job.tasks, conv->way == Q8_CONV_ROWS ? pad_task : widen_task, &job);
 }

@@ -24,6 +24,7 @@ typedef struct q8_linear_desc {
   /* Bytes of input that one more row adds to a block: less than taps * k where the taps of neighbouring rows
    * overlap, as in a convolution. 0 means taps * k values. */
   size_t row_bytes;
+  size_t joined; /* 0, or so many neighbouring taps are run as one, as their values lie side by side: k fills blocks then */
   const q8_mapping *mapping; /* NULL, or where w may lie: pages of int8 weights leave memory as they are packed */
 } q8_linear_desc;
 
@@ -134,17 +135,8 @@ typedef struct q8_linear_run {
 size_t q8_linear_scratch(const q8_linear *linear, size_t m, int32_t threads);
 void q8_linear_execute(const q8_linear_run *run, const q8_host *host);
 
-/* count addresses, `step` bytes apart; four at a time, because one addition each would wait for the one before it. */
-static inline void q8_fill_addresses(const uint8_t *from, size_t step, size_t count, const void **out) {
-  for (; count >= 4; count -= 4, out += 4, from += 4 * step) {
-    out[0] = from;
-    out[1] = from + step;
-    out[2] = from + 2 * step;
-    out[3] = from + 3 * step;
-  }
-  for (; count > 0; count--, out++, from += step)
-    *out = from;
-}
+/* count addresses, `step` bytes apart. */
+void q8_fill_addresses(const uint8_t *from, size_t step, size_t count, const void **out);
 
 /* The same for one row of a small int8 product with a REQUANT or a static DEQUANT epilogue, at once and on one thread;
  * 64 bytes are readable behind x. */

@@ -369,6 +369,18 @@ void q8_linear_execute(const q8_linear_run *run, const q8_host *host) {
   q8_parallel(host, j.c.unit_tasks * j.c.panel_tasks, run_task, &j);
 }
 
+/* Four at a time, because one addition each would wait for the one before it. */
+void q8_fill_addresses(const uint8_t *from, size_t step, size_t count, const void **out) {
+  for (; count >= 4; count -= 4, out += 4, from += 4 * step) {
+    out[0] = from;
+    out[1] = from + step;
+    out[2] = from + 2 * step;
+    out[3] = from + 3 * step;
+  }
+  for (; count > 0; count--, out++, from += step)
+    *out = from;
+}
+
 void q8_matrix_source(const void *source, size_t group, size_t tap, size_t row, size_t count,
                       const void **out) {
   const q8_matrix_rows *rows = source;

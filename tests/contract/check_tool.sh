@@ -66,13 +66,19 @@ npy() {
   printf '%s\n' "$header"
   cat
 }
-# npz METHOD KEY FILE.npy: an archive with one member. The tool trusts the directory, not the checksum.
+# npz METHOD [KEY FILE.npy]...: an archive. The tool trusts the directory, not the checksum.
 npz() {
-  size=$(wc -c < "$3") name=$2.npy
-  common() { le16 0; le16 "$1"; le32 0; le32 0; le32 "$size"; le32 "$size"; le16 ${#name}; le16 0; }
-  printf 'PK\003\004'; le16 20; common "$1"; printf '%s' "$name"; cat "$3"
-  printf 'PK\001\002'; le16 20; le16 20; common "$1"; le16 0; le16 0; le16 0; le32 0; le32 0; printf '%s' "$name"
-  printf 'PK\005\006'; le32 0; le16 1; le16 1; le32 $((46 + ${#name})); le32 $((30 + ${#name} + size)); le16 0
+  method=$1 at=0 members=0; shift
+  common() { le16 0; le16 "$method"; le32 0; le32 0; le32 "$size"; le32 "$size"; le16 ${#name}; le16 0; }
+  : > "$tmp/directory"
+  while [ $# -gt 0 ]; do
+    size=$(wc -c < "$2") name=$1.npy
+    printf 'PK\003\004'; le16 20; common; printf '%s' "$name"; cat "$2"
+    { printf 'PK\001\002'; le16 20; le16 20; common; le16 0; le16 0; le16 0; le32 0; le32 $at; printf '%s' "$name"; } >> "$tmp/directory"
+    at=$((at + 30 + ${#name} + size)) members=$((members + 1)); shift 2
+  done
+  cat "$tmp/directory"
+  printf 'PK\005\006'; le32 0; le16 $members; le16 $members; le32 $(wc -c < "$tmp/directory"); le32 $at; le16 0
 }
 zero='\000\000\000\000' one='\000\000\200\077' half='\000\000\000\277' two='\000\000\000\100' nan='\000\000\300\177'
 row="$zero$one$half$two$one$half"
@@ -216,6 +222,29 @@ works "evaluate with all" evaluate "$int8" --data $demo:test --labels $demo:test
 has_keys "keys with all" "1:samples 1:metrics 2:top1 2:macro_f1 2:rel_err 2:plcc_ref 2:top1_agreement 2:sqnr_db 1:model_bytes 1:ms_per_sample 1:output_hash"
 works "evaluate with targets" evaluate "$tmp/static_int8_per_channel.onnx" --data "$tmp/x.npy" --targets "$tmp/y.npy" --json
 has_keys "keys with targets" "1:samples 1:metrics 2:plcc 2:mse 1:model_bytes 1:ms_per_sample 1:output_hash"
+# Two inputs: y = x + t, x float32, t int64.
+printf '\010\010\072M\012\027\012\001t\022\001c\042\004Cast\052\011\012\002to\030\001\240\001\002\012\016\012\001x\012\001c\022\001y\042\003Add\022\001gZ\011\012\001x\022\004\012\002\010\001Z\011\012\001t\022\004\012\002\010\007b\011\012\001y\022\004\012\002\010\001B\004\012\000\020\015' > "$tmp/two.onnx"
+long() { for v; do byte "$v"; le16 0; le16 0; le16 0; byte 0; done; }
+printf "$one$two$half$zero$one$one" | npy '<f4' '3, 2' > "$tmp/x2.npy"
+printf "$two$two$half$one$two$one" | npy '<f4' '3, 2' > "$tmp/sum.npy"
+long 1 0 0 1 1 0 | npy '<i8' '3, 2' > "$tmp/t8.npy"
+printf '\001\000\000\001\001\000' | npy '|b1' '3, 2' > "$tmp/t1.npy"
+long 1 0 | npy '<i8' '1, 2' > "$tmp/few.npy"
+npz 0 x "$tmp/x2.npy" t "$tmp/t8.npy" > "$tmp/both.npz"
+npz 0 t "$tmp/t1.npy" x "$tmp/x2.npy" > "$tmp/truth.npz"
+npz 0 x "$tmp/x2.npy" > "$tmp/one.npz"
+npz 0 x "$tmp/x2.npy" t "$tmp/x2.npy" > "$tmp/floats.npz"
+npz 0 x "$tmp/x2.npy" t "$tmp/few.npy" > "$tmp/few.npz"
+for data in both truth; do
+  works "two inputs, $data" evaluate "$tmp/two.onnx" --data "$tmp/$data.npz" --targets "$tmp/sum.npy" --json
+  between "their sum, $data" "$(value mse)" 0 0
+done
+warns "calibration with two inputs" "3 samples: so few" quantize "$tmp/two.onnx" -o "$tmp/two8.onnx" --config static_int8_per_channel --calibration "$tmp/both.npz" --calibration-n 0 --report-out "$tmp/two.json"
+works "a bench with two inputs" bench "$tmp/two8.onnx" --compare "$tmp/two.onnx" --runs 3 --length 2 --json
+refuses 1 "an array for one input of two" "one.npz:t: no array of that name; there are: x" evaluate "$tmp/two.onnx" --data "$tmp/one.npz"
+refuses 1 "floats for integers" "floats.npz: float32, but input \"t\" of the model is int64" evaluate "$tmp/two.onnx" --data "$tmp/floats.npz"
+refuses 1 "other numbers of samples" "few.npz: 1 samples for input \"t\", but 3" evaluate "$tmp/two.onnx" --data "$tmp/few.npz"
+refuses 1 "an array for two inputs" "give FILE.npz alone" evaluate "$tmp/two.onnx" --data "$tmp/both.npz:x"
 printf '\010\010\072\053\012\020\012\001x\022\001y\042\010Identity\022\001g\132\011\012\001x\022\004\012\002\010\001\142\011\012\001y\022\004\012\002\010\001\102\004\012\000\020\015' > "$tmp/identity.onnx"
 printf "$zero$zero$one$one" | npy '<f4' '1, 2, 2' > "$tmp/joints.npy"
 printf "$zero$zero$one$zero" | npy '<f4' '1, 2, 2' > "$tmp/torso.npy"

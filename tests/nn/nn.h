@@ -71,6 +71,7 @@ typedef enum nn_shape {
   NN_POINTWISE,
   NN_TAPS,
   NN_STEM,
+  NN_LINES, /* channels that fill blocks of k */
   NN_GROUPED,
   NN_DEPTHWISE,
   NN_SHAPES
@@ -83,6 +84,8 @@ static inline size_t nn_pick(int lo, int hi) {
 static inline void nn_channels(q8_conv_geometry *g, nn_shape shape) {
   g->groups = 1;
   g->c = nn_pick(1, shape == NN_MATRIX ? 300 : shape == NN_POINTWISE ? 100 : shape == NN_STEM ? 8 : 40);
+  if (shape == NN_LINES)
+    g->c = 8 * nn_pick(2, 9);
   g->k = nn_pick(1, shape == NN_MATRIX || shape == NN_POINTWISE ? 150 : 70);
   if (shape == NN_GROUPED) {
     g->groups = nn_pick(2, 5);

@@ -224,6 +224,9 @@ static void taps(void) {
 static void stem(void) {
   run_cases(NN_STEM, 120);
 }
+static void lines(void) {
+  run_cases(NN_LINES, 120);
+}
 static void grouped(void) {
   run_cases(NN_GROUPED, 120);
 }
@@ -271,6 +274,7 @@ int main(int argc, char **argv) {
   RUN(pointwise);
   RUN(taps);
   RUN(stem);
+  RUN(lines);
   RUN(grouped);
   RUN(depthwise);
   RUN(longest_sum);
