@@ -27,6 +27,9 @@ extern const q8_binary_kernel q8_avx512bw_add[], q8_avx512bw_mul[];
 extern const q8_max_rows_kernel q8_avx512bw_max_rows[];
 extern const q8_sum_rows_kernel q8_avx512bw_sum_rows[];
 extern const q8_transpose_kernel q8_avx512bw_transpose8[], q8_avx512bw_transpose32[];
+extern const q8_pack_pairs_kernel q8_avx512bw_pack_pairs[];
+/* out[c] holds dword c of every row: 16 rows, the last one again for those that do not exist, of the bytes under the mask. */
+void q8_avx512bw_turn(size_t rows, __mmask64 bytes, const void *x, size_t stride, __m512i out[16]);
 extern const q8_sgemm_kernel q8_avx512bw_sgemm[];
 extern const q8_sdwconv_kernel q8_avx512bw_sdwconv[];
 extern const q8_sunary_kernel q8_avx512bw_sunary[];
