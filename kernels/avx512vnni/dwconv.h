@@ -65,8 +65,8 @@ typedef void row_fn(const block *b, const uint8_t *const *cols, uint8_t *y, size
 /* In one pass (dwconv_row.c), or NULL. All channels of the block exist, no scale reaches 1. */
 row_fn *q8_avx512vnni_dwconv_row(const q8_dwconv_shape *shape, size_t pixels);
 row_fn *q8_avx512vnni_dwconv_pair(const q8_dwconv_shape *shape, size_t pixels);
-/* 3 x 3 of 16 channels and at least 4 outputs (dwconv_narrow.c): a pair, a row of stride 1, a row of stride 2. */
-row_fn q8_avx512vnni_dwconv_pair16, q8_avx512vnni_dwconv_row16_1, q8_avx512vnni_dwconv_row16_2;
+/* 3 x 3 of 16 channels and at least 4 outputs (dwconv_narrow.c): a pair of rows, a row of stride 2. */
+row_fn q8_avx512vnni_dwconv_pair16, q8_avx512vnni_dwconv_row16_2;
 
 /* Weights (dwconv_pack.c). Whether a kernel size has few enough steps; those that have not are packed as by avx512bw. */
 int q8_avx512vnni_dwconv_fits(size_t r, size_t s);

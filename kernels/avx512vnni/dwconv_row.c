@@ -252,7 +252,7 @@ row_fn *q8_avx512vnni_dwconv_row(const q8_dwconv_shape *shape, size_t pixels) {
   if (shape->col_dilation != 1 || shape->r != shape->s || step > 2)
     return NULL;
   if (shape->r == 3 && pixels == 4)
-    return shape->q < 4 ? NULL : step == 1 ? q8_avx512vnni_dwconv_row16_1 : q8_avx512vnni_dwconv_row16_2;
+    return shape->q >= 4 && step == 2 ? q8_avx512vnni_dwconv_row16_2 : NULL;
   if (shape->r == 3)
     return step == 2 ? all_row3x3_2[pixels - 1] : pixels == 1 ? row3x3_1 : NULL;
   return shape->r == 5 && step == 1 && pixels == 1 ? row5x5 : NULL;
