@@ -57,6 +57,8 @@ static int describe_images(const char *spec, const array *a, const qint8_tensor_
 static int describe_values(const char *spec, const array *a, const qint8_tensor_info *input, dataset_part *out) {
   if (a->rank < 1)
     return fail("%s: a single value; the first dimension must count the samples", spec);
+  if (out->dtype == QINT8_DTYPE_F16 || out->dtype == QINT8_DTYPE_BF16 || out->dtype == QINT8_DTYPE_F64)
+    return fail("input \"%s\" of the model is %s: export the model in float32", input->name, dtype_text(out->dtype));
   if (out->dtype != QINT8_DTYPE_F32 && a->dtype != out->dtype && !(is_integer(a->dtype) && is_integer(out->dtype)))
     return fail("%s: %s, but input \"%s\" of the model is %s", spec, dtype_text(a->dtype), input->name,
                 dtype_text(out->dtype));

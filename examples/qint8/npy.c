@@ -79,7 +79,8 @@ static int parse_header(const char *header, const char *where, array_file *out) 
   if (!descr || !order || !shape || !parse_shape(shape, head))
     return fail("%s: a malformed header", where);
   if (!known && !text_width(descr, head))
-    return fail("%s: element type %.8s is not f4, f8, u1, i1, i4, i8 or b1 (little endian)", where, descr);
+    return fail("%s: element type %.*s is not f4, f8, u1, i1, i4, i8 or b1 (little endian)", where,
+                (int)strcspn(descr + 1, "'\""), descr + 1);
   if (!strncmp(order, "True", 4) && head->rank > 1)
     return fail("%s: Fortran order; save numpy.ascontiguousarray(x) instead", where);
   out->is_double = known && head->dtype == QINT8_DTYPE_F32 && out->element == 8;
@@ -251,12 +252,13 @@ const char *dtype_text(int32_t dtype) {
   static const struct {
     int32_t dtype;
     const char *text;
-  } names[] = {{QINT8_DTYPE_F32, "float32"}, {QINT8_DTYPE_U8, "uint8"}, {QINT8_DTYPE_S8, "int8"},
-               {QINT8_DTYPE_S32, "int32"},   {QINT8_DTYPE_S64, "int64"}, {QINT8_DTYPE_BOOL, "bool"}};
+  } names[] = {{QINT8_DTYPE_F32, "float32"}, {QINT8_DTYPE_F16, "float16"}, {QINT8_DTYPE_BF16, "bfloat16"},
+               {QINT8_DTYPE_F64, "float64"}, {QINT8_DTYPE_U8, "uint8"},    {QINT8_DTYPE_S8, "int8"},
+               {QINT8_DTYPE_S32, "int32"},   {QINT8_DTYPE_S64, "int64"},   {QINT8_DTYPE_BOOL, "bool"}};
   for (int i = 0; i < COUNT(names); i++)
     if (names[i].dtype == dtype)
       return names[i].text;
-  return "of a type that data files do not hold";
+  return "another type of integers";
 }
 
 static int64_t integer_at(const array *a, size_t i) {

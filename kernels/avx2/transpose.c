@@ -58,9 +58,47 @@ Q8_INLINE size_t next_block(size_t at, size_t block, size_t count) {
   return at + 2 * block <= count ? at + block : count - block;
 }
 
+/* Two to four rows of at least 16 columns, which follow each other without a gap in the result, 16 columns at a time:
+ * interleaved with zeros every column is a dword, and a byte shuffle closes the gaps. Stores of 16 bytes reach into what is
+ * written next; the last one does not. */
+static void interleave_rows(size_t rows, size_t cols, const uint8_t *x, size_t x_stride, uint8_t *y) {
+  const __m128i zero = _mm_setzero_si128();
+  const __m128i close = rows == 3   ? _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1)
+                        : rows == 2 ? _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, -1, -1, -1, -1, -1, -1, -1, -1)
+                                    : _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  for (size_t c = 0; c < cols; c = next_block(c, 16, cols)) {
+    uint8_t *to = y + c * rows;
+    __m128i row[4], quad[4];
+    Q8_UNROLL
+    for (size_t i = 0; i < 4; i++)
+      row[i] = i < rows ? _mm_loadu_si128((const __m128i *)(x + i * x_stride + c)) : zero;
+    const __m128i low01 = _mm_unpacklo_epi8(row[0], row[1]), high01 = _mm_unpackhi_epi8(row[0], row[1]);
+    const __m128i low23 = _mm_unpacklo_epi8(row[2], row[3]), high23 = _mm_unpackhi_epi8(row[2], row[3]);
+    quad[0] = _mm_shuffle_epi8(_mm_unpacklo_epi16(low01, low23), close);
+    quad[1] = _mm_shuffle_epi8(_mm_unpackhi_epi16(low01, low23), close);
+    quad[2] = _mm_shuffle_epi8(_mm_unpacklo_epi16(high01, high23), close);
+    quad[3] = _mm_shuffle_epi8(_mm_unpackhi_epi16(high01, high23), close);
+    Q8_UNROLL
+    for (size_t i = 0; i < 3; i++, to += 4 * rows)
+      _mm_storeu_si128((__m128i *)to, quad[i]);
+    if (c + 16 < cols || rows == 4) {
+      _mm_storeu_si128((__m128i *)to, quad[3]);
+      continue;
+    }
+    _mm_storel_epi64((__m128i *)to, quad[3]);
+    const int rest = _mm_extract_epi32(quad[3], 2);
+    if (rows == 3)
+      memcpy(to + 8, &rest, sizeof rest);
+  }
+}
+
 static void transpose8(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
   const uint8_t *from = x;
   uint8_t *to = y;
+  if (rows >= 2 && rows <= 4 && y_stride == rows && cols >= 16) {
+    interleave_rows(rows, cols, from, x_stride, to);
+    return;
+  }
   if (rows < 16 || cols < 16) {
     for (size_t r = 0; r < rows; r++)
       for (size_t c = 0; c < cols; c++)

@@ -109,46 +109,56 @@ static void transpose8(size_t rows, size_t cols, const void *x, size_t x_stride,
     }
 }
 
-/* A 4 x 4 transpose within every 128-bit lane of four rows, then one of the lanes. `full`, rows and `in` are as above. */
-Q8_INLINE void turn32(int full, size_t rows, __mmask16 in, const uint32_t *x, size_t x_stride, uint32_t *y,
-                      size_t y_stride) {
-  const uint32_t *at = x;
-  __m512i z[4][4]; /* z[e][g]: rows 4 g .. 4 g + 3 of columns e, 4 + e, 8 + e, 12 + e, one column a lane */
+/* 16 x 16 dwords: a 4 x 4 transpose within every 128-bit lane of four rows, then one of the lanes. */
+Q8_INLINE void transpose_words(__m512i z[16]) {
+  __m512i t[4][4]; /* t[e][g]: rows 4 g .. 4 g + 3 of columns e, 4 + e, 8 + e, 12 + e, one column a lane */
   Q8_UNROLL
   for (size_t g = 0; g < 4; g++) {
-    __m512i r[4];
-    Q8_UNROLL
-    for (size_t i = 0; i < 4; i++) {
-      r[i] = full ? _mm512_loadu_si512(x + (4 * g + i) * x_stride) : _mm512_maskz_loadu_epi32(in, at);
-      at += 4 * g + i + 1 < rows ? x_stride : 0;
-    }
+    const __m512i *r = z + 4 * g;
     __m512i lo01 = _mm512_unpacklo_epi32(r[0], r[1]), hi01 = _mm512_unpackhi_epi32(r[0], r[1]);
     __m512i lo23 = _mm512_unpacklo_epi32(r[2], r[3]), hi23 = _mm512_unpackhi_epi32(r[2], r[3]);
-    z[0][g] = _mm512_unpacklo_epi64(lo01, lo23);
-    z[1][g] = _mm512_unpackhi_epi64(lo01, lo23);
-    z[2][g] = _mm512_unpacklo_epi64(hi01, hi23);
-    z[3][g] = _mm512_unpackhi_epi64(hi01, hi23);
+    t[0][g] = _mm512_unpacklo_epi64(lo01, lo23);
+    t[1][g] = _mm512_unpackhi_epi64(lo01, lo23);
+    t[2][g] = _mm512_unpacklo_epi64(hi01, hi23);
+    t[3][g] = _mm512_unpackhi_epi64(hi01, hi23);
   }
   Q8_UNROLL
   for (size_t e = 0; e < 4; e++) {
-    transpose4_lanes(z[e]);
+    transpose4_lanes(t[e]);
     Q8_UNROLL
     for (size_t l = 0; l < 4; l++)
-      _mm512_storeu_si512(y + (4 * l + e) * y_stride, z[e][l]);
+      z[4 * l + e] = t[e][l];
   }
 }
 
 static void block32(const uint32_t *x, size_t x_stride, uint32_t *y, size_t y_stride) {
-  turn32(1, 16, 0, x, x_stride, y, y_stride);
+  __m512i z[16];
+  Q8_UNROLL
+  for (size_t i = 0; i < 16; i++)
+    z[i] = _mm512_loadu_si512(x + i * x_stride);
+  transpose_words(z);
+  Q8_UNROLL
+  for (size_t i = 0; i < 16; i++)
+    _mm512_storeu_si512(y + i * y_stride, z[i]);
+}
+
+void q8_avx512bw_turn(size_t rows, __mmask64 bytes, const void *x, size_t stride, __m512i out[16]) {
+  const uint8_t *at = x;
+  Q8_UNROLL
+  for (size_t i = 0; i < 16; i++) {
+    out[i] = _mm512_maskz_loadu_epi8(bytes, at);
+    at += i + 1 < rows ? stride : 0;
+  }
+  transpose_words(out);
 }
 
 /* As edge8. */
 static void edge32(size_t rows, size_t cols, const uint32_t *x, size_t x_stride, uint32_t *y, size_t y_stride) {
   const __mmask16 out = first16(rows);
-  _Alignas(64) uint32_t to[256];
-  turn32(0, rows, first16(cols), x, x_stride, to, 16);
+  __m512i to[16];
+  q8_avx512bw_turn(rows, first64(4 * cols), x, 4 * x_stride, to);
   for (size_t i = 0; i < cols; i++)
-    _mm512_mask_storeu_epi32(y + i * y_stride, out, _mm512_load_si512(to + 16 * i));
+    _mm512_mask_storeu_epi32(y + i * y_stride, out, to[i]);
 }
 
 /* Three rows to triples, 16 columns at a time: value k of vector v is row (16 v + k) % 3 of column (16 v + k) / 3. Returns

@@ -27,6 +27,9 @@ extern const q8_binary_kernel q8_avx512bw_add[], q8_avx512bw_mul[];
 extern const q8_max_rows_kernel q8_avx512bw_max_rows[];
 extern const q8_sum_rows_kernel q8_avx512bw_sum_rows[];
 extern const q8_transpose_kernel q8_avx512bw_transpose8[], q8_avx512bw_transpose32[];
+extern const q8_pack_pairs_kernel q8_avx512bw_pack_pairs[];
+/* out[c] holds dword c of every row: 16 rows, the last one again for those that do not exist, of the bytes under the mask. */
+void q8_avx512bw_turn(size_t rows, __mmask64 bytes, const void *x, size_t stride, __m512i out[16]);
 extern const q8_sgemm_kernel q8_avx512bw_sgemm[];
 extern const q8_sdwconv_kernel q8_avx512bw_sdwconv[];
 extern const q8_sunary_kernel q8_avx512bw_sunary[];
@@ -99,12 +102,15 @@ Q8_INLINE __m512 divide(__m512 x, const quotient *g) {
   return divide_finite(_mm512_min_ps(g->limit, x), g);
 }
 
-/* Four registers of rounded values in quad order to 64 bytes in value order, zero point added, at least lo.
- * Clamping after rounding equals clamping before it: both bounds are whole numbers. */
-Q8_INLINE __m512i narrow_quad(const __m512i t[4], const requant_bounds *r) {
+/* Four registers of rounded values in quad order to 64 bytes in value order, zero point added. */
+Q8_INLINE __m512i pack_quad(const __m512i t[4], const requant_bounds *r) {
   __m512i a = _mm512_adds_epi16(_mm512_packs_epi32(t[0], t[1]), r->zero_point);
   __m512i b = _mm512_adds_epi16(_mm512_packs_epi32(t[2], t[3]), r->zero_point);
-  return _mm512_max_epu8(_mm512_packus_epi16(a, b), r->lo);
+  return _mm512_packus_epi16(a, b);
+}
+/* And at least lo. Clamping after rounding equals clamping before it: both bounds are whole numbers. */
+Q8_INLINE __m512i narrow_quad(const __m512i t[4], const requant_bounds *r) {
+  return _mm512_max_epu8(pack_quad(t, r), r->lo);
 }
 
 /* Whether no scale reaches 1. Then no product reaches 2^31, the conversion needs no clamp, and the saturating packs

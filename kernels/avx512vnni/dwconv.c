@@ -126,6 +126,7 @@ static void all_blocks(const q8_dwconv_shape *shape, const int8_t *w, const q8_r
   if (rq) {
     b.bounds = bounds_of(rq->zero_point, rq->lo, rq->hi);
     b.hi = _mm512_set1_epi8((char)rq->hi);
+    b.clamps = rq->lo > 0 || rq->hi < 255;
   } else {
     for (int v = 0; v < 4; v++)
       b.bias[v] = _mm512_setzero_si512();

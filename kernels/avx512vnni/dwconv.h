@@ -39,6 +39,7 @@ typedef struct {
   __m512 scale[4];
   requant_bounds bounds;
   __m512i hi; /* bytes */
+  int clamps; /* to less than all bytes */
   int small;  /* no scale reaches 1: see small_scales */
   int sums;   /* y is int32, the sums as they are */
   _Alignas(64) uint8_t scratch[SCRATCH_SIZE];
@@ -64,8 +65,8 @@ typedef void row_fn(const block *b, const uint8_t *const *cols, uint8_t *y, size
 /* In one pass (dwconv_row.c), or NULL. All channels of the block exist, no scale reaches 1. */
 row_fn *q8_avx512vnni_dwconv_row(const q8_dwconv_shape *shape, size_t pixels);
 row_fn *q8_avx512vnni_dwconv_pair(const q8_dwconv_shape *shape, size_t pixels);
-/* 3 x 3 of 16 channels and at least 4 outputs (dwconv_narrow.c): a pair, a row of stride 1, a row of stride 2. */
-row_fn q8_avx512vnni_dwconv_pair16, q8_avx512vnni_dwconv_row16_1, q8_avx512vnni_dwconv_row16_2;
+/* 3 x 3 of 16 channels and at least 4 outputs (dwconv_narrow.c): a pair of rows, a row of stride 2. */
+row_fn q8_avx512vnni_dwconv_pair16, q8_avx512vnni_dwconv_row16_2;
 
 /* Weights (dwconv_pack.c). Whether a kernel size has few enough steps; those that have not are packed as by avx512bw. */
 int q8_avx512vnni_dwconv_fits(size_t r, size_t s);
@@ -98,8 +99,10 @@ Q8_INLINE __m512i requant_quads(int small, const __m512i acc[4], const block *b)
     const __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[v]), b->scale[v]);
     t[v] = small ? _mm512_cvtps_epi32(x) : round_below(x, &b->bounds);
   }
-  const __m512i z = narrow_quad(t, &b->bounds);
-  return small ? _mm512_min_epu8(z, b->hi) : z;
+  const __m512i z = pack_quad(t, &b->bounds);
+  if (__builtin_expect(!b->clamps, 1))
+    return z;
+  return _mm512_min_epu8(_mm512_max_epu8(z, b->bounds.lo), b->hi);
 }
 
 #endif

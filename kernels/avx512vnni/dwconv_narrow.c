@@ -114,60 +114,76 @@ Q8_INLINE __m512i column16(size_t rows, const uint8_t *const *p, size_t first) {
   return load_quads(1, rows, x, first, 0);
 }
 
-/* The columns that an output shares with the one before; *p moves to the last of them. */
-Q8_INLINE void start16(size_t step, size_t rows, const uint8_t *const **p, size_t first, __m512i quad[2]) {
-  quad[0] = quad[1] = column16(rows, *p, first);
+/* The columns that output x shares with the one before; *p moves to the last of them. `step` and `rows` are constants in
+ * every caller. */
+Q8_INLINE void start16(size_t step, size_t rows, const block *b, const uint8_t *const *cols, size_t x,
+                       const uint8_t *const **p, __m512i quad[2]) {
+  *p = cols + x * step * rows;
+  quad[0] = quad[1] = column16(rows, *p, b->first);
   if (step == 1)
-    quad[1] = column16(rows, *p += rows, first);
+    quad[1] = column16(rows, *p += rows, b->first);
+}
+
+/* The sums of the next four outputs, with rows = 4 also of those of the second row of a pair. */
+Q8_INLINE void tile16(size_t step, size_t rows, const block *b, const uint8_t *const **p, __m512i quad[3],
+                      __m512i (*sum)[TILE]) {
+  const __m512i *const w = (const __m512i *)(const void *)b->w;
+  Q8_UNROLL
+  for (size_t i = 0; i < TILE; i++) {
+    if (step == 2)
+      quad[1] = column16(rows, *p += rows, b->first);
+    quad[2] = column16(rows, *p += rows, b->first);
+    Q8_UNROLL
+    for (size_t row = 0; row < rows - 2; row++) {
+      sum[row][i] = b->bias[0];
+      Q8_UNROLL
+      for (size_t j = 0; j < 3; j++)
+        add_products(&sum[row][i], quad[j], w[3 * row + j]);
+    }
+    quad[0] = quad[step], quad[1] = quad[2];
+  }
 }
 
 Q8_INLINE void store16(const __m512i sum[TILE], const block *b, uint8_t *y) {
   store_parts(4, _mm512_permutexvar_epi32(quad_index(), requant_quads(1, sum, b)), first16(16), y, b->y_stride, TILE);
 }
 
-/* Four neighbouring outputs at a time, the last four may overlap those before; with rows = 4 also those of the second
- * row of a pair. `step` and `rows` are constants in every caller. */
-Q8_INLINE void row3x3_16(size_t step, size_t rows, const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {
-  const size_t first = b->first, y_stride = b->y_stride, row_stride = b->row_stride;
-  const __m512i *const w = (const __m512i *)(const void *)b->w;
-  const __m512i bias = b->bias[0];
-  const uint8_t *const *p = cols;
-  __m512i quad[3];
-  start16(step, rows, &p, first, quad);
+/* Four neighbouring outputs at a time, the last four may overlap those before. */
+void q8_avx512vnni_dwconv_pair16(const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {
+  const uint8_t *const *p;
+  __m512i quad[3], sum[2][TILE];
+  start16(1, 4, b, cols, 0, &p, quad);
   for (size_t at = 0; at < n; at += TILE) {
     const size_t x = at + TILE <= n ? at : n - TILE;
-    __m512i sum[2][TILE];
-    if (x < at) {
-      p = cols + x * step * rows;
-      start16(step, rows, &p, first, quad);
-    }
-    Q8_UNROLL
-    for (size_t i = 0; i < TILE; i++) {
-      if (step == 2)
-        quad[1] = column16(rows, p += rows, first);
-      quad[2] = column16(rows, p += rows, first);
-      Q8_UNROLL
-      for (size_t row = 0; row < rows - 2; row++) {
-        sum[row][i] = bias;
-        Q8_UNROLL
-        for (size_t j = 0; j < 3; j++)
-          add_products(&sum[row][i], quad[j], w[3 * row + j]);
-      }
-      quad[0] = quad[step], quad[1] = quad[2];
-    }
-    store16(sum[0], b, y + x * y_stride);
-    if (rows == 4)
-      store16(sum[1], b, y + x * y_stride + row_stride);
+    if (x < at)
+      start16(1, 4, b, cols, x, &p, quad);
+    tile16(1, 4, b, &p, quad, sum);
+    store16(sum[0], b, y + x * b->y_stride);
+    store16(sum[1], b, y + x * b->y_stride + b->row_stride);
   }
 }
 
-void q8_avx512vnni_dwconv_pair16(const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {
-  row3x3_16(1, 4, b, cols, y, n);
-}
-void q8_avx512vnni_dwconv_row16_1(const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {
-  row3x3_16(1, 3, b, cols, y, n);
-}
+/* Outputs are rounded and stored while the next ones are summed: one after the other, the chain of both is longer than
+ * the CPU looks ahead. */
 void q8_avx512vnni_dwconv_row16_2(const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {
-  row3x3_16(2, 3, b, cols, y, n);
+  const uint8_t *const *p;
+  uint8_t *to = NULL;
+  __m512i quad[3], sum[1][TILE], before[TILE];
+  start16(2, 3, b, cols, 0, &p, quad);
+  for (size_t at = 0;; at += TILE) {
+    const size_t x = at + TILE <= n ? at : n - TILE;
+    if (x < at)
+      start16(2, 3, b, cols, x, &p, quad);
+    tile16(2, 3, b, &p, quad, sum);
+    if (to)
+      store16(before, b, to);
+    to = y + x * b->y_stride;
+    Q8_UNROLL
+    for (size_t i = 0; i < TILE; i++)
+      before[i] = sum[0][i];
+    if (at + TILE >= n)
+      break;
+  }
+  store16(before, b, to);
 }
 #endif

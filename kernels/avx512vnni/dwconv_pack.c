@@ -15,7 +15,7 @@ size_t q8_avx512vnni_dwconv_steps(size_t r, size_t s) {
   return (r == 3 && s == 3 ? 2 : 1) * steps_of_row(r, s);
 }
 
-part q8_avx512vnni_dwconv_part(size_t c, size_t channels) {
+Q8_NOINLINE part q8_avx512vnni_dwconv_part(size_t c, size_t channels) {
   const size_t left = channels - c;
   const size_t width = left > 32 ? 64 : left > 16 ? 32 : 16, size = width == 16 ? 64 : 256;
   if (left >= width)
@@ -37,7 +37,8 @@ size_t q8_avx512vnni_dwconv_size(size_t channels, size_t r, size_t s) {
   return size;
 }
 
-/* The taps of every step, four each, and one less further on in the steps for the second row of a pair; NO_TAP is a weight of 0. */
+/* The taps of every step, four each; in the steps for the second row of a pair they are one byte further on. NO_TAP is a
+ * weight of 0. */
 enum { NO_TAP = -1 };
 static void list_taps(size_t r, size_t s, int32_t taps[4 * MAX_STEPS]) {
   const size_t all = q8_avx512vnni_dwconv_steps(r, s), steps = steps_of_row(r, s);
@@ -52,31 +53,31 @@ static void list_taps(size_t r, size_t s, int32_t taps[4 * MAX_STEPS]) {
     taps[n] = n % 4 ? taps[n - 4 * steps - 1] : NO_TAP;
 }
 
-/* 64 channels, 32 twice, or n <= 16 four times. */
-Q8_INLINE __m512i load_channels(size_t width, size_t n, const int8_t *w) {
-  if (width == 64)
-    return _mm512_loadu_si512(w);
-  if (width == 32)
-    return _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(const void *)w));
-  return _mm512_broadcast_i32x4(_mm_maskz_loadu_epi8(first16(n), w));
-}
-
-/* A step of four rows of weights or, for NULL, of zeros. */
-Q8_INLINE void pack_step(size_t width, size_t n, const int8_t *const w[4], int8_t *out) {
-  __m512i row[4], quad[4];
-  Q8_UNROLL
-  for (size_t i = 0; i < 4; i++)
-    row[i] = w[i] ? load_channels(width, n, w[i]) : _mm512_setzero_si512();
-  interleave4(row, quad);
-  if (width == 16) { /* lane v of register v */
-    quad[0] = _mm512_mask_mov_epi64(quad[0], 0x0c, quad[1]);
-    quad[2] = _mm512_mask_mov_epi64(quad[2], 0xc0, quad[3]);
-    _mm512_storeu_si512(out, _mm512_mask_mov_epi64(quad[0], 0xf0, quad[2]));
-    return;
+/* Rows are 64 channels, 32 twice, or at most 16 four times: the first `words` of 64 bits again and again. Without a tap they
+ * are zeros. */
+static void pack_block(const part *p, size_t channels, size_t steps, const int32_t *taps, const int8_t *w, int8_t *out) {
+  const int64_t words = (int64_t)p->width / 8;
+  const __m512i repeat = _mm512_and_si512(_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7), _mm512_set1_epi64(words - 1));
+  const __mmask64 all = first64(channels < p->width ? channels : p->width);
+  for (size_t step = 0; step < steps; step++, taps += 4, out += p->step_size) {
+    __m512i row[4], quad[4];
+    Q8_UNROLL
+    for (size_t i = 0; i < 4; i++) {
+      const int none = taps[i] == NO_TAP;
+      const int8_t *from = w + p->first + (none ? 0 : (size_t)taps[i] * channels);
+      row[i] = _mm512_permutexvar_epi64(repeat, _mm512_maskz_loadu_epi8(none ? 0 : all, from));
+    }
+    interleave4(row, quad);
+    if (p->width == 16) { /* lane v of register v */
+      quad[0] = _mm512_mask_mov_epi64(quad[0], 0x0c, quad[1]);
+      quad[2] = _mm512_mask_mov_epi64(quad[2], 0xc0, quad[3]);
+      _mm512_storeu_si512(out, _mm512_mask_mov_epi64(quad[0], 0xf0, quad[2]));
+      continue;
+    }
+    Q8_UNROLL
+    for (size_t v = 0; v < 4; v++)
+      _mm512_storeu_si512(out + 64 * v, quad[v]);
   }
-  Q8_UNROLL
-  for (size_t v = 0; v < 4; v++)
-    _mm512_storeu_si512(out + 64 * v, quad[v]);
 }
 
 static void pack_quads(size_t channels, size_t r, size_t s, const int8_t *w, int8_t *out) {
@@ -85,14 +86,8 @@ static void pack_quads(size_t channels, size_t r, size_t s, const int8_t *w, int
   list_taps(r, s, taps);
   for (size_t begin = 0; begin < channels;) {
     const part p = q8_avx512vnni_dwconv_part(begin, channels);
-    for (size_t i = 0; i < steps; i++, out += p.step_size) {
-      const int8_t *from[4];
-      for (size_t tap = 0; tap < 4; tap++) {
-        const int32_t t = taps[4 * i + tap];
-        from[tap] = t == NO_TAP ? NULL : w + (size_t)t * channels + p.first;
-      }
-      pack_step(p.width, channels, from, out);
-    }
+    pack_block(&p, channels, steps, taps, w, out);
+    out += steps * p.step_size;
     begin = p.end;
   }
 }

@@ -121,36 +121,47 @@ Q8_INLINE void rows3x3(int pixels, int rows, const block *b, const uint8_t *cons
 
 /* ---- 3 x 3 with stride 2 ---- */
 
+/* Weights that stay in registers: loading them, sums and scales again would take as long as all else. */
+Q8_INLINE void multiply_column(const __m512i quad[4], const __m512i w[4], __m512i acc[4]) {
+  Q8_UNROLL
+  for (int v = 0; v < 4; v++)
+    add_products(&acc[v], quad[v], w[v]);
+}
+
 /* The middle and the last column of `done`, which is the first of `first`. */
-Q8_INLINE void columns3x3_2(int pixels, const block *b, const strips *s, size_t at, __m512i done[4], __m512i first[4]) {
+Q8_INLINE void columns3x3_2(int pixels, const block *b, const __m512i w[3][4], const strips *s, size_t at, __m512i done[4],
+                            __m512i first[4]) {
   __m512i quad[4];
   RELOAD;
   load_quads(pixels, 3, s, at, b->first, quad);
-  add_column(quad, b->w + 256, done);
+  multiply_column(quad, w[1], done);
   RELOAD;
   load_quads(pixels, 3, s, at + 3, b->first, quad);
   start(b, first);
-  add_column(quad, b->w + 512, done);
-  add_column(quad, b->w, first);
+  multiply_column(quad, w[2], done);
+  multiply_column(quad, w[0], first);
 }
 
 /* An output is rounded and stored while the next one is summed: one after the other, the chain of both is longer than the
  * CPU looks ahead. */
 Q8_INLINE void row3x3_2(int pixels, const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {
   strips s;
-  __m512i quad[4], sum[3][4];
+  __m512i quad[4], sum[3][4], w[3][4];
   n = cut_row(pixels, b, 6, n, cols, y, &s);
+  Q8_UNROLL
+  for (int i = 0; i < 12; i++)
+    __asm__("vmovdqa64 %1, %0" : "=v"(w[i / 4][i % 4]) : "m"(*(const __m512i *)(const void *)(b->w + 64 * i)));
   start(b, sum[0]);
   load_quads(pixels, 3, &s, 0, b->first, quad);
-  add_column(quad, b->w, sum[0]);
-  columns3x3_2(pixels, b, &s, 3, sum[0], sum[1]);
+  multiply_column(quad, w[0], sum[0]);
+  columns3x3_2(pixels, b, w, &s, 3, sum[0], sum[1]);
   for (size_t at = 9, out = 0;;) {
 #define OUTPUT(before, done, first)                                                                          \
   if (--n == 0) {                                                                                            \
     store_strips(pixels, sum[before], b, &s, out);                                                           \
     return;                                                                                                  \
   }                                                                                                          \
-  columns3x3_2(pixels, b, &s, at, sum[done], sum[first]);                                                    \
+  columns3x3_2(pixels, b, w, &s, at, sum[done], sum[first]);                                                 \
   store_strips(pixels, sum[before], b, &s, out);                                                             \
   at += 6, out += b->y_stride;
     OUTPUT(0, 1, 2)
@@ -241,7 +252,7 @@ row_fn *q8_avx512vnni_dwconv_row(const q8_dwconv_shape *shape, size_t pixels) {
   if (shape->col_dilation != 1 || shape->r != shape->s || step > 2)
     return NULL;
   if (shape->r == 3 && pixels == 4)
-    return shape->q < 4 ? NULL : step == 1 ? q8_avx512vnni_dwconv_row16_1 : q8_avx512vnni_dwconv_row16_2;
+    return shape->q >= 4 && step == 2 ? q8_avx512vnni_dwconv_row16_2 : NULL;
   if (shape->r == 3)
     return step == 2 ? all_row3x3_2[pixels - 1] : pixels == 1 ? row3x3_1 : NULL;
   return shape->r == 5 && step == 1 && pixels == 1 ? row5x5 : NULL;

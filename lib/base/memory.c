@@ -155,7 +155,7 @@ void *q8_pool_reserve(q8_pool *pool, size_t count, size_t size) {
     return NULL;
   size_t align = bytes >= Q8_ALIGN ? Q8_ALIGN : 16;
   struct q8_pool_block *block = pool->blocks;
-  size_t at = block ? q8_round_up(block->used, align) : 0;
+  size_t at = block ? (block->used + align - 1) & ~(align - 1) : 0;
   if (!block || at + bytes > block->size) {
     size_t block_size = total > POOL_BLOCK_SIZE ? total : POOL_BLOCK_SIZE;
     struct q8_pool_block *fresh = q8_alloc(&pool->host, 1, block_size);
@@ -195,7 +195,8 @@ char *q8_pool_string(q8_pool *pool, const char *text, size_t length) {
 }
 
 int q8_mul(size_t a, size_t b, size_t *out) {
-  if (b && a > SIZE_MAX / b)
+  const size_t half = SIZE_MAX >> 4 * sizeof(size_t); /* two factors below it need no division, which takes 90 cycles */
+  if ((a | b) > half && b && a > SIZE_MAX / b)
     return 0;
   *out = a * b;
   return 1;

@@ -162,20 +162,26 @@ static void pad_columns(const copy_job *job, size_t n, size_t y, size_t column, 
   fill_zeros(conv, zero, (end - last) * g->c, out + (last - column) * pixel);
 }
 
-static void pad_line(const copy_job *job, size_t i) {
+static void pad_line(const copy_job *job, size_t n, size_t y) {
   const q8_conv *conv = job->conv;
   const q8_conv_geometry *g = &conv->g;
-  size_t n = i / conv->padded_h, y = i % conv->padded_h, left = strip(g, conv->left), right = strip(g, conv->right);
-  uint8_t *out = job->out + i * copied_line(conv);
+  size_t left = strip(g, conv->left), right = strip(g, conv->right);
+  uint8_t *out = job->out + (n * conv->padded_h + y) * copied_line(conv);
   pad_columns(job, n, y, 0, left, out);
   pad_columns(job, n, y, (g->q - conv->right) * g->stride_w, right, out + left * g->c * conv->row_element);
 }
 
 static void pad_task(void *argument, size_t task) {
   const copy_job *job = argument;
-  size_t lines = job->conv->g.n * job->conv->padded_h, end = lines * (task + 1) / job->tasks;
-  for (size_t i = lines * task / job->tasks; i < end; i++)
-    pad_line(job, i);
+  size_t height = job->conv->padded_h, lines = job->conv->g.n * height, i = lines * task / job->tasks;
+  size_t end = lines * (task + 1) / job->tasks, n = i / height, y = i % height;
+  for (; i < end; i++) {
+    pad_line(job, n, y);
+    if (++y == height) {
+      y = 0;
+      n++;
+    }
+  }
 }
 
 static void widen_task(void *argument, size_t task) {

@@ -50,7 +50,7 @@ static const q8_sgemm_kernel *choose_float(const q8_sgemm_kernel *wide, size_t l
 static q8_status lay_out_panels(q8_linear *l, const q8_gemm_kernel *wide, const q8_sgemm_kernel *wide_float,
                                 size_t element, q8_pool *pool, qint8_error *error) {
   size_t nr = wide ? wide->nr : wide_float->nr;
-  l->panel_count = (l->n + nr - 1) / nr;
+  l->panel_count = l->n <= nr ? 1 : (l->n + nr - 1) / nr;
   l->panels = q8_pool_alloc(pool, l->panel_count, sizeof *l->panels);
   if (!l->panels)
     return q8_fail_memory(error, "weights", l->panel_count * sizeof *l->panels);
@@ -73,7 +73,7 @@ static q8_status lay_out_panels(q8_linear *l, const q8_gemm_kernel *wide, const 
     }
     assert(panel->mr * panel->nr % 16 == 0); /* tiles lie one behind the other, each 64-byte aligned */
     column += panel->nr;
-    panel->tiles = (uint8_t)(Q8_MAX_ACC / ((size_t)panel->mr * panel->nr));
+    panel->tiles = (uint8_t)(Q8_MAX_ACC / ((uint32_t)panel->mr * panel->nr));
     size_t size;
     if (!q8_mul(l->taps * l->k_padded, panel->nr * element, &size))
       return q8_fail(error, QINT8_ERROR_LIMIT, "weights", "a panel of packed weights overflows");
@@ -81,6 +81,11 @@ static q8_status lay_out_panels(q8_linear *l, const q8_gemm_kernel *wide, const 
   }
   l->group_size = offset;
   return QINT8_OK;
+}
+
+/* kr is a power of two. */
+static size_t pad_depth(size_t k, size_t kr) {
+  return (k + kr - 1) & ~(kr - 1);
 }
 
 static size_t common_multiple(size_t a, size_t b) {
@@ -96,16 +101,18 @@ static size_t common_multiple(size_t a, size_t b) {
 /* A block's input fills a quarter of L2, beside the panels, or half of it where the panels do not fit there and are read
  * anew for every block; its pointers stay in L1. */
 static void choose_rows(q8_linear *l, size_t row_bytes) {
-  l->row_step = 1;
-  for (size_t i = 0; i < l->panel_count; i++)
-    l->row_step = common_multiple(l->row_step, l->panels[i].mr);
+  l->row_step = l->panels[0].mr;
+  for (size_t i = 1; i < l->panel_count; i++)
+    if (l->row_step != l->panels[i].mr)
+      l->row_step = common_multiple(l->row_step, l->panels[i].mr);
   size_t bytes = row_bytes ? row_bytes : l->taps * l->k_padded * l->a_bytes;
   size_t share = q8_cpu_l2_size() / (l->group_size > q8_cpu_l2_size() / 2 ? 2 : 4);
-  size_t rows = bytes ? share / bytes : MAX_BLOCK_ROWS;
-  size_t table = q8_cpu_l1_size() / 2 / sizeof(void *) / (l->taps ? l->taps : 1);
-  rows = rows < table ? rows : table;
-  rows = rows < MAX_BLOCK_ROWS ? rows : MAX_BLOCK_ROWS;
-  l->rows_per_block = rows > l->row_step ? rows / l->row_step * l->row_step : l->row_step;
+  size_t table = q8_cpu_l1_size() / 2 / sizeof(void *);
+  size_t most = l->taps > 1 ? table / l->taps : table;
+  most = most < MAX_BLOCK_ROWS ? most : MAX_BLOCK_ROWS;
+  size_t rows = bytes * most > share ? share / bytes : most;
+  const uint32_t step = (uint32_t)l->row_step;
+  l->rows_per_block = rows > step ? (uint32_t)rows / step * step : step;
 }
 
 /* ---- Filling a panel: cell j of a k block and tap holds the kr weights w[j * w_out + i * w_in], as int8 or int16 ---- */
@@ -137,25 +144,43 @@ static const int8_t *weights_end(const q8_linear_desc *d) {
          (d->k - 1) * d->w_in + 1;
 }
 
+/* In whole vectors, of which the last overlaps: a call costs more than most columns of a tap. */
+static void copy_weights(size_t n, const int8_t *w, int8_t *out) {
+  enum { VECTOR = 16 };
+  size_t i = 0;
+  if (n >= VECTOR) {
+    for (; i + VECTOR < n; i += VECTOR)
+      memcpy(out + i, w + i, VECTOR);
+    memcpy(out + n - VECTOR, w + n - VECTOR, VECTOR);
+    return;
+  }
+  for (; i < n; i++)
+    out[i] = w[i];
+}
+
 static void gather_column(const q8_linear *l, const q8_linear_desc *d, const int8_t *w, size_t count, size_t pitch,
-                          int8_t *out) {
+                          size_t ahead, int8_t *out) {
   if (d->w_tap == 1 && d->w_in == d->taps && d->taps > 1) {
     /* Blocks of 16 are transposed several times as fast as parts of one. Further taps are the next weights, and those of
      * the next column lie over them in the end. */
     const int block = d->taps < 16 && w + count * d->taps + 16 <= weights_end(d);
+#if defined(__GNUC__)
+    for (size_t i = 0; i < count * d->taps; i += 64)
+      __builtin_prefetch(w + ahead + i);
+#endif
     l->transpose8(count, block ? 16 : d->taps, w, d->taps, out, pitch);
     return;
   }
   for (size_t t = 0; t < d->taps; t++, w += d->w_tap, out += pitch)
     if (d->w_in == 1)
-      memcpy(out, w, count);
+      copy_weights(count, w, out);
     else
       for (size_t i = 0; i < count; i++)
         out[i] = w[i * d->w_in];
 }
 
 static void gather(const q8_linear *l, const q8_linear_desc *d, const int8_t *w, size_t columns, size_t count,
-                   size_t pitch, int8_t *out) {
+                   size_t pitch, size_t ahead, int8_t *out) {
   const size_t span = d->taps * pitch;
   if (count % 4)
     memset(out, 0, columns * span);
@@ -163,25 +188,36 @@ static void gather(const q8_linear *l, const q8_linear_desc *d, const int8_t *w,
     l->transpose8(count, columns, w, d->w_in, out, span);
   else
     for (size_t j = 0; j < columns; j++)
-      gather_column(l, d, w + j * d->w_out, count, pitch, out + j * span);
+      gather_column(l, d, w + j * d->w_out, count, pitch, ahead, out + j * span);
 }
 
+/* Whether cells are words of the weights as they lie, tap behind tap. */
+static int are_words(const q8_linear *l, const q8_linear_desc *d, size_t kr) {
+  return kr == 4 && d->w_in == 1 && d->w_out % 4 == 0 && d->k == l->k_padded && (d->taps == 1 || d->w_tap == d->k);
+}
+
+/* All of k for some columns, then for the next: of more columns at once the CPU does not foresee what is read. */
 static void pack_words(const q8_linear *l, const q8_linear_desc *d, const int8_t *w, size_t columns, size_t nr, size_t kr,
                        uint8_t *out) {
   _Alignas(Q8_ALIGN) int8_t stage[STAGE_SIZE];
-  const size_t most = STAGE_SPAN / d->taps, all = q8_round_up(d->k, 16), bytes = 4 / kr;
-  const size_t pitch = all < most ? all : most >= 16 ? most / 16 * 16 : most / 4 * 4, span = d->taps * pitch;
-  for (size_t k = 0; k < d->k; k += pitch) {
-    const size_t count = d->k - k < pitch ? d->k - k : pitch, words = (count + kr - 1) / kr;
-    gather(l, d, w + k * d->w_in, columns, count, pitch, stage);
-    for (size_t t = 0; t < d->taps; t++) {
-      uint8_t *to = out + (t * l->k_padded + k) * nr * bytes;
-      if (bytes == 2)
-        l->pack_pairs(columns, words, stage + t * pitch, span, (int16_t *)(void *)to, nr);
-      else
-        l->transpose32(columns, words, stage + t * pitch, span / 4, to, nr);
+  const size_t most = STAGE_SPAN / d->taps, whole = l->k_padded <= most, bytes = 4 / kr;
+  const size_t pitch = whole ? l->k_padded : most >= 16 ? most / 16 * 16 : most / 4 * 4, span = d->taps * pitch;
+  const size_t pieces = whole ? 1 : d->taps; /* of a whole column, all taps lie one behind the other here and in the panel */
+  for (size_t j = 0; j < columns; j += STAGE_COLUMNS)
+    for (size_t k = 0; k < d->k; k += pitch) {
+      const size_t count = d->k - k < pitch ? d->k - k : pitch;
+      const size_t words = whole ? span / kr : (count + kr - 1) / kr;
+      const size_t some = columns - j < STAGE_COLUMNS ? columns - j : STAGE_COLUMNS;
+      const size_t ahead = d->k - k > pitch ? pitch * d->w_in : some * d->w_out - k * d->w_in;
+      gather(l, d, w + j * d->w_out + k * d->w_in, some, count, pitch, ahead, stage);
+      for (size_t t = 0; t < pieces; t++) {
+        uint8_t *to = out + (t * l->k_padded + k) * nr * bytes + 4 * j;
+        if (bytes == 2)
+          l->pack_pairs(some, words, stage + t * pitch, span, (int16_t *)(void *)to, nr);
+        else
+          l->transpose32(some, words, stage + t * pitch, span / 4, to, nr);
+      }
     }
-  }
 }
 
 /* The same for pairs of weights that lie one behind the other, read where they are. A part's rows of the panel stay in L1
@@ -210,7 +246,7 @@ static void sum_columns(const q8_linear *l, const q8_gemm_kernel *kernel, const 
   kernel = q8_gemm_for_rows(kernel, 1);
   const size_t depth = l->taps * l->k_padded, whole = depth / ONES, left = depth % ONES;
   const int one = 1 + (kernel->a_bytes == 1 ? kernel->a_shift : 0);
-  for (size_t i = 0; i < ONES; i++)
+  for (size_t i = 0; i < (whole ? ONES : left); i++)
     ones[i] = (int16_t)(kernel->a_bytes == 1 ? one * 257 : one);
   for (size_t i = 0; i < kernel->mr; i++)
     rows[i] = ones;
@@ -233,10 +269,14 @@ static void pack_panel(const q8_linear *l, const q8_linear_desc *d, size_t group
     memset(out, 0, d->taps * l->k_padded * nr * kernel->b_bytes);
   if (in_order)
     pack_pairs(l, d, w, columns, nr, (int16_t *)(void *)out);
-  for (size_t j = 0; four_bytes && !in_order && j < columns; j += STAGE_COLUMNS)
-    pack_words(l, d, w + j * d->w_out, columns - j < STAGE_COLUMNS ? columns - j : STAGE_COLUMNS, nr, kr, out + 4 * j);
-  if (!four_bytes)
+  else if (!four_bytes)
     pack_columns(l, d, w, columns, nr, kr, kernel->b_bytes, out);
+  else if (!are_words(l, d, kr))
+    pack_words(l, d, w, columns, nr, kr, out);
+  else
+    for (size_t j = 0; j < columns; j += STAGE_COLUMNS)
+      l->transpose32(columns - j < STAGE_COLUMNS ? columns - j : STAGE_COLUMNS, d->taps * d->k / 4, w + j * d->w_out,
+                     d->w_out / 4, out + 4 * j, nr);
   sum_columns(l, kernel, out, columns, column_sum + panel->column);
 }
 
@@ -278,7 +318,7 @@ q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_
   *out = (q8_linear){.groups = d->groups,
                      .taps = d->taps,
                      .k = d->k,
-                     .k_padded = q8_round_up(d->k, wide->kr),
+                     .k_padded = pad_depth(d->k, wide->kr),
                      .n = d->n,
                      .a_bytes = wide->a_bytes,
                      .a_shift = wide->a_shift,
@@ -313,7 +353,7 @@ q8_status q8_linear_layout(const q8_kernels *kernels, const q8_linear_desc *d, q
   *out = (q8_linear){.groups = d->groups,
                      .taps = d->taps,
                      .k = d->k,
-                     .k_padded = q8_round_up(d->k, wide->kr),
+                     .k_padded = pad_depth(d->k, wide->kr),
                      .n = d->n,
                      .a_bytes = wide->a_bytes,
                      .a_shift = wide->a_shift,

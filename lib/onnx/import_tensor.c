@@ -140,7 +140,7 @@ static q8_status read_head(q8_importer *importer, q8_reader bytes, const char *w
   if (result == Q8_WIRE_BAD)
     return q8_bad_wire(error, where, "tensor");
   if (external)
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, where, "tensor data lies in another file (external data)");
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, where, "tensor data lies in another file (external data): save the model as one file");
   return QINT8_OK;
 }
 

@@ -5,121 +5,10 @@
  * must run through both inputs; a scalar constant is written out as one row. */
 #include <string.h>
 
-#include "base/parallel.h"
 #include "nn/ratio.h"
-#include "ops/binary.h"
-
-typedef struct binary_params {
-  q8_binary_row *row;
-  q8_binary_fn *int8; /* NULL: the float step */
-  q8_sbinary_fn *f32; /* of the float step, if there is a kernel */
-  q8_binary quant;
-  const void *fixed[2]; /* in place of an input: a scalar constant written out as one row */
-  size_t element, rows, rows_per_task;
-  q8_row_output out;
-  q8_loops loops;
-} binary_params;
-
-typedef struct binary_run {
-  const binary_params *p;
-  const char *a, *b;
-  char *y;
-} binary_run;
-
-/* One dimension. */
-static void line_part(const void *context, size_t first, size_t n, void *y) {
-  const binary_run *run = context;
-  const binary_params *p = run->p;
-  const size_t e = p->element;
-  const char *a = run->a + (size_t)p->loops.a[0] * first * e, *b = run->b + (size_t)p->loops.b[0] * first * e;
-  if (p->int8)
-    p->int8(1, n, (const uint8_t *)a, 0, (const uint8_t *)b, 0, &p->quant, y, n);
-  else if (p->f32)
-    p->f32(1, n, (const float *)(const void *)a, 0, (const float *)(const void *)b, 0, y, n);
-  else
-    p->row(n, a, p->loops.a[0], b, p->loops.b[0], y);
-}
-
-/* rows x n values by the kernel; strides in elements, a row of y is n long. */
-static void call_kernel(const binary_params *p, size_t rows, size_t n, const char *a, size_t sa, const char *b,
-                        size_t sb, char *y) {
-  if (p->int8)
-    p->int8(rows, n, (const uint8_t *)a, sa, (const uint8_t *)b, sb, &p->quant, (uint8_t *)y, n);
-  else
-    p->f32(rows, n, (const float *)(const void *)a, sa, (const float *)(const void *)b, sb, (float *)(void *)y, n);
-}
+#include "ops/binary_step.h"
 
 #define MIN_REPEATS 49 /* rows, from which on it pays to look for ratios */
-#define REPEATED 512 /* elements of a short row repeated */
-
-/* The same. A row of b that serves all of them is written out several times, so that as many short rows of a, one behind
- * the other, become a long one. */
-static void kernel_rows(const binary_params *p, size_t rows, size_t n, const char *a, size_t sa, const char *b,
-                        size_t sb, char *y) {
-  size_t times = sa == n && sb == 0 && n > 0 ? REPEATED / n : 1, size = n * p->element;
-  times = times < rows ? times : rows;
-  if (times <= 1) {
-    call_kernel(p, rows, n, a, sa, b, sb, y);
-    return;
-  }
-  _Alignas(64) char repeated[REPEATED * sizeof(float)];
-  for (size_t i = 0; i < times; i++)
-    memcpy(repeated + i * size, b, size);
-  size_t done = rows / times * times;
-  call_kernel(p, rows / times, times * n, a, times * n, repeated, 0, y);
-  if (done < rows) /* fewer than `times` rows are left: one row */
-    call_kernel(p, 1, (rows - done) * n, a + done * size, 0, repeated, 0, y + done * size);
-}
-
-/* Rows [r, end) to y, one behind the other: in runs along the last but one dimension. */
-static void rows_between(const binary_run *run, size_t r, size_t end, char *y) {
-  const binary_params *p = run->p;
-  const q8_loops *loops = &p->loops;
-  int32_t last = loops->shape.rank - 1;
-  size_t n = (size_t)loops->shape.dim[last], side = (size_t)loops->shape.dim[last - 1], e = p->element;
-  while (r < end) {
-    size_t rest = r, a_at = 0, b_at = 0, in_side = r % side;
-    for (int32_t d = last; d-- > 0; rest /= (size_t)loops->shape.dim[d]) {
-      size_t index = rest % (size_t)loops->shape.dim[d];
-      a_at += index * (size_t)loops->a[d];
-      b_at += index * (size_t)loops->b[d];
-    }
-    size_t rows = side - in_side < end - r ? side - in_side : end - r;
-    size_t sa = (size_t)loops->a[last - 1], sb = (size_t)loops->b[last - 1];
-    if (p->int8 || p->f32)
-      kernel_rows(p, rows, n, run->a + a_at * e, sa, run->b + b_at * e, sb, y);
-    for (size_t k = 0; !p->int8 && !p->f32 && k < rows; k++)
-      p->row(n, run->a + (a_at + k * sa) * e, loops->a[last], run->b + (b_at + k * sb) * e, loops->b[last],
-             y + k * n * e);
-    r += rows;
-    y += rows * n * e;
-  }
-}
-
-static void rows_task(void *argument, size_t i) {
-  const binary_run *run = argument;
-  const binary_params *p = run->p;
-  const size_t n = (size_t)p->loops.shape.dim[p->loops.shape.rank - 1], r = i * p->rows_per_task;
-  const size_t end = p->rows - r < p->rows_per_task ? p->rows : r + p->rows_per_task;
-  rows_between(run, r, end, run->y + r * n * p->element);
-}
-
-static void rows_part(const void *context, size_t first, size_t n, void *y) {
-  const binary_run *run = context;
-  rows_between(run, first / run->p->out.row, (first + n) / run->p->out.row, y);
-}
-
-static void run_binary(const q8_step_run *r) {
-  const binary_params *p = r->params;
-  binary_run run = {.p = p, .y = r->out[0]};
-  int next = 0;
-  run.a = p->fixed[0] ? p->fixed[0] : r->in[next++];
-  run.b = p->fixed[1] ? p->fixed[1] : r->in[next];
-  if (p->loops.shape.rank == 1 || p->out.stride)
-    q8_write_parts(&p->out, p->loops.shape.rank == 1 ? line_part : rows_part, &run, run.y, r->host);
-  else
-    q8_parallel(r->host, (p->rows + p->rows_per_task - 1) / p->rows_per_task, rows_task, &run);
-}
 
 /* The shape in the order of a layout, with leading ones up to `rank`. */
 static q8_shape ordered(const q8_shape *shape, int32_t rank, q8_layout layout) {
@@ -182,7 +71,7 @@ static int int8_loops(const q8_planner *planner, const q8_node *n, q8_layout lay
 }
 
 /* Both operators of the kernels commute, to the bit: the repeated input comes second, which has the fast paths. */
-static void repeated_second(binary_params *p, q8_step *step) {
+static void repeated_second(q8_binary_step *p, q8_step *step) {
   int32_t last = p->loops.shape.rank - 1;
   int a_repeats = last > 0 && p->loops.a[last - 1] == 0, b_repeats = last > 0 && p->loops.b[last - 1] == 0;
   if (!a_repeats || b_repeats || p->fixed[0] || p->fixed[1])
@@ -201,20 +90,20 @@ static void repeated_second(binary_params *p, q8_step *step) {
   p->quant.b_zero = quant.a_zero;
 }
 
-static binary_params *new_params(q8_planner *planner, const q8_loops *loops, size_t element) {
-  binary_params *p = q8_plan_alloc(planner, 1, sizeof *p);
+static q8_binary_step *new_params(q8_planner *planner, const q8_loops *loops, size_t element) {
+  q8_binary_step *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
     return NULL;
   int32_t last = loops->shape.rank - 1;
   size_t n = (size_t)loops->shape.dim[last];
-  *p = (binary_params){.loops = *loops, .element = element, .rows = q8_dims(&loops->shape, 0, last)};
+  *p = (q8_binary_step){.loops = *loops, .element = element, .rows = q8_dims(&loops->shape, 0, last)};
   p->rows_per_task = n && n < Q8_CHUNK ? Q8_CHUNK / n : 1;
   p->out = (q8_row_output){.count = p->rows * n, .element = element, .row = n};
   return p;
 }
 
 /* Rows apart are those of the loops, or any of a single one. */
-static void offer_rows(binary_params *p, q8_step *step) {
+static void offer_rows(q8_binary_step *p, q8_step *step) {
   step->stride_slot = &p->out.stride;
   step->row_size = p->out.row;
   if (p->loops.shape.rank == 1)
@@ -227,7 +116,7 @@ static q8_status plan_float(q8_planner *planner, q8_id node, q8_binary_row *row,
   const q8_value *y = q8_plan_value(planner, n->outputs[0]);
   q8_shape shape[2], out = ordered(&y->shape, y->shape.rank, layout);
   q8_step step;
-  q8_plan_step(planner, node, n->op->name, run_binary, &step);
+  q8_plan_step(planner, node, n->op->name, q8_binary_run, &step);
   for (int i = 0; i < 2; i++) {
     const q8_shape *own = &q8_plan_value(planner, n->inputs[i])->shape;
     shape[i] = ordered(own, out.rank, layout);
@@ -238,7 +127,7 @@ static q8_status plan_float(q8_planner *planner, q8_id node, q8_binary_row *row,
   }
   q8_loops loops;
   q8_loops_init(&loops, &shape[0], &shape[1], &out);
-  binary_params *p = new_params(planner, &loops, sizeof(float));
+  q8_binary_step *p = new_params(planner, &loops, sizeof(float));
   if (!p)
     return q8_fail_memory(error, n->name, sizeof *p);
   p->row = row;
@@ -263,7 +152,7 @@ static const void *fixed_row(q8_planner *planner, q8_id tensor, float scale, int
   return row;
 }
 
-static q8_status int8_inputs(q8_planner *planner, const q8_node *n, q8_layout layout, binary_params *p, q8_step *step,
+static q8_status int8_inputs(q8_planner *planner, const q8_node *n, q8_layout layout, q8_binary_step *p, q8_step *step,
                              qint8_error *error) {
   float *scale[2] = {&p->quant.a_scale, &p->quant.b_scale};
   int32_t *zero[2] = {&p->quant.a_zero, &p->quant.b_zero};
@@ -350,7 +239,7 @@ static q8_status plan_unary(q8_planner *planner, q8_id node, q8_id x, q8_binary_
 }
 
 /* A row of few values that is repeated often takes one factor for each value. */
-static q8_status take_ratios(q8_planner *planner, const q8_node *n, binary_params *p, qint8_error *error) {
+static q8_status take_ratios(q8_planner *planner, const q8_node *n, q8_binary_step *p, qint8_error *error) {
   int32_t last = p->loops.shape.rank - 1;
   if (p->int8 != q8_plan_kernels(planner)->mul || last == 0 || p->loops.b[last - 1] != 0 || p->rows < MIN_REPEATS)
     return QINT8_OK;
@@ -366,8 +255,8 @@ static q8_status plan_int8(q8_planner *planner, q8_id node, q8_binary_fn *int8, 
                            const q8_loops *loops, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
   q8_step step;
-  q8_plan_step(planner, node, n->op->name, run_binary, &step);
-  binary_params *p = new_params(planner, loops, 1);
+  q8_plan_step(planner, node, n->op->name, q8_binary_run, &step);
+  q8_binary_step *p = new_params(planner, loops, 1);
   if (!p)
     return q8_fail_memory(error, n->name, sizeof *p);
   p->int8 = int8;

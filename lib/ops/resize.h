@@ -58,4 +58,19 @@ static inline int q8_resize_keeps(const q8_resize *r, int32_t d) {
 
 q8_status q8_resize_plan(q8_planner *planner, q8_id node, qint8_error *error);
 
+/* ---- resize_rows.c ---- */
+
+#define Q8_RESIZE_PIXELS 64
+/* Which input pixels an output pixel reads, as offsets in pixels, with weights. */
+typedef struct q8_resize_pixels {
+  size_t count;
+  size_t at[Q8_RESIZE_PIXELS];
+  float weight[Q8_RESIZE_PIXELS];
+} q8_resize_pixels;
+
+/* The weighted sum of the pixels, in their order. */
+void q8_resize_sum_float(size_t channels, const float *x, const q8_resize_pixels *t, float *y);
+void q8_resize_sum_int8(const q8_kernels *kernels, size_t channels, const uint8_t *x, const q8_resize_pixels *t,
+                        uint8_t *y);
+
 #endif

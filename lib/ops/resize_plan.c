@@ -4,11 +4,9 @@
 #include <string.h>
 
 #include "base/parallel.h"
-#include "ops/fast.h"
 #include "ops/resize.h"
 
 #define DIMS 3   /* spatial dimensions; missing leading ones have size 1 */
-#define BLOCK 64 /* channels at a time */
 
 typedef struct axis_table {
   size_t in, out, taps;
@@ -28,14 +26,7 @@ typedef struct resize_run {
   void *y;
 } resize_run;
 
-/* Which input pixels output pixel (i, j, k) reads, as offsets in pixels, with weights. */
-typedef struct pixel_taps {
-  size_t count;
-  size_t at[BLOCK];
-  float weight[BLOCK];
-} pixel_taps;
-
-static void find_pixels(const resize_step *p, size_t i, size_t j, size_t k, pixel_taps *t) {
+static void find_pixels(const resize_step *p, size_t i, size_t j, size_t k, q8_resize_pixels *t) {
   const axis_table *a = &p->axis[0], *b = &p->axis[1], *c = &p->axis[2];
   t->count = 0;
   for (size_t u = 0; u < a->taps; u++)
@@ -47,31 +38,6 @@ static void find_pixels(const resize_step *p, size_t i, size_t j, size_t k, pixe
       }
 }
 
-static void sum_float(const resize_step *p, const float *x, const pixel_taps *t, float *y) {
-  size_t n = p->channels;
-  for (size_t m = 0; m < t->count; m++) {
-    const float *row = x + t->at[m] * n;
-    float w = t->weight[m];
-    if (m == 0)
-      Q8_FOR_BLOCKS(float, n, y, w * row[i]);
-    else
-      Q8_FOR_BLOCKS(float, n, y, y[i] + w * row[i]);
-  }
-}
-
-static void sum_int8(const resize_step *p, const uint8_t *x, const pixel_taps *t, uint8_t *y) {
-  for (size_t c = 0; c < p->channels; c += BLOCK) {
-    size_t n = p->channels - c < BLOCK ? p->channels - c : BLOCK;
-    float sum[BLOCK] = {0};
-    for (size_t m = 0; m < t->count; m++) {
-      const uint8_t *row = x + t->at[m] * p->channels + c;
-      float w = t->weight[m];
-      Q8_FOR_BLOCKS(float, n, sum, sum[i] + w * (float)row[i]);
-    }
-    p->kernels->quantize(n, sum, 1.0f, 0, 0, y + c);
-  }
-}
-
 /* Task: one output row of one image. */
 static void resize_row(const resize_run *run, size_t task, int int8) {
   const resize_step *p = run->p;
@@ -80,15 +46,15 @@ static void resize_row(const resize_run *run, size_t task, int int8) {
   size_t element = int8 ? 1 : sizeof(float), pixel = p->channels * element;
   const uint8_t *x = (const uint8_t *)run->x + image * a[0].in * a[1].in * a[2].in * pixel;
   uint8_t *y = (uint8_t *)run->y + task * a[2].out * p->y_stride * element;
-  pixel_taps t;
+  q8_resize_pixels t;
   for (size_t k = 0; k < a[2].out; k++, y += p->y_stride * element) {
     find_pixels(p, i, j, k, &t);
     if (t.count == 1)
       memcpy(y, x + t.at[0] * pixel, pixel);
     else if (int8)
-      sum_int8(p, x, &t, y);
+      q8_resize_sum_int8(p->kernels, p->channels, x, &t, y);
     else
-      sum_float(p, (const float *)(const void *)x, &t, (float *)(void *)y);
+      q8_resize_sum_float(p->channels, (const float *)(const void *)x, &t, (float *)(void *)y);
   }
 }
 
@@ -118,7 +84,7 @@ static int is_served(const q8_resize *r, int32_t dtype) {
   int64_t taps = 1;
   for (int32_t d = 2; d < r->rank; d++)
     taps *= q8_resize_tap_count(r, d);
-  return taps <= BLOCK;
+  return taps <= Q8_RESIZE_PIXELS;
 }
 
 static q8_status make_table(q8_planner *planner, const q8_node *node, const q8_resize *r, int32_t d, axis_table *table,

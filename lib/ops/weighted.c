@@ -115,7 +115,8 @@ static int32_t clamp_int(double value, double low, double high) {
 }
 
 static float weight_scale(const q8_tensor_quant *quant, size_t channel) {
-  return quant->scale[channel % (size_t)quant->count];
+  const size_t count = (size_t)quant->count; /* a division takes longer than the rest of what is done for a channel */
+  return quant->scale[channel < count ? channel : channel % count];
 }
 
 /* Only imported weights: they may be u8 or have a zero point. */

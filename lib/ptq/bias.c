@@ -282,8 +282,8 @@ static q8_status correct_all(corrector *c, qint8_error *error) {
   return QINT8_OK;
 }
 
-static q8_status correct(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
-                         const char *isa, const q8_host *host, qint8_error *error) {
+q8_status q8_correct_biases(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
+                            const char *isa, const q8_host *host, qint8_error *error) {
   corrector c = {.host = *host, .graph = graph, .recipe = recipe};
   size_t tensors = graph->tensor_count + 1;
   c.run = (q8_peek_run){graph, NULL, batches, mask, isa, &c.host, NULL};
@@ -302,77 +302,4 @@ static q8_status correct(const q8_graph *graph, q8_recipe *recipe, const q8_batc
   q8_frontier_free(c.frontier);
   q8_pool_destroy(&c.pool);
   return status;
-}
-
-/* ---- What is known already ---- */
-
-static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size) {
-  for (const uint8_t *at = data; size > 0;) {
-    uint64_t word = 0;
-    size_t taken = size < sizeof word ? size : sizeof word;
-    memcpy(&word, at, taken);
-    hash = (hash ^ word) * 0x9E3779B97F4A7C15u;
-    hash ^= hash >> 32;
-    at += taken;
-    size -= taken;
-  }
-  return hash;
-}
-
-static uint64_t hash_values(uint64_t hash, const q8_shape *shape, int32_t dtype, const void *data) {
-  size_t size = qint8_dtype_size(dtype ? (qint8_dtype)dtype : QINT8_DTYPE_F32);
-  hash = hash_bytes(hash, shape->dim, (size_t)shape->rank * sizeof *shape->dim);
-  return hash_bytes(hash, data, q8_shape_count(shape, NULL) * size);
-}
-
-/* Of all that a correction depends on: constants, recipe, samples. */
-static uint64_t key_of(const q8_graph *graph, const q8_recipe *recipe, const q8_batches *batches) {
-  uint64_t key = hash_bytes(0, recipe->modes, recipe->node_count);
-  key = hash_bytes(key, recipe->rounds, recipe->tensor_count);
-  for (size_t t = 0; t < recipe->tensor_count; t++) {
-    const q8_tensor *tensor = &graph->tensors[t];
-    const q8_tensor_quant *quant = &recipe->tensors[t];
-    if (tensor->data)
-      key = hash_values(key, &tensor->shape, tensor->dtype, tensor->data);
-    const int32_t head[] = {quant->dtype, quant->axis, quant->count};
-    key = hash_bytes(key, head, sizeof head);
-    if (q8_is_quantized(quant)) {
-      key = hash_bytes(key, quant->scale, (size_t)quant->count * sizeof *quant->scale);
-      key = hash_bytes(key, quant->zero_point, (size_t)quant->count * sizeof *quant->zero_point);
-    }
-    if (quant->integers)
-      key = hash_bytes(key, quant->integers, quant->integer_count * sizeof *quant->integers);
-  }
-  for (size_t i = 0; i < batches->count * graph->input_count; i++)
-    key = hash_values(key, &batches->shapes[i], graph->tensors[graph->inputs[i % graph->input_count]].dtype,
-                      batches->data[i]);
-  return key;
-}
-
-q8_status q8_corrected(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
-                       const char *isa, const q8_host *host, const q8_recipe **out, qint8_error *error) {
-  q8_recipe *copy;
-  *out = NULL;
-  Q8_TRY(q8_recipe_copy(recipe, &copy, error));
-  q8_status status = correct(graph, copy, batches, mask, isa, host, error);
-  if (status != QINT8_OK) {
-    q8_recipe_free(copy);
-    return status;
-  }
-  q8_recipe_free(recipe->corrected);
-  *out = recipe->corrected = copy;
-  recipe->corrected_key = key_of(graph, recipe, batches);
-  return QINT8_OK;
-}
-
-q8_status q8_correct_biases(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
-                            const char *isa, const q8_host *host, qint8_error *error) {
-  q8_recipe *known = recipe->corrected, given = *recipe;
-  if (!known || recipe->corrected_key != key_of(graph, recipe, batches))
-    return correct(graph, recipe, batches, mask, isa, host, error);
-  *recipe = *known;
-  given.corrected = NULL;
-  *known = given;
-  q8_recipe_free(known);
-  return QINT8_OK;
 }

@@ -21,9 +21,4 @@
 q8_status q8_correct_biases(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
                             const char *isa, const q8_host *host, qint8_error *error);
 
-/* A copy with its biases corrected, which `recipe` remembers and owns: q8_correct_biases takes it instead of computing it
- * again, if recipe and samples are still the same then. */
-q8_status q8_corrected(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
-                       const char *isa, const q8_host *host, const q8_recipe **out, qint8_error *error);
-
 #endif

@@ -27,6 +27,15 @@ static size_t columns_of(const equaliser *e, const q8_channel_node *n) {
   return n->reads == Q8_NONE ? 1 : q8_channel_read(e->channels, n, 0, last) + 1;
 }
 
+/* Of `count` input channels of a filter, whose weights begin at w. */
+static float largest_weight(const q8_channel_node *n, const float *w, size_t count) {
+  float largest = 0;
+  for (size_t c = 0; c < count; c++, w += n->step_in)
+    for (size_t i = 0; i < n->taps; i++)
+      largest = fabsf(w[i]) > largest ? fabsf(w[i]) : largest;
+  return largest;
+}
+
 static q8_status measure_node(equaliser *e, size_t index, qint8_error *error) {
   const q8_channel_node *n = &e->channels->nodes[index];
   const q8_tensor *w = &e->channels->graph->tensors[e->channels->graph->nodes[n->node].inputs[1]];
@@ -36,12 +45,8 @@ static q8_status measure_node(equaliser *e, size_t index, qint8_error *error) {
     return q8_fail_memory(error, w->name, n->outputs * columns * sizeof *out);
   e->magnitude[index] = out;
   for (size_t k = 0; k < n->outputs; k++)
-    for (size_t column = 0; column < columns; column++, out++)
-      for (size_t c = column * shared; c < (column + 1) * shared; c++)
-        for (size_t i = 0; i < n->taps; i++) {
-          float v = fabsf(((const float *)w->data)[k * n->step_out + c * n->step_in + i]);
-          *out = v > *out ? v : *out;
-        }
+    for (size_t column = 0; column < columns; column++)
+      *out++ = largest_weight(n, (const float *)w->data + k * n->step_out + column * shared * n->step_in, shared);
   return QINT8_OK;
 }
 

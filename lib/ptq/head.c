@@ -49,18 +49,22 @@ static q8_status fit(const head *h, double rel_err, size_t *k, qint8_error *erro
   return QINT8_OK;
 }
 
-/* rel_err of the recipe with its biases corrected; it only remembers them. */
-static q8_status corrected_error(const head *h, q8_recipe *recipe, const q8_outputs *want, double *rel_err,
+/* rel_err of the recipe if its biases were corrected. */
+static q8_status corrected_error(const head *h, const q8_recipe *recipe, const q8_outputs *want, double *rel_err,
                                  qint8_error *error) {
   const q8_runner *r = h->runner;
-  const q8_recipe *corrected;
-  Q8_TRY(q8_corrected(h->graph, recipe, r->batches, r->mask, r->isa, r->host, &corrected, error));
-  return q8_run_error(h->graph, corrected, r, want, rel_err, error);
+  q8_recipe *corrected;
+  Q8_TRY(q8_recipe_copy(recipe, &corrected, error));
+  q8_status status = q8_correct_biases(h->graph, corrected, r->batches, r->mask, r->isa, r->host, error);
+  if (status == QINT8_OK)
+    status = q8_run_error(h->graph, corrected, r, want, rel_err, error);
+  q8_recipe_free(corrected);
+  return status;
 }
 
 /* Is `mixed` enough better? `before` is the error of the given recipe. What both lose alike in shifted means can hide it:
  * before it is declined, biases are corrected. */
-static q8_status is_better(const head *h, q8_recipe *mixed, const q8_outputs *want, double before, int *better,
+static q8_status is_better(const head *h, const q8_recipe *mixed, const q8_outputs *want, double before, int *better,
                            qint8_error *error) {
   double after;
   Q8_TRY(q8_run_error(h->graph, mixed, h->runner, want, &after, error));

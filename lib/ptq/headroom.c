@@ -16,6 +16,17 @@
 #define PROBES 512
 #define REACH 64.0f /* functions are probed on [-REACH, REACH] */
 
+/* What the node's results are computed from. */
+static void pass_on(const q8_node *node, float *headroom) {
+  float factor = 1;
+  for (int32_t i = 0; i < node->input_count; i++)
+    if (node->inputs[i] != Q8_NONE)
+      factor = fmaxf(factor, headroom[node->inputs[i]]);
+  for (int32_t o = 0; o < node->output_count; o++)
+    if (node->outputs[o] != Q8_NONE)
+      headroom[node->outputs[o]] = fmaxf(factor, headroom[node->outputs[o]]);
+}
+
 q8_status q8_decide_headroom(q8_decision *d, qint8_error *error) {
   const q8_graph *graph = d->graph;
   size_t tensors, where;
@@ -27,14 +38,8 @@ q8_status q8_decide_headroom(q8_decision *d, qint8_error *error) {
     float factor = grow ? (float)(1 + q8_ranges_growth(d->ranges, t)) : 1;
     d->headroom[t] = factor > MOST ? MOST : factor;
   }
-  for (size_t n = 0; n < graph->node_count; n++) { /* in execution order */
-    const q8_node *node = &graph->nodes[n];
-    for (int32_t i = 0; i < node->input_count; i++)
-      for (int32_t o = 0; o < node->output_count; o++)
-        if (node->inputs[i] != Q8_NONE && node->outputs[o] != Q8_NONE &&
-            d->headroom[node->inputs[i]] > d->headroom[node->outputs[o]])
-          d->headroom[node->outputs[o]] = d->headroom[node->inputs[i]];
-  }
+  for (size_t n = 0; n < graph->node_count; n++) /* in execution order */
+    pass_on(&graph->nodes[n], d->headroom);
   return QINT8_OK;
 }
 

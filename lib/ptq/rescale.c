@@ -22,8 +22,17 @@ static q8_status new_values(q8_graph *graph, q8_id tensor, float **out, qint8_er
   return QINT8_OK;
 }
 
-static q8_status fail_large(const q8_node *node, qint8_error *error) {
-  return q8_fail(error, QINT8_ERROR_LIMIT, node->name, "a rescaled weight or bias is too large for a float");
+/* The weights w of output channel k, and its bias, if there is one; 0: too large. */
+static int rescale_output(const q8_channels *channels, const q8_channel_node *n, const int32_t *const *exponents, size_t k,
+                          float *w, float *bias) {
+  int32_t down = n->writes == Q8_NONE ? 0 : exponents[n->writes][q8_channel_written(channels, n, k)];
+  int fits = !bias || scale(*bias, -down, bias);
+  for (size_t c = 0; c < n->inputs / n->groups; c++, w += n->step_in) {
+    int32_t up = n->reads == Q8_NONE ? 0 : exponents[n->reads][q8_channel_read(channels, n, k, c)];
+    for (size_t i = 0; i < n->taps; i++)
+      fits &= scale(w[i], up - down, &w[i]);
+  }
+  return fits;
 }
 
 static q8_status rescale_node(const q8_channels *channels, const q8_channel_node *n, const int32_t *const *exponents,
@@ -33,18 +42,9 @@ static q8_status rescale_node(const q8_channels *channels, const q8_channel_node
   Q8_TRY(new_values(graph, node->inputs[1], &w, error));
   if (n->writes != Q8_NONE && node->input_count > 2 && node->inputs[2] != Q8_NONE)
     Q8_TRY(new_values(graph, node->inputs[2], &bias, error));
-  for (size_t k = 0; k < n->outputs; k++) {
-    int32_t down = n->writes == Q8_NONE ? 0 : exponents[n->writes][q8_channel_written(channels, n, k)];
-    if (bias && !scale(bias[k], -down, &bias[k]))
-      return fail_large(node, error);
-    for (size_t c = 0; c < n->inputs / n->groups; c++) {
-      int32_t up = n->reads == Q8_NONE ? 0 : exponents[n->reads][q8_channel_read(channels, n, k, c)];
-      float *at = w + k * n->step_out + c * n->step_in;
-      for (size_t i = 0; i < n->taps; i++)
-        if (!scale(at[i], up - down, &at[i]))
-          return fail_large(node, error);
-    }
-  }
+  for (size_t k = 0; k < n->outputs; k++)
+    if (!rescale_output(channels, n, exponents, k, w + k * n->step_out, bias ? &bias[k] : NULL))
+      return q8_fail(error, QINT8_ERROR_LIMIT, node->name, "a rescaled weight or bias is too large for a float");
   return QINT8_OK;
 }
 

@@ -239,8 +239,8 @@ static void examine_tensor(examination *e, size_t t) {
   float min, max;
   if (o && q8_observer_nonfinite(o, 0)) {
     tell(e, QINT8_WARNING_NONFINITE, t, -1, q8_observer_nonfinite(o, 0), 0,
-         "%lld values were NaN or infinite and are left out: in float the model fails on these samples; mend it or them "
-         "first",
+         "%lld values were NaN or infinite and are left out: unless a mask makes them, the model fails on these samples in "
+         "float; mend it or them first",
          (long long)q8_observer_nonfinite(o, 0));
   } else if (o && q8_observer_finite(o, 0)) {
     q8_observer_ends(o, 0, &min, &max);

@@ -34,7 +34,6 @@ void q8_recipe_free(q8_recipe *recipe) {
   if (!recipe || atomic_fetch_sub(&recipe->holders, 1) > 1)
     return;
   q8_host host = recipe->pool.host;
-  q8_recipe_free(recipe->corrected);
   q8_pool_destroy(&recipe->pool);
   q8_free(&host, recipe);
 }

@@ -37,8 +37,6 @@ typedef struct q8_recipe {
   uint8_t *rounds;                 /* [tensor_count] every reader sees the quantized value, even of a float node */
   uint8_t *modes;                  /* [node_count] q8_mode */
   int32_t *node_output;            /* [node_count] first output tensor of the node */
-  struct q8_recipe *corrected;     /* what q8_correct_biases would make of it, where that is known already; or NULL */
-  uint64_t corrected_key;          /* of the recipe and the samples: see ptq/bias.c */
 } q8_recipe;
 
 /* All float, without names. */

@@ -96,6 +96,18 @@ static inline void build_node(builder *b, const char *op, const char *name, cons
   q8_write_end(&b->w, build_open_node(b, op, name, inputs, outputs));
 }
 
+/* A model of input x and output y, with the constants sx, zx, sy, zy for their scales and zero points, 128 and 3. */
+static inline void build_quantized(builder *b, const int64_t *in, float sx, const int64_t *out, float sy) {
+  const uint8_t zx = 128, zy = 3;
+  build_begin(b, 13);
+  build_value(b, Q8_GRAPH_INPUT, "x", in);
+  build_value(b, Q8_GRAPH_OUTPUT, "y", out);
+  build_constant(b, "sx", QINT8_DTYPE_F32, NO_DIMS, &sx, 4);
+  build_constant(b, "zx", QINT8_DTYPE_U8, NO_DIMS, &zx, 1);
+  build_constant(b, "sy", QINT8_DTYPE_F32, NO_DIMS, &sy, 4);
+  build_constant(b, "zy", QINT8_DTYPE_U8, NO_DIMS, &zy, 1);
+}
+
 /* The values of a float constant, which from now on has them; NULL without memory. */
 static inline const float *floats_of(q8_graph *graph, q8_id id) {
   return q8_graph_expand(graph, id, NULL) == QINT8_OK ? graph->tensors[id].data : NULL;

@@ -242,7 +242,7 @@ static const bad_model models[] = {
     {overflowing_dims, QINT8_ERROR_LIMIT, "huge", "the product of the dimensions overflows"},
     {negative_dim, QINT8_ERROR_FORMAT, "bad", "constant has dimension -3"},
     {nine_dims, QINT8_ERROR_LIMIT, "deep", "tensor has more than 8 dimensions"},
-    {external_data, QINT8_ERROR_UNSUPPORTED, "far", "tensor data lies in another file (external data)"},
+    {external_data, QINT8_ERROR_UNSUPPORTED, "far", "tensor data lies in another file (external data): save the model as one file"},
     {string_tensor, QINT8_ERROR_UNSUPPORTED, "text", "tensor has data type 8 (string)"},
     {raw_and_typed, QINT8_ERROR_FORMAT, "both", "tensor has both raw and typed values"},
     {sequence_input, QINT8_ERROR_UNSUPPORTED, "list",

@@ -4,19 +4,13 @@
 #include "test.h"
 
 static const float sx = 0.25f, sy = 0.5f, sw[2] = {0.5f, 0.125f}, sb[2] = {0.125f, 0.03125f};
-static const uint8_t zx = 128, zy = 3;
+static const uint8_t zx = 128;
 static const int8_t w[6] = {1, -2, 3, -128, 127, 0}, zw[2] = {0, 0};
 static const int32_t bias[2] = {1000, -7}, zb[2] = {0, 0};
 static const float bias_values[2] = {125, -0.21875f};
 
 static void build_start(builder *b, const int64_t *in, const int64_t *out) {
-  build_begin(b, 13);
-  build_value(b, Q8_GRAPH_INPUT, "x", in);
-  build_value(b, Q8_GRAPH_OUTPUT, "y", out);
-  build_constant(b, "sx", QINT8_DTYPE_F32, NO_DIMS, &sx, 4);
-  build_constant(b, "zx", QINT8_DTYPE_U8, NO_DIMS, &zx, 1);
-  build_constant(b, "sy", QINT8_DTYPE_F32, NO_DIMS, &sy, 4);
-  build_constant(b, "zy", QINT8_DTYPE_U8, NO_DIMS, &zy, 1);
+  build_quantized(b, in, sx, out, sy);
 }
 
 /* from -> QuantizeLinear -> DequantizeLinear -> to, with the parameters s<which>, z<which>. */

@@ -217,33 +217,6 @@ static void chosen_integers_are_saved(void) {
   q8_free(&host, bytes);
 }
 
-/* A correction that is known already is what would be computed: not if weights or samples are others by then. */
-static void known_corrections_are_taken(void) {
-  const q8_batches one = {1, shapes, data};
-  build("Conv", &(q8_shape){4, {SAMPLES, 6, 8, 8}}, &(q8_shape){4, {5, 6, 3, 3}}, 5, NULL, 0);
-  for (int change = 0; change < 3; change++) { /* nothing, weights, samples */
-    q8_recipe *known = decide(QINT8_CONFIG_STATIC_PER_CHANNEL), *fresh = decide(QINT8_CONFIG_STATIC_PER_CHANNEL);
-    const q8_recipe *corrected;
-    q8_id b = q8_recipe_find(known, "b");
-    CHECK(q8_corrected(graph, known, &batches, q8_cpu_detect(), "", &host, &corrected, NULL) == QINT8_OK);
-    CHECK(corrected->tensors[b].integers && !known->tensors[b].integers && known->corrected == corrected);
-    for (int i = 0; i < 2; i++) {
-      q8_recipe *recipe = i ? fresh : known;
-      if (change == 1)
-        CHECK(q8_round_weights(graph, recipe, &batches, q8_cpu_detect(), "", &host, NULL) == QINT8_OK);
-      CHECK(q8_correct_biases(graph, recipe, change == 2 ? &one : &batches, q8_cpu_detect(), "", &host, NULL) ==
-            QINT8_OK);
-    }
-    CHECK(!memcmp(known->tensors[b].integers, fresh->tensors[b].integers, 5 * sizeof(int32_t)));
-    CHECK((change == 0) == (known->corrected == NULL));
-    CHECK(!known->corrected ||
-          memcmp(known->tensors[b].integers, known->corrected->tensors[b].integers, 5 * sizeof(int32_t)));
-    q8_recipe_free(known);
-    q8_recipe_free(fresh);
-  }
-  q8_graph_destroy(graph);
-}
-
 /* The same on several threads. */
 static void threads_do_not_matter(void) {
   const q8_shape rows = {2, {SAMPLES, 48}};
@@ -267,7 +240,6 @@ int main(int argc, char **argv) {
   RUN(errors_of_weights_cancel);
   RUN(moments_are_those_of_patches);
   RUN(chosen_integers_are_saved);
-  RUN(known_corrections_are_taken);
   RUN(threads_do_not_matter);
   return TEST_END();
 }
