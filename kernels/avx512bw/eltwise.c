@@ -1,5 +1,6 @@
 /* eltwise.c - table lookup, addition and multiplication of quantized values, 64 bytes at a time. */
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#include "avx2/vec.h"
 #include "vec.h"
 
 static void table(size_t n, const uint8_t *x, const uint8_t *entries, uint8_t *y) {
@@ -46,13 +47,12 @@ Q8_INLINE __m512i narrow64(const __m512i t[4], const binary_args *g) {
   return g->table ? lookup(z, g->table) : z;
 }
 
-/* Moderate quotients need no clamp before they are rounded: bytes are clamped. */
-Q8_INLINE __m512i finish64(int moderate, const __m512 v[4], const binary_args *g) {
+/* Quotients need no clamp before they are rounded, see is_moderate: bytes are clamped. */
+Q8_INLINE __m512i finish64(const __m512 v[4], const binary_args *g) {
   __m512i t[4];
   Q8_UNROLL
   for (int i = 0; i < 4; i++)
-    t[i] = moderate ? _mm512_cvtps_epi32(divide_finite(v[i], &g->y_scale))
-                    : round_below(_mm512_div_ps(v[i], g->y_scale.divisor), &g->bounds);
+    t[i] = _mm512_cvtps_epi32(divide_finite(v[i], &g->y_scale));
   return narrow64(t, g);
 }
 
@@ -62,21 +62,21 @@ Q8_INLINE void combine(int multiply, const __m512 a[4], const __m512 b[4], __m51
     v[i] = multiply ? _mm512_mul_ps(a[i], b[i]) : _mm512_add_ps(a[i], b[i]);
 }
 
-/* `multiply` and `moderate` are constants in all callers. */
-Q8_INLINE void binary_row(int multiply, int moderate, size_t n, const uint8_t *a, const uint8_t *b,
-                          const binary_args *g, uint8_t *y) {
+/* `multiply` is a constant in all callers. */
+Q8_INLINE void binary_row(int multiply, size_t n, const uint8_t *a, const uint8_t *b, const binary_args *g,
+                          uint8_t *y) {
   for (size_t c = 0; c < n; c += 64) {
     const __mmask64 m = first64(n - c);
     __m512 va[4], vb[4], v[4];
     dequantize64(_mm512_maskz_loadu_epi8(m, a + c), g->a_zero, g->a_scale, va);
     dequantize64(_mm512_maskz_loadu_epi8(m, b + c), g->b_zero, g->b_scale, vb);
     combine(multiply, va, vb, v);
-    _mm512_mask_storeu_epi8(y + c, m, finish64(moderate, v, g));
+    _mm512_mask_storeu_epi8(y + c, m, finish64(v, g));
   }
 }
 
 /* 64 columns of all rows with one row of b, which is dequantized once. */
-Q8_INLINE void binary_repeated(int multiply, int moderate, size_t rows, size_t n, const uint8_t *a, size_t a_stride,
+Q8_INLINE void binary_repeated(int multiply, size_t rows, size_t n, const uint8_t *a, size_t a_stride,
                                const uint8_t *b, const binary_args *g, uint8_t *y, size_t y_stride) {
   const __mmask64 m = first64(n);
   __m512 va[4], vb[4], v[4];
@@ -84,7 +84,7 @@ Q8_INLINE void binary_repeated(int multiply, int moderate, size_t rows, size_t n
   for (size_t i = 0; i < rows; i++, a += a_stride, y += y_stride) {
     dequantize64(_mm512_maskz_loadu_epi8(m, a), g->a_zero, g->a_scale, va);
     combine(multiply, va, vb, v);
-    _mm512_mask_storeu_epi8(y, m, finish64(moderate, v, g));
+    _mm512_mask_storeu_epi8(y, m, finish64(v, g));
   }
 }
 
@@ -109,8 +109,9 @@ Q8_INLINE void mul_by_ratio(size_t rows, size_t n, const uint8_t *a, size_t a_st
   }
 }
 
-Q8_INLINE void binary_rows(int multiply, int moderate, size_t rows, size_t n, const uint8_t *a, size_t a_stride,
-                           const uint8_t *b, size_t b_stride, const q8_binary *p, uint8_t *y, size_t y_stride) {
+Q8_INLINE void binary_rows(int multiply, size_t rows, size_t n, const uint8_t *a, size_t a_stride,
+                           const uint8_t *b, size_t b_stride, const q8_binary *p, uint8_t *y,
+                           size_t y_stride) {
   const binary_args g = {_mm512_set1_ps(p->a_scale),
                          _mm512_set1_ps(p->b_scale),
                          quotient_of(p->y_scale),
@@ -126,11 +127,11 @@ Q8_INLINE void binary_rows(int multiply, int moderate, size_t rows, size_t n, co
   }
   if (b_stride == 0 && rows > 1) {
     for (size_t c = 0; c < n; c += 64)
-      binary_repeated(multiply, moderate, rows, n - c, a + c, a_stride, b + c, &g, y + c, y_stride);
+      binary_repeated(multiply, rows, n - c, a + c, a_stride, b + c, &g, y + c, y_stride);
     return;
   }
   for (size_t i = 0; i < rows; i++)
-    binary_row(multiply, moderate, n, a + i * a_stride, b + i * b_stride, &g, y + i * y_stride);
+    binary_row(multiply, n, a + i * a_stride, b + i * b_stride, &g, y + i * y_stride);
 }
 
 /* Whether no quotient can leave the range of int32. */
@@ -140,22 +141,21 @@ Q8_INLINE int is_moderate(int multiply, const q8_binary *p) {
   return quotient_is_fast(p->y_scale) && largest < 0x1p30f * p->y_scale;
 }
 
-Q8_INLINE void binary(int multiply, size_t rows, size_t n, const uint8_t *a, size_t a_stride,
-                      const uint8_t *b, size_t b_stride, const q8_binary *p, uint8_t *y, size_t y_stride) {
-  if (is_moderate(multiply, p))
-    binary_rows(multiply, 1, rows, n, a, a_stride, b, b_stride, p, y, y_stride);
-  else
-    binary_rows(multiply, 0, rows, n, a, a_stride, b, b_stride, p, y, y_stride);
-}
-
+/* Other quotients, of scales far apart, are left to the kernels of avx2. */
 static void add(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
                 const q8_binary *p, uint8_t *y, size_t y_stride) {
-  binary(0, rows, n, a, a_stride, b, b_stride, p, y, y_stride);
+  if (is_moderate(0, p))
+    binary_rows(0, rows, n, a, a_stride, b, b_stride, p, y, y_stride);
+  else
+    q8_avx2_add->run(rows, n, a, a_stride, b, b_stride, p, y, y_stride);
 }
 
 static void mul(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
                 const q8_binary *p, uint8_t *y, size_t y_stride) {
-  binary(1, rows, n, a, a_stride, b, b_stride, p, y, y_stride);
+  if (is_moderate(1, p))
+    binary_rows(1, rows, n, a, a_stride, b, b_stride, p, y, y_stride);
+  else
+    q8_avx2_mul->run(rows, n, a, a_stride, b, b_stride, p, y, y_stride);
 }
 
 const q8_table_kernel q8_avx512bw_table[] = {{"table_avx512bw", Q8_NEEDS_AVX512, table}, {0}};

@@ -1,35 +1,32 @@
 /* quantize.c - float to uint8 and back, and the range of a float array. */
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#include "avx2/vec.h"
 #include "vec.h"
 #include <math.h>
 
 /* n <= 64 values. */
-Q8_INLINE __m512i quantize64(int fast, const float *x, size_t n, const quotient *scale, const requant_bounds *r) {
+Q8_INLINE __m512i quantize64(const float *x, size_t n, const quotient *scale, const requant_bounds *r) {
   __m512i t[4];
   Q8_UNROLL
   for (int i = 0; i < 4; i++)
-    t[i] = round_below(divide(fast, _mm512_maskz_loadu_ps(lanes16(n, 16 * i), x + 16 * i), scale), r);
+    t[i] = round_below(divide(_mm512_maskz_loadu_ps(lanes16(n, 16 * i), x + 16 * i), scale), r);
   return narrow_plain(t, r);
 }
 
-Q8_INLINE void quantize_all(int fast, size_t n, const float *x, float scale, int32_t zero_point, uint8_t flip,
-                            uint8_t *y) {
+static void quantize(size_t n, const float *x, float scale, int32_t zero_point, uint8_t flip, uint8_t *y) {
+  if (!quotient_is_fast(scale)) {
+    q8_avx2_quantize->run(n, x, scale, zero_point, flip, y);
+    return;
+  }
   const requant_bounds r = bounds_of(zero_point, 0, 255);
   const quotient divisor = quotient_of(scale);
   const __m512i flips = _mm512_set1_epi8((char)flip);
   size_t i = 0;
   for (; i + 64 <= n; i += 64)
-    _mm512_storeu_si512(y + i, _mm512_xor_si512(quantize64(fast, x + i, 64, &divisor, &r), flips));
+    _mm512_storeu_si512(y + i, _mm512_xor_si512(quantize64(x + i, 64, &divisor, &r), flips));
   if (i < n)
     _mm512_mask_storeu_epi8(y + i, first64(n - i),
-                            _mm512_xor_si512(quantize64(fast, x + i, n - i, &divisor, &r), flips));
-}
-
-static void quantize(size_t n, const float *x, float scale, int32_t zero_point, uint8_t flip, uint8_t *y) {
-  if (quotient_is_fast(scale))
-    quantize_all(1, n, x, scale, zero_point, flip, y);
-  else
-    quantize_all(0, n, x, scale, zero_point, flip, y);
+                            _mm512_xor_si512(quantize64(x + i, n - i, &divisor, &r), flips));
 }
 
 static void dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_point, uint8_t flip, float *y) {
@@ -95,8 +92,8 @@ static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {
 }
 
 const q8_quantize_kernel q8_avx512bw_quantize[] = {{"quantize_avx512bw", Q8_NEEDS_AVX512, quantize}, {0}};
-const q8_dequantize_kernel q8_avx512bw_dequantize[] = {
-    {"dequantize_avx512bw", Q8_NEEDS_AVX512, dequantize}, {0}};
+const q8_dequantize_kernel q8_avx512bw_dequantize[] = {{"dequantize_avx512bw", Q8_NEEDS_AVX512, dequantize},
+                                                       {0}};
 const q8_minmax_kernel q8_avx512bw_minmax[] = {{"minmax_avx512bw", Q8_NEEDS_AVX512, minmax}, {0}};
 const q8_slots_kernel q8_avx512bw_slots[] = {{"slots_avx512bw", Q8_NEEDS_AVX512, slots}, {0}};
 #endif

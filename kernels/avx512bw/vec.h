@@ -97,9 +97,9 @@ Q8_INLINE __m512 divide_finite(__m512 x, const quotient *g) {
   q = _mm512_fmadd_ps(_mm512_fnmadd_ps(q, g->divisor, x), g->reciprocal, q);
   return _mm512_fmadd_ps(_mm512_fnmadd_ps(q, g->divisor, x), g->reciprocal, q);
 }
-/* `fast` is a constant in all callers. */
-Q8_INLINE __m512 divide(int fast, __m512 x, const quotient *g) {
-  return fast ? divide_finite(_mm512_min_ps(g->limit, x), g) : _mm512_div_ps(x, g->divisor);
+/* By a fast divisor. */
+Q8_INLINE __m512 divide(__m512 x, const quotient *g) {
+  return divide_finite(_mm512_min_ps(g->limit, x), g);
 }
 
 /* Four registers of rounded values in quad order to 64 bytes in value order, zero point added. */
