@@ -23,15 +23,45 @@ typedef struct {
   size_t step;
 } next_panel;
 
+/* A row alone has two sets of sums, as each multiplication waits five cycles for its sum. They are arrays of this function and
+ * begin in a loop of four: clang 14 keeps in memory, too, what the caller's arrays or a loop of one pass hold. */
+Q8_INLINE void multiply_row(int nv, size_t taps, size_t k, const void *const *a, size_t a_stride, const int8_t *b,
+                            const int32_t *bias, __m512i *acc) {
+  __m512i even[4], odd[4];
+  Q8_UNROLL
+  for (int v = 0; v < 4; v++) {
+    even[v] = _mm512_loadu_si512(bias + v % nv * 16);
+    odd[v] = _mm512_setzero_si512();
+  }
+  for (size_t t = 0; t < taps; t++, a += a_stride) {
+    const uint8_t *row = a[0];
+    size_t at = 0;
+    for (; at + 2 * KR <= k; at += 2 * KR, b += 2 * nv * 64) {
+      const __m512i x = broadcast4(row + at), z = broadcast4(row + at + KR);
+      Q8_UNROLL
+      for (int v = 0; v < nv; v++) {
+        add_products_at(&even[v], x, b + v * 64);
+        add_products_at(&odd[v], z, b + (nv + v) * 64);
+      }
+    }
+    if (at < k) {
+      const __m512i x = broadcast4(row + at);
+      Q8_UNROLL
+      for (int v = 0; v < nv; v++)
+        add_products_at(&even[v], x, b + v * 64);
+      b += nv * 64;
+    }
+  }
+  Q8_UNROLL
+  for (int v = 0; v < 4; v++)
+    acc[v] = _mm512_add_epi32(even[v], odd[v]);
+}
+
 /* Adds the products to acc[mr][nv]; mr and nv are constants in every caller. `steps` is how many blocks of k one pass of
- * the loop takes: narrow tiles have more rows than there are registers for addresses, which several steps share. A row alone
- * has two sets of sums, as each multiplication waits five cycles for its sum. */
+ * the loop takes: narrow tiles have more rows than there are registers for addresses, which several steps share. */
 Q8_INLINE void multiply(int mr, int nv, size_t taps, size_t k, const void *const *a, size_t a_stride,
                         const int8_t *b, next_panel *next, __m512i *acc) {
-  const int sets = mr == 1 ? 2 : 1, steps = nv > 2 ? sets : 4 / nv;
-  Q8_UNROLL
-  for (int v = nv; v < sets * nv; v++)
-    acc[v] = _mm512_setzero_si512();
+  const int steps = nv > 2 ? 1 : 4 / nv;
   for (size_t t = 0; t < taps; t++, a += a_stride) {
     const uint8_t *rows[MAX_MR];
     size_t at = 0;
@@ -39,7 +69,7 @@ Q8_INLINE void multiply(int mr, int nv, size_t taps, size_t k, const void *const
     for (int i = 0; i < mr; i++)
       rows[i] = a[i];
     for (; steps > 1 && at + steps * KR <= k; at += steps * KR, b += steps * nv * 64) {
-      __m512i w[8];
+      __m512i w[4];
       Q8_UNROLL
       for (int v = 0; v < steps * nv; v++)
         w[v] = _mm512_load_si512(b + v * 64);
@@ -47,7 +77,7 @@ Q8_INLINE void multiply(int mr, int nv, size_t taps, size_t k, const void *const
       for (int i = 0; i < mr; i++)
         Q8_UNROLL
       for (int v = 0; v < steps * nv; v++)
-        add_products(&acc[(i + v / nv % sets) * nv + v % nv], broadcast4(rows[i] + at + v / nv * KR), w[v]);
+        add_products(&acc[i * nv + v % nv], broadcast4(rows[i] + at + v / nv * KR), w[v]);
     }
     for (; at < k; at += KR, b += nv * 64) {
       __m512i w[4];
@@ -70,9 +100,6 @@ Q8_INLINE void multiply(int mr, int nv, size_t taps, size_t k, const void *const
       }
     }
   }
-  Q8_UNROLL
-  for (int v = nv; v < sets * nv; v++)
-    acc[v - nv] = _mm512_add_epi32(acc[v - nv], acc[v]);
 }
 
 /* ---- With the epilogue ---- */
@@ -191,6 +218,8 @@ Q8_INLINE void panel(int mr, int nv, size_t taps, size_t k, const void *const *a
       add_resident(8, a, w, acc);
     else if (narrow && blocks == 4)
       add_resident(4, a, w, acc);
+    else if (mr == 1)
+      multiply_row(nv, taps, k, a, a_stride, b, bias, acc);
     else
       multiply(mr, nv, taps, k, a, a_stride, b, &n, acc);
     if (e)
