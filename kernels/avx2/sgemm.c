@@ -48,11 +48,13 @@ Q8_INLINE void sg_steps(size_t mr, size_t nv, const float *const *rows, size_t a
                         ptrdiff_t ahead, const char *next, size_t next_step, __m256 *acc) {
   if (next_step == 0) {
     next_step = nv * sizeof(__m256);
-    next = (const char *)b + ahead - at * next_step;
+    next = (const char *)b + ahead;
+  } else {
+    next += at * next_step;
   }
-  for (; at < stop; at++, b += 8 * nv) {
+  for (; at < stop; at++, b += 8 * nv, next += next_step) {
     q8_avx2_index(&at);
-    _mm_prefetch(next + at * next_step, _MM_HINT_T0);
+    _mm_prefetch(next, _MM_HINT_T0);
     __m256 w[2];
     Q8_UNROLL
     for (size_t v = 0; v < nv; v++)
