@@ -30,10 +30,13 @@ static void dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_poi
   __m256i zero = _mm256_set1_epi32(zero_point), flips = _mm256_set1_epi32(flip);
   __m256 factor = _mm256_set1_ps(scale);
   size_t i = 0;
-  for (; i + 8 <= n; i += 8)
-    _mm256_storeu_ps(y + i, dequantize8(_mm256_xor_si256(q8_avx2_widen(x + i), flips), zero, factor));
-  if (i < n) {
-    __m256i v = _mm256_cvtepu8_epi32(q8_avx2_load_bytes(x + i, n - i));
+  for (; i + 16 <= n; i += 16) {
+    Q8_UNROLL
+    for (size_t j = i; j < i + 16; j += 8)
+      _mm256_storeu_ps(y + j, dequantize8(_mm256_xor_si256(q8_avx2_widen(x + j), flips), zero, factor));
+  }
+  for (; i < n; i += 8) {
+    __m256i v = _mm256_cvtepu8_epi32(q8_avx2_load_bytes(x + i, n - i < 8 ? n - i : 8));
     _mm256_maskstore_ps(y + i, q8_avx2_mask(n - i), dequantize8(_mm256_xor_si256(v, flips), zero, factor));
   }
 }
