@@ -351,15 +351,19 @@ q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, 
   return q8_plan_add(planner, &step, error);
 }
 
+/* Filters as rows. Some at a time: in a matrix they lie side by side, a cache line holds a weight of each. */
+#define TAKEN 16
 static void take_floats(const q8_conv_geometry *g, const float *w, size_t step_k, size_t step_c, float *out) {
-  for (size_t k = 0; k < g->k; k++)
+  for (size_t from = 0; from < g->k; from += TAKEN)
     for (size_t c = 0; c < g->c; c++)
-      *out++ = w[k * step_k + c * step_c];
+      for (size_t k = from; k < g->k && k < from + TAKEN; k++)
+        out[k * g->c + c] = w[k * step_k + c * step_c];
 }
 static void take_integers(const q8_conv_geometry *g, const int8_t *w, size_t step_k, size_t step_c, int8_t *out) {
-  for (size_t k = 0; k < g->k; k++)
+  for (size_t from = 0; from < g->k; from += TAKEN)
     for (size_t c = 0; c < g->c; c++)
-      *out++ = w[k * step_k + c * step_c];
+      for (size_t k = from; k < g->k && k < from + TAKEN; k++)
+        out[k * g->c + c] = w[k * step_k + c * step_c];
 }
 
 q8_status q8_plan_weighted_matrix(q8_planner *planner, q8_id id, const q8_weighted *weighted, size_t step_k,
