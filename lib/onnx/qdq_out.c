@@ -61,13 +61,17 @@ static void *round_constant(q8_exporter *exporter, const q8_tensor *tensor, cons
     q8_free(&exporter->host, out);
     return NULL;
   }
+  size_t c = 0, left = inner;
   for (size_t i = 0; i < count; i++) {
-    size_t c = quant->count > 1 ? i / inner % (size_t)quant->count : 0;
     int32_t q = exact ? quant->integers[i] : q8_round(x[i], quant->scale[c], quant->zero_point[c], range);
     if (wide)
       ((int32_t *)out)[i] = q;
     else
       ((uint8_t *)out)[i] = (uint8_t)q;
+    if (--left == 0) {
+      left = inner;
+      c = c + 1 < (size_t)quant->count ? c + 1 : 0;
+    }
   }
   q8_free(&exporter->host, floats);
   return out;

@@ -94,7 +94,7 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
                    .layout = Q8_LINEAR,
                    .bias = c ? c->data : NULL,
                    .bias_tensor = c ? node->inputs[2] : Q8_NONE};
-  return q8_plan_weighted_matrix(planner, id, &w, s.b_n, s.b_k, error);
+  return q8_plan_weighted_matrix(planner, id, &w, !p->trans_b, error);
 }
 
 /* C broadcasts to the result whether or not an old file says so. */

@@ -209,7 +209,7 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
                          .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .p = 1, .q = 1},
                    .layout = Q8_LINEAR,
                    .bias_tensor = Q8_NONE};
-  return q8_plan_weighted_matrix(planner, id, &w, 1, s.n, error);
+  return q8_plan_weighted_matrix(planner, id, &w, 1, error);
 }
 
 static int32_t weight_axis(const q8_node *node) {

@@ -351,39 +351,26 @@ q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, 
   return q8_plan_add(planner, &step, error);
 }
 
-static void take_floats(const q8_conv_geometry *g, const float *w, size_t step_k, size_t step_c, float *out) {
-  for (size_t k = 0; k < g->k; k++)
-    for (size_t c = 0; c < g->c; c++)
-      *out++ = w[k * step_k + c * step_c];
-}
-static void take_integers(const q8_conv_geometry *g, const int8_t *w, size_t step_k, size_t step_c, int8_t *out) {
-  for (size_t k = 0; k < g->k; k++)
-    for (size_t c = 0; c < g->c; c++)
-      *out++ = w[k * step_k + c * step_c];
-}
-
-q8_status q8_plan_weighted_matrix(q8_planner *planner, q8_id id, const q8_weighted *weighted, size_t step_k,
-                                  size_t step_c, qint8_error *error) {
+q8_status q8_plan_weighted_matrix(q8_planner *planner, q8_id id, const q8_weighted *weighted, int in_columns,
+                                  qint8_error *error) {
   const q8_node *node = q8_plan_node(planner, id);
   const q8_host *host = &q8_plan_pool(planner)->host;
+  const q8_kernels *kernels = q8_plan_kernels(planner);
   q8_weighted w = *weighted;
   w.integers = q8_weighted_integers(planner, id, &w);
   if (!w.integers)
     Q8_TRY(q8_plan_floats(planner, node->inputs[1], &w.weights, error));
-  if (step_c == 1 && step_k == w.g.c)
+  if (!in_columns)
     return q8_plan_weighted(planner, id, &w, error);
   size_t count = w.g.k * w.g.c, element = w.integers ? 1 : sizeof(float);
-  void *ordered = q8_alloc(host, count, element);
-  if (!ordered)
+  void *rows = q8_alloc(host, count, element);
+  if (!rows)
     return q8_fail_memory(error, node->name, count * element);
-  if (w.integers) {
-    take_integers(&w.g, w.integers, step_k, step_c, ordered);
-    w.integers = ordered;
-  } else {
-    take_floats(&w.g, w.weights, step_k, step_c, ordered);
-    w.weights = ordered;
-  }
+  (w.integers ? kernels->transpose8 : kernels->transpose32)(w.g.c, w.g.k, w.integers ? w.integers : (const void *)w.weights,
+                                                            w.g.k, rows, w.g.c);
+  w.integers = w.integers ? rows : NULL;
+  w.weights = w.integers ? NULL : rows;
   q8_status status = q8_plan_weighted(planner, id, &w, error);
-  q8_free(host, ordered);
+  q8_free(host, rows);
   return status;
 }

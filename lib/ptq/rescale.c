@@ -1,7 +1,6 @@
 /* rescale.c - the graph with other channels: weights and biases times powers of two. */
 #include <float.h>
 #include <math.h>
-#include <string.h>
 
 #include "ptq/channels.h"
 
@@ -11,39 +10,53 @@ static int scale(float value, int32_t exponent, float *out) {
   return fabsf(*out) <= FLT_MAX || !(fabsf(value) <= FLT_MAX);
 }
 
-static q8_status new_values(q8_graph *graph, q8_id tensor, float **out, qint8_error *error) {
-  q8_tensor *t = &graph->tensors[tensor];
-  size_t count = q8_shape_count(&t->shape, NULL);
-  *out = q8_pool_reserve(&graph->pool, count, sizeof **out);
-  if (!*out)
-    return q8_fail_memory(error, t->name, count * sizeof **out);
-  memcpy(*out, t->data, count * sizeof **out);
-  t->data = *out;
-  return QINT8_OK;
+/* A clone holds its constants in memory of its own. */
+static float *own_values(const q8_graph *graph, q8_id tensor) {
+  return (float *)(uintptr_t)graph->tensors[tensor].data;
 }
 
-/* The weights w of output channel k, and its bias, if there is one; 0: too large. */
-static int rescale_output(const q8_channels *channels, const q8_channel_node *n, const int32_t *const *exponents, size_t k,
-                          float *w, float *bias) {
-  int32_t down = n->writes == Q8_NONE ? 0 : exponents[n->writes][q8_channel_written(channels, n, k)];
-  int fits = !bias || scale(*bias, -down, bias);
-  for (size_t c = 0; c < n->inputs / n->groups; c++, w += n->step_in) {
-    int32_t up = n->reads == Q8_NONE ? 0 : exponents[n->reads][q8_channel_read(channels, n, k, c)];
-    for (size_t i = 0; i < n->taps; i++)
-      fits &= scale(w[i], up - down, &w[i]);
-  }
+/* The weights w of an output channel divided by 2^down and multiplied by 2^up[c] of their input channels; 0: too large. */
+static int rescale_output(const q8_channel_node *n, const int32_t *up, int32_t down, float *w) {
+  int fits = 1;
+  for (size_t c = 0; c < n->inputs / n->groups; c++, w += n->step_in)
+    for (size_t i = 0; i < n->taps && up[c] != down; i++)
+      fits &= scale(w[i], up[c] - down, &w[i]);
   return fits;
+}
+
+/* Exponents of the group's channels by output (side 0) or input channel (side 1) of the node, in the graph's memory; 0 for
+ * a node that touches no group there. NULL without memory. *any: is one of them not 0? */
+static const int32_t *by_channel(const q8_channels *channels, q8_id group, size_t count, const int32_t *const *exponents,
+                                 q8_graph *graph, int *any) {
+  int32_t *out = q8_pool_alloc(&graph->pool, count, sizeof *out);
+  size_t each = group == Q8_NONE ? 1 : count / channels->group_channels[group], c = 0;
+  for (size_t i = 0, left = each; out && group != Q8_NONE && i < count; i++) {
+    out[i] = exponents[group][c];
+    *any |= out[i] != 0;
+    if (--left == 0) {
+      left = each;
+      c++;
+    }
+  }
+  return out;
 }
 
 static q8_status rescale_node(const q8_channels *channels, const q8_channel_node *n, const int32_t *const *exponents,
                               q8_graph *graph, qint8_error *error) {
   const q8_node *node = &graph->nodes[n->node];
-  float *w, *bias = NULL;
-  Q8_TRY(new_values(graph, node->inputs[1], &w, error));
-  if (n->writes != Q8_NONE && node->input_count > 2 && node->inputs[2] != Q8_NONE)
-    Q8_TRY(new_values(graph, node->inputs[2], &bias, error));
+  int any = 0;
+  const int32_t *down = by_channel(channels, n->writes, n->outputs, exponents, graph, &any);
+  const int32_t *up = by_channel(channels, n->reads, n->inputs, exponents, graph, &any);
+  if (!down || !up)
+    return q8_fail_memory(error, node->name, (n->outputs + n->inputs) * sizeof *up);
+  if (!any)
+    return QINT8_OK;
+  float *w = own_values(graph, node->inputs[1]);
+  int has_bias = n->writes != Q8_NONE && node->input_count > 2 && node->inputs[2] != Q8_NONE;
+  float *bias = has_bias ? own_values(graph, node->inputs[2]) : NULL;
   for (size_t k = 0; k < n->outputs; k++)
-    if (!rescale_output(channels, n, exponents, k, w + k * n->step_out, bias ? &bias[k] : NULL))
+    if ((bias && !scale(bias[k], -down[k], &bias[k])) ||
+        !rescale_output(n, up + k / (n->outputs / n->groups) * (n->inputs / n->groups), down[k], w + k * n->step_out))
       return q8_fail(error, QINT8_ERROR_LIMIT, node->name, "a rescaled weight or bias is too large for a float");
   return QINT8_OK;
 }

@@ -43,10 +43,19 @@ static q8_status check_finite(const q8_tensor *w, qint8_error *error) {
   return QINT8_OK;
 }
 
-static float *gather_channel(const weight_view *v, size_t channel, float *out) {
-  for (size_t o = 0; o < v->outer; o++)
-    memcpy(out + o * v->inner, v->data + (o * v->channels + channel) * v->inner, v->inner * sizeof(float));
-  return out;
+/* The weights of a channel, side by side. `gathered` has room for GATHERED channels: channels that lie next to one another
+ * in a matrix share its cache lines. */
+#define GATHERED 16
+static const float *channel_weights(const weight_view *v, size_t channel, float *gathered) {
+  size_t run = v->outer * v->inner, first = channel - channel % GATHERED;
+  if (v->outer == 1)
+    return v->data + channel * run;
+  if (channel == first)
+    for (size_t o = 0; o < v->outer; o++)
+      for (size_t c = first; c < v->channels && c < first + GATHERED; c++)
+        memcpy(gathered + (c - first) * run + o * v->inner, v->data + (o * v->channels + c) * v->inner,
+               v->inner * sizeof(float));
+  return gathered + (channel - first) * run;
 }
 
 /* The bias as one value per channel: NULL if there is none or it has another form. */
@@ -69,8 +78,9 @@ static void search_scales(const weight_view *v, int per_channel, float *gathered
   size_t run = v->outer * v->inner;
   float all = 0; /* not searched yet: scales are above 0 */
   for (size_t c = 0; c < v->channels; c++) {
-    if (per_channel && !is_zero(gather_channel(v, c, gathered), run)) {
-      scale[c] = q8_qparams_symmetric_search(gathered, run).scale;
+    const float *w = per_channel ? channel_weights(v, c, gathered) : NULL;
+    if (w && !is_zero(w, run)) {
+      scale[c] = q8_qparams_symmetric_search(w, run).scale;
       continue;
     }
     all = all > 0 ? all : q8_qparams_symmetric_search(v->data, v->channels * run).scale;
@@ -144,7 +154,7 @@ static q8_status keep_sums(q8_decision *d, q8_id weight, const weight_view *v, f
     return q8_fail_memory(error, d->graph->tensors[weight].name, count * sizeof *all);
   int32_t *one = all + count;
   for (size_t c = 0; c < v->channels; c++) {
-    moved |= keep_sum(gather_channel(v, c, gathered), run, quant->scale[quant->count > 1 ? c : 0], one);
+    moved |= keep_sum(channel_weights(v, c, gathered), run, quant->scale[quant->count > 1 ? c : 0], one);
     for (size_t o = 0; o < v->outer; o++)
       memcpy(all + (o * v->channels + c) * v->inner, one + o * v->inner, v->inner * sizeof *all);
   }
@@ -160,7 +170,7 @@ static q8_status decide_node_weights(q8_decision *d, size_t n, int32_t input, qi
   int per_channel = d->recipe->config != QINT8_CONFIG_STATIC_PER_TENSOR && v.channels > 1;
   float *scale = q8_pool_alloc(&d->scratch, v.channels, sizeof(float));
   int32_t *zero = q8_pool_alloc(&d->scratch, v.channels, sizeof(int32_t));
-  float *gathered = q8_pool_alloc(&d->scratch, v.outer * v.inner, sizeof(float));
+  float *gathered = q8_pool_alloc(&d->scratch, v.outer * v.inner, GATHERED * sizeof(float));
   if (!scale || !zero || !gathered)
     return q8_fail_memory(error, node->name, v.channels * sizeof(float));
   search_scales(&v, per_channel, gathered, scale);
