@@ -67,26 +67,36 @@ static int minmax(size_t n, const float *x, float *min, float *max) {
     low[0] = _mm512_min_ps(v, low[0]);
     high[0] = _mm512_max_ps(_mm512_mask_loadu_ps(minus_inf, m, x + i), high[0]);
   }
-  *min = _mm512_reduce_min_ps(_mm512_min_ps(_mm512_min_ps(low[0], low[1]), _mm512_min_ps(low[2], low[3])));
-  *max =
-      _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(high[0], high[1]), _mm512_max_ps(high[2], high[3])));
+  low[0] = _mm512_min_ps(_mm512_min_ps(low[0], low[1]), _mm512_min_ps(low[2], low[3]));
+  high[0] = _mm512_max_ps(_mm512_max_ps(high[0], high[1]), _mm512_max_ps(high[2], high[3]));
+  *min = _mm512_reduce_min_ps(low[0]) + 0.0f; /* -0 becomes +0 */
+  *max = _mm512_reduce_max_ps(high[0]) + 0.0f;
   return !nan;
 }
 
+/* The slots of n <= 16 values, those that are not zero without gaps; returns how many there are. */
+Q8_INLINE size_t slots16(const float *x, __mmask16 lanes, __m512 factor, uint16_t *slot) {
+  __m512 v = _mm512_maskz_loadu_ps(lanes, x);
+  __m512 floors = _mm512_roundscale_ps(_mm512_mul_ps(v, factor), _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+  __m512i bin = _mm512_and_si512(_mm512_cvttps_epi32(floors), _mm512_set1_epi32(Q8_SLOTS - 1));
+  __mmask16 other = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+  _mm256_storeu_si256((__m256i *)(void *)slot, _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(other, bin)));
+  return (size_t)__builtin_popcount(other);
+}
+
 static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {
-  const __m512i low = _mm512_set1_epi32(Q8_SLOTS - 1);
   const __m512 factor = _mm512_set1_ps(inverse);
   __mmask16 bad = 0;
-  size_t kept = 0;
-  for (size_t i = 0; i < n; i += 16) {
+  size_t kept = 0, i = 0;
+  for (; i + 32 <= n; i += 32) {
+    kept += slots16(x + i, 0xFFFF, factor, slot + kept);
+    kept += slots16(x + i + 16, 0xFFFF, factor, slot + kept);
+    bad |= _mm512_cmp_ps_mask(_mm512_loadu_ps(x + i), _mm512_loadu_ps(x + i + 16), _CMP_UNORD_Q);
+  }
+  for (; i < n; i += 16) {
     __m512 v = _mm512_maskz_loadu_ps(first16(n - i), x + i);
-    __m512 floors = _mm512_roundscale_ps(_mm512_mul_ps(v, factor), _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
-    __m512i bin = _mm512_and_si512(_mm512_cvttps_epi32(floors), low);
-    __mmask16 other = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+    kept += slots16(x + i, first16(n - i), factor, slot + kept);
     bad |= _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-    _mm256_storeu_si256((__m256i *)(void *)(slot + kept),
-                        _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(other, bin)));
-    kept += (size_t)__builtin_popcount(other);
   }
   return bad ? Q8_NAN : kept;
 }

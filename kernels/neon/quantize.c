@@ -61,8 +61,8 @@ static int minmax(size_t n, const float *x, float *min, float *max) {
     hi = x[i] > hi ? x[i] : hi;
     none &= x[i] == x[i];
   }
-  *min = lo;
-  *max = hi;
+  *min = lo + 0.0f; /* -0 becomes +0 */
+  *max = hi + 0.0f;
   return none;
 }
 

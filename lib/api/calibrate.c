@@ -144,7 +144,8 @@ qint8_status qint8_ranges_histogram(const qint8_ranges *ranges, size_t index, qi
   const q8_observer *observer = q8_ranges_observer(ranges->ranges, index, NULL);
   if (!observer)
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "index", "there are %zu ranges", q8_ranges_count(ranges->ranges));
-  const q8_histogram *h = q8_observer_histogram(observer, 0);
+  q8_histogram room;
+  const q8_histogram *h = q8_observer_histogram(observer, 0, &room);
   if (!h)
     return q8_fail(error, QINT8_ERROR_STATE, "observer", "this kind of observer keeps no histogram");
   int32_t first = q8_histogram_bin(h, h->min), last = q8_histogram_bin(h, h->max);

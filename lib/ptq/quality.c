@@ -56,9 +56,9 @@ q8_status q8_quality_new(const q8_graph *graph, q8_pool *pool, q8_quality **out,
 }
 
 static int make_channels(q8_quality *quality, q8_tensor_quality *q, int64_t channels) {
-  q->constant = q8_pool_reserve(quality->pool, (size_t)channels, sizeof(float));
-  q->channels = q->constant ? channels : 0;
-  return q->constant != NULL;
+  q->constants = q8_pool_reserve(quality->pool, (size_t)channels, sizeof(*q->constants));
+  q->channels = q->constants ? channels : 0;
+  return q->constants != NULL;
 }
 
 q8_status q8_quality_copy(const q8_quality *quality, q8_pool *pool, q8_quality **out, qint8_error *error) {
@@ -70,12 +70,12 @@ q8_status q8_quality_copy(const q8_quality *quality, q8_pool *pool, q8_quality *
     const q8_tensor_quality *from = &quality->tensors[t];
     q8_tensor_quality *to = &(*out)->tensors[t];
     *to = *from;
-    to->constant = NULL;
+    to->constants = NULL;
     if (!from->channels)
       continue;
     if (!make_channels(*out, to, from->channels))
-      return q8_fail_memory(error, "calibrator", (size_t)from->channels * sizeof(float));
-    memcpy(to->constant, from->constant, (size_t)from->channels * sizeof(float));
+      return q8_fail_memory(error, "calibrator", (size_t)from->channels * sizeof(*to->constants));
+    memcpy(to->constants, from->constants, from->constant_count * sizeof(*to->constants));
   }
   return QINT8_OK;
 }
@@ -157,34 +157,36 @@ static uint32_t bits_of(float x) {
   return bits;
 }
 
-/* Whether all values of the channel are `value`: a few at a time by their bits, without a branch for each. */
-static int is_constant(const channel_view *v, size_t channel, const float *x, float value) {
-  size_t stride = v->inner > 1 ? 1 : (size_t)v->channels, count = v->outer * v->inner;
-  const float *at = x + channel * v->inner;
-  for (size_t i = 0, end; i < count; i = end) {
-    uint32_t differ = 0;
-    end = count - i < 16 ? count : i + 16;
-    for (size_t j = i; j < end; j++)
-      differ |= bits_of(at[j * stride]) ^ bits_of(value);
-    for (size_t j = i; differ && j < end; j++) /* zeros of both signs are one value */
-      if (at[j * stride] != value)
-        return 0;
+/* Whether all values of the channel are `value`: four at a time by their bits, without a branch for each. */
+static int is_constant(const channel_view *v, const float *x, const q8_constant *c) {
+  size_t stride = v->inner > 1 ? 1 : (size_t)v->channels, count = v->outer * v->inner, i = 0;
+  const float *at = x + (size_t)c->channel * v->inner;
+  uint32_t bits = bits_of(c->value);
+  for (; i + 4 <= count; i += 4, at += 4 * stride) {
+    const float *two = at + 2 * stride;
+    uint32_t differ = (bits_of(at[0]) ^ bits) | (bits_of(at[stride]) ^ bits) | (bits_of(two[0]) ^ bits) |
+                      (bits_of(two[stride]) ^ bits);
+    if (differ && (at[0] != c->value || at[stride] != c->value || two[0] != c->value || two[stride] != c->value))
+      return 0; /* zeros of both signs are one value */
   }
-  return 1;
+  for (; i < count && *at == c->value; i++)
+    at += stride;
+  return i == count && !isnan(c->value);
 }
 
 /* Looks only at channels that never varied so far, and into each only until it does. */
-static void look_at_channels(q8_tensor_quality *q, const channel_view *v, const float *x, int first) {
-  for (size_t c = 0; c < (size_t)v->channels; c++) {
-    if (first)
-      q->constant[c] = x[c * v->inner];
-    else if (isnan(q->constant[c]))
-      continue;
-    if (!is_constant(v, c, x, q->constant[c])) {
-      q->constant[c] = NAN;
-      q->varying++;
-    }
-  }
+static void look_at_channels(q8_tensor_quality *q, const channel_view *v, const float *x) {
+  size_t kept = 0;
+  for (size_t i = 0; i < q->constant_count; i++)
+    if (is_constant(v, x, &q->constants[i]))
+      q->constants[kept++] = q->constants[i];
+  q->constant_count = kept;
+}
+
+static void take_first_values(q8_tensor_quality *q, const channel_view *v, const float *x) {
+  for (int64_t c = 0; c < q->channels; c++)
+    q->constants[c] = (q8_constant){c, x[(size_t)c * v->inner]};
+  q->constant_count = (size_t)q->channels;
 }
 
 q8_ends q8_quality_known(const q8_quality *quality, q8_id tensor) {
@@ -205,14 +207,16 @@ int q8_quality_observe(q8_quality *quality, q8_id tensor, const q8_shape *shape,
   }
   channel_view v = view_channels(shape, quality->channel_axis[tensor], channels_last);
   size_t samples = (size_t)shape->dim[0];
-  int unseen = v.channels > 0 && !q->constant;
-  if (unseen && !make_channels(quality, q, v.channels))
-    return 0;
   size_t each = (size_t)v.channels * v.outer * v.inner, step = 1;
+  if (each && !q->constants) {
+    if (!make_channels(quality, q, v.channels))
+      return 0;
+    take_first_values(q, &v, values);
+  }
   if (each == (size_t)v.channels)
     v.outer = step = samples; /* the values of a channel, one of each sample, lie as those of one sample would */
-  for (size_t i = 0; i < samples && v.channels == q->channels && q->varying < q->channels && each; i += step)
-    look_at_channels(q, &v, values + i * each, unseen && i == 0);
+  for (size_t i = 0; i < samples && v.channels == q->channels && q->constant_count && each; i += step)
+    look_at_channels(q, &v, values + i * each);
   if (ends)
     add_samples(q, samples, ends);
   else

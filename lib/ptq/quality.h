@@ -17,6 +17,11 @@ typedef struct q8_extreme {
   int64_t sample; /* from 0, in the order fed */
 } q8_extreme;
 
+typedef struct q8_constant {
+  int64_t channel;
+  float value; /* of all its elements so far */
+} q8_constant;
+
 typedef struct q8_tensor_quality {
   int64_t samples; /* -1: its first dimension does not count samples */
   /* The Q8_EXTREMES largest maxima and smallest minima of single samples, farthest first, the earlier one of equals;
@@ -27,9 +32,9 @@ typedef struct q8_tensor_quality {
   int64_t stride; /* a power of two */
   int32_t checkpoints;
   float past_min[Q8_CHECKPOINTS], past_max[Q8_CHECKPOINTS];
-  int64_t channels; /* 0: none known */
-  float *constant;  /* [channels] the value that a channel always had, NAN if it varies: most do after one sample */
-  int64_t varying;  /* how many vary */
+  int64_t channels;       /* 0: none known */
+  q8_constant *constants; /* [channels], of which [constant_count] never varied, in order: most do after one sample */
+  size_t constant_count;
 } q8_tensor_quality;
 
 typedef struct q8_quality {

@@ -213,25 +213,24 @@ static void examine_growth(examination *e) {
 
 static void examine_channels(examination *e, size_t t) {
   const q8_tensor_quality *q = &e->ranges->quality->tensors[t];
-  int64_t constant = 0, dead = 0, first_constant = 0, first_dead = 0;
-  for (int64_t c = q->channels; c-- > 0;) {
-    if (isnan(q->constant[c]))
-      continue;
-    int is_dead = q->constant[c] == 0 && e->ranges->quality->activation[t];
-    *(is_dead ? &first_dead : &first_constant) = c;
+  q8_constant first_constant = {0}, first_dead = {0};
+  int64_t constant = 0, dead = 0;
+  for (size_t i = q->constant_count; i-- > 0;) {
+    int is_dead = q->constants[i].value == 0 && e->ranges->quality->activation[t];
+    *(is_dead ? &first_dead : &first_constant) = q->constants[i];
     *(is_dead ? &dead : &constant) += 1;
   }
   if (dead)
     tell(e, QINT8_WARNING_DEAD_CHANNELS, t, -1, dead, (double)dead / (double)q->channels,
          "%lld of %lld channels are always 0, the first is %lld: add samples that activate them, or prune them from the "
          "model",
-         (long long)dead, (long long)q->channels, (long long)first_dead);
+         (long long)dead, (long long)q->channels, (long long)first_dead.channel);
   if (constant)
     tell(e, QINT8_WARNING_CONSTANT_CHANNELS, t, -1, constant, (double)constant / (double)q->channels,
          "%lld of %lld channels never change, the first is %lld, always %g: add samples that differ there, or fold the "
          "channels into the bias that follows",
-         (long long)constant, (long long)q->channels, (long long)first_constant,
-         (double)q->constant[first_constant]);
+         (long long)constant, (long long)q->channels, (long long)first_constant.channel,
+         (double)first_constant.value);
 }
 
 static void examine_tensor(examination *e, size_t t) {
@@ -302,8 +301,10 @@ static shift shift_of(const q8_observer *a, const q8_observer *b) {
   double was = span((double)min, (double)max);
   q8_observer_ends(b, 0, &min, &max);
   s.reach = was > 0 ? span((double)min, (double)max) / was : 1;
-  if (q8_observer_histogram(a, 0) && q8_observer_histogram(b, 0))
-    s.overlap = q8_histogram_overlap(q8_observer_histogram(a, 0), q8_observer_histogram(b, 0));
+  q8_histogram rooms[2];
+  const q8_histogram *h = q8_observer_histogram(a, 0, &rooms[0]), *other = q8_observer_histogram(b, 0, &rooms[1]);
+  if (h && other)
+    s.overlap = q8_histogram_overlap(h, other);
   return s;
 }
 

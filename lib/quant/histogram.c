@@ -94,15 +94,23 @@ static void count_kept(q8_histogram *h, q8_slots_fn *slots) {
   count_first(h, values, h->kept, slots);
 }
 
-void q8_histogram_copy(const q8_histogram *h, q8_histogram *copy, q8_slots_fn *slots) {
+void q8_histogram_copy(const q8_histogram *h, q8_histogram *copy) {
   if (h->is_counted) {
     *copy = *h;
     return;
   }
   q8_histogram_clear(copy);
   q8_histogram_widen(copy, h->min, h->max);
-  if (h->kept)
-    count_first(copy, h->values, h->kept, slots);
+  q8_histogram_keep(copy, h->values, h->kept);
+}
+
+const q8_histogram *q8_histogram_counted(const q8_histogram *h, q8_histogram *room, q8_slots_fn *slots) {
+  if (!h || h->is_counted || !h->kept)
+    return h;
+  q8_histogram_clear(room);
+  q8_histogram_widen(room, h->min, h->max);
+  count_first(room, h->values, h->kept, slots);
+  return room;
 }
 
 int q8_histogram_count(q8_histogram *h, const float *x, size_t n, int64_t weight, q8_slots_fn *slots) {

@@ -6,8 +6,9 @@
  * however it was split and merged. Bin k lives in slot k mod 2,048: widening the range moves nothing.
  * Zeros are counted apart, since they are always represented exactly.
  *
- * The first values may be kept as they are, in the memory of the bins: counting them all at once, in the range of them
- * all, takes a fraction of the time of counting and widening in turn.
+ * The first values may be kept as they are, in the memory of the bins, until there is no room for more or somebody reads
+ * the bins: counting them all at once, in the range of them all, takes a fraction of the time of counting and widening in
+ * turn.
  */
 #ifndef Q8_QUANT_HISTOGRAM_H
 #define Q8_QUANT_HISTOGRAM_H
@@ -41,8 +42,9 @@ void q8_histogram_widen(q8_histogram *h, float min, float max);
 int q8_histogram_count(q8_histogram *h, const float *x, size_t n, int64_t weight, q8_slots_fn *slots);
 /* Keeps n values inside the range, all finite, to be counted later; 0 if there is no room, or some were counted. */
 int q8_histogram_keep(q8_histogram *h, const float *x, size_t n);
-/* A copy with all values counted, as readers of the bins want them unless the histogram is empty. */
-void q8_histogram_copy(const q8_histogram *h, q8_histogram *copy, q8_slots_fn *slots);
+void q8_histogram_copy(const q8_histogram *h, q8_histogram *copy);
+/* What readers of the bins want: h, or, if it keeps values, `room` with all of them counted. NULL if h is. */
+const q8_histogram *q8_histogram_counted(const q8_histogram *h, q8_histogram *room, q8_slots_fn *slots);
 /* Adds all that `other`, which keeps no values, counted. */
 void q8_histogram_add(q8_histogram *h, const q8_histogram *other, q8_slots_fn *slots);
 

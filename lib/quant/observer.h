@@ -33,8 +33,8 @@ void q8_observer_observe(q8_observer *observer, const float *values, size_t oute
  * sample. */
 void q8_observer_sample(q8_observer *observer, const float *values, size_t n, size_t k);
 /* `samples` of n values each, one behind the other, of which each is seen like that, but that few small ones may be kept to
- * be counted when the observer is copied. Not for moving averages. ends[i] are those of sample i, min > max if it had no
- * finite value; 0, and no ends, if all values are inside `known`. */
+ * be counted when the bins are read. Not for moving averages. ends[i] are those of sample i, min > max if it had no
+ * finite value, or any inside `known` if its own are; 0, and no ends, if all values are inside `known`. */
 typedef struct q8_ends {
   float min, max;
 } q8_ends;
@@ -51,8 +51,8 @@ int64_t q8_observer_nonfinite(const q8_observer *observer, size_t channel);
 void q8_observer_ends(const q8_observer *observer, size_t channel, float *min, float *max);
 /* The same of the last call of q8_observer_observe alone: min > max if it had none. */
 void q8_observer_last(const q8_observer *observer, size_t channel, float *min, float *max);
-/* NULL if the kind has none. */
-const q8_histogram *q8_observer_histogram(const q8_observer *observer, size_t channel);
+/* NULL if the kind has none. It may lie in `room`. */
+const q8_histogram *q8_observer_histogram(const q8_observer *observer, size_t channel, q8_histogram *room);
 
 /* y = f(x) that follows the tensor: the error of quantizing x is measured in y. */
 typedef float q8_unary_fn(const void *params, float x);

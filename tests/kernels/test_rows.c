@@ -85,19 +85,20 @@ static void dequantize_record(const void *record) {
 static void minmax_record(const void *record) {
   const q8_minmax_kernel *kernel = record;
   for (size_t n = 0; n < 1000; n = next_length(n))
-    for (int kind = 0; kind < 5; kind++) {
+    for (int kind = 0; kind < 6; kind++) {
       float want_min = INFINITY, want_max = -INFINITY, min = 7, max = 7;
       int fine = 1, only = kind == 4 && n > 0 ? test_random_int(0, (int)n - 1) : -1;
       walk_case("n %zu kind %d", n, kind);
       float *x = walk_place(&x_buffer, n * sizeof *x, 4, 0);
       for (size_t i = 0; i < n; i++) {
         int is_nan = kind == 3 || (kind == 2 && test_random() % 2) || (int)i == only;
-        x[i] = is_nan ? NAN : kind == 1 ? some_float(1.0f) : test_random_float(-5, 5);
+        x[i] = is_nan ? NAN : kind == 1 ? some_float(1.0f) : kind == 5 ? -0.0f : test_random_float(-5, 5);
         fine &= !isnan(x[i]);
         want_min = x[i] < want_min ? x[i] : want_min;
         want_max = x[i] > want_max ? x[i] : want_max;
       }
-      if (kernel->run(n, x, &min, &max) != fine || !(min == want_min && max == want_max))
+      if (kernel->run(n, x, &min, &max) != fine || !(min == want_min && max == want_max) ||
+          (kind == 5 && n && (signbit(min) || signbit(max))))
         walk_failed("%g .. %g, expected %g .. %g, and %s NaN", (double)min, (double)max, (double)want_min,
                     (double)want_max, fine ? "no" : "a");
     }
