@@ -226,8 +226,21 @@ void q8_observer_sample(q8_observer *observer, const float *values, size_t n, si
     q8_observer_observe(observer, values, 1, 1, n);
 }
 
-static int ends_are_finite(const q8_observer *o, const float *x, size_t n, q8_ends *ends) {
-  return o->config.minmax(n, x, &ends->min, &ends->max) && is_finite(ends->min) && is_finite(ends->max);
+/* The ends of GROUP neighbouring samples at a time, which are found in less time than those of each, and of all; 0 if
+ * a value is not finite. */
+static int group_ends(const q8_observer *o, const float *x, size_t samples, size_t n, q8_ends *ends, q8_ends *all) {
+  *all = (q8_ends){INFINITY, -INFINITY};
+  for (size_t i = samples, first; i > 0; i = first) { /* backwards: the step before wrote the last ones last */
+    q8_ends e;
+    first = i > GROUP ? i - GROUP : 0;
+    if (!o->config.minmax((i - first) * n, x + first * n, &e.min, &e.max) || !is_finite(e.min) || !is_finite(e.max))
+      return 0;
+    all->min = e.min < all->min ? e.min : all->min;
+    all->max = e.max > all->max ? e.max : all->max;
+    for (size_t j = first; j < i; j++)
+      ends[j] = e;
+  }
+  return 1;
 }
 
 /* n values that all count, with these ends. */
@@ -245,30 +258,16 @@ static int are_inside(q8_ends ends, q8_ends known) {
   return ends.min >= known.min && ends.max <= known.max;
 }
 
-/* The ends of each sample; those of GROUP neighbours, which are found in less time, where these are inside `known`. */
-static void tell_apart(const q8_observer *o, const float *x, size_t samples, size_t n, q8_ends known, q8_ends *ends) {
-  for (size_t i = samples, first; i > 0; i = first) { /* backwards: the step before wrote the last ones last */
-    q8_ends all;
-    first = i > GROUP ? i - GROUP : 0;
-    o->config.minmax((i - first) * n, x + first * n, &all.min, &all.max);
-    int inside = are_inside(all, known);
-    for (size_t j = i; j-- > first;) {
-      ends[j] = all;
-      if (!inside)
-        o->config.minmax(n, x + j * n, &ends[j].min, &ends[j].max);
-    }
-  }
-}
-
 int q8_observer_samples(q8_observer *observer, const float *values, size_t samples, size_t n, size_t k, q8_ends known,
                         q8_ends *ends) {
   q8_ends all;
   q8_fpenv env = q8_fpenv_enter();
-  int at_once = k == 1 && n > 0 && ends_are_finite(observer, values, samples * n, &all);
+  int at_once = k == 1 && n > 0 && group_ends(observer, values, samples, n, ends, &all);
   int alike = at_once && are_inside(all, known);
   if (at_once) {
-    if (!alike)
-      tell_apart(observer, values, samples, n, known, ends);
+    for (size_t i = samples; i-- > 0 && !alike;)
+      if (!are_inside(ends[i], known))
+        observer->config.minmax(n, values + i * n, &ends[i].min, &ends[i].max);
     count_all(observer, observer->cell, values, samples * n, all);
   } else {
     for (size_t i = samples; i-- > 0;) { /* backwards, as above */
