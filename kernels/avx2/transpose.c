@@ -59,8 +59,8 @@ Q8_INLINE size_t next_block(size_t at, size_t block, size_t count) {
 }
 
 /* Two to four rows of at least 16 columns, which follow each other without a gap in the result, 16 columns at a time:
- * interleaved with zeros every column is a dword, and a byte shuffle closes the gaps. Stores of 16 bytes reach into what is
- * written next; the last one does not. */
+ * interleaved with zeros every column is a dword, and a byte shuffle closes the gaps. Stores of 16 bytes reach into
+ * what is written next, where that many bytes follow. */
 static void interleave_rows(size_t rows, size_t cols, const uint8_t *x, size_t x_stride, uint8_t *y) {
   const __m128i zero = _mm_setzero_si128();
   const __m128i close = rows == 3   ? _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1)
@@ -81,7 +81,7 @@ static void interleave_rows(size_t rows, size_t cols, const uint8_t *x, size_t x
     Q8_UNROLL
     for (size_t i = 0; i < 3; i++, to += 4 * rows)
       _mm_storeu_si128((__m128i *)to, quad[i]);
-    if (c + 16 < cols || rows == 4) {
+    if (c + 20 <= cols || rows == 4) {
       _mm_storeu_si128((__m128i *)to, quad[3]);
       continue;
     }

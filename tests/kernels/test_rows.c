@@ -276,8 +276,9 @@ static void sum_rows_record(const void *record) {
       sum_rows_case(record, taps[i], n, 1);
 }
 
-static void transpose_case(const q8_transpose_kernel *kernel, size_t rows, size_t cols, size_t size) {
-  size_t x_stride = cols + test_random() % 4, y_stride = rows + test_random() % 4;
+/* Strides are up to `gap` elements more than what lies there. */
+static void transpose_case(const q8_transpose_kernel *kernel, size_t rows, size_t cols, size_t size, size_t gap) {
+  size_t x_stride = cols + test_random() % (gap + 1), y_stride = rows + test_random() % (gap + 1);
   walk_case("%zu x %zu strides %zu %zu", rows, cols, x_stride, y_stride);
   size_t bytes = ((rows - 1) * x_stride + cols) * size;
   uint8_t *x = walk_place(&x_buffer, bytes, size, 0);
@@ -294,10 +295,11 @@ static void transpose_case(const q8_transpose_kernel *kernel, size_t rows, size_
 static void transposes(const q8_transpose_kernel *kernel, size_t size) {
   for (size_t rows = 1; rows <= 40; rows += 1 + rows / 9)
     for (size_t cols = 1; cols <= 40; cols += 1 + cols / 9)
-      transpose_case(kernel, rows, cols, size);
-  transpose_case(kernel, 3, 500, size);
-  transpose_case(kernel, 500, 3, size);
-  transpose_case(kernel, 129, 67, size);
+      for (size_t gap = 0; gap <= 3; gap += 3)
+        transpose_case(kernel, rows, cols, size, gap);
+  transpose_case(kernel, 3, 500, size, 3);
+  transpose_case(kernel, 500, 3, size, 3);
+  transpose_case(kernel, 129, 67, size, 3);
 }
 
 static void pack_pairs_case(const q8_pack_pairs_kernel *kernel, size_t rows, size_t pairs) {
