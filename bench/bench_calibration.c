@@ -17,7 +17,7 @@ typedef struct bench_case {
   const char *path;
   qint8_model *model;
   dataset data;
-  const qint8_tensor **batches; /* [batch_count] */
+  const qint8_tensor **batches; /* [batch_count][data.parts] */
   size_t batch_count, output_count;
   qint8_tensor *outputs; /* [output_count] with room for a batch */
   const qint8_tensor **to;
@@ -38,7 +38,7 @@ static void create_session(const bench_case *c, qint8_plan **plan, qint8_session
   qint8_error error = QINT8_ERROR_INIT;
   qint8_plan_options options = QINT8_PLAN_OPTIONS_INIT;
   options.input_shapes = c->batches;
-  options.input_shape_count = 1;
+  options.input_shape_count = c->data.parts;
   check(qint8_plan_create(c->model, NULL, &options, NULL, plan, &error), c->path, &error);
   check(qint8_session_create(*plan, NULL, 0, NULL, session, &error), c->path, &error);
 }
@@ -51,7 +51,8 @@ static times time_float(const bench_case *c) {
   double start = bench_now(), first = start;
   create_session(c, &plan, &session);
   for (size_t b = 0; b < c->batch_count; b++) {
-    check(qint8_session_run(session, &c->batches[b], 1, c->to, c->output_count, &error), c->path, &error);
+    check(qint8_session_run(session, &c->batches[b * c->data.parts], c->data.parts, c->to, c->output_count, &error),
+          c->path, &error);
     first = b == 0 ? bench_now() : first;
   }
   t.rest = bench_now() - first;
@@ -79,7 +80,7 @@ static times time_calibration(const bench_case *c, int choose) {
   double start = bench_now(), first = start, chosen = 0;
   check(qint8_calibrator_create(c->model, &c->options, NULL, &calibrator, &error), c->path, &error);
   for (size_t b = 0; b < c->batch_count; b++) {
-    check(qint8_calibrator_feed(calibrator, &c->batches[b], 1, &error), c->path, &error);
+    check(qint8_calibrator_feed(calibrator, &c->batches[b * c->data.parts], c->data.parts, &error), c->path, &error);
     first = b == 0 ? bench_now() : first;
   }
   t.rest = bench_now() - first;

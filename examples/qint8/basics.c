@@ -6,12 +6,16 @@
 
 #include "tool.h"
 
+static void say(const char *kind, const char *format, va_list ap) {
+  fprintf(stderr, "qint8: %s", kind);
+  vfprintf(stderr, format, ap);
+  fprintf(stderr, "\n");
+}
+
 int fail(const char *format, ...) {
   va_list ap;
   va_start(ap, format);
-  fprintf(stderr, "qint8: ");
-  vfprintf(stderr, format, ap);
-  fprintf(stderr, "\n");
+  say("", format, ap);
   va_end(ap);
   return EXIT_FAILED;
 }
@@ -19,9 +23,7 @@ int fail(const char *format, ...) {
 void warn(const char *format, ...) {
   va_list ap;
   va_start(ap, format);
-  fprintf(stderr, "qint8: warning: ");
-  vfprintf(stderr, format, ap);
-  fprintf(stderr, "\n");
+  say("warning: ", format, ap);
   va_end(ap);
 }
 

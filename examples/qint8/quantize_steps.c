@@ -41,7 +41,6 @@ static int scale_part(job *j, const dataset *data, size_t input, const qint8_hos
   qint8_model *scaled = NULL;
   int32_t changed = 0;
   float *largest = allocate(channels, sizeof *largest);
-  memset(largest, 0, channels * sizeof *largest);
   int status = measure_channels(part, data->count, channels, largest);
   if (!status && qint8_model_scale_input(j->model, input, largest, (int64_t)channels, host, &scaled, &changed, NULL) == QINT8_OK) {
     qint8_model_destroy(j->model);

@@ -24,19 +24,15 @@ static int rescale_output(const q8_channel_node *n, const int32_t *up, int32_t d
   return fits;
 }
 
-/* Exponents of the group's channels by output (side 0) or input channel (side 1) of the node, in the graph's memory; 0 for
- * a node that touches no group there. NULL without memory. *any: is one of them not 0? */
+/* Exponents of a group's channels for each of a node's `count` output or input channels, in the graph's memory; 0 for a
+ * node that touches no group there. NULL without memory. *any: is one of them not 0? */
 static const int32_t *by_channel(const q8_channels *channels, q8_id group, size_t count, const int32_t *const *exponents,
                                  q8_graph *graph, int *any) {
   int32_t *out = q8_pool_alloc(&graph->pool, count, sizeof *out);
-  size_t each = group == Q8_NONE ? 1 : count / channels->group_channels[group], c = 0;
-  for (size_t i = 0, left = each; out && group != Q8_NONE && i < count; i++) {
-    out[i] = exponents[group][c];
+  size_t each = group == Q8_NONE ? 1 : count / channels->group_channels[group];
+  for (size_t i = 0; out && group != Q8_NONE && i < count; i++) {
+    out[i] = exponents[group][i / each];
     *any |= out[i] != 0;
-    if (--left == 0) {
-      left = each;
-      c++;
-    }
   }
   return out;
 }

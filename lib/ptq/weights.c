@@ -43,8 +43,8 @@ static q8_status check_finite(const q8_tensor *w, qint8_error *error) {
   return QINT8_OK;
 }
 
-/* The weights of a channel, side by side. `gathered` has room for GATHERED channels: channels that lie next to one another
- * in a matrix share its cache lines. */
+/* The weights of a channel, side by side; channels are asked for one after another. Where they are not side by side in the
+ * tensor, `gathered` has room for GATHERED channels: those that lie next to one another in a matrix share cache lines. */
 #define GATHERED 16
 static const float *channel_weights(const weight_view *v, size_t channel, float *gathered) {
   size_t run = v->outer * v->inner, first = channel - channel % GATHERED;
@@ -170,8 +170,8 @@ static q8_status decide_node_weights(q8_decision *d, size_t n, int32_t input, qi
   int per_channel = d->recipe->config != QINT8_CONFIG_STATIC_PER_TENSOR && v.channels > 1;
   float *scale = q8_pool_alloc(&d->scratch, v.channels, sizeof(float));
   int32_t *zero = q8_pool_alloc(&d->scratch, v.channels, sizeof(int32_t));
-  float *gathered = q8_pool_alloc(&d->scratch, v.outer * v.inner, GATHERED * sizeof(float));
-  if (!scale || !zero || !gathered)
+  float *gathered = v.outer > 1 ? q8_pool_reserve(&d->scratch, v.outer * v.inner, GATHERED * sizeof(float)) : NULL;
+  if (!scale || !zero || (v.outer > 1 && !gathered))
     return q8_fail_memory(error, node->name, v.channels * sizeof(float));
   search_scales(&v, per_channel, gathered, scale);
   if (q8_decided_mode(d, n) == Q8_MODE_STATIC)
