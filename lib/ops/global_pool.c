@@ -1,6 +1,4 @@
 /* global_pool.c - GlobalAveragePool, GlobalMaxPool and GlobalLpPool: [N, C, d...] -> [N, C, 1...]. */
-#include <math.h>
-
 #include "ops/pool.h"
 
 static q8_status infer(const q8_op_io *io) {
@@ -13,31 +11,21 @@ static q8_status infer(const q8_op_io *io) {
   return q8_infer_set(io, 0, QINT8_DTYPE_F32, &y);
 }
 
+/* A window over all positions. */
+static q8_status eval(const q8_op_io *io, q8_pool_kind kind, int64_t p) {
+  const q8_shape *x = &io->inputs[0]->shape;
+  int64_t n = (int64_t)q8_dims(x, 2, x->rank);
+  return q8_pool_eval(io, &(q8_pool_window){.kind = kind,
+                                            .p = p,
+                                            .e = {{1, 1, 1, 1, 0, 0, 1}, {1, 1, 1, 1, 0, 0, 1}, {n, n, 1, 1, 0, 0, 1}}});
+}
+
 static q8_status average_eval(const q8_op_io *io) {
-  const q8_shape *shape = &io->inputs[0]->shape;
-  size_t planes = q8_dims(shape, 0, 2), n = q8_dims(shape, 2, shape->rank);
-  const float *x = io->inputs[0]->data;
-  float *y = io->outputs[0].data;
-  for (size_t c = 0; c < planes; c++) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
-      sum += x[c * n + i];
-    y[c] = (float)(sum / (double)n);
-  }
-  return QINT8_OK;
+  return eval(io, Q8_POOL_AVERAGE, 0);
 }
 
 static q8_status max_eval(const q8_op_io *io) {
-  const q8_shape *shape = &io->inputs[0]->shape;
-  size_t planes = q8_dims(shape, 0, 2), n = q8_dims(shape, 2, shape->rank);
-  const float *x = io->inputs[0]->data;
-  float *y = io->outputs[0].data;
-  for (size_t c = 0; c < planes; c++) {
-    y[c] = x[c * n];
-    for (size_t i = 1; i < n; i++)
-      y[c] = x[c * n + i] > y[c] ? x[c * n + i] : y[c];
-  }
-  return QINT8_OK;
+  return eval(io, Q8_POOL_MAX, 0);
 }
 
 typedef struct lp_params {
@@ -54,25 +42,14 @@ static q8_status lp_infer(const q8_op_io *io) {
 }
 
 static q8_status lp_eval(const q8_op_io *io) {
-  const q8_shape *shape = &io->inputs[0]->shape;
-  double p = (double)((const lp_params *)io->node->params)->p;
-  size_t planes = q8_dims(shape, 0, 2), n = q8_dims(shape, 2, shape->rank);
-  const float *x = io->inputs[0]->data;
-  float *y = io->outputs[0].data;
-  for (size_t c = 0; c < planes; c++) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
-      sum += pow(fabs((double)x[c * n + i]), p);
-    y[c] = (float)pow(sum, 1 / p);
-  }
-  return QINT8_OK;
+  return eval(io, Q8_POOL_LP, ((const lp_params *)io->node->params)->p);
 }
 
 static q8_status average_plan(q8_planner *planner, q8_id node, qint8_error *error) {
-  return q8_plan_global_pool(planner, node, 1, error);
+  return q8_plan_global_pool(planner, node, Q8_POOL_AVERAGE, error);
 }
 static q8_status max_plan(q8_planner *planner, q8_id node, qint8_error *error) {
-  return q8_plan_global_pool(planner, node, 0, error);
+  return q8_plan_global_pool(planner, node, Q8_POOL_MAX, error);
 }
 
 #define GLOBAL_POOL(id, onnx_name, rule, eval_fn, plan_fn)                                                          \
