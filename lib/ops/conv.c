@@ -91,11 +91,9 @@ static q8_conv_geometry geometry_of(const q8_conv_nd *c) {
 }
 
 static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
-  const q8_node *node = q8_plan_node(planner, id);
-  const q8_value *inputs[3] = {NULL};
-  for (int32_t i = 0; i < node->input_count && i < 3; i++)
-    inputs[i] = node->inputs[i] == Q8_NONE ? NULL : q8_plan_value(planner, node->inputs[i]);
-  q8_op_io io = {.node = node, .inputs = inputs, .error = error};
+  const q8_value *inputs[3];
+  q8_op_io io = q8_plan_op_io(planner, id, inputs, error);
+  const q8_node *node = io.node;
   q8_conv_nd c;
   Q8_TRY(find_conv(&io, &c));
   const q8_value *bias = q8_input(&io, 2);

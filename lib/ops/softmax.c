@@ -158,15 +158,15 @@ static void run_softmax(const q8_step_run *r) {
 
 Q8_COLD static q8_status plan(q8_planner *planner, q8_id node, int log, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
-  q8_buffer in, out;
+  q8_step step;
   softmax_view *v = q8_plan_alloc(planner, 1, sizeof *v);
   if (!v)
     return q8_fail_memory(error, n->name, sizeof *v);
   *v = view_of(n->params, &q8_plan_value(planner, n->inputs[0])->shape, log);
   v->exp = q8_plan_kernels(planner)->sunary;
-  Q8_TRY(q8_plan_input(planner, n->inputs[0], Q8_FORM_NATIVE, Q8_LINEAR, &in, error));
-  Q8_TRY(q8_plan_output(planner, n->outputs[0], Q8_FORM_NATIVE, Q8_LINEAR, &out, error));
-  return q8_plan_step11(planner, node, "softmax", run_softmax, v, in, out, "fp32", error);
+  q8_plan_step(planner, node, "softmax", run_softmax, &step);
+  step.params = v;
+  return q8_plan_finish(planner, node, &step, 1, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR, error);
 }
 
 /* The flat form: Reshape(Softmax(Flatten(x)), Shape(x)). */
