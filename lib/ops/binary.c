@@ -271,7 +271,7 @@ RECORD(mod, "Mod", 10, 2, mod_attributes, Q8_QUANT_FLOAT, &modulo, mod)
 /* ---- Comparisons, logic, bits ---- */
 
 #define LOGIC(id, onnx_name, first_opset, ...)                                                                     \
-  static const q8_pair_set pairs_##id = {__VA_ARGS__};                                                                     \
+  static const q8_pair_set pairs_##id = {__VA_ARGS__};                                                             \
   RECORD(id, onnx_name, first_opset, 2, old_attributes, Q8_QUANT_FLOAT, &logic, pairs_##id)
 #define COMPARISON(id, onnx_name, first_opset, op)                                                                 \
   IN_DOUBLE(id##_f64, x op z)                                                                                      \
@@ -279,10 +279,10 @@ RECORD(mod, "Mod", 10, 2, mod_attributes, Q8_QUANT_FLOAT, &modulo, mod)
   IN_UNSIGNED(id##_u64, x op z)                                                                                    \
   LOGIC(id, onnx_name, first_opset, .f64 = id##_f64, .s64 = id##_s64, .u64 = id##_u64, .gives_bool = 1)
 #define CONDITION(id, onnx_name, op)                                                                               \
-  IN_UNSIGNED(id##_u64, x op z)                                                                                          \
+  IN_UNSIGNED(id##_u64, x op z)                                                                                    \
   LOGIC(id, onnx_name, 1, .u64 = id##_u64, .takes_bool = 1, .gives_bool = 1)
 #define BITS(id, onnx_name, op)                                                                                    \
-  IN_UNSIGNED(id##_u64, x op z)                                                                                          \
+  IN_UNSIGNED(id##_u64, x op z)                                                                                    \
   LOGIC(id, onnx_name, 18, .s64 = id##_u64, .u64 = id##_u64)
 
 COMPARISON(equal, "Equal", 1, ==)

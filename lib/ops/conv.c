@@ -174,4 +174,6 @@ const q8_op q8_op_conv = {
     .name = "Conv", Q8_OPSETS(1, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, 1),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(q8_conv_params), .quant = Q8_QUANT_WEIGHTED,
     .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan,
-                                    .extras = &(const q8_op_extras){.weight_axis = weight_axis, .dynamic_obstacle = dynamic_obstacle, .add_means = add_means}}};
+                                    .extras = &(const q8_op_extras){.weight_axis = weight_axis,
+                                                                    .dynamic_obstacle = dynamic_obstacle,
+                                                                    .add_means = add_means}}};

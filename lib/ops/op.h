@@ -1,8 +1,9 @@
 /* op.h - what an operator is.
  *
  * How to add an operator: write lib/ops/<name>.c with one `const q8_op q8_op_<name>` record, which names the family of
- * functions that it shares with its like, and add the line `Q8_OP(<name>)` to ops.def. Nothing else knows operator names: import and export go through the attribute table,
- * quantization through the rule, the planner through `plan`, or through `eval` where there is no faster way.
+ * functions that it shares with its like, and add the line `Q8_OP(<name>)` to ops.def.
+ * Nothing else knows operator names: import and export go through the attribute table, quantization through the rule,
+ * the planner through `plan`, or through `eval` where there is no faster way.
  *
  * Canonical form: a graph in memory holds each operator as opset 17 defines it, except that inputs which must be
  * constant there (Clip's bounds, Reshape's shape, axes, ...) stay inputs, constant tensors, exactly as in opset 17.
@@ -138,7 +139,7 @@ typedef struct q8_op {
   uint32_t shape_only : 1; /* the result depends on the inputs' shapes alone (Shape, Size): folded once bound */
   int32_t min_inputs : 5, max_inputs : 5, min_outputs : 5, max_outputs : 5; /* -1: any number */
   uint32_t attribute_count : 6;
-  uint32_t two_activations : 1; /* WEIGHTED: whether the weights may also be an activation with own parameters (MatMul) */
+  uint32_t two_activations : 1; /* WEIGHTED: the weights may also be an activation with own parameters (MatMul) */
 } q8_op;
 
 #define Q8_OPSETS(first, last) .min_opset = first, .max_opset = last

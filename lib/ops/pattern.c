@@ -26,7 +26,8 @@ static q8_sunary gelu_kernel(const void *params) {
   (void)params;
   return (q8_sunary){Q8_SUNARY_GELU, 0, 0};
 }
-static const q8_unary_set silu_set = {.exact = silu, .kernel = silu_kernel}, gelu_set = {.exact = gelu, .kernel = gelu_kernel};
+static const q8_unary_set silu_set = {.exact = silu, .kernel = silu_kernel},
+                          gelu_set = {.exact = gelu, .kernel = gelu_kernel};
 
 /* Writes op_type(inputs) to a new tensor, or to `output` if given; its name in *out. */
 static q8_status write_node(q8_exporter *exporter, const q8_node *node, const char *op_type, const char *a,

@@ -281,7 +281,8 @@ REDUCE(reduce_max, "ReduceMax", with_attribute, .start = -INFINITY, .step = larg
        .columns = q8_largest_across, .whole = whole_larger, .from_first = 1)
 REDUCE(reduce_min, "ReduceMin", with_attribute, .start = INFINITY, .step = smaller, .row = q8_smallest_along,
        .columns = q8_smallest_across, .whole = whole_smaller, .from_first = 1)
-REDUCE(reduce_prod, "ReduceProd", with_attribute, .start = 1, .step = multiply, .whole_start = 1, .whole = whole_multiply)
+REDUCE(reduce_prod, "ReduceProd", with_attribute, .start = 1, .step = multiply, .whole_start = 1,
+       .whole = whole_multiply)
 REDUCE(reduce_sum_square, "ReduceSumSquare", with_attribute, .step = add_square, .whole = whole_add_square)
 REDUCE(reduce_l1, "ReduceL1", with_attribute, .step = add_magnitude, .whole = whole_add_magnitude)
 REDUCE(reduce_l2, "ReduceL2", with_attribute, .step = add_square, .finish = root_of)

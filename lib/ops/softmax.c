@@ -229,7 +229,8 @@ Q8_COLD static q8_status plan_hard(q8_planner *planner, q8_id node, qint8_error 
       .name = onnx_name, Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),                                      \
       Q8_ATTRIBUTES(attributes), .params_size = sizeof(softmax_params), .quant = Q8_QUANT_FLOAT,                   \
       .family = &(const q8_op_family){.int8_obstacle = "no int8 form: exponentials need the range of float",       \
-                                      .infer = infer, .eval = eval_fn, .plan = plan_fn, .upgrade = upgrade, .extras = &extras}};
+                                      .infer = infer, .eval = eval_fn, .plan = plan_fn, .upgrade = upgrade,        \
+                                      .extras = &extras}};
 
 static const q8_op_extras extras = {.expand = expand};
 SOFTMAX(softmax, "Softmax", 0)
