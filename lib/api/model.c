@@ -159,7 +159,7 @@ qint8_status qint8_model_output(const qint8_model *model, size_t index, qint8_te
 /* Why the node cannot be int8 whatever the recipe, or NULL. */
 static const char *int8_obstacle(const q8_graph *graph, const q8_node *node) {
   if (node->op->quant == Q8_QUANT_FLOAT || node->op->quant == Q8_QUANT_RECURRENT)
-    return node->op->int8_obstacle ? node->op->int8_obstacle : "the operator has no int8 form";
+    return node->op->family->int8_obstacle ? node->op->family->int8_obstacle : "the operator has no int8 form";
   if (node->op->two_activations && !q8_graph_is_constant(graph, node->inputs[1]))
     return "a product of two activations: int8 where the file quantizes both, float where this library decides";
   if (node->op->quant == Q8_QUANT_WEIGHTED && !q8_graph_is_constant(graph, node->inputs[1]))
