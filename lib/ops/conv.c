@@ -122,19 +122,10 @@ static q8_status add_means(const q8_op_io *io, const q8_host *host, double facto
   return QINT8_OK;
 }
 
-const q8_op q8_op_conv = {.name = "Conv",
-                          .min_opset = 1,
-                          .max_opset = 21,
-                          .min_inputs = 2,
-                          .max_inputs = 3,
-                          .min_outputs = 1,
-                          .max_outputs = 1,
-                          Q8_ATTRIBUTES(attributes),
-                          .params_size = sizeof(q8_conv_params),
-                          .quant = Q8_QUANT_WEIGHTED,
-                          .extras = &(const q8_op_extras){.weight_axis = weight_axis,
-                                                          .dynamic_obstacle = dynamic_obstacle,
-                                                          .add_means = add_means},
-                          .infer = infer,
-                          .eval = eval,
-                          .plan = plan};
+const q8_op q8_op_conv = {
+    .name = "Conv", Q8_OPSETS(1, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(q8_conv_params), .quant = Q8_QUANT_WEIGHTED,
+    .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan,
+                                    .extras = &(const q8_op_extras){.weight_axis = weight_axis,
+                                                                    .dynamic_obstacle = dynamic_obstacle,
+                                                                    .add_means = add_means}}};

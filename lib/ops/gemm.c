@@ -106,17 +106,8 @@ static int32_t weight_axis(const q8_node *node) {
   return p->trans_b ? 0 : 1;
 }
 
-const q8_op q8_op_gemm = {.name = "Gemm",
-                          .min_opset = 6,
-                          .max_opset = 21,
-                          .min_inputs = 2,
-                          .max_inputs = 3,
-                          .min_outputs = 1,
-                          .max_outputs = 1,
-                          Q8_ATTRIBUTES(attributes),
-                          .params_size = sizeof(q8_gemm_params),
-                          .quant = Q8_QUANT_WEIGHTED,
-                          .extras = &(const q8_op_extras){.weight_axis = weight_axis, .upgrade = upgrade},
-                          .infer = infer,
-                          .eval = eval,
-                          .plan = plan};
+const q8_op q8_op_gemm = {
+    .name = "Gemm", Q8_OPSETS(6, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(q8_gemm_params), .quant = Q8_QUANT_WEIGHTED,
+    .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan, .upgrade = upgrade,
+                                    .extras = &(const q8_op_extras){.weight_axis = weight_axis}}};

@@ -48,30 +48,16 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_conv_integer = {.name = "ConvInteger",
-                                  .min_opset = 10,
-                                  .max_opset = 21,
-                                  .min_inputs = 2,
-                                  .max_inputs = 4,
-                                  .min_outputs = 1,
-                                  .max_outputs = 1,
-                                  Q8_ATTRIBUTES(attributes),
-                                  .params_size = sizeof(q8_conv_params),
-                                  .quant = Q8_QUANT_FLOAT,
-                                  .int8_obstacle = "takes integers as values of the graph",
-                                  .infer = infer,
-                                  .eval = eval};
+static const q8_op_family family = {
+    .int8_obstacle = "takes integers as values of the graph", .infer = infer, .eval = eval};
 
-const q8_op q8_op_qlinear_conv = {.name = "QLinearConv",
-                                  .min_opset = 10,
-                                  .max_opset = 21,
-                                  .min_inputs = 8,
-                                  .max_inputs = 9,
-                                  .min_outputs = 1,
-                                  .max_outputs = 1,
-                                  Q8_ATTRIBUTES(attributes),
-                                  .params_size = sizeof(q8_conv_params),
-                                  .quant = Q8_QUANT_FLOAT,
-                                  .int8_obstacle = "takes integers as values of the graph",
-                                  .infer = infer,
-                                  .eval = eval};
+const q8_op q8_op_conv_integer = {
+    .name = "ConvInteger", Q8_OPSETS(10, 21), Q8_INPUTS(2, 4), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(q8_conv_params), .quant = Q8_QUANT_FLOAT,
+    .family = &family};
+
+/* x, x_scale, x_zero_point, w, w_scale, w_zero_point, y_scale, y_zero_point, B */
+const q8_op q8_op_qlinear_conv = {
+    .name = "QLinearConv", Q8_OPSETS(10, 21), Q8_INPUTS(8, 9), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(q8_conv_params), .quant = Q8_QUANT_FLOAT,
+    .family = &family};

@@ -36,26 +36,16 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_matmul_integer = {.name = "MatMulInteger",
-                                    .min_opset = 10,
-                                    .max_opset = 21,
-                                    .min_inputs = 2,
-                                    .max_inputs = 4,
-                                    .min_outputs = 1,
-                                    .max_outputs = 1,
-                                    .quant = Q8_QUANT_FLOAT,
-                                    .int8_obstacle = "takes integers as values of the graph",
-                                    .infer = infer,
-                                    .eval = eval};
+static const q8_op_family family = {
+    .int8_obstacle = "takes integers as values of the graph", .infer = infer, .eval = eval};
 
-const q8_op q8_op_qlinear_matmul = {.name = "QLinearMatMul",
-                                    .min_opset = 10,
-                                    .max_opset = 21,
-                                    .min_inputs = 8,
-                                    .max_inputs = 8,
-                                    .min_outputs = 1,
-                                    .max_outputs = 1,
-                                    .quant = Q8_QUANT_FLOAT,
-                                    .int8_obstacle = "takes integers as values of the graph",
-                                    .infer = infer,
-                                    .eval = eval};
+const q8_op q8_op_matmul_integer = {
+    .name = "MatMulInteger", Q8_OPSETS(10, 21), Q8_INPUTS(2, 4), Q8_OUTPUTS(1, 1),
+    .quant = Q8_QUANT_FLOAT,
+    .family = &family};
+
+/* a, a_scale, a_zero_point, b, b_scale, b_zero_point, y_scale, y_zero_point */
+const q8_op q8_op_qlinear_matmul = {
+    .name = "QLinearMatMul", Q8_OPSETS(10, 21), Q8_INPUTS(8, 8), Q8_OUTPUTS(1, 1),
+    .quant = Q8_QUANT_FLOAT,
+    .family = &family};

@@ -135,16 +135,8 @@ static int32_t weight_axis(const q8_node *node) {
   return -1;
 }
 
-const q8_op q8_op_matmul = {.name = "MatMul",
-                            .min_opset = 1,
-                            .max_opset = 21,
-                            .min_inputs = 2,
-                            .max_inputs = 2,
-                            .min_outputs = 1,
-                            .max_outputs = 1,
-                            .quant = Q8_QUANT_WEIGHTED,
-                            .extras = &(const q8_op_extras){.weight_axis = weight_axis},
-                            .two_activations = 1,
-                            .infer = infer,
-                            .eval = eval,
-                            .plan = plan};
+const q8_op q8_op_matmul = {
+    .name = "MatMul", Q8_OPSETS(1, 21), Q8_INPUTS(2, 2), Q8_OUTPUTS(1, 1),
+    .quant = Q8_QUANT_WEIGHTED, .two_activations = 1,
+    .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan,
+                                    .extras = &(const q8_op_extras){.weight_axis = weight_axis}}};

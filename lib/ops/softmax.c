@@ -225,23 +225,14 @@ Q8_COLD static q8_status plan_hard(q8_planner *planner, q8_id node, qint8_error 
   }                                                                                                                \
   SOFTMAX_RECORD(id, onnx_name, id##_eval, id##_plan)
 #define SOFTMAX_RECORD(id, onnx_name, eval_fn, plan_fn)                                                      \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                               \
-                            .min_opset = 1,                                                                  \
-                            .max_opset = 21,                                                                 \
-                            .min_inputs = 1,                                                                 \
-                            .max_inputs = 1,                                                                 \
-                            .min_outputs = 1,                                                                \
-                            .max_outputs = 1,                                                                \
-                            Q8_ATTRIBUTES(attributes),                                                       \
-                            .params_size = sizeof(softmax_params),                                           \
-                            .quant = Q8_QUANT_FLOAT,                                                         \
-                            .int8_obstacle = "no int8 form: exponentials need the range of float",           \
-                            .extras = &extras,                                                               \
-                            .infer = infer,                                                                  \
-                            .eval = eval_fn,                                                                 \
-                            .plan = plan_fn};
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),                                      \
+      Q8_ATTRIBUTES(attributes), .params_size = sizeof(softmax_params), .quant = Q8_QUANT_FLOAT,                   \
+      .family = &(const q8_op_family){.int8_obstacle = "no int8 form: exponentials need the range of float",       \
+                                      .infer = infer, .eval = eval_fn, .plan = plan_fn, .upgrade = upgrade,        \
+                                      .extras = &extras}};
 
-static const q8_op_extras extras = {.upgrade = upgrade, .expand = expand};
+static const q8_op_extras extras = {.expand = expand};
 SOFTMAX(softmax, "Softmax", 0)
 SOFTMAX(log_softmax, "LogSoftmax", 1)
 SOFTMAX_RECORD(hardmax, "Hardmax", eval_hard, plan_hard)
