@@ -5,11 +5,13 @@
 #include <math.h>
 #include <stddef.h>
 
-q8_status q8_pool_window_of(const q8_op_io *io, q8_pool_kind kind, q8_pool_window *out) {
+q8_status q8_pool_window_of(const q8_op_io *io, q8_pool_window *out) {
   const q8_pool_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape;
-  *out = (q8_pool_window){
-      .kind = kind, .include_pad = p->count_include_pad != 0, .storage_order = p->storage_order, .p = p->p};
+  *out = (q8_pool_window){.kind = q8_pool_kind_of(io->node),
+                          .include_pad = p->count_include_pad != 0,
+                          .storage_order = p->storage_order,
+                          .p = p->p};
   Q8_TRY(q8_spatial_of(io, &p->spatial, x, NULL, 0, out->e));
   for (const q8_extent *e = out->e; e < out->e + Q8_SPATIAL_DIMS; e++) {
     int64_t reach = e->dilation * (e->kernel - 1) + 1;
@@ -76,13 +78,14 @@ int q8_pool_move_taps(const q8_pool_window *w, size_t column, q8_pool_taps *taps
   return 1;
 }
 
-static q8_status infer(const q8_op_io *io, q8_pool_kind kind) {
+static q8_status infer(const q8_op_io *io) {
   q8_shape y = io->inputs[0]->shape;
   int32_t dtype = io->inputs[0]->dtype;
+  q8_pool_kind kind = q8_pool_kind_of(io->node);
   q8_pool_window w;
   if (dtype != QINT8_DTYPE_F32 && (kind != Q8_POOL_MAX || (dtype != QINT8_DTYPE_U8 && dtype != QINT8_DTYPE_S8)))
     return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "%s of element type %d", io->node->op->name, (int)dtype);
-  Q8_TRY(q8_pool_window_of(io, kind, &w));
+  Q8_TRY(q8_pool_window_of(io, &w));
   if (kind == Q8_POOL_LP && w.p < 1)
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "p is %" PRId64, w.p);
   q8_spatial_shape(w.e, y.rank - 2, &y);
@@ -149,38 +152,18 @@ q8_status q8_pool_eval(const q8_op_io *io, const q8_pool_window *w) {
   return QINT8_OK;
 }
 
-static q8_status eval(const q8_op_io *io, q8_pool_kind kind) {
+static q8_status eval(const q8_op_io *io) {
   q8_pool_window w;
-  Q8_TRY(q8_pool_window_of(io, kind, &w));
+  Q8_TRY(q8_pool_window_of(io, &w));
   return q8_pool_eval(io, &w);
 }
 
-static q8_status max_infer(const q8_op_io *io) {
-  return infer(io, Q8_POOL_MAX);
-}
-static q8_status average_infer(const q8_op_io *io) {
-  return infer(io, Q8_POOL_AVERAGE);
-}
-static q8_status lp_infer(const q8_op_io *io) {
-  return infer(io, Q8_POOL_LP);
-}
-static q8_status max_eval(const q8_op_io *io) {
-  return eval(io, Q8_POOL_MAX);
-}
-static q8_status average_eval(const q8_op_io *io) {
-  return eval(io, Q8_POOL_AVERAGE);
-}
-static q8_status lp_eval(const q8_op_io *io) {
-  return eval(io, Q8_POOL_LP);
-}
-static q8_status max_plan(q8_planner *planner, q8_id node, qint8_error *error) {
-  const q8_node *n = q8_plan_node(planner, node);
-  if (n->output_count > 1 || q8_plan_value(planner, n->inputs[0])->dtype != QINT8_DTYPE_F32)
-    return q8_plan_eval(planner, node, error);
-  return q8_plan_window_pool(planner, node, Q8_POOL_MAX, error);
-}
-static q8_status average_plan(q8_planner *planner, q8_id node, qint8_error *error) {
-  return q8_plan_window_pool(planner, node, Q8_POOL_AVERAGE, error);
+static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
+  const q8_node *node = q8_plan_node(planner, id);
+  if (q8_pool_kind_of(node) == Q8_POOL_LP || node->output_count > 1 ||
+      q8_plan_value(planner, node->inputs[0])->dtype != QINT8_DTYPE_F32)
+    return q8_plan_eval(planner, id, error);
+  return q8_plan_window_pool(planner, id, error);
 }
 
 #define AT(field) offsetof(q8_pool_params, field)
@@ -194,13 +177,15 @@ static const q8_attribute average_attributes[] = {
 static const q8_attribute lp_attributes[] = {
     WINDOW_ATTRIBUTES, {"p", Q8_ATTR_INT, AT(p), 0, 0, 2}};
 
-#define POOL(id, onnx_name, outputs, list, rule, obstacle, kind, plan_fn)                                          \
+static const q8_op_family family = {
+    .int8_obstacle = Q8_POOL_LP_OBSTACLE, .infer = infer, .eval = eval, .plan = plan};
+
+#define POOL(id, onnx_name, outputs, list, rule, kind)                                                             \
   const q8_op q8_op_##id = {                                                                                       \
       .name = onnx_name, Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, outputs),                                \
       Q8_ATTRIBUTES(list), .params_size = sizeof(q8_pool_params), .quant = rule,                                   \
-      .family = &(const q8_op_family){.int8_obstacle = obstacle, .infer = kind##_infer, .eval = kind##_eval,       \
-                                      .plan = plan_fn}};
+      .family = &family, .variant = &(const q8_pool_kind){kind}};
 
-POOL(max_pool, "MaxPool", 2, max_attributes, Q8_QUANT_SAME, NULL, max, max_plan)
-POOL(average_pool, "AveragePool", 1, average_attributes, Q8_QUANT_OWN, NULL, average, average_plan)
-POOL(lp_pool, "LpPool", 1, lp_attributes, Q8_QUANT_FLOAT, "no int8 form: powers need the range of float", lp, NULL)
+POOL(max_pool, "MaxPool", 2, max_attributes, Q8_QUANT_SAME, Q8_POOL_MAX)
+POOL(average_pool, "AveragePool", 1, average_attributes, Q8_QUANT_OWN, Q8_POOL_AVERAGE)
+POOL(lp_pool, "LpPool", 1, lp_attributes, Q8_QUANT_FLOAT, Q8_POOL_LP)

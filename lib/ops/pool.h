@@ -4,7 +4,12 @@
 
 #include "ops/spatial.h"
 
+/* The variant of a record. */
 typedef enum q8_pool_kind { Q8_POOL_MAX, Q8_POOL_AVERAGE, Q8_POOL_LP } q8_pool_kind;
+static inline q8_pool_kind q8_pool_kind_of(const q8_node *node) {
+  return *(const q8_pool_kind *)node->op->variant;
+}
+#define Q8_POOL_LP_OBSTACLE "no int8 form: powers need the range of float"
 
 typedef struct q8_pool_params {
   q8_spatial_params spatial;
@@ -29,7 +34,7 @@ typedef struct q8_pool_taps {
   size_t at[Q8_POOL_TAPS];
 } q8_pool_taps;
 
-q8_status q8_pool_window_of(const q8_op_io *io, q8_pool_kind kind, q8_pool_window *out);
+q8_status q8_pool_window_of(const q8_op_io *io, q8_pool_window *out);
 /* `position`: index of the output position in row-major order. At most Q8_POOL_TAPS kernel positions. */
 void q8_pool_find_taps(const q8_pool_window *window, size_t position, q8_pool_taps *taps);
 /* From the taps of the position before to those of `column` of the same row, if the kernel is inside the row at both;
@@ -40,7 +45,7 @@ int q8_pool_move_taps(const q8_pool_window *window, size_t column, q8_pool_taps 
 q8_status q8_pool_eval(const q8_op_io *io, const q8_pool_window *window);
 
 /* Steps of maxima and averages. */
-q8_status q8_plan_window_pool(q8_planner *planner, q8_id node, q8_pool_kind kind, qint8_error *error);
-q8_status q8_plan_global_pool(q8_planner *planner, q8_id node, q8_pool_kind kind, qint8_error *error);
+q8_status q8_plan_window_pool(q8_planner *planner, q8_id node, qint8_error *error);
+q8_status q8_plan_global_pool(q8_planner *planner, q8_id node, qint8_error *error);
 
 #endif

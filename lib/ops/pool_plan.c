@@ -162,7 +162,7 @@ static void run_global_int8(const q8_step_run *r) {
 
 /* ---- Planning ---- */
 
-Q8_COLD static pool_step *new_step(q8_planner *planner, q8_id id, q8_pool_kind kind, qint8_error *error) {
+Q8_COLD static pool_step *new_step(q8_planner *planner, q8_id id, qint8_error *error) {
   const q8_node *node = q8_plan_node(planner, id);
   const q8_shape *x = &q8_plan_value(planner, node->inputs[0])->shape;
   pool_step *p = q8_plan_alloc(planner, 1, sizeof *p);
@@ -171,7 +171,7 @@ Q8_COLD static pool_step *new_step(q8_planner *planner, q8_id id, q8_pool_kind k
     return NULL;
   }
   p->kernels = q8_plan_kernels(planner);
-  p->average = kind == Q8_POOL_AVERAGE;
+  p->average = q8_pool_kind_of(node) == Q8_POOL_AVERAGE;
   q8_plan_quant(planner, node->inputs[0], &p->x_scale, &p->x_zero);
   q8_plan_quant(planner, node->outputs[0], &p->y_scale, &p->y_zero);
   p->images = (size_t)x->dim[0];
@@ -207,13 +207,13 @@ static int is_served(const q8_extent *e) {
   return taps <= Q8_POOL_TAPS;
 }
 
-Q8_COLD q8_status q8_plan_window_pool(q8_planner *planner, q8_id id, q8_pool_kind kind, qint8_error *error) {
+Q8_COLD q8_status q8_plan_window_pool(q8_planner *planner, q8_id id, qint8_error *error) {
   const q8_value *inputs[1];
   q8_op_io io = q8_plan_op_io(planner, id, inputs, error);
-  pool_step *p = new_step(planner, id, kind, error);
+  pool_step *p = new_step(planner, id, error);
   if (!p)
     return QINT8_ERROR_MEMORY;
-  Q8_TRY(q8_pool_window_of(&io, kind, &p->window));
+  Q8_TRY(q8_pool_window_of(&io, &p->window));
   if (!is_served(p->window.e))
     return q8_plan_eval(planner, id, error);
   p->y_stride = p->channels;
@@ -223,8 +223,8 @@ Q8_COLD q8_status q8_plan_window_pool(q8_planner *planner, q8_id id, q8_pool_kin
 }
 
 /* Sums of at most 2^23 bytes are exact in int32. */
-Q8_COLD q8_status q8_plan_global_pool(q8_planner *planner, q8_id id, q8_pool_kind kind, qint8_error *error) {
-  pool_step *p = new_step(planner, id, kind, error);
+Q8_COLD q8_status q8_plan_global_pool(q8_planner *planner, q8_id id, qint8_error *error) {
+  pool_step *p = new_step(planner, id, error);
   if (!p)
     return QINT8_ERROR_MEMORY;
   p->rows = (p->channels + BLOCK - 1) / BLOCK;
