@@ -29,7 +29,8 @@ typedef struct {
   const q8_dwconv_shape *shape;
   layout layout;
   const int8_t *w;
-  size_t first, channels;    /* where the block begins; how many it has: 64, 32, 16 or, of fewer, all */
+  size_t first, channels;    /* what is added to pointers: where the block begins, and the shape's offset; how many channels it
+                                has: 64, 32, 16 or, of fewer, all */
   size_t pixels;             /* of a register of bytes: 1, 2 or 4 */
   size_t unit;               /* bytes of the scratch: 64, 32, and again 64 if there are 4 pixels */
   size_t pitch;              /* pointers per input column */

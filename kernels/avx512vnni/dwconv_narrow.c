@@ -31,8 +31,8 @@ Q8_INLINE __m512i load_quads(int whole, size_t taps, const uint8_t *const x[4], 
     if (taps == 4)
       z = _mm512_mask_broadcast_i32x4(z, 0xf000, _mm_loadu_si128((const __m128i *)(x[3] + first)));
   } else {
-    z = join4(_mm_maskz_loadu_epi8(m, x[0]), _mm_maskz_loadu_epi8(m, x[1]), _mm_maskz_loadu_epi8(m, x[2]),
-              _mm_maskz_loadu_epi8(m, x[3]));
+    z = join4(_mm_maskz_loadu_epi8(m, x[0] + first), _mm_maskz_loadu_epi8(m, x[1] + first),
+              _mm_maskz_loadu_epi8(m, x[2] + first), _mm_maskz_loadu_epi8(m, x[3] + first));
   }
   KEEP(z);
   z = _mm512_permutexvar_epi32(quad_index(), z);
