@@ -91,11 +91,9 @@ static q8_conv_geometry geometry_of(const q8_conv_nd *c) {
 }
 
 static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
-  const q8_node *node = q8_plan_node(planner, id);
-  const q8_value *inputs[3] = {NULL};
-  for (int32_t i = 0; i < node->input_count && i < 3; i++)
-    inputs[i] = node->inputs[i] == Q8_NONE ? NULL : q8_plan_value(planner, node->inputs[i]);
-  q8_op_io io = {.node = node, .inputs = inputs, .error = error};
+  const q8_value *inputs[3];
+  q8_op_io io = q8_plan_op_io(planner, id, inputs, error);
+  const q8_node *node = io.node;
   q8_conv_nd c;
   Q8_TRY(find_conv(&io, &c));
   const q8_value *bias = q8_input(&io, 2);
@@ -172,19 +170,10 @@ static q8_status add_means(const q8_op_io *io, const q8_host *host, double facto
   return QINT8_OK;
 }
 
-const q8_op q8_op_conv = {.name = "Conv",
-                          .min_opset = 1,
-                          .max_opset = 21,
-                          .min_inputs = 2,
-                          .max_inputs = 3,
-                          .min_outputs = 1,
-                          .max_outputs = 1,
-                          Q8_ATTRIBUTES(attributes),
-                          .params_size = sizeof(q8_conv_params),
-                          .quant = Q8_QUANT_WEIGHTED,
-                          .extras = &(const q8_op_extras){.weight_axis = weight_axis,
-                                                          .dynamic_obstacle = dynamic_obstacle,
-                                                          .add_means = add_means},
-                          .infer = infer,
-                          .eval = eval,
-                          .plan = plan};
+const q8_op q8_op_conv = {
+    .name = "Conv", Q8_OPSETS(1, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(q8_conv_params), .quant = Q8_QUANT_WEIGHTED,
+    .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan,
+                                    .extras = &(const q8_op_extras){.weight_axis = weight_axis,
+                                                                    .dynamic_obstacle = dynamic_obstacle,
+                                                                    .add_means = add_means}}};

@@ -284,11 +284,9 @@ static int is_served(const q8_conv_nd *c) {
 }
 
 static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
-  const q8_node *node = q8_plan_node(planner, id);
-  const q8_value *inputs[3] = {NULL};
-  for (int32_t i = 0; i < node->input_count && i < 3; i++)
-    inputs[i] = node->inputs[i] == Q8_NONE ? NULL : q8_plan_value(planner, node->inputs[i]);
-  q8_op_io io = {.node = node, .inputs = inputs, .error = error};
+  const q8_value *inputs[3];
+  q8_op_io io = q8_plan_op_io(planner, id, inputs, error);
+  const q8_node *node = io.node;
   transpose_step *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
     return q8_fail_memory(error, node->name, sizeof *p);
@@ -307,10 +305,7 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
   step.precision = p->phases[0].step.precision;
   step.kernel = p->phases[0].step.kernel;
   memcpy(step.note, p->phases[0].step.note, sizeof step.note);
-  Q8_TRY(q8_plan_input(planner, node->inputs[0], in, Q8_CHANNELS_LAST, &step.in[0], error));
-  Q8_TRY(q8_plan_output(planner, node->outputs[0], out, Q8_CHANNELS_LAST, &step.out[0], error));
-  step.in_count = step.out_count = 1;
-  return q8_plan_add(planner, &step, error);
+  return q8_plan_finish(planner, id, &step, 1, in, out, Q8_CHANNELS_LAST, error);
 }
 
 static int32_t weight_axis(const q8_node *node) {
@@ -322,17 +317,9 @@ static const char *dynamic_obstacle(const q8_node *node) {
   return ((const q8_conv_params *)node->params)->group > 1 ? "grouped convolution" : NULL;
 }
 
-const q8_op q8_op_conv_transpose = {.name = "ConvTranspose",
-                                    .min_opset = 1,
-                                    .max_opset = 21,
-                                    .min_inputs = 2,
-                                    .max_inputs = 3,
-                                    .min_outputs = 1,
-                                    .max_outputs = 1,
-                                    Q8_ATTRIBUTES(attributes),
-                                    .params_size = sizeof(q8_conv_params),
-                                    .quant = Q8_QUANT_WEIGHTED,
-                                    .extras = &(const q8_op_extras){.weight_axis = weight_axis, .dynamic_obstacle = dynamic_obstacle},
-                                    .infer = infer,
-                                    .eval = eval,
-                                    .plan = plan};
+const q8_op q8_op_conv_transpose = {
+    .name = "ConvTranspose", Q8_OPSETS(1, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(q8_conv_params), .quant = Q8_QUANT_WEIGHTED,
+    .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan,
+                                    .extras = &(const q8_op_extras){.weight_axis = weight_axis,
+                                                                    .dynamic_obstacle = dynamic_obstacle}}};

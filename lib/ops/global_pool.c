@@ -76,31 +76,16 @@ static q8_status max_plan(q8_planner *planner, q8_id node, qint8_error *error) {
 }
 
 #define GLOBAL_POOL(id, onnx_name, rule, eval_fn, plan_fn)                                                          \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .min_opset = 1,                                                                        \
-                            .max_opset = 21,                                                                       \
-                            .min_inputs = 1,                                                                       \
-                            .max_inputs = 1,                                                                       \
-                            .min_outputs = 1,                                                                      \
-                            .max_outputs = 1,                                                                      \
-                            .quant = rule,                                                                         \
-                            .infer = infer,                                                                        \
-                            .eval = eval_fn,                                                                       \
-                            .plan = plan_fn};
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),                                      \
+      .quant = rule,                                                                                               \
+      .family = &(const q8_op_family){.infer = infer, .eval = eval_fn, .plan = plan_fn}};
 
 GLOBAL_POOL(global_average_pool, "GlobalAveragePool", Q8_QUANT_OWN, average_eval, average_plan)
 GLOBAL_POOL(global_max_pool, "GlobalMaxPool", Q8_QUANT_SAME, max_eval, max_plan)
 
-const q8_op q8_op_global_lp_pool = {.name = "GlobalLpPool",
-                                    .min_opset = 1,
-                                    .max_opset = 21,
-                                    .min_inputs = 1,
-                                    .max_inputs = 1,
-                                    .min_outputs = 1,
-                                    .max_outputs = 1,
-                                    Q8_ATTRIBUTES(lp_attributes),
-                                    .params_size = sizeof(lp_params),
-                                    .quant = Q8_QUANT_FLOAT,
-                                    .int8_obstacle = "no int8 form: powers need the range of float",
-                                    .infer = lp_infer,
-                                    .eval = lp_eval};
+const q8_op q8_op_global_lp_pool = {
+    .name = "GlobalLpPool", Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(lp_attributes), .params_size = sizeof(lp_params), .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){.int8_obstacle = "no int8 form: powers need the range of float",
+                                    .infer = lp_infer, .eval = lp_eval}};

@@ -79,19 +79,11 @@ static q8_status integer_eval(const q8_op_io *io) {
   return each(io, &plain, store_integer);
 }
 
-const q8_op q8_op_conv_integer = {.name = "ConvInteger",
-                                  .min_opset = 10,
-                                  .max_opset = 21,
-                                  .min_inputs = 2,
-                                  .max_inputs = 4,
-                                  .min_outputs = 1,
-                                  .max_outputs = 1,
-                                  Q8_ATTRIBUTES(attributes),
-                                  .params_size = sizeof(q8_conv_params),
-                                  .quant = Q8_QUANT_FLOAT,
-                                  .int8_obstacle = "takes integers as values of the graph",
-                                  .infer = integer_infer,
-                                  .eval = integer_eval};
+const q8_op q8_op_conv_integer = {
+    .name = "ConvInteger", Q8_OPSETS(10, 21), Q8_INPUTS(2, 4), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(q8_conv_params), .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){.int8_obstacle = "takes integers as values of the graph",
+                                    .infer = integer_infer, .eval = integer_eval}};
 
 /* ---- QLinearConv: x, x_scale, x_zero_point, w, w_scale, w_zero_point, y_scale, y_zero_point, B ---- */
 
@@ -127,16 +119,8 @@ static q8_status qlinear_eval(const q8_op_io *io) {
   return each(io, &qlinear, store_qlinear);
 }
 
-const q8_op q8_op_qlinear_conv = {.name = "QLinearConv",
-                                  .min_opset = 10,
-                                  .max_opset = 21,
-                                  .min_inputs = 8,
-                                  .max_inputs = 9,
-                                  .min_outputs = 1,
-                                  .max_outputs = 1,
-                                  Q8_ATTRIBUTES(attributes),
-                                  .params_size = sizeof(q8_conv_params),
-                                  .quant = Q8_QUANT_FLOAT,
-                                  .int8_obstacle = "takes integers as values of the graph",
-                                  .infer = qlinear_infer,
-                                  .eval = qlinear_eval};
+const q8_op q8_op_qlinear_conv = {
+    .name = "QLinearConv", Q8_OPSETS(10, 21), Q8_INPUTS(8, 9), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(q8_conv_params), .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){.int8_obstacle = "takes integers as values of the graph",
+                                    .infer = qlinear_infer, .eval = qlinear_eval}};

@@ -61,17 +61,11 @@ static q8_status integer_eval(const q8_op_io *io) {
   return each(io, &plain, store_integer);
 }
 
-const q8_op q8_op_matmul_integer = {.name = "MatMulInteger",
-                                    .min_opset = 10,
-                                    .max_opset = 21,
-                                    .min_inputs = 2,
-                                    .max_inputs = 4,
-                                    .min_outputs = 1,
-                                    .max_outputs = 1,
-                                    .quant = Q8_QUANT_FLOAT,
-                                    .int8_obstacle = "takes integers as values of the graph",
-                                    .infer = integer_infer,
-                                    .eval = integer_eval};
+const q8_op q8_op_matmul_integer = {
+    .name = "MatMulInteger", Q8_OPSETS(10, 21), Q8_INPUTS(2, 4), Q8_OUTPUTS(1, 1),
+    .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){.int8_obstacle = "takes integers as values of the graph",
+                                    .infer = integer_infer, .eval = integer_eval}};
 
 /* ---- QLinearMatMul: a, a_scale, a_zero_point, b, b_scale, b_zero_point, y_scale, y_zero_point ---- */
 
@@ -100,14 +94,8 @@ static q8_status qlinear_eval(const q8_op_io *io) {
   return each(io, &qlinear, store_qlinear);
 }
 
-const q8_op q8_op_qlinear_matmul = {.name = "QLinearMatMul",
-                                    .min_opset = 10,
-                                    .max_opset = 21,
-                                    .min_inputs = 8,
-                                    .max_inputs = 8,
-                                    .min_outputs = 1,
-                                    .max_outputs = 1,
-                                    .quant = Q8_QUANT_FLOAT,
-                                    .int8_obstacle = "takes integers as values of the graph",
-                                    .infer = qlinear_infer,
-                                    .eval = qlinear_eval};
+const q8_op q8_op_qlinear_matmul = {
+    .name = "QLinearMatMul", Q8_OPSETS(10, 21), Q8_INPUTS(8, 8), Q8_OUTPUTS(1, 1),
+    .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){.int8_obstacle = "takes integers as values of the graph",
+                                    .infer = qlinear_infer, .eval = qlinear_eval}};

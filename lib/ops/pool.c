@@ -270,20 +270,11 @@ static const q8_attribute lp_attributes[] = {
     WINDOW_ATTRIBUTES, {"p", Q8_ATTR_INT, AT(p), 0, 0, 2}};
 
 #define POOL(id, onnx_name, outputs, list, rule, obstacle, kind, plan_fn)                                          \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .min_opset = 1,                                                                        \
-                            .max_opset = 21,                                                                       \
-                            .min_inputs = 1,                                                                       \
-                            .max_inputs = 1,                                                                       \
-                            .min_outputs = 1,                                                                      \
-                            .max_outputs = outputs,                                                                \
-                            Q8_ATTRIBUTES(list),                                                                   \
-                            .params_size = sizeof(q8_pool_params),                                                 \
-                            .quant = rule,                                                                         \
-                            .int8_obstacle = obstacle,                                                             \
-                            .infer = kind##_infer,                                                                 \
-                            .eval = kind##_eval,                                                                   \
-                            .plan = plan_fn};
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, outputs),                                \
+      Q8_ATTRIBUTES(list), .params_size = sizeof(q8_pool_params), .quant = rule,                                   \
+      .family = &(const q8_op_family){.int8_obstacle = obstacle, .infer = kind##_infer, .eval = kind##_eval,       \
+                                      .plan = plan_fn}};
 
 POOL(max_pool, "MaxPool", 2, max_attributes, Q8_QUANT_SAME, NULL, max, max_plan)
 POOL(average_pool, "AveragePool", 1, average_attributes, Q8_QUANT_OWN, NULL, average, average_plan)

@@ -118,18 +118,14 @@ static void set_quant(q8_planner *planner, const q8_node *n, float *x_scale, int
 Q8_COLD static q8_status add_step(q8_planner *planner, q8_id node, const char *kind, int int8,
                                   const void *params, q8_step_fn *float_fn, q8_step_fn *int8_fn,
                                   size_t *stride, qint8_error *error) {
-  const q8_node *n = q8_plan_node(planner, node);
   q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
   q8_step step;
   q8_plan_step(planner, node, kind, int8 ? int8_fn : float_fn, &step);
-  Q8_TRY(q8_plan_input(planner, n->inputs[0], form, Q8_CHANNELS_LAST, &step.in[0], error));
-  Q8_TRY(q8_plan_output(planner, n->outputs[0], form, Q8_CHANNELS_LAST, &step.out[0], error));
   step.params = params;
   step.precision = int8 ? "int8" : "fp32";
-  step.in_count = step.out_count = 1;
   step.stride_slot = stride;
   step.row_size = stride ? *stride : 0;
-  return q8_plan_add(planner, &step, error);
+  return q8_plan_finish(planner, node, &step, 1, form, form, Q8_CHANNELS_LAST, error);
 }
 
 /* Int8 if the mode says so; a maximum also needs equal parameters on both sides. */

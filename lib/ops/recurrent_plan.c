@@ -225,30 +225,22 @@ static void lay_out_scratch(const q8_planner *planner, recurrent_step *p, int in
 
 /* ---- Planning ---- */
 
-static q8_status connect(q8_planner *planner, const q8_node *node, recurrent_step *p, q8_step *step,
-                         qint8_error *error) {
-  for (int32_t i = 0; i < Q8_RNN_INPUTS; i++) {
-    int is_packed = p->packed && (i == Q8_RNN_W || i == Q8_RNN_R || i == Q8_RNN_B);
-    p->place[i] = -1;
-    if (i >= node->input_count || node->inputs[i] == Q8_NONE || is_packed)
-      continue;
-    p->place[i] = (int8_t)step->in_count;
-    Q8_TRY(q8_plan_input(planner, node->inputs[i], Q8_FORM_NATIVE, Q8_LINEAR, &step->in[step->in_count++], error));
-  }
-  for (int32_t i = 0; i < node->output_count; i++)
-    Q8_TRY(q8_plan_output(planner, node->outputs[i], Q8_FORM_NATIVE, Q8_LINEAR, &step->out[step->out_count++], error));
-  return QINT8_OK;
+/* Which inputs the step reads, a bit each. */
+static uint32_t place_inputs(const q8_value *const *in, recurrent_step *p) {
+  uint32_t read = p->packed ? ~(1u << Q8_RNN_W | 1u << Q8_RNN_R | 1u << Q8_RNN_B) : ~0u;
+  int8_t count = 0;
+  for (int32_t i = 0; i < Q8_RNN_INPUTS; i++)
+    p->place[i] = in[i] && read >> i & 1 ? count++ : -1;
+  return read;
 }
 
 q8_status q8_recurrent_plan(q8_planner *planner, q8_id id, const q8_recurrent_cell *cell, qint8_error *error) {
-  const q8_node *node = q8_plan_node(planner, id);
   const q8_value *in[Q8_RNN_INPUTS] = {NULL};
-  for (int32_t i = 0; i < node->input_count; i++)
-    in[i] = node->inputs[i] == Q8_NONE ? NULL : q8_plan_value(planner, node->inputs[i]);
+  q8_op_io io = q8_plan_op_io(planner, id, in, error);
+  const q8_node *node = io.node;
   recurrent_step *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
     return q8_fail_memory(error, node->name, sizeof *p);
-  q8_op_io io = {.node = node, .inputs = in, .error = error};
   Q8_TRY(q8_recurrent_of(&io, cell, &p->r));
   const q8_recurrent *r = &p->r;
   int int8 = 0;
@@ -273,6 +265,5 @@ q8_status q8_recurrent_plan(q8_planner *planner, q8_id id, const q8_recurrent_ce
   step.precision = int8 ? "dynamic" : "fp32";
   step.params = p;
   step.macs = (int64_t)(r->steps * r->batch * r->directions * q8_gates_size(r) * (r->input + r->hidden));
-  Q8_TRY(connect(planner, node, p, &step, error));
-  return q8_plan_add(planner, &step, error);
+  return q8_plan_finish(planner, id, &step, place_inputs(in, p), Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR, error);
 }

@@ -158,15 +158,15 @@ static void run_softmax(const q8_step_run *r) {
 
 Q8_COLD static q8_status plan(q8_planner *planner, q8_id node, int log, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
-  q8_buffer in, out;
+  q8_step step;
   softmax_view *v = q8_plan_alloc(planner, 1, sizeof *v);
   if (!v)
     return q8_fail_memory(error, n->name, sizeof *v);
   *v = view_of(n->params, &q8_plan_value(planner, n->inputs[0])->shape, log);
   v->exp = q8_plan_kernels(planner)->sunary;
-  Q8_TRY(q8_plan_input(planner, n->inputs[0], Q8_FORM_NATIVE, Q8_LINEAR, &in, error));
-  Q8_TRY(q8_plan_output(planner, n->outputs[0], Q8_FORM_NATIVE, Q8_LINEAR, &out, error));
-  return q8_plan_step11(planner, node, "softmax", run_softmax, v, in, out, "fp32", error);
+  q8_plan_step(planner, node, "softmax", run_softmax, &step);
+  step.params = v;
+  return q8_plan_finish(planner, node, &step, 1, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR, error);
 }
 
 /* The flat form: Reshape(Softmax(Flatten(x)), Shape(x)). */
@@ -225,23 +225,14 @@ Q8_COLD static q8_status plan_hard(q8_planner *planner, q8_id node, qint8_error 
   }                                                                                                                \
   SOFTMAX_RECORD(id, onnx_name, id##_eval, id##_plan)
 #define SOFTMAX_RECORD(id, onnx_name, eval_fn, plan_fn)                                                      \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                               \
-                            .min_opset = 1,                                                                  \
-                            .max_opset = 21,                                                                 \
-                            .min_inputs = 1,                                                                 \
-                            .max_inputs = 1,                                                                 \
-                            .min_outputs = 1,                                                                \
-                            .max_outputs = 1,                                                                \
-                            Q8_ATTRIBUTES(attributes),                                                       \
-                            .params_size = sizeof(softmax_params),                                           \
-                            .quant = Q8_QUANT_FLOAT,                                                         \
-                            .int8_obstacle = "no int8 form: exponentials need the range of float",           \
-                            .extras = &extras,                                                               \
-                            .infer = infer,                                                                  \
-                            .eval = eval_fn,                                                                 \
-                            .plan = plan_fn};
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),                                      \
+      Q8_ATTRIBUTES(attributes), .params_size = sizeof(softmax_params), .quant = Q8_QUANT_FLOAT,                   \
+      .family = &(const q8_op_family){.int8_obstacle = "no int8 form: exponentials need the range of float",       \
+                                      .infer = infer, .eval = eval_fn, .plan = plan_fn, .upgrade = upgrade,        \
+                                      .extras = &extras}};
 
-static const q8_op_extras extras = {.upgrade = upgrade, .expand = expand};
+static const q8_op_extras extras = {.expand = expand};
 SOFTMAX(softmax, "Softmax", 0)
 SOFTMAX(log_softmax, "LogSoftmax", 1)
 SOFTMAX_RECORD(hardmax, "Hardmax", eval_hard, plan_hard)

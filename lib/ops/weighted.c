@@ -330,13 +330,9 @@ q8_status q8_weighted_prepare(q8_planner *planner, q8_id id, const q8_weighted *
 }
 
 q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, qint8_error *error) {
-  const q8_node *node = q8_plan_node(planner, id);
   q8_step step;
   q8_form_type in, out;
   Q8_TRY(q8_weighted_prepare(planner, id, w, &step, &in, &out, error));
-  Q8_TRY(q8_plan_input(planner, node->inputs[0], in, w->layout, &step.in[0], error));
-  Q8_TRY(q8_plan_output(planner, node->outputs[0], out, w->layout, &step.out[0], error));
-  step.in_count = step.out_count = 1;
   q8_weighted_step *p = (q8_weighted_step *)(uintptr_t)step.params;
   if (out == Q8_FORM_INT8 && p->conv.way != Q8_CONV_DEPTHWISE && !p->wide.weights)
     step.add_slot = &p->sum;
@@ -348,7 +344,7 @@ q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, 
   }
   if (step.run != run_dynamic)
     step.rows = q8_weighted_rows(p);
-  return q8_plan_add(planner, &step, error);
+  return q8_plan_finish(planner, id, &step, 1, in, out, w->layout, error);
 }
 
 q8_status q8_plan_weighted_matrix(q8_planner *planner, q8_id id, const q8_weighted *weighted, int in_columns,
@@ -357,6 +353,8 @@ q8_status q8_plan_weighted_matrix(q8_planner *planner, q8_id id, const q8_weight
   const q8_host *host = &q8_plan_pool(planner)->host;
   const q8_kernels *kernels = q8_plan_kernels(planner);
   q8_weighted w = *weighted;
+  w.g = (q8_conv_geometry){.n = w.g.n, .h = 1, .w = 1, .c = w.g.c, .k = w.g.k, .groups = 1, .r = 1, .s = 1, .stride_h = 1,
+                           .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .p = 1, .q = 1};
   w.integers = q8_weighted_integers(planner, id, &w);
   if (!w.integers)
     Q8_TRY(q8_plan_floats(planner, node->inputs[1], &w.weights, error));

@@ -17,7 +17,7 @@ static int32_t rank_of(const q8_graph *graph, q8_id tensor, int depth) {
   const q8_node *n = &graph->nodes[t->producer];
   if (q8_is_op(n, "Conv") || q8_is_op(n, "ConvTranspose"))
     return rank_of(graph, n->inputs[1], depth - 1);
-  int keeps = n->op->unary != NULL;
+  int keeps = n->op->unary;
   for (size_t i = 0; i < sizeof keeping / sizeof *keeping; i++)
     keeps |= q8_is_op(n, keeping[i]);
   int32_t rank = keeps ? rank_of(graph, n->inputs[0], depth - 1) : -1;
