@@ -45,18 +45,6 @@ static q8_status eval(const q8_op_io *io) {
   return eval_set(io, io->node->op->variant);
 }
 
-/* a - b is a + b with the scale of b negated: exact. */
-static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
-  const q8_node *n = q8_plan_node(planner, node);
-  const q8_pair_set *set = n->op->variant;
-  const q8_kernels *kernels = q8_plan_kernels(planner);
-  q8_binary_fn *int8 = set->int8 == Q8_INT8_MUL ? kernels->mul : set->int8 ? kernels->add : NULL;
-  if (n->input_count != 2 || q8_plan_value(planner, n->inputs[0])->dtype != QINT8_DTYPE_F32 ||
-      q8_plan_value(planner, n->inputs[1])->dtype != QINT8_DTYPE_F32)
-    return q8_plan_eval(planner, node, error);
-  return q8_plan_binary(planner, node, set->f32, int8, set->int8 == Q8_INT8_SUB ? -1 : 1, error);
-}
-
 /* ---- Before opset 7: the second input's dimensions stood at `axis` of the first one's, or at the end ---- */
 
 typedef struct binary_params {
@@ -103,7 +91,7 @@ static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_
 #define INTEGERS "no int8 form: arithmetic of integers and conditions"
 
 static const q8_op_family arithmetic = {
-    .int8_obstacle = NEEDS_FLOAT, .infer = infer, .eval = eval, .plan = plan, .upgrade = upgrade};
+    .int8_obstacle = NEEDS_FLOAT, .infer = infer, .eval = eval, .plan = q8_plan_binary, .upgrade = upgrade};
 static const q8_op_family logic = {.int8_obstacle = INTEGERS, .infer = infer, .eval = eval, .upgrade = upgrade};
 
 #define RECORD(id, onnx_name, first_opset, max_in, list, rule, its_family, set)                                    \
@@ -215,16 +203,14 @@ static q8_status infer_prelu(const q8_op_io *io) {
   return QINT8_OK;
 }
 static const q8_op_family slope = {
-    .int8_obstacle = NEEDS_FLOAT, .infer = infer_prelu, .eval = eval, .plan = plan, .upgrade = upgrade_prelu};
+    .int8_obstacle = NEEDS_FLOAT, .infer = infer_prelu, .eval = eval, .plan = q8_plan_binary, .upgrade = upgrade_prelu};
 RECORD(prelu, "PRelu", 1, 2, old_attributes, Q8_QUANT_FLOAT, &slope, prelu)
 
 /* ---- Pow: the exponent may have another type ---- */
 
-static void pow_row(size_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *py) {
-  const float *a = pa, *b = pb;
-  float *y = py;
-  for (; n > 0; n--, a += sa, b += sb)
-    *y++ = power(*a, *b);
+static void pow_row(size_t n, const float *a, const float *b, float *y) {
+  for (size_t i = 0; i < n; i++)
+    y[i] = power(a[i], b[i]);
 }
 PAIRS(raise, pow_row, pow(x, z), integer_power(x, z), whole_power(x, z))
 
@@ -246,7 +232,7 @@ static q8_status eval_pow(const q8_op_io *io) {
   return QINT8_OK;
 }
 static const q8_op_family powers = {
-    .int8_obstacle = NEEDS_FLOAT, .infer = infer_pow, .eval = eval_pow, .plan = plan, .upgrade = upgrade};
+    .int8_obstacle = NEEDS_FLOAT, .infer = infer_pow, .eval = eval_pow, .plan = q8_plan_binary, .upgrade = upgrade};
 RECORD(pow, "Pow", 1, 2, old_attributes, Q8_QUANT_FLOAT, &powers, raise)
 
 /* ---- Mod: the sign of the divisor, or of the dividend as in C with `fmod`; x mod 0 is 0 for integers ---- */

@@ -10,20 +10,6 @@ typedef struct binary_run {
   char *y;
 } binary_run;
 
-/* One dimension. */
-static void line_part(const void *context, size_t first, size_t n, void *y) {
-  const binary_run *run = context;
-  const q8_binary_step *p = run->p;
-  const size_t e = p->element;
-  const char *a = run->a + (size_t)p->loops.a[0] * first * e, *b = run->b + (size_t)p->loops.b[0] * first * e;
-  if (p->int8)
-    p->int8(1, n, (const uint8_t *)a, 0, (const uint8_t *)b, 0, &p->quant, y, n);
-  else if (p->f32)
-    p->f32(1, n, (const float *)(const void *)a, 0, (const float *)(const void *)b, 0, y, n);
-  else
-    p->row(n, a, p->loops.a[0], b, p->loops.b[0], y);
-}
-
 /* rows x n values by the kernel; strides in elements, a row of y is n long. */
 static void call_kernel(const q8_binary_step *p, size_t rows, size_t n, const char *a, size_t sa, const char *b,
                         size_t sb, char *y) {
@@ -31,6 +17,24 @@ static void call_kernel(const q8_binary_step *p, size_t rows, size_t n, const ch
     p->int8(rows, n, (const uint8_t *)a, sa, (const uint8_t *)b, sb, &p->quant, (uint8_t *)y, n);
   else
     p->f32(rows, n, (const float *)(const void *)a, sa, (const float *)(const void *)b, sb, (float *)(void *)y, n);
+}
+
+static void call_row(const q8_binary_step *p, size_t n, const char *a, const char *b, char *y) {
+  int32_t last = p->loops.shape.rank - 1;
+  q8_strided_row(p->row, n, (const float *)(const void *)a, p->loops.a[last], (const float *)(const void *)b,
+                 p->loops.b[last], (float *)(void *)y);
+}
+
+/* One dimension. */
+static void line_part(const void *context, size_t first, size_t n, void *y) {
+  const binary_run *run = context;
+  const q8_binary_step *p = run->p;
+  const char *a = run->a + (size_t)p->loops.a[0] * first * p->element;
+  const char *b = run->b + (size_t)p->loops.b[0] * first * p->element;
+  if (p->int8 || p->f32)
+    call_kernel(p, 1, n, a, 0, b, 0, y);
+  else
+    call_row(p, n, a, b, y);
 }
 
 #define REPEATED 512 /* elements of a short row repeated */
@@ -72,8 +76,7 @@ static void rows_between(const binary_run *run, size_t r, size_t end, char *y) {
     if (p->int8 || p->f32)
       kernel_rows(p, rows, n, run->a + a_at * e, sa, run->b + b_at * e, sb, y);
     for (size_t k = 0; !p->int8 && !p->f32 && k < rows; k++)
-      p->row(n, run->a + (a_at + k * sa) * e, loops->a[last], run->b + (b_at + k * sb) * e, loops->b[last],
-             y + k * n * e);
+      call_row(p, n, run->a + (a_at + k * sa) * e, run->b + (b_at + k * sb) * e, y + k * n * e);
     r += rows;
     y += rows * n * e;
   }

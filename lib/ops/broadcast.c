@@ -65,7 +65,7 @@ void q8_eval_pairs(const q8_pair_set *set, int32_t in, const q8_value *a, const 
   q8_value ra = *a, rb = *b, ry = *y; /* the current row */
   for (size_t rows = n ? q8_dims(shape, 0, last) : 0; rows > 0; rows--) {
     if (in == QINT8_DTYPE_F32)
-      set->f32(n, ra.data, loops.a[last], rb.data, loops.b[last], ry.data);
+      q8_strided_row(set->f32, n, ra.data, loops.a[last], rb.data, loops.b[last], ry.data);
     else
       run_wide(set, in, n, &ra, loops.a[last], &rb, loops.b[last], &ry);
     ry.data = element(&ry, (int64_t)n);
