@@ -112,6 +112,15 @@ static const q8_op_family logic = {.int8_obstacle = INTEGERS, .infer = infer, .e
 #define IN_SIGNED(name, expression) ELEMENT(name, uint64_t, int64_t, expression)
 #define IN_UNSIGNED(name, expression) ELEMENT(name, uint64_t, uint64_t, expression)
 
+/* Rows of float32, small rather than fast: the fast ones are in binary_rows.c. */
+#define ROW(name, expression)                                                                                      \
+  static void name(size_t n, const float *a, const float *b, float *y) {                                           \
+    for (; n > 0; n--) {                                                                                           \
+      const float x = *a++, z = *b++;                                                                              \
+      *y++ = (expression);                                                                                         \
+    }                                                                                                              \
+  }
+
 /* ---- Arithmetic: integers wrap, a division by zero gives 0 ---- */
 
 static inline int64_t divide(int64_t x, int64_t z) {
@@ -208,10 +217,7 @@ RECORD(prelu, "PRelu", 1, 2, old_attributes, Q8_QUANT_FLOAT, &slope, prelu)
 
 /* ---- Pow: the exponent may have another type ---- */
 
-static void pow_row(size_t n, const float *a, const float *b, float *y) {
-  for (size_t i = 0; i < n; i++)
-    y[i] = power(a[i], b[i]);
-}
+ROW(pow_row, power(x, z))
 PAIRS(raise, pow_row, pow(x, z), integer_power(x, z), whole_power(x, z))
 
 static q8_status infer_pow(const q8_op_io *io) {
@@ -260,10 +266,12 @@ RECORD(mod, "Mod", 10, 2, mod_attributes, Q8_QUANT_FLOAT, &modulo, mod)
   static const q8_pair_set pairs_##id = {__VA_ARGS__};                                                             \
   RECORD(id, onnx_name, first_opset, 2, old_attributes, Q8_QUANT_FLOAT, &logic, pairs_##id)
 #define COMPARISON(id, onnx_name, first_opset, op)                                                                 \
+  ROW(id##_f32, x op z)                                                                                            \
   IN_DOUBLE(id##_f64, x op z)                                                                                      \
   IN_SIGNED(id##_s64, x op z)                                                                                      \
   IN_UNSIGNED(id##_u64, x op z)                                                                                    \
-  LOGIC(id, onnx_name, first_opset, .f64 = id##_f64, .s64 = id##_s64, .u64 = id##_u64, .gives_bool = 1)
+  LOGIC(id, onnx_name, first_opset, .f32 = id##_f32, .f64 = id##_f64, .s64 = id##_s64,                           \
+        .u64 = id##_u64, .gives_bool = 1)
 #define CONDITION(id, onnx_name, op)                                                                               \
   IN_UNSIGNED(id##_u64, x op z)                                                                                    \
   LOGIC(id, onnx_name, 1, .u64 = id##_u64, .takes_bool = 1, .gives_bool = 1)

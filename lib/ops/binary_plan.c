@@ -1,8 +1,8 @@
 /* binary_plan.c - planning of elementwise operators of two inputs.
  *
  * Shapes are first written in the order of the chosen layout, [N, d..., C] for channels-last; then broadcasting is the
- * same nested loops in both. The kernels take rows of contiguous elements and repeat rows, so for int8 the last dimension
- * must run through both inputs; a scalar constant is written out as one row. */
+ * same nested loops in both. The kernels take rows of contiguous elements and repeat rows, so the last dimension must run
+ * through both inputs; for them a scalar constant is written out as one row. */
 #include <string.h>
 
 #include "nn/ratio.h"
@@ -18,6 +18,7 @@ typedef struct pair_plan {
   const q8_value *x[2], *y;
   const q8_pair_set *set;
   q8_binary_fn *int8; /* NULL: the float step */
+  q8_sbinary_fn *f32; /* of the float step, if there is a kernel */
   q8_binary quant;
   q8_layout layout; /* of the loops */
   q8_loops loops;
@@ -61,12 +62,16 @@ static int is_scalar_constant(const q8_value *value) {
   return value->data && value->count == 1;
 }
 
-/* Sets the loops, in which a scalar constant of int8 counts as one row. Whether kernels can run them. */
+static int is_spread(const pair_plan *p, int i) {
+  return (p->int8 || p->f32) && is_scalar_constant(p->x[i]);
+}
+
+/* Sets the loops, in which a scalar constant for a kernel counts as one row. Whether kernels can run them. */
 static int set_loops(pair_plan *p, q8_layout layout) {
   q8_shape shape[2], out = ordered(&p->y->shape, p->y->shape.rank, layout);
   for (int i = 0; i < 2; i++) {
     shape[i] = ordered(&p->x[i]->shape, out.rank, layout);
-    if (p->int8 && is_scalar_constant(p->x[i]) && out.rank > 0)
+    if (is_spread(p, i) && out.rank > 0)
       shape[i].dim[out.rank - 1] = out.dim[out.rank - 1];
   }
   p->layout = layout;
@@ -101,18 +106,23 @@ static void repeated_second(q8_binary_step *s, q8_step *step) {
 }
 
 /* The scalar constant that input i is, n times. */
-static void fill(const pair_plan *p, int i, uint8_t *row, size_t n) {
-  p->kernels->quantize(1, p->x[i]->data, i ? p->quant.b_scale : p->quant.a_scale, i ? p->quant.b_zero : p->quant.a_zero,
-                       0, row);
-  memset(row, row[0], n);
+static void fill(const pair_plan *p, int i, void *row, size_t n) {
+  const float *value = p->x[i]->data;
+  if (p->int8) {
+    p->kernels->quantize(1, value, i ? p->quant.b_scale : p->quant.a_scale, i ? p->quant.b_zero : p->quant.a_zero, 0, row);
+    memset(row, *(uint8_t *)row, n);
+  } else {
+    for (size_t j = 0; j < n; j++)
+      ((float *)row)[j] = *value;
+  }
 }
 
 static q8_status add_inputs(const pair_plan *p, q8_binary_step *s, q8_step *step, qint8_error *error) {
   for (int i = 0; i < 2; i++) {
     const q8_value *x = p->x[i];
-    if (p->int8 && is_scalar_constant(x)) {
+    if (is_spread(p, i)) {
       size_t n = (size_t)p->loops.shape.dim[p->loops.shape.rank - 1];
-      uint8_t *row = q8_plan_alloc(p->planner, n + 64, 1);
+      void *row = q8_plan_alloc(p->planner, n + 64, s->element);
       if (!row)
         return q8_fail_memory(error, p->n->name, n);
       fill(p, i, row, n);
@@ -140,7 +150,7 @@ static q8_status take_ratios(const pair_plan *p, q8_binary_step *s, qint8_error 
   return QINT8_OK;
 }
 
-/* The step of the loops, in int8 if there is a kernel; in float by one if `has_rows` and there is one. */
+/* The step of the loops, in int8 if there is a kernel; `has_rows`: float kernels can run them. */
 static q8_status plan_step(const pair_plan *p, int has_rows, qint8_error *error) {
   q8_binary_step *s = q8_plan_alloc(p->planner, 1, sizeof *s);
   if (!s)
@@ -155,8 +165,8 @@ static q8_status plan_step(const pair_plan *p, int has_rows, qint8_error *error)
                         .rows = q8_dims(&p->loops.shape, 0, last)};
   if (p->set->int8 == Q8_INT8_SUB) /* a - b is a + b with the scale of b negated: exact */
     s->quant.b_scale = -s->quant.b_scale;
-  if (has_rows && !p->int8)
-    s->f32 = p->set->int8 == Q8_INT8_MUL ? p->kernels->smul : p->set->int8 == Q8_INT8_ADD ? p->kernels->sadd : NULL;
+  if (has_rows)
+    s->f32 = p->f32;
   s->rows_per_task = n && n < Q8_CHUNK ? Q8_CHUNK / n : 1;
   s->out = (q8_row_output){.count = s->rows * n, .element = s->element, .row = n};
   q8_step step;
@@ -250,5 +260,6 @@ q8_status q8_plan_binary(q8_planner *planner, q8_id node, qint8_error *error) {
       return plan_step(&p, 1, error);
     p.int8 = NULL;
   }
+  p.f32 = p.set->int8 == Q8_INT8_MUL ? p.kernels->smul : p.set->int8 == Q8_INT8_ADD ? p.kernels->sadd : NULL;
   return plan_step(&p, set_loops(&p, layout), error);
 }

@@ -24,18 +24,25 @@ ROW(q8_prelu_row, x < 0 ? x * z : x)
 static const float *gather(size_t n, const float *x, int64_t stride, float *to) {
   if (stride == 1)
     return x;
-  for (size_t i = 0; i < n; i++, x += stride)
-    to[i] = *x;
+  const float same = *x;
+  if (stride == 0)
+    Q8_FOR_BLOCKS(float, n, to, ((void)i, same));
+  else
+    for (size_t i = 0; i < n; i++, x += stride)
+      to[i] = *x;
   return to;
 }
 
 void q8_strided_row(q8_binary_row *row, size_t n, const float *a, int64_t a_stride, const float *b, int64_t b_stride,
                     float *y) {
   float from_a[GATHERED], from_b[GATHERED];
+  if (a_stride == 1 && b_stride == 1) {
+    row(n, a, b, y);
+    return;
+  }
   const float *x = a, *z = b;
-  size_t block = a_stride == 1 && b_stride == 1 ? n : GATHERED;
-  for (size_t at = 0; at < n; at += block) {
-    size_t count = n - at < block ? n - at : block;
+  for (size_t at = 0; at < n; at += GATHERED) {
+    size_t count = n - at < GATHERED ? n - at : GATHERED;
     if (at == 0 || a_stride) /* what repeats stays */
       x = gather(count, a + (int64_t)at * a_stride, a_stride, from_a);
     if (at == 0 || b_stride)

@@ -16,6 +16,10 @@ static inline float down(float x) {
   const float t = truncated(x);
   return whole(x, t > x ? t - 1 : t);
 }
+static inline float up(float x) {
+  const float t = truncated(x);
+  return whole(x, t < x ? t + 1 : t);
+}
 static inline float nearest(float x) {
   return whole(x, (fabsf(x) + 0x1p23f) - 0x1p23f);
 }
@@ -30,22 +34,11 @@ ROWS(q8_abs_rows, fabsf(x[i]))
 ROWS(q8_neg_rows, -x[i])
 ROWS(q8_sqrt_rows, sqrtf(x[i]))
 ROWS(q8_reciprocal_rows, 1 / x[i])
+ROWS(q8_floor_rows, down(x[i]))
+ROWS(q8_ceil_rows, up(x[i]))
 ROWS(q8_round_rows, nearest(x[i]))
 
 void q8_leaky_relu_rows(const void *params, size_t n, const float *x, float *y) {
   const float alpha = ((const q8_unary_coefficients *)params)->alpha;
   Q8_FOR_BLOCKS(float, n, y, x[i] < 0 ? alpha * x[i] : x[i]);
-}
-
-/* Of sign * x, times the sign. */
-static void floor_rows(float sign, size_t n, const float *x, float *y) {
-  Q8_FOR_BLOCKS(float, n, y, sign * down(sign * x[i]));
-}
-void q8_floor_rows(const void *params, size_t n, const float *x, float *y) {
-  (void)params;
-  floor_rows(1, n, x, y);
-}
-void q8_ceil_rows(const void *params, size_t n, const float *x, float *y) {
-  (void)params;
-  floor_rows(-1, n, x, y);
 }
