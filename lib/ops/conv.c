@@ -7,57 +7,14 @@
 
 static const q8_attribute attributes[] = {Q8_CONV_ATTRIBUTES, Q8_CONV_ACTIVATION};
 
-static q8_status find_conv(const q8_op_io *io, q8_conv_nd *c) {
-  for (int32_t i = 0; i < 2; i++)
-    Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
-  Q8_TRY(q8_conv_nd_of(io, io->node->params, &io->inputs[0]->shape, &io->inputs[1]->shape, c));
-  return q8_conv_check_bias(io, q8_input(io, 2), c->k);
-}
-
 static q8_status infer(const q8_op_io *io) {
   q8_conv_nd c;
-  q8_shape y;
-  Q8_TRY(find_conv(io, &c));
-  q8_conv_nd_shape(&c, &y);
-  return q8_infer_set(io, 0, QINT8_DTYPE_F32, &y);
-}
-
-static float dot(const q8_conv_nd *c, const float *x, const float *w, const int64_t *at) {
-  float sum = 0;
-  size_t positions = q8_conv_positions(c, 0), taps = q8_conv_taps(c), t = 0;
-  int64_t tap[Q8_CONV_DIMS];
-  for (tap[0] = 0; tap[0] < c->e[0].kernel; tap[0]++)
-    for (tap[1] = 0; tap[1] < c->e[1].kernel; tap[1]++)
-      for (tap[2] = 0; tap[2] < c->e[2].kernel; tap[2]++, t++) {
-        int64_t source = q8_conv_source(c, at, tap);
-        for (size_t i = 0; source >= 0 && i < c->c / c->groups; i++)
-          sum += x[i * positions + (size_t)source] * w[i * taps + t];
-      }
-  return sum;
+  Q8_TRY(q8_conv_of_floats(io, 0, &c));
+  return q8_conv_infer(io, &c, QINT8_DTYPE_F32);
 }
 
 static q8_status eval(const q8_op_io *io) {
-  const q8_conv_params *p = io->node->params;
-  const q8_value *bias = q8_input(io, 2);
-  q8_conv_nd c;
-  Q8_TRY(find_conv(io, &c));
-  const float *x = io->inputs[0]->data, *w = io->inputs[1]->data;
-  float *y = io->outputs[0].data;
-  size_t in = q8_conv_positions(&c, 0), out = q8_conv_positions(&c, 1), channels = c.c / c.groups;
-  const int64_t dims[Q8_CONV_DIMS] = {c.e[0].out, c.e[1].out, c.e[2].out};
-  for (size_t i = 0; i < c.n * c.k; i++) {
-    size_t n = i / c.k, k = i % c.k;
-    const float *image = x + (n * c.c + k / (c.k / c.groups) * channels) * in;
-    for (size_t q = 0; q < out; q++) {
-      int64_t at[Q8_CONV_DIMS];
-      q8_conv_split(dims, q, at);
-      float v = dot(&c, image, w + k * channels * q8_conv_taps(&c), at);
-      v += bias ? ((const float *)bias->data)[k] : 0;
-      v = v < p->activation_lo ? p->activation_lo : v;
-      *y++ = v > p->activation_hi ? p->activation_hi : v;
-    }
-  }
-  return QINT8_OK;
+  return q8_conv_eval(io, 0);
 }
 
 /* [k][c][r][s] to [k][r][s][c]. */
@@ -69,10 +26,19 @@ static void channels_last(const q8_conv_geometry *g, const float *w, float *out)
         *out++ = w[(k * channels + c) * taps + t];
 }
 
-/* 1-D has height 1. */
+static int is_unit(const q8_extent *e) {
+  return e->kernel == 1 && e->stride == 1 && e->pad_begin == 0 && e->pad_end == 0;
+}
+
+/* 1-D has height 1. In 3-D, where depth is not convolved its planes are images, and where nothing else is they are rows of
+ * height times width pixels. */
 static q8_conv_geometry geometry_of(const q8_conv_nd *c) {
-  const q8_extent *h = &c->e[1], *w = &c->e[2];
-  return (q8_conv_geometry){.n = c->n,
+  const q8_extent *d = &c->e[0], *h = &c->e[1], *w = &c->e[2];
+  const q8_extent plane = {h->in * w->in, 1, 1, 1, 0, 0, h->in * w->in};
+  size_t images = (size_t)d->in;
+  if (!is_unit(d))
+    h = d, w = &plane, images = 1;
+  return (q8_conv_geometry){.n = c->n * images,
                             .h = (size_t)h->in,
                             .w = (size_t)w->in,
                             .c = c->c,
@@ -90,16 +56,22 @@ static q8_conv_geometry geometry_of(const q8_conv_nd *c) {
                             .q = (size_t)w->out};
 }
 
+/* Whether it is a 2-D convolution, if need be of another shape. With a scale per sample, planes are no samples. */
+static int is_flat(const q8_conv_nd *c, q8_mode mode) {
+  return (is_unit(&c->e[0]) && (c->e[0].in == 1 || mode != Q8_MODE_DYNAMIC)) || (is_unit(&c->e[1]) && is_unit(&c->e[2]));
+}
+
 static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
   const q8_value *inputs[3];
   q8_op_io io = q8_plan_op_io(planner, id, inputs, error);
   const q8_node *node = io.node;
   q8_conv_nd c;
-  Q8_TRY(find_conv(&io, &c));
+  Q8_TRY(q8_conv_of_floats(&io, 0, &c));
   const q8_value *bias = q8_input(&io, 2);
   if (q8_plan_value(planner, node->outputs[0])->count == 0)
     return q8_plan_eval(planner, id, error);
-  if (!q8_plan_is_constant(planner, node->inputs[1]) || (bias && !bias->data) || c.dims > 2)
+  if (!q8_plan_is_constant(planner, node->inputs[1]) || (bias && !bias->data) ||
+      !is_flat(&c, q8_plan_mode(planner, id)))
     return q8_plan_conv_nd(planner, id, &c, error);
   q8_weighted w = {.kind = "conv", .g = geometry_of(&c), .layout = Q8_CHANNELS_LAST, .bias_tensor = Q8_NONE};
   if (bias) {
@@ -136,14 +108,9 @@ static const char *dynamic_obstacle(const q8_node *node) {
 /* sum[c][tap] of what the tap meets in channel c over all positions of y. */
 static void sum_taps(const q8_conv_nd *c, const float *x, double *sum) {
   size_t in = q8_conv_positions(c, 0), out = q8_conv_positions(c, 1), taps = q8_conv_taps(c);
-  const int64_t dims[Q8_CONV_DIMS] = {c->e[0].out, c->e[1].out, c->e[2].out};
-  const int64_t kernel[Q8_CONV_DIMS] = {c->e[0].kernel, c->e[1].kernel, c->e[2].kernel};
   for (size_t t = 0; t < taps; t++)
     for (size_t q = 0; q < out; q++) {
-      int64_t tap[Q8_CONV_DIMS], at[Q8_CONV_DIMS];
-      q8_conv_split(kernel, t, tap);
-      q8_conv_split(dims, q, at);
-      int64_t source = q8_conv_source(c, at, tap);
+      int64_t source = q8_conv_read(c, q, t);
       for (size_t i = 0; source >= 0 && i < c->c; i++)
         sum[i * taps + t] += (double)x[i * in + (size_t)source];
     }
@@ -152,7 +119,7 @@ static void sum_taps(const q8_conv_nd *c, const float *x, double *sum) {
 /* A mean is linear: one product of the weights by sums takes the place of one per position. */
 static q8_status add_means(const q8_op_io *io, const q8_host *host, double factor, double *mean) {
   q8_conv_nd c;
-  Q8_TRY(find_conv(io, &c));
+  Q8_TRY(q8_conv_of_floats(io, 0, &c));
   size_t taps = q8_conv_taps(&c), row = c.c / c.groups * taps, out = q8_conv_positions(&c, 1);
   const float *w = io->inputs[1]->data;
   double *sum = q8_calloc(host, c.c * taps + 1, sizeof *sum);

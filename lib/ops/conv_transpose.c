@@ -9,79 +9,19 @@
 #include "ops/conv_nd.h"
 #include "ops/weighted.h"
 
-#define AT(field) Q8_CONV_AT(field)
 static const q8_attribute attributes[] = {Q8_CONV_ATTRIBUTES,
-                                          {"output_padding", Q8_ATTR_INTS, AT(output_padding), 0, 0, 0},
-                                          {"output_shape", Q8_ATTR_INTS, AT(output_shape), 0, 0, 0},
+                                          {"output_padding", Q8_ATTR_INTS, Q8_SPATIAL_AT(output_padding), 0, 0, 0},
+                                          {"output_shape", Q8_ATTR_INTS, Q8_SPATIAL_AT(output_shape), 0, 0, 0},
                                           Q8_CONV_ACTIVATION};
-
-static q8_status find_conv(const q8_op_io *io, q8_conv_nd *c) {
-  for (int32_t i = 0; i < 2; i++)
-    Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
-  Q8_TRY(q8_conv_transpose_of(io, io->node->params, &io->inputs[0]->shape, &io->inputs[1]->shape, c));
-  return q8_conv_check_bias(io, q8_input(io, 2), c->k);
-}
 
 static q8_status infer(const q8_op_io *io) {
   q8_conv_nd c;
-  q8_shape y;
-  Q8_TRY(find_conv(io, &c));
-  q8_conv_nd_shape(&c, &y);
-  return q8_infer_set(io, 0, QINT8_DTYPE_F32, &y);
-}
-
-/* ---- Reference: every input value is spread over y ---- */
-
-/* The position of y that tap `tap` of input position `at` adds to, or -1 if it is cut off. */
-static int64_t target_of(const q8_conv_nd *c, const int64_t *at, const int64_t *tap) {
-  int64_t index = 0;
-  for (int d = 0; d < Q8_CONV_DIMS; d++) {
-    const q8_extent *e = &c->e[d];
-    int64_t y = at[d] * e->stride + tap[d] * e->dilation - e->pad_begin;
-    if (y < 0 || y >= e->out)
-      return -1;
-    index = index * e->out + y;
-  }
-  return index;
-}
-
-static void spread(const q8_conv_nd *c, const float *x, const float *w, float *y) {
-  const int64_t dims[Q8_CONV_DIMS] = {c->e[0].in, c->e[1].in, c->e[2].in};
-  const int64_t kernel[Q8_CONV_DIMS] = {c->e[0].kernel, c->e[1].kernel, c->e[2].kernel};
-  size_t positions = q8_conv_positions(c, 0), taps = q8_conv_taps(c);
-  int64_t at[Q8_CONV_DIMS], tap[Q8_CONV_DIMS];
-  for (size_t t = 0; t < taps; t++) {
-    q8_conv_split(kernel, t, tap);
-    for (size_t i = 0; i < positions; i++) {
-      q8_conv_split(dims, i, at);
-      int64_t target = target_of(c, at, tap);
-      if (target >= 0)
-        y[target] += x[i] * w[t];
-    }
-  }
+  Q8_TRY(q8_conv_of_floats(io, 1, &c));
+  return q8_conv_infer(io, &c, QINT8_DTYPE_F32);
 }
 
 static q8_status eval(const q8_op_io *io) {
-  const q8_conv_params *p = io->node->params;
-  const q8_value *bias = q8_input(io, 2);
-  q8_conv_nd c;
-  Q8_TRY(find_conv(io, &c));
-  const float *x = io->inputs[0]->data, *w = io->inputs[1]->data;
-  float *y = io->outputs[0].data;
-  size_t in = q8_conv_positions(&c, 0), out = q8_conv_positions(&c, 1), taps = q8_conv_taps(&c);
-  size_t channels = c.c / c.groups, outputs = c.k / c.groups;
-  for (size_t i = 0; i < c.n * c.k; i++, y += out) {
-    size_t n = i / c.k, k = i % c.k, first = k / outputs * channels;
-    for (size_t j = 0; j < out; j++)
-      y[j] = bias ? ((const float *)bias->data)[k] : 0;
-    for (size_t j = first; j < first + channels; j++)
-      spread(&c, x + (n * c.c + j) * in, w + (j * outputs + k % outputs) * taps, y);
-    for (size_t j = 0; j < out; j++) {
-      y[j] = y[j] < p->activation_lo ? p->activation_lo : y[j];
-      y[j] = y[j] > p->activation_hi ? p->activation_hi : y[j];
-    }
-  }
-  return QINT8_OK;
+  return q8_conv_eval(io, 1);
 }
 
 /* ---- Phases ---- */
@@ -290,7 +230,7 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
   transpose_step *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
     return q8_fail_memory(error, node->name, sizeof *p);
-  Q8_TRY(find_conv(&io, &p->c));
+  Q8_TRY(q8_conv_of_floats(&io, 1, &p->c));
   const q8_value *bias = q8_input(&io, 2);
   const float *weights;
   Q8_TRY(q8_plan_floats(planner, node->inputs[1], &weights, error));

@@ -53,10 +53,7 @@ Q8_COLD static q8_status infer(const q8_op_io *io) {
 
 /* The value of a broadcast input at position i of the inner dimensions. */
 static float value_at(const q8_value *v, const q8_shape *inner, const int64_t *stride, size_t i) {
-  int64_t at = 0;
-  for (int32_t d = inner->rank; d-- > 0; i /= (size_t)inner->dim[d])
-    at += (int64_t)(i % (size_t)inner->dim[d]) * stride[d];
-  return ((const float *)v->data)[at];
+  return ((const float *)v->data)[q8_split_offset(i, inner->rank, inner->dim, stride)];
 }
 
 typedef struct affine {
