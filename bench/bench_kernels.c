@@ -330,6 +330,9 @@ static void call_dequantize(const job *j, void *y) {
 static void call_minmax(const job *j, void *y) {
   ((q8_minmax_fn *)j->fn)(COUNT, floats, y, (float *)y + 1);
 }
+static void call_minmax_rows(const job *j, void *y) {
+  ((q8_minmax_rows_fn *)j->fn)(ROWS, COLS, floats, y);
+}
 static void call_table(const job *j, void *y) {
   ((q8_table_fn *)j->fn)(COUNT, bytes_a, table, y);
 }
@@ -404,6 +407,7 @@ static void rows(void) {
   FAMILY(q8_quantize_kernel, quantize, call_quantize, "n=2048", COUNT, COUNT);
   FAMILY(q8_dequantize_kernel, dequantize, call_dequantize, "n=2048", COUNT, COUNT * 4);
   FAMILY(q8_minmax_kernel, minmax, call_minmax, "n=2048", COUNT, 8);
+  FAMILY(q8_minmax_rows_kernel, minmax_rows, call_minmax_rows, "32x64", COUNT, ROWS * 8);
   FAMILY(q8_table_kernel, table, call_table, "n=2048", COUNT, COUNT);
   FAMILY(q8_binary_kernel, add, call_binary, "32x64", COUNT, COUNT);
   FAMILY(q8_binary_kernel, mul, call_binary, "32x64", COUNT, COUNT);

@@ -159,6 +159,11 @@ typedef void q8_dequantize_fn(size_t n, const uint8_t *x, float scale, int32_t z
 /* Smallest and largest of n values; NaN is skipped; n = 0 or all NaN gives +inf, -inf; a zero result
  * is +0. Returns 0 if there is a NaN, else 1. */
 typedef int q8_minmax_fn(size_t n, const float *x, float *min, float *max);
+/* The same of each of `rows` rows of n values, one behind the other. Returns 0 if there is a NaN in any. */
+typedef struct q8_ends {
+  float min, max;
+} q8_ends;
+typedef int q8_minmax_rows_fn(size_t rows, size_t n, const float *x, q8_ends *ends);
 /* Where the values that are not zero fall in a histogram of Q8_SLOTS slots used as a ring: floor(x * inverse) mod Q8_SLOTS
  * of each, in order and without gaps. Returns how many there are, or Q8_NAN if there is a NaN: then slots mean nothing.
  * |x * inverse| <= 2^22. `slot` has room for n + Q8_SLOTS_SLACK, which may be written. */
@@ -257,6 +262,7 @@ typedef Q8_FAMILY(q8_dequant_acc_fn) q8_dequant_acc_kernel;
 typedef Q8_FAMILY(q8_quantize_fn) q8_quantize_kernel;
 typedef Q8_FAMILY(q8_dequantize_fn) q8_dequantize_kernel;
 typedef Q8_FAMILY(q8_minmax_fn) q8_minmax_kernel;
+typedef Q8_FAMILY(q8_minmax_rows_fn) q8_minmax_rows_kernel;
 typedef Q8_FAMILY(q8_slots_fn) q8_slots_kernel;
 typedef Q8_FAMILY(q8_table_fn) q8_table_kernel;
 typedef Q8_FAMILY(q8_binary_fn) q8_binary_kernel;
@@ -283,6 +289,7 @@ typedef struct q8_isa {
   const q8_quantize_kernel *quantize;
   const q8_dequantize_kernel *dequantize;
   const q8_minmax_kernel *minmax;
+  const q8_minmax_rows_kernel *minmax_rows;
   const q8_slots_kernel *slots;
   const q8_table_kernel *table;
   const q8_binary_kernel *add;
@@ -319,6 +326,7 @@ typedef struct q8_kernels {
   q8_quantize_fn *quantize;
   q8_dequantize_fn *dequantize;
   q8_minmax_fn *minmax;
+  q8_minmax_rows_fn *minmax_rows;
   q8_slots_fn *slots;
   q8_table_fn *table;
   q8_binary_fn *add, *mul;

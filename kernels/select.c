@@ -26,7 +26,7 @@ static const struct {
     FAMILY(requant),  FAMILY(dequant_acc), FAMILY(quantize),   FAMILY(dequantize),  FAMILY(minmax),
     FAMILY(slots),    FAMILY(table),       FAMILY(add),        FAMILY(mul),         FAMILY(max_rows),
     FAMILY(sum_rows), FAMILY(transpose8),  FAMILY(transpose32), FAMILY(pack_pairs), FAMILY(sdwconv),
-    FAMILY(sunary),   FAMILY(sadd),        FAMILY(smul),       FAMILY(ssum_rows),
+    FAMILY(sunary),   FAMILY(sadd),        FAMILY(smul),       FAMILY(ssum_rows),   FAMILY(minmax_rows),
 #undef FAMILY
 };
 

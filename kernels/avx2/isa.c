@@ -16,6 +16,7 @@ const q8_isa q8_isa_avx2 = {
     .quantize = q8_avx2_quantize,
     .dequantize = q8_avx2_dequantize,
     .minmax = q8_avx2_minmax,
+    .minmax_rows = q8_avx2_minmax_rows,
     .slots = q8_avx2_slots,
     .table = q8_avx2_table,
     .add = q8_avx2_add,

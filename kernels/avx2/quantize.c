@@ -73,6 +73,59 @@ static int minmax(size_t n, const float *x, float *min, float *max) {
   return !bad;
 }
 
+/* The ends of four rows from those of their lanes: minima beside negated maxima, so that one tree of minima reduces all
+ * of them in fewer steps than one row takes. */
+Q8_INLINE __m256 fold_pair(__m256 a, __m256 b) {
+  return _mm256_min_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+}
+
+Q8_INLINE void fold_rows(const __m256 low[4], const __m256 high[4], q8_ends ends[4]) {
+  __m256 half[2];
+  const __m256 sign = _mm256_set1_ps(-0.0f), odd = _mm256_setr_ps(0, -0.0f, 0, -0.0f, 0, -0.0f, 0, -0.0f);
+  Q8_UNROLL
+  for (int i = 0; i < 2; i++)
+    half[i] = fold_pair(
+        fold_pair(low[2 * i], low[2 * i + 1]),
+        fold_pair(_mm256_xor_ps(high[2 * i], sign), _mm256_xor_ps(high[2 * i + 1], sign)));
+  __m256 all = _mm256_min_ps(_mm256_permute2f128_ps(half[0], half[1], 0x20), _mm256_permute2f128_ps(half[0], half[1], 0x31));
+  _mm256_storeu_ps((float *)ends, _mm256_add_ps(_mm256_xor_ps(all, odd), _mm256_setzero_ps())); /* -0 becomes +0 */
+}
+
+static int minmax_rows(size_t rows, size_t n, const float *x, q8_ends *ends) {
+  const __m256 inf = _mm256_set1_ps(INFINITY), minus_inf = _mm256_set1_ps(-INFINITY);
+  __m256 nan = _mm256_setzero_ps();
+  size_t r = 0;
+  int none = 1;
+  for (; r + 4 <= rows; r += 4) {
+    const float *row = x + r * n;
+    __m256 low[4] = {inf, inf, inf, inf}, high[4] = {minus_inf, minus_inf, minus_inf, minus_inf};
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+      Q8_UNROLL
+      for (size_t j = 0; j < 4; j++) {
+        __m256 v = _mm256_loadu_ps(row + j * n + i);
+        low[j] = _mm256_min_ps(v, low[j]);
+        high[j] = _mm256_max_ps(v, high[j]);
+        nan = _mm256_or_ps(nan, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+      }
+    }
+    if (i < n) {
+      const __m256i mask = q8_avx2_mask(n - i);
+      Q8_UNROLL
+      for (size_t j = 0; j < 4; j++) {
+        __m256 v = _mm256_maskload_ps(row + j * n + i, mask);
+        low[j] = _mm256_min_ps(_mm256_blendv_ps(inf, v, _mm256_castsi256_ps(mask)), low[j]);
+        high[j] = _mm256_max_ps(_mm256_blendv_ps(minus_inf, v, _mm256_castsi256_ps(mask)), high[j]);
+        nan = _mm256_or_ps(nan, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+      }
+    }
+    fold_rows(low, high, ends + r);
+  }
+  for (; r < rows; r++)
+    none &= minmax(n, x + r * n, &ends[r].min, &ends[r].max);
+  return none && !_mm256_movemask_ps(nan);
+}
+
 static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {
   const __m256 factor = _mm256_set1_ps(inverse);
   int bad = 0;
@@ -96,5 +149,6 @@ static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {
 const q8_quantize_kernel q8_avx2_quantize[] = {{"quantize_avx2", Q8_CPU_AVX2, quantize}, {0}};
 const q8_dequantize_kernel q8_avx2_dequantize[] = {{"dequantize_avx2", Q8_CPU_AVX2, dequantize}, {0}};
 const q8_minmax_kernel q8_avx2_minmax[] = {{"minmax_avx2", Q8_CPU_AVX2, minmax}, {0}};
+const q8_minmax_rows_kernel q8_avx2_minmax_rows[] = {{"minmax_rows_avx2", Q8_CPU_AVX2, minmax_rows}, {0}};
 const q8_slots_kernel q8_avx2_slots[] = {{"slots_avx2", Q8_CPU_AVX2, slots}, {0}};
 #endif

@@ -11,6 +11,7 @@ const q8_isa q8_isa_neon = {
     .quantize = q8_neon_quantize,
     .dequantize = q8_neon_dequantize,
     .minmax = q8_neon_minmax,
+    .minmax_rows = q8_neon_minmax_rows,
     .slots = q8_neon_slots,
     .table = q8_neon_table,
     .add = q8_neon_add,

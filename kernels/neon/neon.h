@@ -16,6 +16,7 @@ extern const q8_dequant_acc_kernel q8_neon_dequant_acc[];
 extern const q8_quantize_kernel q8_neon_quantize[];
 extern const q8_dequantize_kernel q8_neon_dequantize[];
 extern const q8_minmax_kernel q8_neon_minmax[];
+extern const q8_minmax_rows_kernel q8_neon_minmax_rows[];
 extern const q8_slots_kernel q8_neon_slots[];
 extern const q8_table_kernel q8_neon_table[];
 extern const q8_binary_kernel q8_neon_add[];

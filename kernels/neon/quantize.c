@@ -66,6 +66,13 @@ static int minmax(size_t n, const float *x, float *min, float *max) {
   return none;
 }
 
+static int minmax_rows(size_t rows, size_t n, const float *x, q8_ends *ends) {
+  int none = 1;
+  for (size_t i = 0; i < rows; i++)
+    none &= minmax(n, x + i * n, &ends[i].min, &ends[i].max);
+  return none;
+}
+
 static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {
   const uint32x4_t low = vdupq_n_u32(Q8_SLOTS - 1);
   uint32x4_t fine = vdupq_n_u32(~0u);
@@ -88,6 +95,7 @@ static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {
 }
 
 const q8_minmax_kernel q8_neon_minmax[] = {{"minmax_neon", Q8_CPU_NEON, minmax}, {0}};
+const q8_minmax_rows_kernel q8_neon_minmax_rows[] = {{"minmax_rows_neon", Q8_CPU_NEON, minmax_rows}, {0}};
 const q8_slots_kernel q8_neon_slots[] = {{"slots_neon", Q8_CPU_NEON, slots}, {0}};
 
 #endif

@@ -11,6 +11,7 @@ const q8_isa q8_isa_scalar = {
     .quantize = q8_scalar_quantize,
     .dequantize = q8_scalar_dequantize,
     .minmax = q8_scalar_minmax,
+    .minmax_rows = q8_scalar_minmax_rows,
     .slots = q8_scalar_slots,
     .table = q8_scalar_table,
     .add = q8_scalar_add,

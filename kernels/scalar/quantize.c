@@ -26,6 +26,13 @@ static int minmax(size_t n, const float *x, float *min, float *max) {
   return none;
 }
 
+static int minmax_rows(size_t rows, size_t n, const float *x, q8_ends *ends) {
+  int none = 1;
+  for (size_t i = 0; i < rows; i++)
+    none &= minmax(n, x + i * n, &ends[i].min, &ends[i].max);
+  return none;
+}
+
 #define CHUNK 64
 
 /* A constant count and no branches, so that compilers vectorize it. 0 if there is a NaN. */
@@ -63,4 +70,5 @@ static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {
 const q8_quantize_kernel q8_scalar_quantize[] = {{"quantize_scalar", 0, quantize}, {0}};
 const q8_dequantize_kernel q8_scalar_dequantize[] = {{"dequantize_scalar", 0, dequantize}, {0}};
 const q8_minmax_kernel q8_scalar_minmax[] = {{"minmax_scalar", 0, minmax}, {0}};
+const q8_minmax_rows_kernel q8_scalar_minmax_rows[] = {{"minmax_rows_scalar", 0, minmax_rows}, {0}};
 const q8_slots_kernel q8_scalar_slots[] = {{"slots_scalar", 0, slots}, {0}};

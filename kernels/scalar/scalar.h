@@ -12,6 +12,7 @@ extern const q8_dequant_acc_kernel q8_scalar_dequant_acc[];
 extern const q8_quantize_kernel q8_scalar_quantize[];
 extern const q8_dequantize_kernel q8_scalar_dequantize[];
 extern const q8_minmax_kernel q8_scalar_minmax[];
+extern const q8_minmax_rows_kernel q8_scalar_minmax_rows[];
 extern const q8_slots_kernel q8_scalar_slots[];
 extern const q8_table_kernel q8_scalar_table[];
 extern const q8_binary_kernel q8_scalar_add[];

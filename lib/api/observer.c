@@ -45,6 +45,7 @@ qint8_status qint8_observer_create(const qint8_observer_options *options, const 
                                .moving_average = options->moving_average,
                                .percentile = options->percentile,
                                .minmax = kernels.minmax,
+                               .minmax_rows = kernels.minmax_rows,
                                .slots = kernels.slots};
   q8_status status = q8_observer_new(&config, &observer->host, &observer->observer, error);
   if (status != QINT8_OK) {

@@ -57,13 +57,15 @@ q8_status q8_quality_new(const q8_graph *graph, q8_pool *pool, q8_quality **out,
 
 static int make_channels(q8_quality *quality, q8_tensor_quality *q, int64_t channels) {
   q->constants = q8_pool_reserve(quality->pool, (size_t)channels, sizeof(*q->constants));
-  q->channels = q->constants ? channels : 0;
-  return q->constants != NULL;
+  q->sums = q8_pool_reserve(quality->pool, (size_t)channels, sizeof(*q->sums));
+  q->channels = q->constants && q->sums ? channels : 0;
+  return q->channels > 0;
 }
 
 q8_status q8_quality_copy(const q8_quality *quality, q8_pool *pool, q8_quality **out, qint8_error *error) {
   size_t count = quality->tensor_count;
   Q8_TRY(new_table(count, pool, out, error));
+  (*out)->sum_rows = quality->sum_rows;
   memcpy((*out)->channel_axis, quality->channel_axis, count);
   memcpy((*out)->activation, quality->activation, count);
   for (size_t t = 0; t < count; t++) {
@@ -174,12 +176,19 @@ static int is_constant(const channel_view *v, const float *x, const q8_constant 
   return i == count && !isnan(c->value);
 }
 
-/* Looks only at channels that never varied so far, and into each only until it does. */
-static void look_at_channels(q8_tensor_quality *q, const channel_view *v, const float *x) {
+/* Looks only at channels that never varied so far, and into each only until it does; or, where many never did, adds up all
+ * channels: a sum of values none of which is negative is zero only if all are. */
+static void look_at_channels(const q8_quality *quality, q8_tensor_quality *q, const channel_view *v, const float *x,
+                             int none_negative) {
   size_t kept = 0;
-  for (size_t i = 0; i < q->constant_count; i++)
-    if (is_constant(v, x, &q->constants[i]))
-      q->constants[kept++] = q->constants[i];
+  int summed = none_negative && v->inner == 1 && q->constant_count > (size_t)q->channels / 8;
+  if (summed)
+    quality->sum_rows(v->outer, (size_t)v->channels, x, (size_t)v->channels, q->sums);
+  for (size_t i = 0; i < q->constant_count; i++) {
+    const q8_constant *c = &q->constants[i];
+    if (summed && c->value == 0 ? q->sums[c->channel] == 0 : is_constant(v, x, c))
+      q->constants[kept++] = *c;
+  }
   q->constant_count = kept;
 }
 
@@ -189,17 +198,12 @@ static void take_first_values(q8_tensor_quality *q, const channel_view *v, const
   q->constant_count = (size_t)q->channels;
 }
 
-q8_ends q8_quality_known(const q8_quality *quality, q8_id tensor) {
-  const q8_tensor_quality *q = &quality->tensors[tensor];
-  return (q8_ends){q->low[Q8_EXTREMES - 1].value, q->high[Q8_EXTREMES - 1].value};
-}
-
 void q8_quality_give_up(q8_quality *quality, q8_id tensor) {
   quality->tensors[tensor].samples = -1;
 }
 
 int q8_quality_observe(q8_quality *quality, q8_id tensor, const q8_shape *shape, const float *values,
-                       int channels_last, int64_t first, const q8_ends *ends) {
+                       int channels_last, int64_t first, const q8_ends *ends, q8_ends all) {
   q8_tensor_quality *q = &quality->tensors[tensor];
   if (q->samples != first) { /* it gave up, or a batch was left out */
     q->samples = -1;
@@ -216,10 +220,10 @@ int q8_quality_observe(q8_quality *quality, q8_id tensor, const q8_shape *shape,
   if (each == (size_t)v.channels)
     v.outer = step = samples; /* the values of a channel, one of each sample, lie as those of one sample would */
   for (size_t i = 0; i < samples && v.channels == q->channels && q->constant_count && each; i += step)
-    look_at_channels(q, &v, values + i * each);
-  if (ends)
-    add_samples(q, samples, ends);
-  else
+    look_at_channels(quality, q, &v, values + i * each, all.min >= 0);
+  if (all.min >= q->low[Q8_EXTREMES - 1].value && all.max <= q->high[Q8_EXTREMES - 1].value)
     pass_samples(q, samples);
+  else
+    add_samples(q, samples, ends);
   return 1;
 }

@@ -35,10 +35,12 @@ typedef struct q8_tensor_quality {
   int64_t channels;       /* 0: none known */
   q8_constant *constants; /* [channels], of which [constant_count] never varied, in order: most do after one sample */
   size_t constant_count;
+  float *sums; /* [channels] scratch */
 } q8_tensor_quality;
 
 typedef struct q8_quality {
   q8_pool *pool; /* of the owner */
+  q8_ssum_rows_fn *sum_rows; /* set by those who observe */
   size_t tensor_count;
   q8_tensor_quality *tensors; /* [tensor_count] */
   int8_t *channel_axis;       /* [tensor_count] of the ONNX layout: 1, LAST_AXIS, or 0 where there are no channels */
@@ -50,13 +52,11 @@ typedef struct q8_quality {
 q8_status q8_quality_new(const q8_graph *graph, q8_pool *pool, q8_quality **out, qint8_error *error);
 q8_status q8_quality_copy(const q8_quality *quality, q8_pool *pool, q8_quality **out, qint8_error *error);
 
-/* Samples inside these need not be told apart: they are no extremes. */
-q8_ends q8_quality_known(const q8_quality *quality, q8_id tensor);
-/* A batch of samples of a tensor, from number `first` of the sequence on, with the smallest and largest value of each;
- * `ends` NULL: all inside the known. Values are in the ONNX layout, or each sample [spatial...][C] if `channels_last`.
+/* A batch of samples of a tensor, from number `first` of the sequence on, with the smallest and largest value of each,
+ * and what all lie inside. Values are in the ONNX layout, or each sample [spatial...][C] if `channels_last`.
  * 0 without memory. */
 int q8_quality_observe(q8_quality *quality, q8_id tensor, const q8_shape *shape, const float *values,
-                       int channels_last, int64_t first, const q8_ends *ends);
+                       int channels_last, int64_t first, const q8_ends *ends, q8_ends all);
 /* The tensor's first dimension does not count samples. */
 void q8_quality_give_up(q8_quality *quality, q8_id tensor);
 

@@ -34,6 +34,7 @@ static q8_status new_table(size_t tensor_count, const q8_host *host, q8_ranges *
   q8_ranges *ranges = q8_calloc(host, 1, sizeof(*ranges));
   if (!ranges)
     return q8_fail_memory(error, "ranges", sizeof(*ranges));
+  ranges->holders = 1;
   q8_pool_init(&ranges->pool, host);
   ranges->names = q8_pool_alloc(&ranges->pool, tensor_count, sizeof(*ranges->names));
   ranges->observers = q8_pool_alloc(&ranges->pool, tensor_count, sizeof(*ranges->observers));
@@ -52,16 +53,30 @@ static q8_status set_name(q8_ranges *ranges, size_t tensor, const char *name, qi
   return ranges->names[tensor] ? QINT8_OK : q8_fail_memory(error, "ranges", strlen(name));
 }
 
+/* One block for all observers, and some for what is small. */
+static q8_status expect(q8_ranges *ranges, size_t observers, size_t size, qint8_error *error) {
+  size_t total;
+  int fits = q8_add(size, Q8_ALIGN, &size) && q8_mul(observers + 1, size, &total);
+  return fits && q8_pool_expect(&ranges->pool, total) ? QINT8_OK : q8_fail_memory(error, "ranges", size);
+}
+
 static q8_status fill(const q8_graph *graph, const q8_observer_config *config, q8_ranges *ranges,
                       qint8_error *error) {
+  size_t size = q8_observer_size(config), observers = 0;
   uint8_t *candidate = q8_pool_alloc(&ranges->pool, graph->tensor_count, 1);
   if (!candidate)
     return q8_fail_memory(error, "ranges", graph->tensor_count);
   mark_candidates(graph, candidate);
+  for (size_t t = 0; t < graph->tensor_count; t++)
+    observers += candidate[t];
+  Q8_TRY(expect(ranges, observers, size, error));
   for (size_t t = 0; t < graph->tensor_count; t++) {
     Q8_TRY(set_name(ranges, t, graph->tensors[t].name, error));
-    if (candidate[t])
-      Q8_TRY(q8_observer_new(config, &ranges->pool.host, &ranges->observers[t], error));
+    void *memory = candidate[t] ? q8_pool_reserve(&ranges->pool, 1, size) : NULL;
+    if (memory)
+      ranges->observers[t] = q8_observer_place(memory, config, &ranges->pool.host);
+    else if (candidate[t])
+      return q8_fail_memory(error, "ranges", size);
   }
   for (size_t i = 0; i < graph->input_count; i++)
     ranges->is_input[graph->inputs[i]] = 1;
@@ -70,9 +85,15 @@ static q8_status fill(const q8_graph *graph, const q8_observer_config *config, q
 
 static q8_status copy_into(const q8_ranges *from, q8_ranges *to, qint8_error *error) {
   for (size_t t = 0; t < from->tensor_count; t++) {
+    const q8_observer *observer = from->observers[t];
     Q8_TRY(set_name(to, t, from->names[t], error));
-    if (from->observers[t])
-      Q8_TRY(q8_observer_copy(from->observers[t], &to->observers[t], error));
+    if (!observer)
+      continue;
+    size_t size = q8_observer_size(q8_observer_config_of(observer));
+    void *memory = q8_pool_reserve(&to->pool, 1, size);
+    if (!memory)
+      return q8_fail_memory(error, "ranges", size);
+    to->observers[t] = q8_observer_copy(memory, observer);
   }
   memcpy(to->is_input, from->is_input, from->tensor_count);
   to->samples = from->samples;
@@ -93,19 +114,28 @@ q8_status q8_ranges_new(const q8_graph *graph, const q8_observer_config *config,
   return finish(fill(graph, config, *out, error), out);
 }
 
-q8_status q8_ranges_copy(const q8_ranges *ranges, q8_ranges **out, qint8_error *error) {
-  Q8_TRY(new_table(ranges->tensor_count, &ranges->pool.host, out, error));
-  return finish(copy_into(ranges, *out, error), out);
-}
-
 void q8_ranges_free(q8_ranges *ranges) {
-  if (!ranges)
+  if (!ranges || atomic_fetch_sub(&ranges->holders, 1) > 1)
     return;
-  for (size_t t = 0; t < ranges->tensor_count; t++)
-    q8_observer_free(ranges->observers[t]);
   q8_host host = ranges->pool.host;
   q8_pool_destroy(&ranges->pool);
   q8_free(&host, ranges);
+}
+
+q8_ranges *q8_ranges_share(q8_ranges *ranges) {
+  atomic_fetch_add(&ranges->holders, 1);
+  return ranges;
+}
+
+q8_status q8_ranges_own(q8_ranges **ranges, qint8_error *error) {
+  q8_ranges *shared = *ranges, *copy;
+  if (atomic_load(&shared->holders) == 1)
+    return QINT8_OK;
+  Q8_TRY(new_table(shared->tensor_count, &shared->pool.host, &copy, error));
+  Q8_TRY(finish(copy_into(shared, copy, error), &copy));
+  q8_ranges_free(shared);
+  *ranges = copy;
+  return QINT8_OK;
 }
 
 int q8_ranges_fit(const q8_ranges *ranges, const q8_graph *graph) {

@@ -2,11 +2,14 @@
 #ifndef Q8_PTQ_RANGES_H
 #define Q8_PTQ_RANGES_H
 
+#include <stdatomic.h>
+
 #include "ptq/quality.h"
 #include "quant/observer.h"
 
 typedef struct q8_ranges {
   q8_pool pool;
+  atomic_int holders; /* those who will free it; nobody writes to it while they are several */
   size_t tensor_count; /* of the graph */
   const char **names;  /* [tensor_count] */
   q8_observer **observers; /* [tensor_count]; NULL: not a tensor that may be quantized */
@@ -18,8 +21,11 @@ typedef struct q8_ranges {
 /* Observers for the tensors that some recipe may quantize. */
 q8_status q8_ranges_new(const q8_graph *graph, const q8_observer_config *config, const q8_host *host,
                         q8_ranges **out, qint8_error *error);
+/* Ends when all holders have freed it. */
 void q8_ranges_free(q8_ranges *ranges);
-q8_status q8_ranges_copy(const q8_ranges *ranges, q8_ranges **out, qint8_error *error);
+q8_ranges *q8_ranges_share(q8_ranges *ranges);
+/* Before it is written: makes *ranges a copy of its own if there are other holders. */
+q8_status q8_ranges_own(q8_ranges **ranges, qint8_error *error);
 /* 1 if the ranges belong to this graph. */
 int q8_ranges_fit(const q8_ranges *ranges, const q8_graph *graph);
 /* 1 if both belong to one graph. */

@@ -10,9 +10,9 @@
 #define MAX_BIN_BITS 22
 
 void q8_histogram_clear(q8_histogram *h) {
-  h->is_counted = 0;
+  h->form = Q8_KEPT;
   h->kept = 0;
-  h->zeros = 0;
+  h->counted = h->zeros = 0;
   h->min = INFINITY;
   h->max = -INFINITY;
   h->exponent = MIN_EXPONENT;
@@ -40,6 +40,10 @@ static int32_t exponent_of(float min, float max) {
   return exponent;
 }
 
+static int64_t count_of(const q8_histogram *h, size_t slot) {
+  return h->form == Q8_WIDE ? h->count[slot] : h->narrow[slot];
+}
+
 /* Adds the bins of `from`, at its exponent, to `count` at a larger or equal one. */
 static void add_bins(int64_t *count, int32_t exponent, const q8_histogram *from) {
   int32_t shift = exponent - from->exponent;
@@ -48,8 +52,21 @@ static void add_bins(int64_t *count, int32_t exponent, const q8_histogram *from)
   int32_t last = q8_histogram_bin(from, from->max);
   for (int32_t bin = q8_histogram_bin(from, from->min); bin <= last; bin++) {
     int32_t merged = bin >= 0 ? bin >> shift : -((-bin - 1) >> shift) - 1; /* floor */
-    count[q8_histogram_slot(merged)] += from->count[q8_histogram_slot(bin)];
+    count[q8_histogram_slot(merged)] += count_of(from, q8_histogram_slot(bin));
   }
+}
+
+/* Gives counted values the bins of `exponent`, in this form. */
+static void move_bins(q8_histogram *h, int32_t exponent, q8_histogram_form form) {
+  int64_t merged[Q8_BINS] = {0};
+  add_bins(merged, exponent, h);
+  h->exponent = exponent;
+  h->form = form;
+  if (form == Q8_WIDE)
+    memcpy(h->count, merged, sizeof(merged));
+  else
+    for (size_t i = 0; i < Q8_BINS; i++)
+      h->narrow[i] = (uint32_t)merged[i];
 }
 
 void q8_histogram_widen(q8_histogram *h, float min, float max) {
@@ -59,69 +76,55 @@ void q8_histogram_widen(q8_histogram *h, float min, float max) {
   float low = min < h->min ? min : h->min, high = max > h->max ? max : h->max;
   low += 0.0f; /* -0 becomes 0: the bytes of the result do not depend on which came first */
   high += 0.0f;
-  int32_t exponent = h->is_counted ? exponent_of(low, high) : h->exponent;
-  if (!empty && exponent != h->exponent) {
-    int64_t merged[Q8_BINS] = {0};
-    add_bins(merged, exponent, h);
-    memcpy(h->count, merged, sizeof(merged));
-  }
+  int32_t exponent = h->form != Q8_KEPT ? exponent_of(low, high) : h->exponent;
+  if (!empty && exponent != h->exponent)
+    move_bins(h, exponent, h->form);
   h->exponent = exponent;
   h->min = low;
   h->max = high;
 }
 
 int q8_histogram_keep(q8_histogram *h, const float *x, size_t n) {
-  if (h->is_counted || n > Q8_HISTOGRAM_KEPT - h->kept)
+  if (h->form != Q8_KEPT || n > Q8_HISTOGRAM_KEPT - h->kept)
     return 0;
   memcpy(h->values + h->kept, x, n * sizeof *x);
   h->kept += n;
   return 1;
 }
 
-static void count_first(q8_histogram *h, const float *x, size_t n, q8_slots_fn *slots) {
-  memset(h->count, 0, sizeof(h->count));
-  h->is_counted = 1;
+/* The bins take the place of the first half of the values. */
+static void count_kept(q8_histogram *h, q8_slots_fn *slots) {
+  float first[Q8_BINS];
+  size_t kept = h->kept, half = kept < Q8_BINS ? kept : Q8_BINS;
+  memcpy(first, h->values, half * sizeof *first);
+  memset(h->narrow, 0, sizeof(h->narrow));
+  h->form = Q8_NARROW;
   h->kept = 0;
   if (h->min <= h->max)
     h->exponent = exponent_of(h->min, h->max);
-  for (size_t i = 0; i < n; i += Q8_HISTOGRAM_BLOCK)
-    q8_histogram_count(h, x + i, n - i < Q8_HISTOGRAM_BLOCK ? n - i : Q8_HISTOGRAM_BLOCK, 1, slots);
-}
-
-static void count_kept(q8_histogram *h, q8_slots_fn *slots) {
-  float values[Q8_HISTOGRAM_KEPT];
-  memcpy(values, h->values, h->kept * sizeof *values);
-  count_first(h, values, h->kept, slots);
+  q8_histogram_count(h, first, half, 1, slots);
+  q8_histogram_count(h, h->values + half, kept - half, 1, slots);
 }
 
 void q8_histogram_copy(const q8_histogram *h, q8_histogram *copy) {
-  if (h->is_counted) {
-    *copy = *h;
-    return;
-  }
-  q8_histogram_clear(copy);
-  q8_histogram_widen(copy, h->min, h->max);
-  q8_histogram_keep(copy, h->values, h->kept);
+  const size_t bytes[] = {h->kept * sizeof *h->values, sizeof(h->narrow), sizeof(h->count)};
+  memcpy(copy, h, bytes[h->form]);
+  memcpy(&copy->kept, &h->kept, sizeof(*h) - offsetof(q8_histogram, kept));
 }
 
 const q8_histogram *q8_histogram_counted(const q8_histogram *h, q8_histogram *room, q8_slots_fn *slots) {
-  if (!h || h->is_counted || !h->kept)
+  if (!h || h->form == Q8_WIDE || h->min > h->max)
     return h;
-  q8_histogram_clear(room);
-  q8_histogram_widen(room, h->min, h->max);
-  count_first(room, h->values, h->kept, slots);
+  q8_histogram_copy(h, room);
+  if (h->form == Q8_KEPT)
+    count_kept(room, slots);
+  move_bins(room, room->exponent, Q8_WIDE);
   return room;
 }
 
-int q8_histogram_count(q8_histogram *h, const float *x, size_t n, int64_t weight, q8_slots_fn *slots) {
-  uint16_t slot[Q8_HISTOGRAM_BLOCK + Q8_SLOTS_SLACK];
-  if (!h->is_counted)
-    count_kept(h, slots);
-  size_t kept = slots(n, x, ldexpf(1.0f, -h->exponent), slot), i = 0;
-  int64_t *count = h->count;
-  if (kept == Q8_NAN)
-    return 0;
-  for (; i + 4 <= kept; i += 4) { /* one load for four */
+static void add_narrow(uint32_t *count, const uint16_t *slot, size_t n, uint32_t weight) {
+  size_t i = 0;
+  for (; i + 4 <= n; i += 4) { /* one load for four */
     uint64_t four;
     memcpy(&four, slot + i, sizeof four);
     count[four & 0xFFFF] += weight;
@@ -129,18 +132,38 @@ int q8_histogram_count(q8_histogram *h, const float *x, size_t n, int64_t weight
     count[four >> 32 & 0xFFFF] += weight;
     count[four >> 48] += weight;
   }
-  for (; i < kept; i++)
+  for (; i < n; i++)
     count[slot[i]] += weight;
-  h->zeros += weight * (int64_t)(n - kept);
+}
+
+int q8_histogram_count(q8_histogram *h, const float *x, size_t n, int64_t weight, q8_slots_fn *slots) {
+  uint16_t slot[Q8_HISTOGRAM_BLOCK + Q8_SLOTS_SLACK];
+  if (h->form == Q8_KEPT)
+    count_kept(h, slots);
+  size_t others = slots(n, x, ldexpf(1.0f, -h->exponent), slot);
+  if (others == Q8_NAN)
+    return 0;
+  h->counted += weight * (int64_t)n;
+  h->zeros += weight * (int64_t)(n - others);
+  if (h->form == Q8_NARROW && h->counted > UINT32_MAX)
+    move_bins(h, h->exponent, Q8_WIDE);
+  if (h->form == Q8_NARROW)
+    add_narrow(h->narrow, slot, others, (uint32_t)weight);
+  else
+    for (size_t i = 0; i < others; i++)
+      h->count[slot[i]] += weight;
   return 1;
 }
 
 void q8_histogram_add(q8_histogram *h, const q8_histogram *other, q8_slots_fn *slots) {
   if (other->min > other->max)
     return;
-  if (!h->is_counted)
+  if (h->form == Q8_KEPT)
     count_kept(h, slots);
   q8_histogram_widen(h, other->min, other->max);
+  if (h->form == Q8_NARROW)
+    move_bins(h, h->exponent, Q8_WIDE);
   add_bins(h->count, h->exponent, other);
+  h->counted += other->counted;
   h->zeros += other->zeros;
 }

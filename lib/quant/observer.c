@@ -7,7 +7,6 @@
 
 #define BLOCK Q8_HISTOGRAM_BLOCK /* values per pass: they stay in the L1 cache between the passes */
 #define CHUNK 16                 /* neighbours that a sample's part holds or not; divides BLOCK */
-#define GROUP 4                  /* samples */
 
 /* One channel, or the whole tensor. */
 typedef struct cell {
@@ -25,23 +24,38 @@ struct q8_observer {
   cell *cell;   /* [cells], and their histograms, behind this struct */
 };
 
-q8_status q8_observer_new(const q8_observer_config *config, const q8_host *host, q8_observer **out,
-                          qint8_error *error) {
-  *out = NULL;
-  int with_histogram = config->kind >= QINT8_OBSERVER_HISTOGRAM_MSE;
-  size_t cells = config->channels ? config->channels : 1, size;
-  size_t each = sizeof(cell) + (with_histogram ? sizeof(q8_histogram) : 0);
-  q8_observer *o = q8_mul(cells, each, &size) && q8_add(size, sizeof(*o), &size) ? q8_alloc(host, 1, size) : NULL;
-  if (!o)
-    return q8_fail_memory(error, "observer", cells * each);
-  *o = (q8_observer){.config = *config, .host = *host, .cells = cells, .cell = (cell *)(void *)(o + 1)};
-  q8_histogram *histograms = (q8_histogram *)(void *)(o->cell + cells);
-  for (size_t c = 0; c < cells; c++) {
-    o->cell[c] = (cell){.min = INFINITY, .max = -INFINITY, .histogram = with_histogram ? &histograms[c] : NULL};
-    if (with_histogram)
+static int has_histogram(const q8_observer_config *config) {
+  return config->kind >= QINT8_OBSERVER_HISTOGRAM_MSE;
+}
+
+static size_t cells_of(const q8_observer_config *config) {
+  return config->channels ? config->channels : 1;
+}
+
+size_t q8_observer_size(const q8_observer_config *config) {
+  size_t each = sizeof(cell) + (has_histogram(config) ? sizeof(q8_histogram) : 0), size;
+  return q8_mul(cells_of(config), each, &size) && q8_add(size, sizeof(q8_observer), &size) ? size : SIZE_MAX;
+}
+
+q8_observer *q8_observer_place(void *memory, const q8_observer_config *config, const q8_host *host) {
+  q8_observer *o = memory;
+  *o = (q8_observer){.config = *config, .host = *host, .cells = cells_of(config), .cell = (cell *)(void *)(o + 1)};
+  q8_histogram *histograms = (q8_histogram *)(void *)(o->cell + o->cells);
+  for (size_t c = 0; c < o->cells; c++) {
+    o->cell[c] = (cell){.min = INFINITY, .max = -INFINITY, .histogram = has_histogram(config) ? &histograms[c] : NULL};
+    if (o->cell[c].histogram)
       q8_histogram_clear(&histograms[c]);
   }
-  *out = o;
+  return o;
+}
+
+q8_status q8_observer_new(const q8_observer_config *config, const q8_host *host, q8_observer **out,
+                          qint8_error *error) {
+  size_t size = q8_observer_size(config);
+  void *memory = *out = q8_alloc(host, 1, size);
+  if (!memory)
+    return q8_fail_memory(error, "observer", size);
+  *out = q8_observer_place(memory, config, host);
   return QINT8_OK;
 }
 
@@ -52,9 +66,8 @@ void q8_observer_free(q8_observer *observer) {
   q8_free(&host, observer);
 }
 
-q8_status q8_observer_copy(const q8_observer *observer, q8_observer **out, qint8_error *error) {
-  Q8_TRY(q8_observer_new(&observer->config, &observer->host, out, error));
-  q8_observer *copy = *out;
+q8_observer *q8_observer_copy(void *memory, const q8_observer *observer) {
+  q8_observer *copy = q8_observer_place(memory, &observer->config, &observer->host);
   for (size_t c = 0; c < copy->cells; c++) {
     q8_histogram *histogram = copy->cell[c].histogram;
     copy->cell[c] = observer->cell[c];
@@ -62,7 +75,7 @@ q8_status q8_observer_copy(const q8_observer *observer, q8_observer **out, qint8
     if (histogram)
       q8_histogram_copy(observer->cell[c].histogram, histogram);
   }
-  return QINT8_OK;
+  return copy;
 }
 
 const q8_observer_config *q8_observer_config_of(const q8_observer *observer) {
@@ -226,21 +239,14 @@ void q8_observer_sample(q8_observer *observer, const float *values, size_t n, si
     q8_observer_observe(observer, values, 1, 1, n);
 }
 
-/* The ends of GROUP neighbouring samples at a time, which are found in less time than those of each, and of all; 0 if
- * a value is not finite. */
-static int group_ends(const q8_observer *o, const float *x, size_t samples, size_t n, q8_ends *ends, q8_ends *all) {
-  *all = (q8_ends){INFINITY, -INFINITY};
-  for (size_t i = samples, first; i > 0; i = first) { /* backwards: the step before wrote the last ones last */
-    q8_ends e;
-    first = i > GROUP ? i - GROUP : 0;
-    if (!o->config.minmax((i - first) * n, x + first * n, &e.min, &e.max) || !is_finite(e.min) || !is_finite(e.max))
-      return 0;
-    all->min = e.min < all->min ? e.min : all->min;
-    all->max = e.max > all->max ? e.max : all->max;
-    for (size_t j = first; j < i; j++)
-      ends[j] = e;
+/* The ends of all samples, from those of each; 0 if a value is not finite. */
+static int join_ends(const q8_ends *ends, size_t samples, q8_ends *all) {
+  *all = ends[0];
+  for (const q8_ends *e = ends + 1; e < ends + samples; e++) {
+    all->min = e->min < all->min ? e->min : all->min;
+    all->max = e->max > all->max ? e->max : all->max;
   }
-  return 1;
+  return is_finite(all->min) && is_finite(all->max);
 }
 
 /* n values that all count, with these ends. */
@@ -254,29 +260,21 @@ static void count_all(const q8_observer *o, cell *c, const float *x, size_t n, q
     q8_histogram_count(c->histogram, x + i, n - i < BLOCK ? n - i : BLOCK, 1, o->config.slots);
 }
 
-static int are_inside(q8_ends ends, q8_ends known) {
-  return ends.min >= known.min && ends.max <= known.max;
-}
-
-int q8_observer_samples(q8_observer *observer, const float *values, size_t samples, size_t n, size_t k, q8_ends known,
-                        q8_ends *ends) {
+q8_ends q8_observer_samples(q8_observer *observer, const float *values, size_t samples, size_t n, size_t k,
+                            q8_ends *ends) {
   q8_ends all;
   q8_fpenv env = q8_fpenv_enter();
-  int at_once = k == 1 && n > 0 && group_ends(observer, values, samples, n, ends, &all);
-  int alike = at_once && are_inside(all, known);
-  if (at_once) {
-    for (size_t i = samples; i-- > 0 && !alike;)
-      if (!are_inside(ends[i], known))
-        observer->config.minmax(n, values + i * n, &ends[i].min, &ends[i].max);
+  if (k == 1 && n > 0 && observer->config.minmax_rows(samples, n, values, ends) && join_ends(ends, samples, &all)) {
     count_all(observer, observer->cell, values, samples * n, all);
   } else {
-    for (size_t i = samples; i-- > 0;) { /* backwards, as above */
+    for (size_t i = samples; i-- > 0;) { /* backwards: the step before wrote the last ones last */
       q8_observer_sample(observer, values + i * n, n, k);
       q8_observer_last(observer, 0, &ends[i].min, &ends[i].max);
     }
+    all = (q8_ends){-INFINITY, INFINITY};
   }
   q8_fpenv_leave(env);
-  return !alike;
+  return all;
 }
 
 void q8_observer_merge(q8_observer *observer, const q8_observer *other) {

@@ -12,6 +12,7 @@ typedef struct q8_observer_config {
   float moving_average; /* in (0, 1] */
   float percentile;     /* in (0, 100] */
   q8_minmax_fn *minmax; /* of the caller's kernels, as is */
+  q8_minmax_rows_fn *minmax_rows;
   q8_slots_fn *slots;
 } q8_observer_config;
 
@@ -20,7 +21,10 @@ typedef struct q8_observer q8_observer;
 q8_status q8_observer_new(const q8_observer_config *config, const q8_host *host, q8_observer **out,
                           qint8_error *error);
 void q8_observer_free(q8_observer *observer);
-q8_status q8_observer_copy(const q8_observer *observer, q8_observer **out, qint8_error *error);
+/* In memory of the caller, 64-byte aligned and q8_observer_size bytes large, which he frees. */
+size_t q8_observer_size(const q8_observer_config *config);
+q8_observer *q8_observer_place(void *memory, const q8_observer_config *config, const q8_host *host);
+q8_observer *q8_observer_copy(void *memory, const q8_observer *observer);
 
 const q8_observer_config *q8_observer_config_of(const q8_observer *observer);
 
@@ -34,12 +38,9 @@ void q8_observer_observe(q8_observer *observer, const float *values, size_t oute
 void q8_observer_sample(q8_observer *observer, const float *values, size_t n, size_t k);
 /* `samples` of n values each, one behind the other, of which each is seen like that, but that few small ones may be kept to
  * be counted when the bins are read. Not for moving averages. ends[i] are those of sample i, min > max if it had no
- * finite value, or any inside `known` if its own are; 0, and no ends, if all values are inside `known`. */
-typedef struct q8_ends {
-  float min, max;
-} q8_ends;
-int q8_observer_samples(q8_observer *observer, const float *values, size_t samples, size_t n, size_t k, q8_ends known,
-                        q8_ends *ends);
+ * finite value. Returns what all values lie inside, which may be all there is. */
+q8_ends q8_observer_samples(q8_observer *observer, const float *values, size_t samples, size_t n, size_t k,
+                            q8_ends *ends);
 /* Both have the same kind and channels. A moving average continues with the other's averages, which depends on order:
  * the public function refuses it. */
 void q8_observer_merge(q8_observer *observer, const q8_observer *other);

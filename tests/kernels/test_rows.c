@@ -104,6 +104,37 @@ static void minmax_record(const void *record) {
     }
 }
 
+static void minmax_rows_record(const void *record) {
+  const q8_minmax_rows_kernel *kernel = record;
+  for (size_t n = 0; n < 300; n = next_length(n))
+    for (size_t rows = 0; rows < 20; rows++) {
+      int fine = 1, kind = test_random_int(0, 3);
+      walk_case("%zu rows of %zu, kind %d", rows, n, kind);
+      float *x = walk_place(&x_buffer, rows * n * sizeof *x, 4, 0);
+      walk_output out = walk_output_new(rows * 2 * sizeof(float), 4);
+      for (size_t i = 0; i < rows * n; i++) {
+        x[i] = kind == 1 ? some_float(1.0f) : kind == 2 ? -0.0f : test_random_float(-5, 5);
+        if (kind == 3 && test_random() % 20 == 0)
+          x[i] = NAN;
+      }
+      for (size_t r = 0; r < rows; r++) {
+        q8_ends ends = {INFINITY, -INFINITY};
+        for (size_t i = 0; i < n; i++) {
+          float v = x[r * n + i];
+          fine &= !isnan(v);
+          ends.min = v < ends.min ? v : ends.min;
+          ends.max = v > ends.max ? v : ends.max;
+        }
+        ends.min += 0.0f; /* no -0 */
+        ends.max += 0.0f;
+        memcpy(out.want + r * sizeof ends, &ends, sizeof ends);
+      }
+      if (kernel->run(rows, n, x, (q8_ends *)(void *)out.got) != fine)
+        walk_failed("expected to be told %s NaN", fine ? "no" : "a");
+      walk_output_check(&out);
+    }
+}
+
 static void slots_record(const void *record) {
   const q8_slots_kernel *kernel = record;
   for (size_t n = 0; n < 1000; n = next_length(n))
@@ -341,6 +372,9 @@ static void dequantize(void) {
 static void minmax(void) {
   WALK(q8_minmax_kernel, minmax, minmax_record);
 }
+static void minmax_rows(void) {
+  WALK(q8_minmax_rows_kernel, minmax_rows, minmax_rows_record);
+}
 static void slots(void) {
   WALK(q8_slots_kernel, slots, slots_record);
 }
@@ -375,6 +409,7 @@ int main(int argc, char **argv) {
   RUN(quantize);
   RUN(dequantize);
   RUN(minmax);
+  RUN(minmax_rows);
   RUN(slots);
   RUN(table);
   RUN(add);

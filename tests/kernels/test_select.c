@@ -55,6 +55,7 @@ static void masks(void) {
     CHECK_FIRST(q8_quantize_kernel, quantize);
     CHECK_FIRST(q8_dequantize_kernel, dequantize);
     CHECK_FIRST(q8_minmax_kernel, minmax);
+    CHECK_FIRST(q8_minmax_rows_kernel, minmax_rows);
     CHECK_FIRST(q8_slots_kernel, slots);
     CHECK_FIRST(q8_table_kernel, table);
     CHECK_FIRST(q8_binary_kernel, add);

@@ -269,10 +269,11 @@ static void constants_get_their_own_range(void) {
 
 static void errors_name_the_tensor(void) {
   build_chain();
-  q8_observer_free(ranges->observers[q8_graph_find(graph, "a")]);
+  q8_observer *other;
   q8_observer_config config = {.kind = QINT8_OBSERVER_MINMAX, .moving_average = 0.1f, .minmax = kernels.minmax,
                                .slots = kernels.slots};
-  CHECK(q8_observer_new(&config, &host, &ranges->observers[q8_graph_find(graph, "a")], NULL) == QINT8_OK);
+  CHECK(q8_observer_new(&config, &host, &other, NULL) == QINT8_OK);
+  ranges->observers[q8_graph_find(graph, "a")] = other;
   see("a", NAN, INFINITY);
   CHECK_EQ(decide(QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_DTYPE_U8), QINT8_ERROR_DATA);
   CHECK(recipe == NULL && strcmp(failure.where, "a") == 0);
@@ -284,6 +285,7 @@ static void errors_name_the_tensor(void) {
   CHECK_EQ(decide(QINT8_CONFIG_STATIC_PER_CHANNEL, QINT8_DTYPE_U8), QINT8_ERROR_ARGUMENT);
   ranges->tensor_count++;
   CHECK_EQ(decide(QINT8_CONFIG_QAT, QINT8_DTYPE_U8), QINT8_ERROR_UNSUPPORTED);
+  q8_observer_free(other);
   end();
 }
 

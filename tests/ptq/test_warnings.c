@@ -206,19 +206,21 @@ static void other_data(void) {
 }
 
 static void overlap(void) {
-  q8_histogram a, b;
+  q8_histogram seen[2], rooms[2];
   q8_kernels kernels;
   q8_kernels_select(q8_cpu_detect(), &kernels);
   const float x[] = {-1, -0.5f, 0, 0, 0.25f, 0.75f, 1, 1}, y[] = {0, 0, 1, 1, 1e-3f, 2e-3f, 1000, -1000};
   for (int i = 0; i < 2; i++) {
-    q8_histogram *h = i ? &b : &a;
+    q8_histogram *h = &seen[i];
     q8_histogram_clear(h);
     q8_histogram_widen(h, i ? -1000 : -1, i ? 1000 : 1);
     CHECK(q8_histogram_count(h, i ? y : x, 8, 1, kernels.slots));
   }
-  CHECK(fabs(q8_histogram_overlap(&a, &a) - 1) < 1e-12 && fabs(q8_histogram_overlap(&b, &b) - 1) < 1e-12);
-  double ab = q8_histogram_overlap(&a, &b); /* zeros, and four of the values behind zero in one wide bin */
-  CHECK(fabs(ab - 0.75) < 1e-12 && fabs(ab - q8_histogram_overlap(&b, &a)) < 1e-12);
+  const q8_histogram *a = q8_histogram_counted(&seen[0], &rooms[0], kernels.slots);
+  const q8_histogram *b = q8_histogram_counted(&seen[1], &rooms[1], kernels.slots);
+  CHECK(fabs(q8_histogram_overlap(a, a) - 1) < 1e-12 && fabs(q8_histogram_overlap(b, b) - 1) < 1e-12);
+  double ab = q8_histogram_overlap(a, b); /* zeros, and four of the values behind zero in one wide bin */
+  CHECK(fabs(ab - 0.75) < 1e-12 && fabs(ab - q8_histogram_overlap(b, a)) < 1e-12);
 }
 
 /* All of it at once: the warnings of any split are the same bytes. */
