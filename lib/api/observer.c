@@ -58,9 +58,8 @@ qint8_status qint8_observer_create(const qint8_observer_options *options, const 
 void qint8_observer_destroy(qint8_observer *observer) {
   if (!observer)
     return;
-  q8_host host = observer->host;
   q8_observer_free(observer->observer);
-  q8_free(&host, observer);
+  q8_free(&observer->host, observer);
 }
 
 qint8_status qint8_observer_observe(qint8_observer *observer, const float *values, size_t outer, size_t channels,

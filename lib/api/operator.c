@@ -207,9 +207,8 @@ qint8_status qint8_conv_create(const qint8_conv_desc *desc, const qint8_host *ho
 void qint8_operator_destroy(qint8_operator *op) {
   if (!op)
     return;
-  q8_host host = op->host;
   q8_pool_destroy(&op->pool);
-  q8_free(&host, op);
+  q8_free(&op->host, op);
 }
 
 /* The convolution for one input size. */

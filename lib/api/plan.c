@@ -91,9 +91,8 @@ qint8_status qint8_plan_create(const qint8_model *model, const qint8_recipe *rec
 void qint8_plan_destroy(qint8_plan *plan) {
   if (!plan)
     return;
-  q8_host host = plan->host;
   q8_plan_free(plan->plan);
-  q8_free(&host, plan);
+  q8_free(&plan->host, plan);
 }
 
 size_t qint8_plan_step_count(const qint8_plan *plan) {

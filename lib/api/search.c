@@ -124,9 +124,8 @@ qint8_status qint8_search_create(const qint8_model *model, const qint8_search_op
 void qint8_search_destroy(qint8_search *search) {
   if (!search)
     return;
-  q8_host host = search->host;
   q8_search_free(search->search);
-  q8_free(&host, search);
+  q8_free(&search->host, search);
 }
 
 /* ---- What was found ---- */

@@ -52,9 +52,8 @@ qint8_status qint8_sensitivity_create(const qint8_model *model, const qint8_reci
 void qint8_sensitivity_destroy(qint8_sensitivity *sensitivity) {
   if (!sensitivity)
     return;
-  q8_host host = sensitivity->host;
   q8_sensitivity_free(sensitivity->measured);
-  q8_free(&host, sensitivity);
+  q8_free(&sensitivity->host, sensitivity);
 }
 
 size_t qint8_sensitivity_count(const qint8_sensitivity *sensitivity) {

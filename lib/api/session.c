@@ -46,11 +46,11 @@ qint8_status qint8_session_create(const qint8_plan *plan, void *arena, size_t ar
 void qint8_session_destroy(qint8_session *session) {
   if (!session)
     return;
-  q8_host host = session->host;
+  const q8_host *host = &session->host;
   q8_session_close(session->session);
-  q8_free(&host, session->inputs);
-  q8_free(&host, session->outputs);
-  q8_free(&host, session);
+  q8_free(host, session->inputs);
+  q8_free(host, session->outputs);
+  q8_free(host, session);
 }
 
 static q8_status check_io(qint8_session *session, const qint8_tensor *const *inputs, size_t input_count,

@@ -292,11 +292,11 @@ q8_status q8_plan_compile(const q8_graph *graph, const q8_recipe *recipe, const 
 void q8_plan_free(q8_plan *plan) {
   if (!plan)
     return;
-  q8_host host = plan->pool.host;
-  q8_free(&host, plan->buffers);
-  q8_free(&host, plan->steps);
+  const q8_host *host = &plan->pool.host;
+  q8_free(host, plan->buffers);
+  q8_free(host, plan->steps);
   q8_pool_destroy(&plan->pool);
-  q8_free(&host, plan);
+  q8_free(host, plan);
 }
 
 size_t q8_plan_input_count(const q8_plan *plan) {

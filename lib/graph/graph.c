@@ -23,14 +23,14 @@ q8_status q8_graph_create(const q8_host *host, q8_graph **out, qint8_error *erro
 void q8_graph_destroy(q8_graph *graph) {
   if (!graph)
     return;
-  q8_host host = graph->pool.host;
-  q8_names_destroy(&host, graph->names);
-  q8_free(&host, graph->tensors);
-  q8_free(&host, graph->nodes);
-  q8_free(&host, graph->bytes);
+  const q8_host *host = &graph->pool.host;
+  q8_names_destroy(host, graph->names);
+  q8_free(host, graph->tensors);
+  q8_free(host, graph->nodes);
+  q8_free(host, graph->bytes);
   q8_unmap(&graph->mapping);
   q8_pool_destroy(&graph->pool);
-  q8_free(&host, graph);
+  q8_free(host, graph);
 }
 
 q8_status q8_graph_add_tensor(q8_graph *graph, const char *name, int32_t dtype, const q8_shape *shape,

@@ -277,7 +277,6 @@ q8_status q8_channels_find(const q8_graph *graph, const q8_host *host, q8_channe
 void q8_channels_free(q8_channels *channels) {
   if (!channels)
     return;
-  q8_host host = channels->pool.host;
   q8_pool_destroy(&channels->pool);
-  q8_free(&host, channels);
+  q8_free(&channels->pool.host, channels);
 }

@@ -38,9 +38,8 @@ void q8_frontier_free(q8_frontier *frontier) {
     return;
   for (size_t b = 0; b < frontier->count; b++)
     forget(frontier, &frontier->points[b]);
-  q8_host host = frontier->host;
-  q8_free(&host, frontier->points);
-  q8_free(&host, frontier);
+  q8_free(&frontier->host, frontier->points);
+  q8_free(&frontier->host, frontier);
 }
 
 /* A run to the end, which did not find all that was wanted or has no more to give, leaves the batch where it was. */

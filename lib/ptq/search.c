@@ -338,9 +338,8 @@ q8_status q8_search_run(const q8_search_config *config, const q8_host *host, q8_
 void q8_search_free(q8_search *search) {
   if (!search)
     return;
-  q8_host host = search->host;
   q8_graph_destroy(search->graph);
   q8_recipe_free(search->recipe);
-  q8_free(&host, search->tried);
-  q8_free(&host, search);
+  q8_free(&search->host, search->tried);
+  q8_free(&search->host, search);
 }

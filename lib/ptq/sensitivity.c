@@ -86,9 +86,8 @@ q8_status q8_measure_sensitivity(const q8_graph *graph, const q8_recipe *recipe,
 void q8_sensitivity_free(q8_sensitivity *sensitivity) {
   if (!sensitivity)
     return;
-  q8_host host = sensitivity->host;
-  q8_free(&host, sensitivity->rows);
-  q8_free(&host, sensitivity);
+  q8_free(&sensitivity->host, sensitivity->rows);
+  q8_free(&sensitivity->host, sensitivity);
 }
 
 double q8_damage_of(const q8_sensitivity *sensitivity, const q8_damage *row) {
