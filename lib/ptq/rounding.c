@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/cold.h"
 #include "base/fpenv.h"
 #include "base/parallel.h"
 #include "ptq/moments.h"
@@ -80,7 +81,7 @@ static void round_outputs(void *argument, size_t task) {
   q8_fpenv_leave(env);
 }
 
-static q8_status round_node(rounder *c, q8_moments *m, qint8_error *error) {
+Q8_COLD static q8_status round_node(rounder *c, q8_moments *m, qint8_error *error) {
   const q8_node *node = m->product.node;
   const q8_host *host = c->run.host;
   size_t count = q8_shape_count(&m->product.w->shape, NULL);
@@ -102,7 +103,7 @@ static q8_status round_node(rounder *c, q8_moments *m, qint8_error *error) {
 
 /* ---- All nodes, as many at once as the budget holds ---- */
 
-static int is_roundable(const rounder *c, size_t n, q8_product *product) {
+Q8_COLD static int is_roundable(const rounder *c, size_t n, q8_product *product) {
   const q8_node *node = &c->run.graph->nodes[n];
   if (c->recipe->modes[n] == Q8_MODE_FLOAT || !q8_product_of(c->run.graph, node, product))
     return 0;
@@ -123,7 +124,7 @@ static void add_moments(void *user, q8_id tensor, const char *name, const q8_sha
       c->status = q8_moments_add(&c->moments[i], shape, values, c->run.batches->count, c->run.host, c->error);
 }
 
-static q8_status round_gathered(rounder *c, size_t tensors, qint8_error *error) {
+Q8_COLD static q8_status round_gathered(rounder *c, size_t tensors, qint8_error *error) {
   Q8_TRY(q8_peek_batches(&c->run, c->wanted, tensors, add_moments, c, error));
   Q8_TRY(c->status);
   for (size_t i = 0; i < c->count; i++) {
@@ -135,7 +136,7 @@ static q8_status round_gathered(rounder *c, size_t tensors, qint8_error *error) 
 }
 
 /* Rounds nodes from *next on, and moves it behind them. */
-static q8_status round_some(rounder *c, size_t *next, qint8_error *error) {
+Q8_COLD static q8_status round_some(rounder *c, size_t *next, qint8_error *error) {
   const q8_graph *graph = c->run.graph;
   size_t size = 0, tensors = 0;
   q8_product product;
@@ -154,8 +155,8 @@ static q8_status round_some(rounder *c, size_t *next, qint8_error *error) {
   return c->count > 0 ? round_gathered(c, tensors, error) : QINT8_OK;
 }
 
-q8_status q8_round_weights(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
-                           const char *isa, const q8_host *host, qint8_error *error) {
+Q8_COLD q8_status q8_round_weights(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches,
+                                   q8_cpu_mask mask, const char *isa, const q8_host *host, qint8_error *error) {
   rounder c = {.run = {graph, NULL, batches, mask, isa, host, NULL}, .recipe = recipe, .error = error};
   q8_product product;
   c.wanted = q8_calloc(host, graph->tensor_count + 1, 1);
