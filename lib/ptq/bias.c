@@ -114,10 +114,9 @@ static q8_status unclamped(corrector *c, const q8_node *node, q8_node *out, qint
   if (size)
     memcpy(params, node->params, size);
   for (int i = 0; i < 2; i++) {
-    const q8_attribute *a = q8_op_attribute(node->op, bounds[i]);
-    float bound = i ? INFINITY : -INFINITY;
-    if (a)
-      memcpy(params + a->offset, &bound, sizeof bound);
+    float *bound = q8_op_field(node->op, params, bounds[i]);
+    if (bound)
+      *bound = i ? INFINITY : -INFINITY;
   }
   *out = *node;
   out->params = params;

@@ -1,7 +1,6 @@
 /* scale_input.c - channels of an input of the graph brought to like sizes. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "ops/hooks.h"
 #include "ptq/equalise.h"
@@ -21,12 +20,11 @@ static q8_status add_constant(q8_graph *graph, const char *base, float value, si
 }
 
 static q8_status make_params(q8_graph *graph, const q8_op *op, void **out, qint8_error *error) {
-  const q8_attribute *epsilon = q8_op_attribute(op, "epsilon");
   *out = q8_pool_alloc(&graph->pool, 1, op->params_size);
   if (!*out)
     return q8_fail_memory(error, op->name, op->params_size);
   q8_op_defaults(op, *out);
-  memset((char *)*out + epsilon->offset, 0, sizeof(float));
+  *(float *)q8_op_field(op, *out, "epsilon") = 0;
   return QINT8_OK;
 }
 
