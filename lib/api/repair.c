@@ -9,21 +9,19 @@
 #include "ptq/rounding.h"
 
 /* A recipe -> recipe step of lib/ptq. */
-typedef q8_status repair_fn(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
-                            const char *isa, const q8_host *host, qint8_error *error);
+typedef q8_status repair_fn(const q8_graph *graph, q8_recipe *recipe, const q8_runner *runner, qint8_error *error);
 
 static q8_status run_repair(repair_fn *repair, const q8_graph *graph, q8_recipe *recipe,
                             const qint8_tensor *const *inputs, size_t batch_count, const q8_host *host,
                             qint8_error *error) {
-  q8_cpu_mask mask;
-  const char *isa;
   q8_batches batches;
+  q8_runner runner = {.batches = &batches, .host = host};
   q8_pool pool;
-  Q8_TRY(q8_choose_isa(NULL, &mask, &isa, error));
+  Q8_TRY(q8_choose_isa(NULL, &runner.mask, &runner.isa, error));
   q8_pool_init(&pool, host);
   q8_status status = q8_take_batches(graph, inputs, batch_count, &pool, &batches, error);
   if (status == QINT8_OK)
-    status = repair(graph, recipe, &batches, mask, isa, host, error);
+    status = repair(graph, recipe, &runner, error);
   q8_pool_destroy(&pool);
   return status;
 }
