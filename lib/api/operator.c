@@ -136,17 +136,15 @@ static q8_status build(qint8_operator *op, const qint8_conv_desc *d, qint8_error
 
 static q8_status create(const qint8_conv_desc *d, int is_gemm, const qint8_host *host, qint8_operator **out,
                         qint8_error *error) {
-  q8_host inner;
+  q8_status status;
   Q8_TRY(check_sizes(d, error));
   Q8_TRY(check(d, error));
-  Q8_TRY(q8_host_init(&inner, host, error));
-  qint8_operator *op = q8_calloc(&inner, 1, sizeof *op);
+  qint8_operator *op = q8_api_new(host, sizeof *op, "operator", &status, error);
   if (!op)
-    return q8_fail_memory(error, "operator", sizeof *op);
-  op->host = inner;
+    return status;
   op->is_gemm = is_gemm;
-  q8_pool_init(&op->pool, &inner);
-  q8_status status = build(op, d, error);
+  q8_pool_init(&op->pool, &op->host);
+  status = build(op, d, error);
   if (status != QINT8_OK) {
     qint8_operator_destroy(op);
     return status;

@@ -91,10 +91,8 @@ static float *round_weights(corrector *c, const q8_node *node) {
   const q8_tensor *w = &c->graph->tensors[node->inputs[1]];
   const q8_tensor_quant *quant = &c->recipe->tensors[node->inputs[1]];
   const float *x = w->data;
-  size_t count = q8_shape_count(&w->shape, NULL), inner = 1;
+  size_t count = q8_shape_count(&w->shape, NULL), inner = q8_shape_inner(&w->shape, quant->axis + 1);
   float *out = q8_alloc(&c->pool.host, count ? count : 1, sizeof *out);
-  for (int32_t i = quant->axis + 1; quant->count > 1 && i < w->shape.rank; i++)
-    inner *= (size_t)w->shape.dim[i];
   for (size_t i = 0; out && i < count; i++) {
     float scale = quant->scale[quant->count > 1 ? i / inner % (size_t)quant->count : 0];
     float q = quant->integers ? (float)quant->integers[i] : rintf(x[i] / scale);
@@ -126,9 +124,7 @@ static q8_status unclamped(corrector *c, const q8_node *node, q8_node *out, qint
 static void add_channel_means(const q8_value *y, const q8_shape *weight, double sign, size_t channels, double *mean) {
   int32_t rank = y->shape.rank, axis = rank > 2 && weight->rank == rank ? 1 : rank - 1;
   const float *values = y->data;
-  size_t inner = 1;
-  for (int32_t i = axis + 1; i < rank; i++)
-    inner *= (size_t)y->shape.dim[i];
+  size_t inner = q8_shape_inner(&y->shape, axis + 1);
   for (size_t i = 0; i < y->count; i++)
     mean[i / inner % channels] += sign * (double)values[i] * (double)channels / (double)y->count;
 }

@@ -88,11 +88,8 @@ typedef struct size {
 } size;
 
 static size size_of(const q8_binding *binding, const q8_node *node) {
-  const q8_value *w = &binding->values[node->inputs[1]], *y = &binding->values[node->outputs[0]];
-  int32_t axis = q8_weight_axis(node);
-  axis = axis < 0 ? axis + w->shape.rank : axis;
-  double channels = axis >= 0 && axis < w->shape.rank && w->shape.dim[axis] > 0 ? (double)w->shape.dim[axis] : 1;
-  return (size){(double)y->count * ((double)w->count / channels), (double)w->count};
+  double channels, depth = q8_depth_of(binding, node, &channels);
+  return (size){(double)binding->values[node->outputs[0]].count * depth, depth * channels};
 }
 
 /* Rows of x times both matrices. */

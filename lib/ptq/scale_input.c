@@ -139,9 +139,7 @@ static int measure(const q8_batches *batches, size_t inputs, size_t input, size_
     const float *x = batches->data[b * inputs + input];
     if (shape->rank < 2 || (size_t)shape->dim[1] != channels)
       return 0;
-    size_t inner = 1;
-    for (int32_t i = 2; i < shape->rank; i++)
-      inner *= (size_t)shape->dim[i];
+    size_t inner = q8_shape_inner(shape, 2);
     for (size_t row = 0, rows = (size_t)shape->dim[0] * channels; row < rows; row++)
       for (size_t i = 0; i < inner; i++)
         largest[row % channels] = fmaxf(largest[row % channels], fabsf(*x++));

@@ -87,10 +87,8 @@ static q8_status scale_weights(q8_graph *graph, q8_id weights, int32_t axis, con
                                qint8_error *error) {
   Q8_TRY(q8_graph_expand(graph, weights, error));
   q8_tensor w = graph->tensors[weights]; /* a copy: adding a tensor moves the table */
-  size_t inner = 1, count = q8_shape_count(&w.shape, NULL);
+  size_t inner = q8_shape_inner(&w.shape, axis + 1), count = q8_shape_count(&w.shape, NULL);
   float *data;
-  for (int32_t i = axis + 1; i < w.shape.rank; i++)
-    inner *= (size_t)w.shape.dim[i];
   Q8_TRY(q8_new_constant(graph, w.name, &w.shape, out, &data, error));
   for (size_t i = 0; i < count; i++)
     data[i] = (float)(((const float *)w.data)[i] * a->g[i / inner % a->channels]);
