@@ -181,7 +181,7 @@ static q8_requant requant_parameters(void) {
 }
 
 static q8_dwconv_shape shape_of(const job *j) {
-  return (q8_dwconv_shape){j->n, j->r, j->s, PIXELS, 1, 1};
+  return (q8_dwconv_shape){j->n, j->r, j->s, PIXELS, 1, 1, 0};
 }
 
 static void call_dwconv(const job *j, void *y) {

@@ -297,16 +297,17 @@ QINT8_API qint8_status qint8_operator_run(const qint8_operator *op, int64_t batc
 typedef struct qint8_model qint8_model;
 
 /* Loads ONNX (opset 7 to 21; 1 to 6 as far as operators kept their form). The file is read whole; the memory of
- * qint8_model_load_memory is copied.
- * Status: FILE, FORMAT (truncated or malformed: `where` names the part), UNSUPPORTED (`where` names the node),
- * SHAPE, LIMIT, MEMORY. */
+ * qint8_model_load_memory is copied. Tensors of a file may lie in others ("external data"), in its folder or below: no
+ * absolute path, no "..", regular files only. From memory they are UNSUPPORTED: there is no folder.
+ * Status: FILE (`where` names the file, or the tensor whose file it is), FORMAT (truncated or malformed: `where` names
+ * the part), UNSUPPORTED (`where` names the node), SHAPE, LIMIT, MEMORY. */
 QINT8_API qint8_status qint8_model_load_file(const char *path, const qint8_host *host, qint8_model **out,
                                              qint8_error *error);
 QINT8_API qint8_status qint8_model_load_memory(const void *bytes, size_t size, const qint8_host *host,
                                                qint8_model **out, qint8_error *error);
-/* As qint8_model_load_file, but the file is mapped where the system can (Linux), so that its int8 weights take no memory
- * beside those that a plan packed from them: compiling reads each once. The file must not be written to or shortened
- * while the model exists; to replace it by renaming another, or to delete it, does no harm. */
+/* As qint8_model_load_file, but the file and those of its external data are mapped where the system can (Linux), so that
+ * int8 weights take no memory beside those that a plan packed from them: compiling reads each once. The files must not be
+ * written to or shortened while the model exists; to replace one by renaming another, or to delete it, does no harm. */
 QINT8_API qint8_status qint8_model_map_file(const char *path, const qint8_host *host, qint8_model **out,
                                             qint8_error *error);
 QINT8_API void qint8_model_destroy(qint8_model *model);

@@ -115,12 +115,13 @@ typedef struct q8_dwconv_shape {
   size_t q;            /* output pixels in the row */
   size_t col_step;     /* input columns between outputs: the horizontal stride */
   size_t col_dilation; /* input columns between taps */
+  size_t offset;       /* elements added to every pointer of `cols`, so that one table serves rows further down */
 } q8_dwconv_shape;
 
 /* One output row: y[x][c] = requant(sum over i < r, j < s:
- *     (cols[(x * col_step + j * col_dilation) * r + i][c] - a_shift) * w[i][j][c]).
- *   cols   cols[x * r + i] points at the `channels` bytes of input column x in kernel row i; padding points at a
- *          row of zero points. There are (q - 1) * col_step + (s - 1) * col_dilation + 1 columns.
+ *     (cols[(x * col_step + j * col_dilation) * r + i][offset + c] - a_shift) * w[i][j][c]).
+ *   cols   cols[x * r + i] + offset points at the `channels` bytes of input column x in kernel row i; padding points at
+ *          a row of zero points. There are (q - 1) * col_step + (s - 1) * col_dilation + 1 columns.
  *   w      packed by the record's own `pack`, 64-byte aligned.
  * Never reads beyond the `channels` bytes of a column. */
 typedef void q8_dwconv_fn(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,

@@ -38,7 +38,7 @@ Q8_INLINE sv_vec sdw_get(int full, const float *x, sv_part part) {
  * still come in their order. */
 Q8_INLINE void sdw_taps(size_t pixels, size_t s, size_t step, int full, const sdw_row *a, size_t c, sv_part part,
                         sv_vec *sum) {
-  const size_t n = a->shape->channels, r = a->shape->r;
+  const size_t n = a->shape->channels, r = a->shape->r, from = a->shape->offset + c;
   const float *w = a->w + c;
   for (size_t i = 0; i < r; i++, w += s * n) {
     const float *const *col = a->cols + i;
@@ -48,7 +48,7 @@ Q8_INLINE void sdw_taps(size_t pixels, size_t s, size_t step, int full, const sd
       tap[j] = sdw_get(full, w + j * n, part);
     Q8_UNROLL
     for (size_t x = 0; x < (pixels - 1) * step + s; x++, col += r) {
-      const sv_vec v = sdw_get(full, *col + c, part);
+      const sv_vec v = sdw_get(full, *col + from, part);
       Q8_UNROLL
       for (size_t p = 0; p < pixels; p++)
         if (x >= p * step && x - p * step < s)
@@ -66,7 +66,7 @@ Q8_INLINE void sdw_any_taps(size_t pixels, int full, const sdw_row *a, size_t c,
       const float *const *cols = a->cols + j * k->col_dilation * k->r + i;
       Q8_UNROLL
       for (size_t p = 0; p < pixels; p++)
-        sum[p] = sv_fma(sdw_get(full, cols[p * k->col_step * k->r] + c, part), tap, sum[p]);
+        sum[p] = sv_fma(sdw_get(full, cols[p * k->col_step * k->r] + k->offset + c, part), tap, sum[p]);
     }
 }
 

@@ -56,6 +56,7 @@ static void pack(size_t channels, size_t r, size_t s, const int8_t *w, void *pac
 typedef struct block {
   const __m256i *w;
   size_t first, n;
+  size_t from; /* first, and what is added to every pointer */
 } block;
 
 typedef struct halves {
@@ -64,7 +65,7 @@ typedef struct halves {
 
 /* `full` is a constant in every caller. */
 Q8_INLINE __m128i load_row(int full, const uint8_t *row, const block *b) {
-  return full ? _mm_loadu_si128((const __m128i *)(row + b->first)) : q8_avx2_load_bytes(row, b->n);
+  return full ? _mm_loadu_si128((const __m128i *)(row + b->from)) : q8_avx2_load_bytes(row + b->from, b->n);
 }
 
 /* Two rows of a column, interleaved. */
@@ -214,8 +215,9 @@ static row_fn *row_of(const q8_dwconv_shape *shape) {
   return fours && (size == 3 || size == 5 || size == 7) ? all[(size - 3) / 2][step - 1] : by_one;
 }
 
-static block block_at(size_t c, size_t channels, const __m256i *w) {
-  return (block){w, first_channel(c, channels), channels < BLOCK ? channels : BLOCK};
+static block block_at(const q8_dwconv_shape *shape, size_t c, const __m256i *w) {
+  const size_t channels = shape->channels, first = first_channel(c, channels);
+  return (block){w, first, channels < BLOCK ? channels : BLOCK, first + shape->offset};
 }
 
 static void dwconv(const q8_dwconv_shape *shape, const void *packed, const q8_requant *rq, const uint8_t *const *cols,
@@ -224,7 +226,7 @@ static void dwconv(const q8_dwconv_shape *shape, const void *packed, const q8_re
   const __m256i *w = packed;
   row_fn *const row = row_of(shape);
   for (size_t c = 0; c < shape->channels; c += BLOCK, w += block_size(shape->r, shape->s)) {
-    const block b = block_at(c, shape->channels, w);
+    const block b = block_at(shape, c, w);
     row(shape, &b, &e, cols, y, y_stride);
   }
   if (rq->table)
@@ -235,7 +237,7 @@ static void sums(const q8_dwconv_shape *shape, const void *packed, const uint8_t
                  size_t acc_stride) {
   const __m256i *w = packed;
   for (size_t c = 0; c < shape->channels; c += BLOCK, w += block_size(shape->r, shape->s)) {
-    const block b = block_at(c, shape->channels, w);
+    const block b = block_at(shape, c, w);
     int32_t *y = acc + b.first;
     for (size_t x = 0; x < shape->q; x++, y += acc_stride) {
       const uint8_t *const *at = cols + x * shape->col_step * shape->r;

@@ -38,7 +38,7 @@ typedef struct halves {
 /* What a block of channels of the row needs besides the position. */
 typedef struct block {
   const __m512i *w;
-  size_t first;
+  size_t first, from; /* from: first, and what is added to every pointer */
   __mmask32 mask;
   halves bias;
   __m512 scale[2], top;
@@ -54,7 +54,7 @@ Q8_INLINE __m512i load_half(const void *values, int h) {
 /* Bias and scale are readable to a multiple of 64 channels. */
 static block make_block(const q8_dwconv_shape *shape, const q8_requant *rq, const void *w, size_t first) {
   const size_t left = shape->channels - first;
-  block b = {.w = w, .first = first, .mask = (__mmask32)first64(left < BLOCK ? left : BLOCK)};
+  block b = {.w = w, .first = first, .from = first + shape->offset, .mask = (__mmask32)first64(left < BLOCK ? left : BLOCK)};
   for (int h = 0; h < 2; h++) {
     b.bias.h[h] = load_half(rq->bias + first, h);
     b.scale[h] = _mm512_castsi512_ps(load_half(rq->scale + first, h));
@@ -67,8 +67,8 @@ static block make_block(const q8_dwconv_shape *shape, const q8_requant *rq, cons
 
 /* Two rows of a column, interleaved. */
 Q8_INLINE halves load_pair(const uint8_t *row, const uint8_t *next, const block *b) {
-  const __m512i x = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(b->mask, row + b->first));
-  const __m512i y = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(b->mask, next + b->first));
+  const __m512i x = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(b->mask, row + b->from));
+  const __m512i y = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(b->mask, next + b->from));
   return (halves){{_mm512_unpacklo_epi16(x, y), _mm512_unpackhi_epi16(x, y)}};
 }
 
@@ -191,7 +191,7 @@ static void sums(const q8_dwconv_shape *shape, const void *packed, const uint8_t
   const size_t block_size = packed_size(1, shape->r, shape->s), channels = shape->channels;
   const uint8_t *w = packed;
   for (size_t c = 0; c < channels; c += BLOCK, w += block_size) {
-    const block b = {.w = (const __m512i *)(const void *)w, .first = c, .mask = (__mmask32)first64(channels - c)};
+    const block b = {.w = (const __m512i *)(const void *)w, .from = c + shape->offset, .mask = (__mmask32)first64(channels - c)};
     int32_t *y = acc + c;
     for (size_t x = 0; x < shape->q; x++, y += acc_stride) {
       halves sum = {{_mm512_setzero_si512(), _mm512_setzero_si512()}};

@@ -136,7 +136,7 @@ static void all_blocks(const q8_dwconv_shape *shape, const int8_t *w, const q8_r
     const part p = q8_avx512vnni_dwconv_part(c, shape->channels);
     b.pixels = p.width == 64 ? 1 : p.width == 32 ? 2 : 4;
     b.unit = p.width == 32 ? 32 : 64;
-    b.first = p.first, b.channels = p.width < shape->channels ? p.width : shape->channels;
+    b.first = p.first + shape->offset, b.channels = p.width < shape->channels ? p.width : shape->channels;
     if (rq) {
       __m512i scale[4];
       load_channels(b.pixels, rq->bias + p.first, b.bias);

@@ -29,7 +29,8 @@ typedef struct {
   const q8_dwconv_shape *shape;
   layout layout;
   const int8_t *w;
-  size_t first, channels;    /* where the block begins; how many it has: 64, 32, 16 or, of fewer, all */
+  size_t first, channels;    /* what is added to pointers: where the block begins, and the shape's offset; how many channels it
+                                has: 64, 32, 16 or, of fewer, all */
   size_t pixels;             /* of a register of bytes: 1, 2 or 4 */
   size_t unit;               /* bytes of the scratch: 64, 32, and again 64 if there are 4 pixels */
   size_t pitch;              /* pointers per input column */
@@ -91,8 +92,8 @@ Q8_INLINE __m512i load_pixels(int pixels, const uint8_t *const x[2], size_t firs
   return _mm512_mask_broadcast_i64x4(low, 0xf0, _mm256_loadu_si256((const __m256i *)(x[1] + first)));
 }
 
-/* Four accumulators in quad order to bytes in value order; `small` is b->small. */
-Q8_INLINE __m512i requant_quads(int small, const __m512i acc[4], const block *b) {
+/* Four accumulators in quad order to bytes in value order; `small` and `clamps` are those of b. */
+Q8_INLINE __m512i requant_quads(int small, int clamps, const __m512i acc[4], const block *b) {
   __m512i t[4];
   Q8_UNROLL
   for (int v = 0; v < 4; v++) {
@@ -100,7 +101,7 @@ Q8_INLINE __m512i requant_quads(int small, const __m512i acc[4], const block *b)
     t[v] = small ? _mm512_cvtps_epi32(x) : round_below(x, &b->bounds);
   }
   const __m512i z = pack_quad(t, &b->bounds);
-  if (__builtin_expect(!b->clamps, 1))
+  if (__builtin_expect(!clamps, 1))
     return z;
   return _mm512_min_epu8(_mm512_max_epu8(z, b->bounds.lo), b->hi);
 }

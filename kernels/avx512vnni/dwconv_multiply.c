@@ -39,7 +39,7 @@ static Q8_NOINLINE void finish(int vectors, const __m512i acc[][4], const block 
     if (b->sums)
       store_sums(acc[t], b, (int32_t *)(void *)y, n);
     else
-      store_parts((int)pixels, requant_quads(b->small, acc[t], b), first64(b->channels), y, b->y_stride, n);
+      store_parts((int)pixels, requant_quads(b->small, b->clamps, acc[t], b), first64(b->channels), y, b->y_stride, n);
     n -= n < pixels ? n : pixels;
   }
 }

@@ -31,8 +31,8 @@ Q8_INLINE __m512i load_quads(int whole, size_t taps, const uint8_t *const x[4], 
     if (taps == 4)
       z = _mm512_mask_broadcast_i32x4(z, 0xf000, _mm_loadu_si128((const __m128i *)(x[3] + first)));
   } else {
-    z = join4(_mm_maskz_loadu_epi8(m, x[0]), _mm_maskz_loadu_epi8(m, x[1]), _mm_maskz_loadu_epi8(m, x[2]),
-              _mm_maskz_loadu_epi8(m, x[3]));
+    z = join4(_mm_maskz_loadu_epi8(m, x[0] + first), _mm_maskz_loadu_epi8(m, x[1] + first),
+              _mm_maskz_loadu_epi8(m, x[2] + first), _mm_maskz_loadu_epi8(m, x[3] + first));
   }
   KEEP(z);
   z = _mm512_permutexvar_epi32(quad_index(), z);
@@ -82,7 +82,7 @@ Q8_INLINE void finish(const __m512i sum[TILE], const block *b, uint8_t *y, size_
         _mm512_mask_storeu_epi32((int32_t *)(void *)y + i * b->y_stride, first16(b->channels), sum[i]);
     return;
   }
-  const __m512i z = _mm512_permutexvar_epi32(quad_index(), requant_quads(b->small, sum, b));
+  const __m512i z = _mm512_permutexvar_epi32(quad_index(), requant_quads(b->small, b->clamps, sum, b));
   store_parts(4, z, first16(b->channels), y, b->y_stride, n);
 }
 
@@ -145,7 +145,7 @@ Q8_INLINE void tile16(size_t step, size_t rows, const block *b, const uint8_t *c
 }
 
 Q8_INLINE void store16(const __m512i sum[TILE], const block *b, uint8_t *y) {
-  store_parts(4, _mm512_permutexvar_epi32(quad_index(), requant_quads(1, sum, b)), first16(16), y, b->y_stride, TILE);
+  store_parts(4, _mm512_permutexvar_epi32(quad_index(), requant_quads(1, b->clamps, sum, b)), first16(16), y, b->y_stride, TILE);
 }
 
 /* Four neighbouring outputs at a time, the last four may overlap those before. */

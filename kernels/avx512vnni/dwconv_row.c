@@ -33,12 +33,15 @@ Q8_INLINE void add_column(const __m512i quad[4], const int8_t *w, __m512i acc[4]
 typedef struct {
   const uint8_t *const *cols[2];
   uint8_t *y[2];
+  size_t first, y_stride; /* copies from the block, which are not loaded again */
+  int clamps;
 } strips;
 
 /* Returns the outputs of a strip; from one to the next it is `next` pointers. */
 Q8_INLINE size_t cut_row(int pixels, const block *b, size_t next, size_t n, const uint8_t *const *cols, uint8_t *y,
                          strips *s) {
   const size_t p = (size_t)pixels, length = (n + p - 1) / p;
+  s->first = b->first, s->y_stride = b->y_stride, s->clamps = b->clamps;
   for (size_t i = 0; i < p; i++) {
     const size_t first = i * (n - length);
     s->cols[i] = cols + first * next;
@@ -48,12 +51,12 @@ Q8_INLINE size_t cut_row(int pixels, const block *b, size_t next, size_t n, cons
 }
 
 /* The pixels of all strips at pointer `at`. */
-Q8_INLINE __m512i load_strips(int pixels, const strips *s, size_t at, size_t first) {
-  return load_pixels(pixels, (const uint8_t *const[2]){s->cols[0][at], s->cols[pixels - 1][at]}, first);
+Q8_INLINE __m512i load_strips(int pixels, const strips *s, size_t at) {
+  return load_pixels(pixels, (const uint8_t *const[2]){s->cols[0][at], s->cols[pixels - 1][at]}, s->first);
 }
 
 Q8_INLINE void store_strips(int pixels, const __m512i acc[4], const block *b, const strips *s, size_t at) {
-  const __m512i z = requant_quads(1, acc, b);
+  const __m512i z = requant_quads(1, s->clamps, acc, b);
   if (pixels == 1)
     _mm512_storeu_si512(s->y[0] + at, z);
   else {
@@ -63,11 +66,11 @@ Q8_INLINE void store_strips(int pixels, const __m512i acc[4], const block *b, co
 }
 
 /* The quads of the first `rows` rows, 3 or 4, of the column of pointers that begins at `at`. */
-Q8_INLINE void load_quads(int pixels, size_t rows, const strips *s, size_t at, size_t first, __m512i quad[4]) {
+Q8_INLINE void load_quads(int pixels, size_t rows, const strips *s, size_t at, __m512i quad[4]) {
   __m512i row[4];
   Q8_UNROLL
   for (size_t i = 0; i < 4; i++)
-    row[i] = i < rows ? load_strips(pixels, s, at + i, first) : _mm512_setzero_si512();
+    row[i] = i < rows ? load_strips(pixels, s, at + i) : _mm512_setzero_si512();
   interleave4(row, quad);
 }
 
@@ -79,7 +82,7 @@ Q8_INLINE void column3x3(int pixels, int rows, const block *b, const strips *s, 
                          __m512i second[2][4], __m512i first[2][4]) {
   __m512i quad[4];
   RELOAD;
-  load_quads(pixels, (size_t)rows + 2, s, at, b->first, quad);
+  load_quads(pixels, (size_t)rows + 2, s, at, quad);
   Q8_UNROLL
   for (int i = 0; i < rows; i++) {
     start(b, first[i]);
@@ -109,7 +112,7 @@ Q8_INLINE void rows3x3(int pixels, int rows, const block *b, const uint8_t *cons
   store_strips(pixels, sum[done][0], b, &s, out);                                                            \
   if (rows == 2)                                                                                             \
     store_strips(pixels, sum[done][1], b, &s, out + b->row_stride);                                          \
-  at += next, out += b->y_stride;                                                                            \
+  at += next, out += s.y_stride;                                                                            \
   if (--n == 0)                                                                                              \
     return;
     COLUMN(0, 1, 2)
@@ -133,10 +136,10 @@ Q8_INLINE void columns3x3_2(int pixels, const block *b, const __m512i w[3][4], c
                             __m512i first[4]) {
   __m512i quad[4];
   RELOAD;
-  load_quads(pixels, 3, s, at, b->first, quad);
+  load_quads(pixels, 3, s, at, quad);
   multiply_column(quad, w[1], done);
   RELOAD;
-  load_quads(pixels, 3, s, at + 3, b->first, quad);
+  load_quads(pixels, 3, s, at + 3, quad);
   start(b, first);
   multiply_column(quad, w[2], done);
   multiply_column(quad, w[0], first);
@@ -152,7 +155,7 @@ Q8_INLINE void row3x3_2(int pixels, const block *b, const uint8_t *const *cols, 
   for (int i = 0; i < 12; i++)
     __asm__("vmovdqa64 %1, %0" : "=v"(w[i / 4][i % 4]) : "m"(*(const __m512i *)(const void *)(b->w + 64 * i)));
   start(b, sum[0]);
-  load_quads(pixels, 3, &s, 0, b->first, quad);
+  load_quads(pixels, 3, &s, 0, quad);
   multiply_column(quad, w[0], sum[0]);
   columns3x3_2(pixels, b, w, &s, 3, sum[0], sum[1]);
   for (size_t at = 9, out = 0;;) {
@@ -163,7 +166,7 @@ Q8_INLINE void row3x3_2(int pixels, const block *b, const uint8_t *const *cols, 
   }                                                                                                          \
   columns3x3_2(pixels, b, w, &s, at, sum[done], sum[first]);                                                 \
   store_strips(pixels, sum[before], b, &s, out);                                                             \
-  at += 6, out += b->y_stride;
+  at += 6, out += s.y_stride;
     OUTPUT(0, 1, 2)
     OUTPUT(1, 2, 0)
     OUTPUT(2, 0, 1)
@@ -182,7 +185,7 @@ Q8_INLINE void column5(const block *b, const strips *s, size_t c, size_t last, _
   __m512i row[4], quad[4];
   RELOAD;
   start(b, s4);
-  load_quads(1, 4, s, c * 5, b->first, quad);
+  load_quads(1, 4, s, c * 5, quad);
   add_column(quad, w + 4 * 256, s0);
   add_column(quad, w + 3 * 256, s1);
   add_column(quad, w + 2 * 256, s2);
@@ -191,7 +194,7 @@ Q8_INLINE void column5(const block *b, const strips *s, size_t c, size_t last, _
   RELOAD;
   Q8_UNROLL
   for (size_t i = 0; i < 4; i++)
-    row[i] = load_strips(1, s, (c + i < last ? c + i : last) * 5 + 4, b->first);
+    row[i] = load_strips(1, s, (c + i < last ? c + i : last) * 5 + 4);
   interleave4(row, quad);
   add_column(quad, w + 6 * 256, s0);
   add_column(quad, w + 5 * 256, s4);
@@ -209,7 +212,7 @@ static void row5x5(const block *b, const uint8_t *const *cols, uint8_t *y, size_
   column5(b, &s, c, last, sum[i0], sum[i1], sum[i2], sum[i3], sum[i4]);                                      \
   if (c >= 4) {                                                                                              \
     store_strips(1, sum[i0], b, &s, out);                                                                    \
-    out += b->y_stride;                                                                                      \
+    out += s.y_stride;                                                                                      \
   }                                                                                                          \
   if (c++ == last)                                                                                           \
     return;

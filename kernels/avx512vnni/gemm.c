@@ -114,7 +114,7 @@ typedef struct {
   int small; /* see small_scales */
 } epilogue;
 
-static int all_small(size_t nr, const float *scales) {
+static Q8_NOINLINE int all_small(size_t nr, const float *scales) {
   int small = 1;
   for (size_t j = 0; j < nr; j += 16) {
     const __m512 scale = _mm512_loadu_ps(scales + j);
@@ -275,8 +275,14 @@ BYTES(6, 64) {
   else
     through_memory(NULL, 0, 64, taps, k, a, a_stride, b, rq, rows, columns, y, y_stride);
 }
+SUMS(8, 48) { q8_avx512vnni_tall(taps, k, a, a_stride, b, b, NULL, 8, 48, acc, 0); }
+BYTES(8, 48) {
+  if (all_small(48, rq->scale))
+    q8_avx512vnni_tall(taps, k, a, a_stride, b, next, rq, rows, columns, y, y_stride);
+  else
+    through_memory(gemm_8x48, 8, 48, taps, k, a, a_stride, b, rq, rows, columns, y, y_stride);
+}
 WHOLE(1, 64)
-WHOLE(8, 48)
 TAIL(1, 48)
 WHOLE(12, 32)
 TAIL(6, 32)

@@ -41,13 +41,26 @@ typedef struct {
   "vmovdqu64 128(%%r15), %%zmm" #c2 "\n\t"                                                                  \
   "vmovdqu64 192(%%r15), %%zmm" #c3 "\n\t"
 
-/* A block of k: its panel vectors, and the products of a row. Of the block four on, two lines are fetched into L1: all four take
- * more of the decoder than they save. */
+/* A block of k: its panel vectors, and the products of a row. The block four on is fetched into L1, a line behind each of the
+ * first rows; of tiles of seven all but the first line, as it takes more of the decoder than it saves. */
 #define FETCH(at) "prefetcht0 1024+" #at "(%%rdx)\n\t"
+#define LINE_0(at) FETCH(at)
+#define LINE_1(at) FETCH(64 + at)
+#define LINE_2(at) FETCH(128 + at)
+#define LINE_3(at) FETCH(192 + at)
+#define LINE_4(at)
+#define LINE_5(at)
+#define LINE7_0(at)
+#define LINE7_1(at) LINE_1(at)
+#define LINE7_2(at) LINE_2(at)
+#define LINE7_3(at) LINE_3(at)
+#define LINE7_4(at)
+#define LINE7_5(at)
+#define LINE7_6(at)
 #define VECTORS3(at)                                                                                         \
   "vmovdqa64 " #at "(%%rdx), %%zmm28\n\t"                                                                    \
   "vmovdqa64 64+" #at "(%%rdx), %%zmm29\n\t"                                                                 \
-  "vmovdqa64 128+" #at "(%%rdx), %%zmm30\n\t" FETCH(128 + at) FETCH(192 + at)
+  "vmovdqa64 128+" #at "(%%rdx), %%zmm30\n\t"
 #define VECTORS4(at) "vmovdqa64 192+" #at "(%%rdx), %%zmm27\n\t" VECTORS3(at)
 #define PRODUCTS(at, row, c0, c1, c2, c3, fourth)                                                            \
   "vpbroadcastd " #at "(%%" #row ", %%rax), %%zmm31\n\t"                                                     \
@@ -55,10 +68,10 @@ typedef struct {
   "vpdpbusd %%zmm29, %%zmm31, %%zmm" #c1 "\n\t"                                                              \
   "vpdpbusd %%zmm30, %%zmm31, %%zmm" #c2 "\n\t"                                                              \
   "vpdpbusd " fourth ", %%zmm31, %%zmm" #c3 "\n\t"
-#define EVEN(i, row, c0, c1, c2, c3) PRODUCTS(0, row, c0, c1, c2, c3, "%%zmm27")
-#define ODD(i, row, c0, c1, c2, c3) PRODUCTS(4, row, c0, c1, c2, c3, "%%zmm27")
-#define EVEN7(i, row, c0, c1, c2, c3) PRODUCTS(0, row, c0, c1, c2, c3, "192(%%rdx)")
-#define ODD7(i, row, c0, c1, c2, c3) PRODUCTS(4, row, c0, c1, c2, c3, "448(%%rdx)")
+#define EVEN(i, row, c0, c1, c2, c3) PRODUCTS(0, row, c0, c1, c2, c3, "%%zmm27") LINE_##i(0)
+#define ODD(i, row, c0, c1, c2, c3) PRODUCTS(4, row, c0, c1, c2, c3, "%%zmm27") LINE_##i(256)
+#define EVEN7(i, row, c0, c1, c2, c3) PRODUCTS(0, row, c0, c1, c2, c3, "192(%%rdx)") LINE7_##i(0)
+#define ODD7(i, row, c0, c1, c2, c3) PRODUCTS(4, row, c0, c1, c2, c3, "448(%%rdx)") LINE7_##i(256)
 
 /* All taps and k. The pointers of the next tap are read only if there is one, then those of the next tile, or again of this
  * one if it is the last: before this one is finished, as the first products wait for them. A pass takes two blocks; where

@@ -15,6 +15,10 @@ extern const int32_t q8_avx512vnni_no_bias[64]; /* zeros */
 void q8_avx512vnni_wide(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, const void *next,
                         const q8_requant *rq, size_t rows, size_t columns, void *y, size_t y_stride);
 
+/* The same for panels of 48 columns, in tiles of eight rows; pointers to rows up to a multiple of eight are read. */
+void q8_avx512vnni_tall(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, const void *next,
+                        const q8_requant *rq, size_t rows, size_t columns, void *y, size_t y_stride);
+
 /* Written as asm, the sum stays in its register: from the intrinsic gcc 12 moves accumulators to other registers and back
  * in every pass of a loop, or to memory (its partial redundancy elimination), up to a third of the time. */
 Q8_INLINE void add_products(__m512i *sum, __m512i u8, __m512i s8) {

@@ -89,7 +89,7 @@ Q8_INLINE void add_step(const uint8_t *const tap[4], const int8_t *w, __m256i ac
     acc[v] = q8_dpbusd(acc[v], quad[v], _mm256_load_si256((const __m256i *)(w + 32 * v)));
 }
 
-/* All steps of one output pixel; `cols` are its columns, `c` the first channel. */
+/* All steps of one output pixel; `cols` are its columns, `c` the first channel, offset included. */
 Q8_INLINE void add_steps(const q8_dwconv_shape *p, const uint8_t *const *cols, size_t c, const int8_t *w,
                          __m256i acc[4]) {
   const size_t r = p->r, s = p->s, next = p->col_dilation * r, down = r - (r % 4 == 1);
@@ -147,7 +147,7 @@ static void block_row(const q8_dwconv_shape *shape, size_t c, const int8_t *w, c
     Q8_UNROLL
     for (int v = 0; v < 4; v++)
       acc[v] = bias[v];
-    add_steps(&p, cols, c, w, acc);
+    add_steps(&p, cols, c + p.offset, w, acc);
     _mm256_storeu_si256((__m256i *)(y + c), requantize(acc, scale, &rq));
   }
 }
@@ -186,7 +186,7 @@ static void sums(const q8_dwconv_shape *shape, const void *w, const uint8_t *con
   for (size_t block = 0; block < blocks_of(channels); block++, weights += block_bytes)
     for (size_t x = 0, c = first_channel(block, channels); x < shape->q; x++) {
       __m256i t[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
-      add_steps(shape, cols + x * shape->col_step * shape->r, c, weights, t);
+      add_steps(shape, cols + x * shape->col_step * shape->r, c + shape->offset, weights, t);
       store_sums(t, acc + x * acc_stride + c);
     }
 }

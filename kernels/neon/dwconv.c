@@ -44,22 +44,22 @@ Q8_INLINE sums add_tap(sums acc, uint8x8_t bytes, const int16_t *w) {
   return acc;
 }
 
-/* r and s are constant: with the loops gone the weights stay in registers from pixel to pixel. */
-Q8_INLINE sums add_taps_fixed(const uint8_t *const *cols, size_t col_stride, size_t start, const int16_t *w,
+/* `from` is added to every pointer. r and s are constant: with the loops gone the weights stay in registers from pixel to pixel. */
+Q8_INLINE sums add_taps_fixed(const uint8_t *const *cols, size_t col_stride, size_t from, const int16_t *w,
                               size_t r, size_t s) {
   sums acc = {vdupq_n_s32(0), vdupq_n_s32(0)};
   Q8_UNROLL for (size_t j = 0; j < s; j++) Q8_UNROLL for (size_t i = 0; i < r; i++) acc =
-      add_tap(acc, vld1_u8(cols[j * col_stride + i] + start), w + (j * r + i) * BLOCK);
+      add_tap(acc, vld1_u8(cols[j * col_stride + i] + from), w + (j * r + i) * BLOCK);
   return acc;
 }
 
 /* `part`: fewer than 8 channels in all. */
-Q8_INLINE sums add_taps_any(const uint8_t *const *cols, size_t col_stride, size_t start, const int16_t *w,
+Q8_INLINE sums add_taps_any(const uint8_t *const *cols, size_t col_stride, size_t from, const int16_t *w,
                             size_t r, size_t s, size_t part) {
   sums acc = {vdupq_n_s32(0), vdupq_n_s32(0)};
   for (size_t j = 0; j < s; j++, cols += col_stride)
     for (size_t i = 0; i < r; i++, w += BLOCK)
-      acc = add_tap(acc, part ? neon_load_part(cols[i], part) : vld1_u8(cols[i] + start), w);
+      acc = add_tap(acc, part ? neon_load_part(cols[i] + from, part) : vld1_u8(cols[i] + from), w);
   return acc;
 }
 
@@ -67,10 +67,10 @@ Q8_INLINE sums add_taps_any(const uint8_t *const *cols, size_t col_stride, size_
 Q8_INLINE void row_of_block(const q8_dwconv_shape *shape, const int16_t *w, const q8_requant *rq,
                             neon_round round, const uint8_t *const *cols, size_t start, uint8_t *y,
                             size_t y_stride, size_t r, size_t s, int fixed) {
-  size_t part = shape->channels < BLOCK ? shape->channels : 0, col_stride = shape->col_dilation * r;
+  size_t part = shape->channels < BLOCK ? shape->channels : 0, col_stride = shape->col_dilation * r, from = start + shape->offset;
   for (size_t x = 0; x < shape->q; x++, cols += shape->col_step * r, y += y_stride) {
-    sums acc = fixed && !part ? add_taps_fixed(cols, col_stride, start, w, r, s)
-                              : add_taps_any(cols, col_stride, start, w, r, s, part);
+    sums acc = fixed && !part ? add_taps_fixed(cols, col_stride, from, w, r, s)
+                              : add_taps_any(cols, col_stride, from, w, r, s, part);
     uint8x8_t result = neon_requant(acc.low, acc.high, rq->bias + start, rq->scale + start, round);
     if (part)
       neon_store_part(y, result, part);
@@ -111,8 +111,8 @@ static void row_sums(const q8_dwconv_shape *shape, const void *packed, const uin
   const int16_t *w = packed;
   for (size_t b = 0; b < block_count(n); b++, w += shape->r * shape->s * BLOCK)
     for (size_t x = 0, start = block_start(b, n); x < shape->q; x++) {
-      const sums sum = add_taps_any(cols + x * shape->col_step * shape->r, shape->col_dilation * shape->r, start, w,
-                                    shape->r, shape->s, part);
+      const sums sum = add_taps_any(cols + x * shape->col_step * shape->r, shape->col_dilation * shape->r,
+                                    start + shape->offset, w, shape->r, shape->s, part);
       int32_t t[BLOCK];
       vst1q_s32(t, sum.low);
       vst1q_s32(t + 4, sum.high);

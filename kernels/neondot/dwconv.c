@@ -37,11 +37,11 @@ static void pack(size_t channels, size_t r, size_t s, const int8_t *w, void *pac
 }
 
 /* `part`: the number of channels if there are fewer than 16 in all, else 0. */
-Q8_INLINE uint8x16_t load_row(const uint8_t *x, size_t start, size_t part) {
+Q8_INLINE uint8x16_t load_row(const uint8_t *x, size_t from, size_t part) {
   uint8_t bytes[BLOCK] = {0};
   if (!part)
-    return vld1q_u8(x + start);
-  memcpy(bytes, x, part);
+    return vld1q_u8(x + from);
+  memcpy(bytes, x + from, part);
   return vld1q_u8(bytes);
 }
 
@@ -50,10 +50,10 @@ typedef struct quads {
 } quads;
 
 /* Rows [group, group + 4) of a column; those from r on have zero weights and may hold anything. */
-Q8_INLINE quads load_quads(const uint8_t *const *column, size_t group, size_t r, size_t start, size_t part) {
+Q8_INLINE quads load_quads(const uint8_t *const *column, size_t group, size_t r, size_t from, size_t part) {
   uint8x16_t row[4];
   Q8_UNROLL for (size_t i = 0; i < 4; i++) row[i] =
-      group + i < r ? load_row(column[group + i], start, part) : row[0];
+      group + i < r ? load_row(column[group + i], from, part) : row[0];
   uint8x16x2_t a = vzipq_u8(row[0], row[1]), b = vzipq_u8(row[2], row[3]);
   uint16x8x2_t low = vzipq_u16(vreinterpretq_u16_u8(a.val[0]), vreinterpretq_u16_u8(b.val[0]));
   uint16x8x2_t high = vzipq_u16(vreinterpretq_u16_u8(a.val[1]), vreinterpretq_u16_u8(b.val[1]));
@@ -69,7 +69,7 @@ typedef struct epilogue {
   const int32_t *bias;
   const float *scale; /* both of the block's first channel */
   neon_round round;
-  size_t start, part;
+  size_t start, from, part; /* from: start, and what is added to every pointer */
 } epilogue;
 
 Q8_INLINE void finish(const int32x4_t sum[4], const epilogue *e, uint8_t *y) {
@@ -85,17 +85,17 @@ Q8_INLINE void finish(const int32x4_t sum[4], const epilogue *e, uint8_t *y) {
 }
 
 /* One output, any kernel size. */
-Q8_INLINE void add_taps(const q8_dwconv_shape *shape, const int8_t *w, size_t start, size_t part,
+Q8_INLINE void add_taps(const q8_dwconv_shape *shape, const int8_t *w, size_t from, size_t part,
                         const uint8_t *const *cols, int32x4_t sum[4]) {
   Q8_UNROLL for (int v = 0; v < 4; v++) sum[v] = vdupq_n_s32(0);
   for (size_t j = 0; j < shape->s; j++, cols += shape->col_dilation * shape->r)
     for (size_t group = 0; group < shape->r; group += 4, w += 64)
-      add_group(sum, load_quads(cols, group, shape->r, start, part), w);
+      add_group(sum, load_quads(cols, group, shape->r, from, part), w);
 }
 Q8_INLINE void one_output(const q8_dwconv_shape *shape, const int8_t *w, const epilogue *e,
                           const uint8_t *const *cols, uint8_t *y) {
   int32x4_t sum[4];
-  add_taps(shape, w, e->start, e->part, cols, sum);
+  add_taps(shape, w, e->from, e->part, cols, sum);
   finish(sum, e, y);
 }
 
@@ -106,7 +106,7 @@ Q8_INLINE void four_outputs(size_t r, size_t s, size_t step, const int8_t *w, co
   Q8_UNROLL for (size_t o = 0; o < OUTPUTS; o++) Q8_UNROLL for (int v = 0; v < 4; v++) sum[o][v] = vdupq_n_s32(0);
   Q8_UNROLL for (size_t u = 0; u < (OUTPUTS - 1) * step + s; u++) Q8_UNROLL for (size_t g = 0; g < (r + 3) / 4; g++) {
     KEEP_ORDER;
-    const quads x = load_quads(cols + u * r, 4 * g, r, e->start, 0);
+    const quads x = load_quads(cols + u * r, 4 * g, r, e->from, 0);
     Q8_UNROLL for (size_t o = 0; o < OUTPUTS; o++) {
       const size_t j = u - o * step; /* wraps to a large number left of the window */
       if (j < s)
@@ -139,7 +139,7 @@ Q8_INLINE void dwconv(int fixed, size_t r, size_t s, const q8_dwconv_shape *shap
   for (size_t b = 0; b < block_count(c); b++, w += block_size) {
     const size_t start = block_start(b, c);
     const epilogue e = {rq->bias + start, rq->scale + start, neon_round_init(rq->zero_point, rq->lo, rq->hi), start,
-                        c < BLOCK ? c : 0};
+                        start + shape->offset, c < BLOCK ? c : 0};
     block_of_row(fixed, r, s, shape, w, &e, cols, y, y_stride);
   }
   for (size_t x = 0; rq->table && x < shape->q; x++)
@@ -168,7 +168,7 @@ static void sums(const q8_dwconv_shape *shape, const void *packed, const uint8_t
   for (size_t b = 0; b < block_count(c); b++, w += block_size)
     for (size_t x = 0, start = block_start(b, c); x < shape->q; x++) {
       int32x4_t sum[4];
-      add_taps(shape, w, start, part, cols + x * shape->col_step * shape->r, sum);
+      add_taps(shape, w, start + shape->offset, part, cols + x * shape->col_step * shape->r, sum);
       int32_t t[BLOCK];
       for (int v = 0; v < 4; v++)
         vst1q_s32(t + 4 * v, sum[v]);

@@ -18,7 +18,7 @@ static void add_taps(const q8_dwconv_shape *shape, const int8_t *w, const uint8_
   memset(acc, 0, n * sizeof *acc);
   for (size_t i = 0; i < shape->r; i++)
     for (size_t j = 0; j < shape->s; j++) {
-      const uint8_t *x = cols[j * shape->col_dilation * shape->r + i] + c;
+      const uint8_t *x = cols[j * shape->col_dilation * shape->r + i] + shape->offset + c;
       const int8_t *tap = w + (i * shape->s + j) * shape->channels + c;
       for (size_t e = 0; e < n; e++)
         acc[e] += x[e] * tap[e];

@@ -45,7 +45,7 @@ static void pixel(const q8_dwconv_shape *shape, const float *w, const float *bia
     y[c] = bias[c];
   for (size_t i = 0; i < shape->r; i++)
     for (size_t j = 0; j < shape->s; j++, w += n) {
-      const float *x = cols[j * shape->col_dilation * shape->r + i];
+      const float *x = cols[j * shape->col_dilation * shape->r + i] + shape->offset;
       for (size_t c = 0; c < n; c++)
         y[c] = q8_scalar_fma(x[c], w[c], y[c]);
     }

@@ -1,4 +1,3 @@
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,26 +19,20 @@ static q8_status finish(qint8_model *model, q8_status status, q8_onnx_quant *qua
   return status;
 }
 
-/* Where a file's bytes are. */
-typedef struct source {
-  const void *bytes;  /* of the caller, to be copied as far as needed, or NULL */
-  void *owned;        /* of the host, to be taken over, or NULL */
-  q8_mapping mapping; /* else: to be taken over */
-  size_t size;
-} source;
-
-static q8_status load(source from, const q8_host *host, qint8_model **out, qint8_error *error) {
+/* Of `file`, which is taken over, or else of the caller's bytes. */
+static q8_status load(const q8_onnx_file *file, const void *bytes, size_t size, const q8_host *host, qint8_model **out,
+                      qint8_error *error) {
   qint8_model *model = q8_calloc(host, 1, sizeof *model);
   if (!model) {
-    q8_free(host, from.owned);
-    q8_unmap(&from.mapping);
+    q8_mapping mapping = file ? file->mapping : (q8_mapping){.at = NULL};
+    q8_free(host, file ? file->bytes : NULL);
+    q8_unmap(&mapping);
     return q8_fail_memory(error, "model", sizeof *model);
   }
   model->host = *host;
   q8_onnx_quant *quant = NULL;
-  q8_status status = from.bytes   ? q8_onnx_import(from.bytes, from.size, host, &model->graph, &quant, error)
-                     : from.owned ? q8_onnx_import_owned(from.owned, from.size, host, &model->graph, &quant, error)
-                                  : q8_onnx_import_mapped(&from.mapping, host, &model->graph, &quant, error);
+  q8_status status = file ? q8_onnx_import_file(file, host, &model->graph, &quant, error)
+                          : q8_onnx_import(bytes, size, host, &model->graph, &quant, error);
   status = finish(model, status, quant, error);
   if (status != QINT8_OK) {
     qint8_model_destroy(model);
@@ -56,58 +49,47 @@ qint8_status qint8_model_load_memory(const void *bytes, size_t size, const qint8
   Q8_REQUIRE(error, bytes);
   q8_host inner;
   Q8_TRY(q8_host_init(&inner, host, error));
-  return load((source){.bytes = bytes, .size = size}, &inner, out, error);
+  return load(NULL, bytes, size, &inner, out, error);
 }
 
 /* The whole file in memory from the host. */
-static q8_status read_file(FILE *file, const char *path, const q8_host *host, void **bytes, size_t *size,
+static q8_status read_file(q8_onnx_file *out, const q8_host *host, qint8_error *error) {
+  FILE *file;
+  const char *problem = q8_open_file(out->path, &file, &out->size);
+  if (problem)
+    return q8_fail(error, QINT8_ERROR_FILE, out->path, "%s", problem);
+  out->bytes = q8_alloc(host, out->size + 1, 1);
+  size_t got = out->bytes ? fread(out->bytes, 1, out->size, file) : 0;
+  fclose(file);
+  if (!out->bytes)
+    return q8_fail_memory(error, out->path, out->size);
+  if (got == out->size)
+    return QINT8_OK;
+  q8_free(host, out->bytes);
+  return q8_fail(error, QINT8_ERROR_FILE, out->path, "only part of its %zu bytes could be read", out->size);
+}
+
+static q8_status open_file(const char *path, int mapped, const qint8_host *host, qint8_model **out,
                            qint8_error *error) {
-  long length = -1;
-  if (fseek(file, 0, SEEK_END) == 0)
-    length = ftell(file);
-  if (length < 0 || length == LONG_MAX || fseek(file, 0, SEEK_SET) != 0) /* LONG_MAX: a folder */
-    return q8_fail(error, QINT8_ERROR_FILE, path, "not a readable regular file");
-  *size = (size_t)length;
-  *bytes = q8_alloc(host, *size + 1, 1);
-  if (!*bytes)
-    return q8_fail_memory(error, path, *size);
-  if (fread(*bytes, 1, *size, file) != *size)
-    return q8_fail(error, QINT8_ERROR_FILE, path, "only part of its %zu bytes could be read", *size);
-  return QINT8_OK;
+  Q8_REQUIRE(error, out);
+  *out = NULL;
+  Q8_REQUIRE(error, path);
+  q8_host inner;
+  q8_onnx_file file = {.path = path};
+  Q8_TRY(q8_host_init(&inner, host, error));
+  if (mapped && q8_map_file(path, &file.mapping))
+    file.size = file.mapping.size;
+  else
+    Q8_TRY(read_file(&file, &inner, error));
+  return load(&file, NULL, 0, &inner, out, error);
 }
 
 qint8_status qint8_model_load_file(const char *path, const qint8_host *host, qint8_model **out, qint8_error *error) {
-  Q8_REQUIRE(error, out);
-  *out = NULL;
-  Q8_REQUIRE(error, path);
-  q8_host inner;
-  Q8_TRY(q8_host_init(&inner, host, error));
-  FILE *file = fopen(path, "rb");
-  if (!file)
-    return q8_fail(error, QINT8_ERROR_FILE, path, "cannot be opened for reading");
-  void *bytes = NULL;
-  size_t size = 0;
-  q8_status status = read_file(file, path, &inner, &bytes, &size, error);
-  fclose(file);
-  if (status == QINT8_OK)
-    return load((source){.owned = bytes, .size = size}, &inner, out, error);
-  q8_free(&inner, bytes);
-  return status;
+  return open_file(path, 0, host, out, error);
 }
 
 qint8_status qint8_model_map_file(const char *path, const qint8_host *host, qint8_model **out, qint8_error *error) {
-  Q8_REQUIRE(error, out);
-  *out = NULL;
-  Q8_REQUIRE(error, path);
-  source from = {.bytes = NULL};
-  if (!q8_map_file(path, &from.mapping))
-    return qint8_model_load_file(path, host, out, error);
-  q8_host inner;
-  q8_status status = q8_host_init(&inner, host, error);
-  if (status == QINT8_OK)
-    return load(from, &inner, out, error);
-  q8_unmap(&from.mapping);
-  return status;
+  return open_file(path, 1, host, out, error);
 }
 
 void qint8_model_destroy(qint8_model *model) {
@@ -176,7 +158,7 @@ qint8_status qint8_model_output(const qint8_model *model, size_t index, qint8_te
 /* Why the node cannot be int8 whatever the recipe, or NULL. */
 static const char *int8_obstacle(const q8_graph *graph, const q8_node *node) {
   if (node->op->quant == Q8_QUANT_FLOAT || node->op->quant == Q8_QUANT_RECURRENT)
-    return node->op->int8_obstacle ? node->op->int8_obstacle : "the operator has no int8 form";
+    return node->op->family->int8_obstacle ? node->op->family->int8_obstacle : "the operator has no int8 form";
   if (node->op->two_activations && !q8_graph_is_constant(graph, node->inputs[1]))
     return "a product of two activations: int8 where the file quantizes both, float where this library decides";
   if (node->op->quant == Q8_QUANT_WEIGHTED && !q8_graph_is_constant(graph, node->inputs[1]))

@@ -146,8 +146,8 @@ static q8_status plan_nodes(q8_planner *planner, qint8_error *error) {
       continue; /* folded while binding */
     if (planner->binding->needed && !planner->binding->needed[i])
       continue; /* of a branch that is not taken */
-    if (node->op->plan)
-      Q8_TRY(node->op->plan(planner, (q8_id)i, error));
+    if (node->op->family->plan)
+      Q8_TRY(node->op->family->plan(planner, (q8_id)i, error));
     else
       Q8_TRY(q8_plan_eval(planner, (q8_id)i, error));
     unload_weights(graph, node);

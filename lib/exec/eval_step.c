@@ -26,7 +26,7 @@ static void run_eval(const q8_step_run *r) {
   for (int32_t i = 0; i < p->output_count; i++)
     outputs[i].data = r->out[i];
   q8_op_io io = {.node = &p->node, .inputs = pointers, .outputs = outputs, .error = r->error};
-  q8_status status = p->node.op->eval(&io);
+  q8_status status = p->node.op->family->eval(&io);
   if (status != QINT8_OK)
     *r->status = status;
 }

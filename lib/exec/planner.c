@@ -190,7 +190,7 @@ static void note_float(const q8_planner *planner, q8_step *step) {
   if (id == Q8_NONE || q8_plan_mode(planner, id) != Q8_MODE_FLOAT)
     return;
   const q8_op *op = planner->graph->nodes[id].op;
-  const char *why = op->quant == Q8_QUANT_FLOAT && op->int8_obstacle ? op->int8_obstacle
+  const char *why = op->quant == Q8_QUANT_FLOAT && op->family->int8_obstacle ? op->family->int8_obstacle
                     : planner->recipe->modes[id] == Q8_MODE_FLOAT    ? "the recipe keeps it float"
                                                                      : "an input or output has no parameters";
   snprintf(step->note, sizeof step->note, "float: %s", why);

@@ -72,27 +72,6 @@ static int dw_is_inside(const q8_conv_geometry *g, size_t p, size_t height) {
   return top >= g->pad_top && top - g->pad_top + (height - 1) * g->dilation_h < g->h;
 }
 
-/* Adds `by` to every one of them, by vectors where the compiler has them: -O2 alone leaves this loop scalar. */
-static void move_addresses(uintptr_t *x, size_t count, size_t by) {
-  size_t i = 0;
-#if defined(__GNUC__)
-  enum { LANES = 16 / sizeof(uintptr_t) };
-  typedef uintptr_t lanes __attribute__((vector_size(16), may_alias));
-  const lanes step = (lanes){0} + by;
-  for (; i < count && (uintptr_t)(x + i) % sizeof(lanes); i++)
-    x[i] += by;
-  for (; i + 4 * LANES <= count; i += 4 * LANES) {
-    lanes *at = (lanes *)(void *)(x + i);
-    at[0] += step;
-    at[1] += step;
-    at[2] += step;
-    at[3] += step;
-  }
-#endif
-  for (; i < count; i++)
-    x[i] += by;
-}
-
 /* The kernel rows of output row p that do not lie in padding: *height from *top on. */
 static void dw_rows_inside(const q8_conv_geometry *g, size_t p, size_t *top, size_t *height) {
   size_t y = p * g->stride_h, end = g->h + g->pad_top, first = 0, last;
@@ -104,25 +83,36 @@ static void dw_rows_inside(const q8_conv_geometry *g, size_t p, size_t *top, siz
   *height = last - first;
 }
 
-/* A table and what it holds. */
+/* A table, the rows that it was made for, and the elements from these to the present ones. */
 typedef struct dw_cursor {
   const void **table;
   size_t n, p, top, height; /* height 0: nothing */
+  size_t offset;
 } dw_cursor;
 
-/* From one output row to a later one the table only moves, if both are inside. */
+/* Kernels add the offset to all pointers: those to padding are set back by as much. */
+static void move_table(dw_cursor *at, const q8_image_rows *rows, size_t down) {
+  const q8_conv *conv = rows->conv;
+  const size_t columns = dw_columns(conv);
+  size_t first, last;
+  dw_inside(conv, &first, &last);
+  at->offset = down * conv->g.w * conv->g.c;
+  const uintptr_t zero = (uintptr_t)(rows->zero_rows + at->n * rows->zero_stride) - at->offset * conv->element;
+  for (size_t i = 0; i < first * at->height; i++)
+    at->table[i] = (const void *)zero;
+  for (size_t i = last * at->height; i < columns * at->height; i++)
+    at->table[i] = (const void *)zero;
+}
+
+/* Rows inside the image share a table. */
 static void dw_seek(dw_cursor *at, const q8_image_rows *rows, size_t n, size_t p, size_t top, size_t height) {
   const q8_conv_geometry *g = &rows->conv->g;
-  size_t first, last;
   if (at->height == height && at->n == n && dw_is_inside(g, at->p, height) && dw_is_inside(g, p, height)) {
-    const size_t row = g->w * g->c * rows->conv->element;
-    dw_inside(rows->conv, &first, &last);
-    move_addresses((uintptr_t *)(void *)(at->table + first * height), (last - first) * height,
-                   (p - at->p) * g->stride_h * row);
-  } else {
-    dw_fill_table(rows, n, p, top, height, at->table);
+    move_table(at, rows, (p - at->p) * g->stride_h);
+    return;
   }
-  *at = (dw_cursor){at->table, n, p, top, height};
+  dw_fill_table(rows, n, p, top, height, at->table);
+  *at = (dw_cursor){at->table, n, p, top, height, 0};
 }
 
 /* ---- Rows ---- */
@@ -169,22 +159,23 @@ static void dequantized_row(const dw_job *job, const q8_dwconv_shape *shape, siz
   apply_function(job, shape->q, y);
 }
 
-/* One output row, or two if the cursor holds the table of a pair. */
-static void run_row(const dw_job *job, const q8_dwconv_shape *shape, const dw_cursor *at, uint8_t *scratch) {
+/* Output row p of an image, or two if the cursor holds the table of a pair. */
+static void run_row(const dw_job *job, size_t p, const dw_cursor *at, uint8_t *scratch) {
   const q8_conv *conv = job->conv;
   const q8_conv_geometry *g = &conv->g;
-  const size_t row_size = g->q * job->pitch, y = (at->n * g->p + at->p - job->y_row) * row_size;
+  const q8_dwconv_shape shape = {g->c, g->r, g->s, g->q, g->stride_w, g->dilation_w, at->offset};
+  const size_t row_size = g->q * job->pitch, y = (at->n * g->p + p - job->y_row) * row_size;
   const uint8_t *const *table = (const uint8_t *const *)at->table;
   q8_requant requant = job->epilogue->requant;
   requant.table = NULL; /* for whole rows at once */
   if (conv->element != 1)
-    float_row(job, shape, at, (float *)(void *)job->y + y);
+    float_row(job, &shape, at, (float *)(void *)job->y + y);
   else if (conv->dw_floats)
-    dequantized_row(job, shape, at->n, table, scratch, (float *)(void *)job->y + y);
+    dequantized_row(job, &shape, at->n, table, scratch, (float *)(void *)job->y + y);
   else if (at->height > g->r)
-    conv->dwconv->run_pair(shape, conv->dw_weights, &requant, table, job->y + y, job->pitch, row_size);
+    conv->dwconv->run_pair(&shape, conv->dw_weights, &requant, table, job->y + y, job->pitch, row_size);
   else
-    conv->dwconv->run(shape, conv->dw_weights, &requant, table, job->y + y, job->pitch);
+    conv->dwconv->run(&shape, conv->dw_weights, &requant, table, job->y + y, job->pitch);
 }
 
 /* The output rows [first, last) of all images. A last odd row is computed together with the one before it, if that is
@@ -192,19 +183,20 @@ static void run_row(const dw_job *job, const q8_dwconv_shape *shape, const dw_cu
 static void dw_run_rows(const dw_job *job, size_t first, size_t last, uint8_t *scratch) {
   const q8_conv *conv = job->conv;
   const q8_conv_geometry *g = &conv->g;
-  const q8_dwconv_shape shape = {g->c, g->r, g->s, g->q, g->stride_w, g->dilation_w};
   const int pairs = dw_has_pairs(conv);
   const uint8_t *values = conv->element == 1 && !conv->dw_floats ? job->epilogue->requant.table : NULL;
-  dw_cursor at = {(const void **)(void *)scratch, 0, 0, 0, 0};
-  for (size_t row = first, count; row < last; row += count) {
-    const size_t n = row / g->p, p = row % g->p;
+  dw_cursor at = {(const void **)(void *)scratch, 0, 0, 0, 0, 0};
+  size_t n = first / g->p, p = first % g->p; /* stepped: a division takes as long as an output or two */
+  for (size_t row = first, count; row < last; row += count, p += count) {
+    if (p == g->p)
+      n++, p = 0;
     const int forward = pairs && p + 1 < g->p && row + 1 < last, back = pairs && !forward && p > 0 && row > first;
     size_t top = 0, height = forward || back ? g->r + 1 : g->r;
     count = forward ? 2 : 1;
     if (conv->element != 1)
       dw_rows_inside(g, p, &top, &height);
     dw_seek(&at, job->rows, n, p - (size_t)back, top, height);
-    run_row(job, &shape, &at, scratch);
+    run_row(job, p - (size_t)back, &at, scratch);
     if (values) /* of all rows that were written */
       apply_table(job, values, (count + (size_t)back) * g->q,
                   job->y + (row - job->y_row - (size_t)back) * g->q * job->pitch);

@@ -94,19 +94,22 @@ static int split_lines(q8_onnx_quant *quant, char *text) {
   return 1;
 }
 
-static q8_status read_metadata(q8_importer *importer, q8_reader bytes, qint8_error *error) {
-  const char *key = "", *value = "";
+q8_status q8_import_entry(q8_importer *importer, q8_reader bytes, const char *where, const char **key, const char **value,
+                          qint8_error *error) {
   q8_field field;
   q8_wire_result result;
+  *key = *value = "";
   while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
-    if (field.number != Q8_ENTRY_KEY && field.number != Q8_ENTRY_VALUE)
-      continue;
-    if (q8_reader_size(&field.bytes) && memchr(field.bytes.at, 0, q8_reader_size(&field.bytes)))
-      return QINT8_OK; /* not ours */
-    Q8_TRY(q8_import_string(importer, &field, "metadata", field.number == Q8_ENTRY_KEY ? &key : &value, error));
+    size_t size = q8_reader_size(&field.bytes);
+    if ((field.number == Q8_ENTRY_KEY || field.number == Q8_ENTRY_VALUE) && size && !memchr(field.bytes.at, 0, size))
+      Q8_TRY(q8_import_string(importer, &field, where, field.number == Q8_ENTRY_KEY ? key : value, error));
   }
-  if (result == Q8_WIRE_BAD)
-    return q8_bad_wire(error, "metadata", "entry");
+  return result == Q8_WIRE_BAD ? q8_bad_wire(error, where, "entry") : QINT8_OK;
+}
+
+static q8_status read_metadata(q8_importer *importer, q8_reader bytes, qint8_error *error) {
+  const char *key, *value;
+  Q8_TRY(q8_import_entry(importer, bytes, "metadata", &key, &value, error));
   q8_onnx_quant *quant = importer->quant;
   if (!strcmp(key, "qint8.config")) {
     for (int32_t c = QINT8_CONFIG_FP32; c <= QINT8_CONFIG_QAT; c++)
@@ -213,33 +216,47 @@ static q8_status create_quant(const q8_host *host, q8_onnx_quant **out, qint8_er
   return QINT8_OK;
 }
 
-/* `kept`: NULL if constants must be copied; else set to whether the graph needs the bytes as long as it lives. */
-static q8_status import(const void *bytes, size_t size, int *kept, const q8_host *host, q8_graph **graph,
-                        q8_onnx_quant **quant, qint8_error *error) {
-  *graph = NULL;
-  if (quant)
-    *quant = NULL;
+static q8_status import(q8_importer *importer, const void *bytes, size_t size, qint8_error *error) {
   if (size == 0)
     return q8_fail(error, QINT8_ERROR_FORMAT, "model", "the file is empty");
   if (size > INT32_MAX)
     return q8_fail(error, QINT8_ERROR_LIMIT, "model", "the file has %zu bytes, the format allows 2^31 - 1", size);
-  q8_importer importer = {.host = *host, .keeps_bytes = kept != NULL};
-  q8_pool_init(&importer.pool, host);
+  Q8_TRY(create_quant(&importer->host, &importer->quant, error));
+  Q8_TRY(read_model(importer, q8_reader_make(bytes, size), error));
+  return read_graph(importer, error);
+}
+
+/* Of `file`, or of bytes of the caller. */
+static q8_status import_graph(const void *bytes, const q8_onnx_file *file, const q8_host *host, q8_graph **graph,
+                              q8_onnx_quant **quant, qint8_error *error) {
+  q8_importer importer = {.host = *host, .path = file->path};
+  q8_mapping mapping = file->mapping;
+  *graph = NULL;
+  if (quant)
+    *quant = NULL;
   q8_status status = q8_graph_create(host, &importer.graph, error);
-  if (status == QINT8_OK)
-    status = create_quant(host, &importer.quant, error);
-  if (status == QINT8_OK)
-    status = read_model(&importer, q8_reader_make(bytes, size), error);
-  if (status == QINT8_OK)
-    status = read_graph(&importer, error);
+  if (status != QINT8_OK) {
+    q8_free(host, file->bytes);
+    q8_unmap(&mapping);
+    return status;
+  }
+  importer.graph->bytes = file->bytes;
+  importer.graph->mapping = mapping;
+  q8_pool_init(&importer.pool, host);
+  status = import(&importer, bytes, file->size, error);
   finish(&importer);
   if (status != QINT8_OK) {
     q8_graph_destroy(importer.graph);
     q8_onnx_quant_destroy(importer.quant);
     return status;
   }
-  if (kept)
-    *kept = importer.needs_bytes;
+  if (!importer.needs_bytes) {
+    q8_free(host, importer.graph->bytes);
+    importer.graph->bytes = NULL;
+    q8_unmap(&importer.graph->mapping);
+  }
+  for (const q8_mapping *m = &importer.graph->mapping; m; m = m->next)
+    q8_unload(m, m->at, m->size); /* what lies between the weights was read */
   *graph = importer.graph;
   if (quant && (importer.quant->entry_count || importer.quant->dynamic_count))
     *quant = importer.quant;
@@ -250,31 +267,12 @@ static q8_status import(const void *bytes, size_t size, int *kept, const q8_host
 
 q8_status q8_onnx_import(const void *bytes, size_t size, const q8_host *host, q8_graph **graph, q8_onnx_quant **quant,
                          qint8_error *error) {
-  return import(bytes, size, NULL, host, graph, quant, error);
+  return import_graph(bytes, &(q8_onnx_file){.size = size}, host, graph, quant, error);
 }
 
-q8_status q8_onnx_import_owned(void *bytes, size_t size, const q8_host *host, q8_graph **graph, q8_onnx_quant **quant,
-                               qint8_error *error) {
-  int kept = 0;
-  q8_status status = import(bytes, size, &kept, host, graph, quant, error);
-  if (kept)
-    (*graph)->bytes = bytes;
-  else
-    q8_free(host, bytes);
-  return status;
-}
-
-q8_status q8_onnx_import_mapped(q8_mapping *mapping, const q8_host *host, q8_graph **graph, q8_onnx_quant **quant,
-                                qint8_error *error) {
-  int kept = 0;
-  q8_status status = import(mapping->at, mapping->size, &kept, host, graph, quant, error);
-  if (!kept) {
-    q8_unmap(mapping);
-    return status;
-  }
-  q8_unload(mapping, mapping->at, mapping->size); /* what lies between the weights was read */
-  (*graph)->mapping = *mapping;
-  return status;
+q8_status q8_onnx_import_file(const q8_onnx_file *file, const q8_host *host, q8_graph **graph, q8_onnx_quant **quant,
+                              qint8_error *error) {
+  return import_graph(file->bytes ? file->bytes : file->mapping.at, file, host, graph, quant, error);
 }
 
 void q8_onnx_quant_destroy(q8_onnx_quant *quant) {

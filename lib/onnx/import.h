@@ -14,12 +14,17 @@ typedef struct q8_onnx_quant q8_onnx_quant;
  * Status: FORMAT, UNSUPPORTED, LIMIT, SHAPE, MEMORY. */
 q8_status q8_onnx_import(const void *bytes, size_t size, const q8_host *host, q8_graph **graph, q8_onnx_quant **quant,
                          qint8_error *error);
-/* The same for bytes of the host, which are taken over, also on failure: int8 weights stay where they lie in them. */
-q8_status q8_onnx_import_owned(void *bytes, size_t size, const q8_host *host, q8_graph **graph, q8_onnx_quant **quant,
-                               qint8_error *error);
-/* The same for a file that is mapped. */
-q8_status q8_onnx_import_mapped(q8_mapping *mapping, const q8_host *host, q8_graph **graph, q8_onnx_quant **quant,
-                                qint8_error *error);
+/* The bytes of a model file: read by the host, or mapped. */
+typedef struct q8_onnx_file {
+  const char *path; /* tensor data may lie in files beside it */
+  void *bytes;      /* NULL if it is mapped */
+  size_t size;
+  q8_mapping mapping;
+} q8_onnx_file;
+/* The same for a file, which is taken over, also on failure: int8 weights stay where they lie in it, or in mappings of
+ * files beside it if it is mapped. Further status: FILE. */
+q8_status q8_onnx_import_file(const q8_onnx_file *file, const q8_host *host, q8_graph **graph, q8_onnx_quant **quant,
+                              qint8_error *error);
 void q8_onnx_quant_destroy(q8_onnx_quant *quant);
 
 /* Pins what the file rounds between operators, so that a pattern of several operators is not taken for one. Free to

@@ -191,9 +191,8 @@ static q8_status build_node(q8_importer *importer, q8_raw_node *node, qint8_erro
   if (!params)
     return q8_fail_memory(error, node->name, op->params_size);
   Q8_TRY(q8_import_attributes(importer, node, op, params, error));
-  if (extras->upgrade)
-    Q8_TRY(
-        extras->upgrade(importer, graph->opset, params, node->inputs, &node->input_count, node->name, error));
+  if (op->family->upgrade)
+    Q8_TRY(op->family->upgrade(importer, graph->opset, params, node->inputs, &node->input_count, node->name, error));
   Q8_TRY(name_outputs(importer, node, error));
   if (extras->becomes)
     node->op = op = extras->becomes;

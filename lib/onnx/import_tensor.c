@@ -60,10 +60,11 @@ static int little_endian(void) {
   return first == 1;
 }
 
+/* `raw` may be `out`. */
 static void decode_raw(const source_type *type, const uint8_t *raw, size_t count, void *out) {
   size_t size = qint8_dtype_size((qint8_dtype)type->dtype);
   if (little_endian() && type->dtype != QINT8_DTYPE_BOOL) {
-    if (count)
+    if (count && raw != out)
       memcpy(out, raw, count * size);
     return;
   }
@@ -79,6 +80,8 @@ typedef struct tensor_head {
   int has_raw;
   q8_reader raw;
   size_t count;
+  int is_external;
+  q8_external external;
 } tensor_head;
 
 static q8_status read_dims(q8_field *field, const char *where, q8_shape *shape, qint8_error *error) {
@@ -118,7 +121,6 @@ static q8_status read_head(q8_importer *importer, q8_reader bytes, const char *w
                            tensor_head *head, qint8_error *error) {
   q8_field field;
   q8_wire_result result;
-  int external = 0;
   while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
     if (field.number == Q8_TENSOR_NAME)
       Q8_TRY(q8_import_string(importer, &field, where, &out->name, error));
@@ -127,21 +129,16 @@ static q8_status read_head(q8_importer *importer, q8_reader bytes, const char *w
     else if (field.number == Q8_TENSOR_TYPE)
       head->onnx_type = (int64_t)field.value;
     else if (field.number == Q8_TENSOR_LOCATION)
-      external |= field.value == 1;
+      head->is_external = field.value == 1;
     else if (field.number == Q8_TENSOR_EXTERNAL)
-      external = 1;
+      Q8_TRY(q8_external_entry(importer, field.bytes, *out->name ? out->name : where, &head->external, error));
     else if (field.number == Q8_TENSOR_RAW && field.type == Q8_WIRE_BYTES) {
       head->has_raw = 1;
       head->raw = field.bytes;
     } else
       Q8_TRY(note_typed(head, &field, where, error));
   }
-  where = *out->name ? out->name : where;
-  if (result == Q8_WIRE_BAD)
-    return q8_bad_wire(error, where, "tensor");
-  if (external)
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, where, "tensor data lies in another file (external data): save the model as one file");
-  return QINT8_OK;
+  return result == Q8_WIRE_BAD ? q8_bad_wire(error, *out->name ? out->name : where, "tensor") : QINT8_OK;
 }
 
 static q8_status decode_typed(const source_type *type, q8_reader bytes, const char *where, size_t count, void *data,
@@ -170,9 +167,11 @@ static q8_status check_size(const source_type *type, const tensor_head *head, co
   size_t size;
   if (!q8_mul(head->count, qint8_dtype_size((qint8_dtype)type->dtype), &size))
     return q8_fail(error, QINT8_ERROR_LIMIT, where, "tensor size overflows");
-  if (head->has_raw && head->typed)
-    return q8_fail(error, QINT8_ERROR_FORMAT, where, "tensor has both raw and typed values");
-  if (head->has_raw || head->count == 0 || !head->typed) {
+  if (head->is_external) {
+    if (head->external.length != size)
+      return q8_fail(error, QINT8_ERROR_FORMAT, where, "tensor has %zu bytes in %.150s, its dimensions say %zu",
+                     head->external.length, head->external.path, size);
+  } else if (head->has_raw || head->count == 0 || !head->typed) {
     if (q8_reader_size(&head->raw) != size)
       return q8_fail(error, QINT8_ERROR_FORMAT, where, "tensor has %zu bytes, its dimensions say %zu",
                      q8_reader_size(&head->raw), size);
@@ -185,35 +184,58 @@ static q8_status check_size(const source_type *type, const tensor_head *head, co
   return QINT8_OK;
 }
 
+/* The elements, in the graph's pool or where they lie in the file. */
+static q8_status read_elements(q8_importer *importer, q8_reader bytes, const source_type *type, tensor_head *head,
+                               const char *where, void **data, qint8_error *error) {
+  size_t size = head->count * qint8_dtype_size((qint8_dtype)type->dtype);
+  if (importer->path && type->dtype == QINT8_DTYPE_S8 && head->raw.at && head->count) {
+    *data = (void *)(uintptr_t)head->raw.at;
+    importer->needs_bytes = 1;
+    return QINT8_OK;
+  }
+  *data = q8_pool_reserve(&importer->graph->pool, size ? size : 1, 1);
+  if (!*data)
+    return q8_fail_memory(error, where, size);
+  if (head->typed)
+    return decode_typed(type, bytes, where, head->count, *data, error);
+  if (head->external.file && fread(*data, 1, size, head->external.file) != size)
+    return q8_fail(error, QINT8_ERROR_FILE, where, "%.150s cannot be read", head->external.path);
+  decode_raw(type, head->external.file ? *data : head->raw.at, head->count, *data);
+  q8_unload(&importer->graph->mapping, head->raw.at, size);
+  return QINT8_OK;
+}
+
+static q8_status read_tensor(q8_importer *importer, q8_reader bytes, const char *where, q8_raw_tensor *out,
+                             tensor_head *head, qint8_error *error) {
+  Q8_TRY(read_head(importer, bytes, where, out, head, error));
+  if (*out->name)
+    where = out->name;
+  const source_type *type = head->onnx_type > 0 && head->onnx_type < 64 ? find_type((int32_t)head->onnx_type) : NULL;
+  if (!type)
+    return q8_fail(error, head->onnx_type ? QINT8_ERROR_UNSUPPORTED : QINT8_ERROR_FORMAT, where,
+                   "tensor has data type %" PRId64 "%s", head->onnx_type,
+                   head->onnx_type == Q8_ONNX_STRING ? " (string)" : "");
+  int ok;
+  out->dtype = type->dtype;
+  head->count = q8_shape_count(&out->shape, &ok);
+  if (!ok)
+    return q8_fail(error, QINT8_ERROR_LIMIT, where, "the product of the dimensions overflows");
+  if ((head->has_raw && head->typed) || (head->is_external && (head->typed || q8_reader_size(&head->raw))))
+    return q8_fail(error, QINT8_ERROR_FORMAT, where, "tensor has values in two places");
+  if (head->is_external) {
+    head->raw.at = NULL;
+    Q8_TRY(q8_external_open(importer, &head->external, where, &head->raw.at, error));
+  }
+  Q8_TRY(check_size(type, head, where, error));
+  return read_elements(importer, bytes, type, head, where, &out->data, error);
+}
+
 q8_status q8_import_tensor(q8_importer *importer, q8_reader bytes, const char *where, q8_raw_tensor *out,
                            qint8_error *error) {
   *out = (q8_raw_tensor){.name = ""};
   tensor_head head = {0};
-  Q8_TRY(read_head(importer, bytes, where, out, &head, error));
-  if (*out->name)
-    where = out->name;
-  const source_type *type = head.onnx_type > 0 && head.onnx_type < 64 ? find_type((int32_t)head.onnx_type) : NULL;
-  if (!type)
-    return q8_fail(error, head.onnx_type ? QINT8_ERROR_UNSUPPORTED : QINT8_ERROR_FORMAT, where,
-                   "tensor has data type %" PRId64 "%s", head.onnx_type,
-                   head.onnx_type == Q8_ONNX_STRING ? " (string)" : "");
-  int ok;
-  head.count = q8_shape_count(&out->shape, &ok);
-  if (!ok)
-    return q8_fail(error, QINT8_ERROR_LIMIT, where, "the product of the dimensions overflows");
-  Q8_TRY(check_size(type, &head, where, error));
-  out->dtype = type->dtype;
-  if (importer->keeps_bytes && type->dtype == QINT8_DTYPE_S8 && head.has_raw && head.count) {
-    out->data = (void *)(uintptr_t)head.raw.at;
-    importer->needs_bytes = 1;
-    return QINT8_OK;
-  }
-  out->data = q8_pool_reserve(&importer->graph->pool, head.count ? head.count : 1,
-                              qint8_dtype_size((qint8_dtype)type->dtype));
-  if (!out->data)
-    return q8_fail_memory(error, where, head.count);
-  if (head.typed)
-    return decode_typed(type, bytes, where, head.count, out->data, error);
-  decode_raw(type, head.raw.at, head.count, out->data);
-  return QINT8_OK;
+  q8_status status = read_tensor(importer, bytes, where, out, &head, error);
+  if (head.external.file)
+    fclose(head.external.file);
+  return status;
 }

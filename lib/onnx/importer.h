@@ -56,8 +56,9 @@ struct q8_importer {
   size_t node_count, node_capacity;
   q8_id *inputs, *outputs; /* of the graph */
   size_t input_count, input_capacity, output_count, output_capacity;
-  int keeps_bytes; /* the file's bytes may outlive the import: constants may point into them */
-  int needs_bytes; /* and some do */
+  const char *path; /* of the file, whose bytes may outlive the import: constants may point into them; or NULL */
+  int needs_bytes;  /* and some do */
+  struct q8_external_file *files; /* mapped beside it */
   struct q8_scope *scope; /* of the subgraph being read, NULL outside */
   q8_host host;
   q8_pool pool; /* freed after the import */
@@ -73,6 +74,21 @@ typedef struct q8_raw_tensor {
 
 /* import_tensor.c. `where` names the owner in messages if the tensor has no name. */
 q8_status q8_import_tensor(q8_importer *importer, q8_reader bytes, const char *where, q8_raw_tensor *out,
+                           qint8_error *error);
+
+/* import_external.c: data of a tensor in a file beside the model. */
+typedef struct q8_external {
+  const char *location; /* NULL: the data lies in the model */
+  const char *path;     /* of the file */
+  size_t offset, length;
+  int has_length;
+  FILE *file; /* NULL if it is mapped */
+} q8_external;
+/* An entry of external_data. */
+q8_status q8_external_entry(q8_importer *importer, q8_reader bytes, const char *where, q8_external *out,
+                            qint8_error *error);
+/* Finds the bytes, which the file holds: `length` is set, *at where they are mapped, else the file is open at them. */
+q8_status q8_external_open(q8_importer *importer, q8_external *data, const char *where, const uint8_t **at,
                            qint8_error *error);
 
 /* import_value.c: the graph's declarations. */
@@ -108,6 +124,9 @@ q8_id q8_scope_find(const q8_scope *scope, const char *name);
 q8_status q8_import_qdq(q8_importer *importer, qint8_error *error);
 
 /* import.c */
+/* A StringStringEntryProto; "" where a string is missing or contains a zero byte. */
+q8_status q8_import_entry(q8_importer *importer, q8_reader bytes, const char *where, const char **key, const char **value,
+                          qint8_error *error);
 q8_status q8_bad_wire(qint8_error *error, const char *where, const char *what);
 /* The bytes as a string in the importer's pool; FORMAT if they contain a zero byte. */
 q8_status q8_import_string(q8_importer *importer, const q8_field *field, const char *where, const char **out,

@@ -75,19 +75,11 @@ static q8_status eval_min(const q8_op_io *io) {
 }
 
 #define ARG(id, onnx_name, eval_fn)                                                                                 \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .min_opset = 1,                                                                        \
-                            .max_opset = 21,                                                                       \
-                            .min_inputs = 1,                                                                       \
-                            .max_inputs = 1,                                                                       \
-                            .min_outputs = 1,                                                                      \
-                            .max_outputs = 1,                                                                      \
-                            Q8_ATTRIBUTES(attributes),                                                             \
-                            .params_size = sizeof(arg_params),                                                     \
-                            .quant = Q8_QUANT_FLOAT,                                                               \
-                            .int8_obstacle = "no int8 form: the result is an index",                               \
-                            .infer = infer,                                                                        \
-                            .eval = eval_fn};
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),                                      \
+      Q8_ATTRIBUTES(attributes), .params_size = sizeof(arg_params), .quant = Q8_QUANT_FLOAT,                       \
+      .family = &(const q8_op_family){.int8_obstacle = "no int8 form: the result is an index", .infer = infer,     \
+                                      .eval = eval_fn}};
 
 ARG(arg_max, "ArgMax", eval_max)
 ARG(arg_min, "ArgMin", eval_min)

@@ -91,16 +91,9 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_batchnorm = {.name = "BatchNormalization",
-                               .min_opset = 6,
-                               .max_opset = 21,
-                               .min_inputs = 5,
-                               .max_inputs = 5,
-                               .min_outputs = 1,
-                               .max_outputs = 3,
-                               Q8_ATTRIBUTES(attributes),
-                               .params_size = sizeof(batchnorm_params),
-                               .quant = Q8_QUANT_FLOAT,
-                               .int8_obstacle = "no int8 form of its own: it is folded into a preceding Conv or Gemm",
-                               .infer = infer,
-                               .eval = eval};
+const q8_op q8_op_batchnorm = {
+    .name = "BatchNormalization", Q8_OPSETS(6, 21), Q8_INPUTS(5, 5), Q8_OUTPUTS(1, 3),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(batchnorm_params), .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){
+                                    .int8_obstacle = "no int8 form of its own: it is folded into a preceding Conv or Gemm",
+                                    .infer = infer, .eval = eval}};

@@ -1,6 +1,7 @@
 /* binary.c - elementwise operators of two inputs, or of any number: arithmetic, comparisons, logic, bits.
  *
- * Each has rows for float32 and for the wide types of base/element.h; tensors of other types are cast on the way. */
+ * Each says what it makes of two doubles and of two integers, some also of rows of float32: see q8_pair_set. Tensors of
+ * other types are cast on the way. */
 #include "ops/binary.h"
 
 #include <math.h>
@@ -10,95 +11,50 @@
 #include "base/element.h"
 #include "ops/hooks.h"
 
-/* Rows of R = expression(x, z) with x and z of type T, small rather than fast: the fast ones are in binary_rows.c. */
-#define ROW(name, T, R, expression)                                                                                 \
-  static void name(size_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *py) {                    \
-    const T *a = pa, *b = pb;                                                                                       \
-    R *y = py;                                                                                                      \
-    for (; n > 0; n--, a += sa, b += sb) {                                                                          \
-      const T x = *a, z = *b;                                                                                       \
-      *y++ = (R)(expression);                                                                                       \
-    }                                                                                                               \
-  }
-
-/* The family of a record; rows are NULL where the operator is not defined for the types. */
-typedef struct row_set {
-  q8_binary_row *f32, *f64, *s64, *u64;
-  int takes_bool, gives_bool; /* nothing but bool */
-} row_set;
-
-/* The row for tensors of that type, and the type that it reads. */
-static q8_binary_row *row_of(const row_set *set, int32_t dtype, int32_t *in) {
-  *in = dtype == QINT8_DTYPE_F32 ? dtype : q8_wide_dtype(dtype);
-  switch (*in) {
-  case QINT8_DTYPE_F32:
-    return set->f32;
-  case QINT8_DTYPE_F64:
-    return set->f64;
-  case QINT8_DTYPE_S64:
-    return set->s64;
-  default:
-    return set->u64;
-  }
+/* The type that the operator computes in for tensors of type `dtype`, or NONE. */
+static int32_t computed_in(const q8_pair_set *set, int32_t dtype) {
+  int32_t in = dtype == QINT8_DTYPE_F32 && set->f32 ? dtype : q8_wide_dtype(dtype);
+  int is_defined = in == QINT8_DTYPE_F32 || (in == QINT8_DTYPE_F64 && set->f64) || (in == QINT8_DTYPE_S64 && set->s64) ||
+                   (in == QINT8_DTYPE_U64 && set->u64);
+  return is_defined ? in : QINT8_DTYPE_NONE;
 }
 
-static q8_status infer_rows(const q8_op_io *io, const row_set *set) {
-  int32_t in, dtype = io->inputs[0]->dtype;
+static q8_status infer(const q8_op_io *io) {
+  const q8_pair_set *set = io->node->op->variant;
+  int32_t dtype = io->inputs[0]->dtype;
   if (set->takes_bool)
     Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_BOOL));
-  if (!row_of(set, dtype, &in))
+  if (computed_in(set, dtype) == QINT8_DTYPE_NONE)
     return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "%s of %s", io->node->op->name, q8_dtype_name(dtype));
   Q8_TRY(q8_infer_binary(io));
   return set->gives_bool ? q8_infer_set(io, 0, QINT8_DTYPE_BOOL, &io->outputs[0].shape) : QINT8_OK;
 }
-static q8_status infer(const q8_op_io *io) {
-  return infer_rows(io, io->node->op->family);
-}
-
-/* y = a OP b; what the row computes in is `in`, its results are of that type, or bool. */
-static void eval_pair(q8_binary_row *row, int32_t in, const q8_value *a, const q8_value *b, q8_value *y, int is_bool) {
-  q8_loops loops;
-  q8_typed_row typed = {row, in, is_bool ? QINT8_DTYPE_BOOL : in, a->dtype, b->dtype, y->dtype};
-  q8_loops_init(&loops, &a->shape, &b->shape, &y->shape);
-  q8_loops_run(&loops, &typed, a->data, b->data, y->data);
-}
 
 /* y = ((x0 OP x1) OP x2) ...; y itself is the left operand from the second step on. */
-static q8_status eval_rows(const q8_op_io *io, const row_set *set) {
+static q8_status eval_set(const q8_op_io *io, const q8_pair_set *set) {
   q8_value *y = &io->outputs[0];
   const q8_value *left = io->inputs[0];
-  int32_t in;
-  q8_binary_row *row = row_of(set, left->dtype, &in);
+  int32_t in = computed_in(set, left->dtype);
   if (io->node->input_count == 1 && y->count)
     memcpy(y->data, left->data, y->count * qint8_dtype_size((qint8_dtype)y->dtype));
   for (int32_t i = 1; i < io->node->input_count && y->count; i++, left = y)
-    eval_pair(row, in, left, io->inputs[i], y, set->gives_bool);
+    q8_eval_pairs(set, in, left, io->inputs[i], y);
   return QINT8_OK;
 }
 static q8_status eval(const q8_op_io *io) {
-  return eval_rows(io, io->node->op->family);
+  return eval_set(io, io->node->op->variant);
 }
 
-static q8_status plan_rows(q8_planner *planner, q8_id node, q8_binary_fn *int8, float b_sign, qint8_error *error) {
+/* a - b is a + b with the scale of b negated: exact. */
+static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
-  const row_set *set = n->op->family;
+  const q8_pair_set *set = n->op->variant;
+  const q8_kernels *kernels = q8_plan_kernels(planner);
+  q8_binary_fn *int8 = set->int8 == Q8_INT8_MUL ? kernels->mul : set->int8 ? kernels->add : NULL;
   if (n->input_count != 2 || q8_plan_value(planner, n->inputs[0])->dtype != QINT8_DTYPE_F32 ||
       q8_plan_value(planner, n->inputs[1])->dtype != QINT8_DTYPE_F32)
     return q8_plan_eval(planner, node, error);
-  return q8_plan_binary(planner, node, set->f32, int8, b_sign, error);
-}
-static q8_status plan_float(q8_planner *planner, q8_id node, qint8_error *error) {
-  return plan_rows(planner, node, NULL, 1, error);
-}
-static q8_status plan_add(q8_planner *planner, q8_id node, qint8_error *error) {
-  return plan_rows(planner, node, q8_plan_kernels(planner)->add, 1, error);
-}
-/* a - b is a + b with the scale of b negated: exact. */
-static q8_status plan_sub(q8_planner *planner, q8_id node, qint8_error *error) {
-  return plan_rows(planner, node, q8_plan_kernels(planner)->add, -1, error);
-}
-static q8_status plan_mul(q8_planner *planner, q8_id node, qint8_error *error) {
-  return plan_rows(planner, node, q8_plan_kernels(planner)->mul, 1, error);
+  return q8_plan_binary(planner, node, set->f32, int8, set->int8 == Q8_INT8_SUB ? -1 : 1, error);
 }
 
 /* ---- Before opset 7: the second input's dimensions stood at `axis` of the first one's, or at the end ---- */
@@ -143,33 +99,30 @@ static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_
 
 /* ---- Records ---- */
 
-#define RECORD(id, onnx_name, first_opset, max_in, rows, infer_fn, eval_fn, plan_fn, list, more, rule,       \
-               obstacle)                                                                                     \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                               \
-                            .min_opset = first_opset,                                                        \
-                            .max_opset = 21,                                                                 \
-                            .min_inputs = max_in < 0 ? 1 : 2,                                                \
-                            .max_inputs = max_in,                                                            \
-                            .min_outputs = 1,                                                                \
-                            .max_outputs = 1,                                                                \
-                            Q8_ATTRIBUTES(list),                                                             \
-                            .params_size = sizeof(binary_params),                                            \
-                            .quant = rule,                                                                   \
-                            .int8_obstacle = obstacle,                                                       \
-                            .family = rows,                                                                  \
-                            .extras = more,                                                                  \
-                            .infer = infer_fn,                                                               \
-                            .eval = eval_fn,                                                                 \
-                            .plan = plan_fn};
-
-#define BINARY(id, onnx_name, first_opset, max_in, rows, plan_fn, rule, obstacle)                            \
-  RECORD(id, onnx_name, first_opset, max_in, &rows, infer, eval, plan_fn, old_attributes, &extras, rule,     \
-         obstacle)
-
-static const q8_op_extras extras = {.upgrade = upgrade};
-
 #define NEEDS_FLOAT "no int8 form: the result needs the range of float"
 #define INTEGERS "no int8 form: arithmetic of integers and conditions"
+
+static const q8_op_family arithmetic = {
+    .int8_obstacle = NEEDS_FLOAT, .infer = infer, .eval = eval, .plan = plan, .upgrade = upgrade};
+static const q8_op_family logic = {.int8_obstacle = INTEGERS, .infer = infer, .eval = eval, .upgrade = upgrade};
+
+#define RECORD(id, onnx_name, first_opset, max_in, list, rule, its_family, set)                                    \
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(first_opset, 21), Q8_INPUTS(max_in < 0 ? 1 : 2, max_in), Q8_OUTPUTS(1, 1),      \
+      Q8_ATTRIBUTES(list), .params_size = sizeof(binary_params), .quant = rule,                                    \
+      .family = its_family, .variant = &set};
+#define ARITHMETIC(id, onnx_name, max_in, rule, set)                                                               \
+  RECORD(id, onnx_name, 1, max_in, old_attributes, rule, &arithmetic, set)
+
+/* What is made of two elements: T is their type, W their wide type. */
+#define ELEMENT(name, W, T, expression)                                                                            \
+  static W name(W wide_x, W wide_z) {                                                                              \
+    const T x = (T)wide_x, z = (T)wide_z;                                                                          \
+    return (W)(expression);                                                                                        \
+  }
+#define IN_DOUBLE(name, expression) ELEMENT(name, double, double, expression)
+#define IN_SIGNED(name, expression) ELEMENT(name, uint64_t, int64_t, expression)
+#define IN_UNSIGNED(name, expression) ELEMENT(name, uint64_t, uint64_t, expression)
 
 /* ---- Arithmetic: integers wrap, a division by zero gives 0 ---- */
 
@@ -192,34 +145,33 @@ static inline int64_t integer_power(int64_t x, int64_t z) {
   return (int64_t)whole_power((uint64_t)x, (uint64_t)z);
 }
 
-#define ARITHMETIC(id, in_double, in_signed, in_unsigned)                                                           \
-  ROW(id##_f64, double, double, in_double)                                                                          \
-  ROW(id##_s64, int64_t, int64_t, in_signed)                                                                        \
-  ROW(id##_u64, uint64_t, uint64_t, in_unsigned)
-#define ROWS(id, row_f32) static const row_set rows_##id = {row_f32, id##_f64, id##_s64, id##_u64, 0, 0};
+#define PAIRS(id, row_f32, in_double, in_signed, in_unsigned)                                                      \
+  IN_DOUBLE(id##_f64, in_double)                                                                                   \
+  IN_SIGNED(id##_s64, in_signed)                                                                                   \
+  IN_UNSIGNED(id##_u64, in_unsigned)                                                                               \
+  static const q8_pair_set id = {.f32 = row_f32, .f64 = id##_f64, .s64 = id##_s64, .u64 = id##_u64};
 /* Whose integers have the same bits with and without a sign. */
-#define RING(id, expression)                                                                                        \
-  ROW(id##_f64, double, double, expression)                                                                         \
-  ROW(id##_u64, uint64_t, uint64_t, expression)                                                                     \
-  static const row_set rows_##id = {q8_##id##_row, id##_f64, id##_u64, id##_u64, 0, 0};
+#define RING(id, in_int8, expression)                                                                              \
+  IN_DOUBLE(id##_f64, expression)                                                                                  \
+  IN_UNSIGNED(id##_u64, expression)                                                                                \
+  static const q8_pair_set id = {                                                                        \
+      .f32 = q8_##id##_row, .f64 = id##_f64, .s64 = id##_u64, .u64 = id##_u64, .int8 = in_int8};
 
-RING(add, x + z)
-RING(sub, x - z)
-RING(mul, x * z)
-ARITHMETIC(div, x / z, divide(x, z), z == 0 ? 0 : x / z)
-ARITHMETIC(min, x < z || x != x ? x : z, x < z ? x : z, x < z ? x : z)
-ARITHMETIC(max, x > z || x != x ? x : z, x > z ? x : z, x > z ? x : z)
-ROWS(div, q8_div_row)
-ROWS(min, q8_min_row)
-ROWS(max, q8_max_row)
+RING(add, Q8_INT8_ADD, x + z)
+RING(sub, Q8_INT8_SUB, x - z)
+RING(mul, Q8_INT8_MUL, x * z)
+static const q8_pair_set sum = {.f32 = q8_add_row, .f64 = add_f64, .s64 = add_u64, .u64 = add_u64};
+PAIRS(div, q8_div_row, x / z, divide(x, z), z == 0 ? 0 : x / z)
+PAIRS(min, q8_min_row, x < z || x != x ? x : z, x < z ? x : z, x < z ? x : z)
+PAIRS(max, q8_max_row, x > z || x != x ? x : z, x > z ? x : z, x > z ? x : z)
 
-BINARY(add, "Add", 1, 2, rows_add, plan_add, Q8_QUANT_OWN, NULL)
-BINARY(mul, "Mul", 1, 2, rows_mul, plan_mul, Q8_QUANT_OWN, NULL)
-BINARY(sub, "Sub", 1, 2, rows_sub, plan_sub, Q8_QUANT_OWN, NULL)
-BINARY(div, "Div", 1, 2, rows_div, plan_float, Q8_QUANT_FLOAT, NEEDS_FLOAT)
-BINARY(min, "Min", 1, -1, rows_min, plan_float, Q8_QUANT_FLOAT, NEEDS_FLOAT)
-BINARY(max, "Max", 1, -1, rows_max, plan_float, Q8_QUANT_FLOAT, NEEDS_FLOAT)
-BINARY(sum, "Sum", 1, -1, rows_add, plan_float, Q8_QUANT_FLOAT, NEEDS_FLOAT)
+ARITHMETIC(add, "Add", 2, Q8_QUANT_OWN, add)
+ARITHMETIC(mul, "Mul", 2, Q8_QUANT_OWN, mul)
+ARITHMETIC(sub, "Sub", 2, Q8_QUANT_OWN, sub)
+ARITHMETIC(div, "Div", 2, Q8_QUANT_FLOAT, div)
+ARITHMETIC(min, "Min", -1, Q8_QUANT_FLOAT, min)
+ARITHMETIC(max, "Max", -1, Q8_QUANT_FLOAT, max)
+ARITHMETIC(sum, "Sum", -1, Q8_QUANT_FLOAT, sum)
 
 /* ---- Mean: the sum times 1 / count ---- */
 
@@ -233,12 +185,13 @@ static q8_status eval_mean(const q8_op_io *io) {
   q8_value *y = &io->outputs[0];
   double factor = 1.0 / io->node->input_count;
   q8_value scale = {.dtype = QINT8_DTYPE_F64, .count = 1, .data = &factor};
-  eval_rows(io, &rows_add);
+  eval(io);
   if (y->count && io->node->input_count > 1)
-    eval_pair(mul_f64, QINT8_DTYPE_F64, y, &scale, y, 0);
+    q8_eval_pairs(&mul, QINT8_DTYPE_F64, y, &scale, y);
   return QINT8_OK;
 }
-RECORD(mean, "Mean", 1, -1, NULL, infer_mean, eval_mean, NULL, NULL, NULL, Q8_QUANT_FLOAT, NEEDS_FLOAT)
+static const q8_op_family mean = {.int8_obstacle = NEEDS_FLOAT, .infer = infer_mean, .eval = eval_mean};
+RECORD(mean, "Mean", 1, -1, NULL, Q8_QUANT_FLOAT, &mean, sum)
 
 /* ---- PRelu: the slope's shape must broadcast to x; before opset 7 it was one value per channel ---- */
 
@@ -251,8 +204,7 @@ static q8_status upgrade_prelu(q8_importer *importer, int64_t opset, void *param
   return upgrade(importer, opset, params, inputs, input_count, node_name, error);
 }
 
-ARITHMETIC(prelu, x < 0 ? x * z : x, x < 0 ? (uint64_t)x * (uint64_t)z : (uint64_t)x, ((void)z, x))
-ROWS(prelu, q8_prelu_row)
+PAIRS(prelu, q8_prelu_row, x < 0 ? x * z : x, x < 0 ? (uint64_t)x * (uint64_t)z : (uint64_t)x, ((void)z, x))
 
 static q8_status infer_prelu(const q8_op_io *io) {
   Q8_TRY(infer(io));
@@ -262,14 +214,19 @@ static q8_status infer_prelu(const q8_op_io *io) {
   }
   return QINT8_OK;
 }
-RECORD(prelu, "PRelu", 1, 2, &rows_prelu, infer_prelu, eval, plan_float, old_attributes,
-       &(const q8_op_extras){.upgrade = upgrade_prelu}, Q8_QUANT_FLOAT, NEEDS_FLOAT)
+static const q8_op_family slope = {
+    .int8_obstacle = NEEDS_FLOAT, .infer = infer_prelu, .eval = eval, .plan = plan, .upgrade = upgrade_prelu};
+RECORD(prelu, "PRelu", 1, 2, old_attributes, Q8_QUANT_FLOAT, &slope, prelu)
 
 /* ---- Pow: the exponent may have another type ---- */
 
-ROW(pow_f32, float, float, power(x, z))
-ARITHMETIC(pow, pow(x, z), integer_power(x, z), whole_power(x, z))
-ROWS(pow, pow_f32)
+static void pow_row(size_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *py) {
+  const float *a = pa, *b = pb;
+  float *y = py;
+  for (; n > 0; n--, a += sa, b += sb)
+    *y++ = power(*a, *b);
+}
+PAIRS(raise, pow_row, pow(x, z), integer_power(x, z), whole_power(x, z))
 
 static q8_status infer_pow(const q8_op_io *io) {
   q8_shape y;
@@ -285,11 +242,12 @@ static q8_status eval_pow(const q8_op_io *io) {
   if (a == b)
     return eval(io);
   int32_t in = q8_is_float(a) || q8_is_float(b) ? QINT8_DTYPE_F64 : QINT8_DTYPE_S64;
-  eval_pair(in == QINT8_DTYPE_F64 ? pow_f64 : pow_s64, in, io->inputs[0], io->inputs[1], &io->outputs[0], 0);
+  q8_eval_pairs(&raise, in, io->inputs[0], io->inputs[1], &io->outputs[0]);
   return QINT8_OK;
 }
-RECORD(pow, "Pow", 1, 2, &rows_pow, infer_pow, eval_pow, plan_float, old_attributes, &extras, Q8_QUANT_FLOAT,
-       NEEDS_FLOAT)
+static const q8_op_family powers = {
+    .int8_obstacle = NEEDS_FLOAT, .infer = infer_pow, .eval = eval_pow, .plan = plan, .upgrade = upgrade};
+RECORD(pow, "Pow", 1, 2, old_attributes, Q8_QUANT_FLOAT, &powers, raise)
 
 /* ---- Mod: the sign of the divisor, or of the dividend as in C with `fmod`; x mod 0 is 0 for integers ---- */
 
@@ -301,85 +259,58 @@ static inline double floor_fmod(double x, double z) {
   double r = fmod(x, z);
   return r != 0 && (r < 0) != (z < 0) ? r + z : r;
 }
-ROW(mod_f32, float, float, floor_fmod((double)x, (double)z))
-ROW(c_mod_f32, float, float, fmodf(x, z))
-ARITHMETIC(mod, floor_fmod(x, z), floor_mod(x, z), z == 0 ? 0 : x % z)
-ARITHMETIC(c_mod, fmod(x, z), z == 0 || z == -1 ? 0 : x % z, z == 0 ? 0 : x % z)
-ROWS(mod, mod_f32)
-ROWS(c_mod, c_mod_f32)
+PAIRS(mod, NULL, floor_fmod(x, z), floor_mod(x, z), z == 0 ? 0 : x % z)
+PAIRS(c_mod, NULL, fmod(x, z), z == 0 || z == -1 ? 0 : x % z, z == 0 ? 0 : x % z)
 
-static const row_set *mod_rows(const q8_op_io *io) {
-  return ((const binary_params *)io->node->params)->fmod ? &rows_c_mod : &rows_mod;
-}
-static q8_status infer_mod(const q8_op_io *io) {
-  return infer_rows(io, mod_rows(io));
-}
 static q8_status eval_mod(const q8_op_io *io) {
-  return eval_rows(io, mod_rows(io));
+  return eval_set(io, ((const binary_params *)io->node->params)->fmod ? &c_mod : &mod);
 }
-RECORD(mod, "Mod", 10, 2, NULL, infer_mod, eval_mod, NULL, mod_attributes, NULL, Q8_QUANT_FLOAT, INTEGERS)
+static const q8_op_family modulo = {.int8_obstacle = INTEGERS, .infer = infer, .eval = eval_mod};
+RECORD(mod, "Mod", 10, 2, mod_attributes, Q8_QUANT_FLOAT, &modulo, mod)
 
-/* ---- Comparisons and logic ---- */
+/* ---- Comparisons, logic, bits ---- */
 
-#define COMPARISON(id, op)                                                                                          \
-  ROW(id##_f32, float, uint8_t, x op z)                                                                             \
-  ROW(id##_f64, double, uint8_t, x op z)                                                                            \
-  ROW(id##_s64, int64_t, uint8_t, x op z)                                                                           \
-  ROW(id##_u64, uint64_t, uint8_t, x op z)                                                                          \
-  static const row_set rows_##id = {id##_f32, id##_f64, id##_s64, id##_u64, 0, 1};
-#define LOGIC(id, op)                                                                                               \
-  ROW(id##_u64, uint64_t, uint8_t, x op z)                                                                          \
-  static const row_set rows_##id = {NULL, NULL, NULL, id##_u64, 1, 1};
+#define LOGIC(id, onnx_name, first_opset, ...)                                                                     \
+  static const q8_pair_set pairs_##id = {__VA_ARGS__};                                                             \
+  RECORD(id, onnx_name, first_opset, 2, old_attributes, Q8_QUANT_FLOAT, &logic, pairs_##id)
+#define COMPARISON(id, onnx_name, first_opset, op)                                                                 \
+  IN_DOUBLE(id##_f64, x op z)                                                                                      \
+  IN_SIGNED(id##_s64, x op z)                                                                                      \
+  IN_UNSIGNED(id##_u64, x op z)                                                                                    \
+  LOGIC(id, onnx_name, first_opset, .f64 = id##_f64, .s64 = id##_s64, .u64 = id##_u64, .gives_bool = 1)
+#define CONDITION(id, onnx_name, op)                                                                               \
+  IN_UNSIGNED(id##_u64, x op z)                                                                                    \
+  LOGIC(id, onnx_name, 1, .u64 = id##_u64, .takes_bool = 1, .gives_bool = 1)
+#define BITS(id, onnx_name, op)                                                                                    \
+  IN_UNSIGNED(id##_u64, x op z)                                                                                    \
+  LOGIC(id, onnx_name, 18, .s64 = id##_u64, .u64 = id##_u64)
 
-COMPARISON(equal, ==)
-COMPARISON(less, <)
-COMPARISON(less_equal, <=)
-COMPARISON(greater, >)
-COMPARISON(greater_equal, >=)
-LOGIC(and, &&)
-LOGIC(or, ||)
-LOGIC(xor, !=)
-
-#define NO_INT8(id, onnx_name, first_opset)                                                                         \
-  BINARY(id, onnx_name, first_opset, 2, rows_##id, NULL, Q8_QUANT_FLOAT, INTEGERS)
-NO_INT8(equal, "Equal", 1)
-NO_INT8(less, "Less", 1)
-NO_INT8(less_equal, "LessOrEqual", 12)
-NO_INT8(greater, "Greater", 1)
-NO_INT8(greater_equal, "GreaterOrEqual", 12)
-NO_INT8(and, "And", 1)
-NO_INT8(or, "Or", 1)
-NO_INT8(xor, "Xor", 1)
-
-/* ---- Bits ---- */
-
-#define BITS(id, op)                                                                                                \
-  ROW(id##_u64, uint64_t, uint64_t, x op z)                                                                         \
-  static const row_set rows_##id = {NULL, NULL, id##_u64, id##_u64, 0, 0};
-BITS(bitwise_and, &)
-BITS(bitwise_or, |)
-BITS(bitwise_xor, ^)
-NO_INT8(bitwise_and, "BitwiseAnd", 18)
-NO_INT8(bitwise_or, "BitwiseOr", 18)
-NO_INT8(bitwise_xor, "BitwiseXor", 18)
+COMPARISON(equal, "Equal", 1, ==)
+COMPARISON(less, "Less", 1, <)
+COMPARISON(less_equal, "LessOrEqual", 12, <=)
+COMPARISON(greater, "Greater", 1, >)
+COMPARISON(greater_equal, "GreaterOrEqual", 12, >=)
+CONDITION(and, "And", &&)
+CONDITION(or, "Or", ||)
+CONDITION(xor, "Xor", !=)
+BITS(bitwise_and, "BitwiseAnd", &)
+BITS(bitwise_or, "BitwiseOr", |)
+BITS(bitwise_xor, "BitwiseXor", ^)
 
 /* Bits shifted out of the type are lost. */
-ROW(shift_left, uint64_t, uint64_t, z < 64 ? x << z : 0)
-ROW(shift_right, uint64_t, uint64_t, z < 64 ? x >> z : 0)
-static const row_set rows_shift_left = {NULL, NULL, NULL, shift_left, 0, 0},
-                     rows_shift_right = {NULL, NULL, NULL, shift_right, 0, 0};
+IN_UNSIGNED(left, z < 64 ? x << z : 0)
+IN_UNSIGNED(right, z < 64 ? x >> z : 0)
+static const q8_pair_set shift_left = {.u64 = left}, shift_right = {.u64 = right};
 
-static int is_left(const q8_op_io *io) {
-  return ((const binary_params *)io->node->params)->direction[0] == 'L';
-}
 static q8_status infer_bit_shift(const q8_op_io *io) {
   const char *direction = ((const binary_params *)io->node->params)->direction;
   if (strcmp(direction, "LEFT") && strcmp(direction, "RIGHT"))
     return q8_op_fail(io, QINT8_ERROR_FORMAT, "direction \"%s\"", direction);
-  return infer_rows(io, &rows_shift_left);
+  return infer(io);
 }
 static q8_status eval_bit_shift(const q8_op_io *io) {
-  return eval_rows(io, is_left(io) ? &rows_shift_left : &rows_shift_right);
+  const char *direction = ((const binary_params *)io->node->params)->direction;
+  return eval_set(io, *direction == 'L' ? &shift_left : &shift_right);
 }
-RECORD(bit_shift, "BitShift", 11, 2, NULL, infer_bit_shift, eval_bit_shift, NULL, shift_attributes, NULL, Q8_QUANT_FLOAT,
-       INTEGERS)
+static const q8_op_family shift = {.int8_obstacle = INTEGERS, .infer = infer_bit_shift, .eval = eval_bit_shift};
+RECORD(bit_shift, "BitShift", 11, 2, shift_attributes, Q8_QUANT_FLOAT, &shift, shift_left)

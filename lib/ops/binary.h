@@ -15,13 +15,18 @@ typedef struct q8_loops {
   int64_t a[Q8_MAX_RANK], b[Q8_MAX_RANK]; /* strides in elements */
 } q8_loops;
 void q8_loops_init(q8_loops *loops, const q8_shape *a, const q8_shape *b, const q8_shape *out);
-/* A row function that reads `in` and writes `out` elements, for tensors of types a, b and y: cast where they differ. */
-typedef struct q8_typed_row {
-  q8_binary_row *row;
-  int32_t in, out;
-  int32_t a, b, y;
-} q8_typed_row;
-void q8_loops_run(const q8_loops *loops, const q8_typed_row *row, const void *a, const void *b, void *y);
+
+/* What an operator makes of two elements; NULL where it is not defined for the type. */
+typedef struct q8_pair_set {
+  q8_binary_row *f32; /* rows of float32; NULL: as doubles */
+  double (*f64)(double x, double z);
+  uint64_t (*s64)(uint64_t x, uint64_t z); /* the bits of signed integers */
+  uint64_t (*u64)(uint64_t x, uint64_t z);
+  uint8_t takes_bool, gives_bool; /* nothing but bool */
+  enum { Q8_INT8_NONE, Q8_INT8_ADD, Q8_INT8_SUB, Q8_INT8_MUL } int8; /* the kernel */
+} q8_pair_set;
+/* y = a OP b, computed in type `in`: cast where a tensor's type is another. y may be a. */
+void q8_eval_pairs(const q8_pair_set *set, int32_t in, const q8_value *a, const q8_value *b, q8_value *y);
 
 /* Shape and type of the result of all inputs, which have one type. */
 q8_status q8_infer_binary(const q8_op_io *io);

@@ -30,46 +30,51 @@ void q8_loops_init(q8_loops *loops, const q8_shape *a, const q8_shape *b, const 
 
 #define BLOCK 64
 
-/* `row` on elements that are cast to its type and back, a block at a time. */
-static void run_cast(const q8_typed_row *t, size_t n, const char *a, int64_t sa, const char *b, int64_t sb, char *y) {
-  size_t ea = qint8_dtype_size((qint8_dtype)t->a), eb = qint8_dtype_size((qint8_dtype)t->b);
-  size_t ey = qint8_dtype_size((qint8_dtype)t->y);
-  double wide_a[BLOCK], wide_b[BLOCK], wide_y[BLOCK]; /* of any 8-byte type */
+static char *element(const q8_value *value, int64_t i) {
+  return (char *)value->data + i * (int64_t)qint8_dtype_size((qint8_dtype)value->dtype);
+}
+
+/* A row of n results of elements that are cast on the way, a block at a time; strides in elements. */
+static void run_wide(const q8_pair_set *set, int32_t in, size_t n, const q8_value *a, int64_t sa, const q8_value *b,
+                     int64_t sb, const q8_value *y) {
+  uint64_t (*whole)(uint64_t, uint64_t) = in == QINT8_DTYPE_S64 ? set->s64 : set->u64;
+  union {
+    double f;
+    uint64_t u;
+  } x[BLOCK], z[BLOCK];
   for (size_t at = 0; at < n; at += BLOCK) {
     size_t count = n - at < BLOCK ? n - at : BLOCK;
-    q8_cast(t->a, a + (int64_t)at * sa * (int64_t)ea, sa, t->in, wide_a, count);
-    q8_cast(t->b, b + (int64_t)at * sb * (int64_t)eb, sb, t->in, wide_b, count);
-    if (t->out == t->y) {
-      t->row(count, wide_a, 1, wide_b, 1, y + at * ey);
-      continue;
-    }
-    t->row(count, wide_a, 1, wide_b, 1, wide_y);
-    q8_cast(t->out, wide_y, 1, t->y, y + at * ey, count);
+    q8_cast(a->dtype, element(a, (int64_t)at * sa), sa, in, x, count);
+    q8_cast(b->dtype, element(b, (int64_t)at * sb), sb, in, z, count);
+    for (size_t i = 0; i < count; i++)
+      if (in == QINT8_DTYPE_F64)
+        x[i].f = set->f64(x[i].f, z[i].f);
+      else
+        x[i].u = whole(x[i].u, z[i].u);
+    q8_cast(in, x, 1, y->dtype, element(y, (int64_t)at), count);
   }
 }
 
-void q8_loops_run(const q8_loops *loops, const q8_typed_row *t, const void *a, const void *b, void *y) {
-  const q8_shape *shape = &loops->shape;
+void q8_eval_pairs(const q8_pair_set *set, int32_t in, const q8_value *a, const q8_value *b, q8_value *y) {
+  q8_loops loops;
+  q8_loops_init(&loops, &a->shape, &b->shape, &y->shape);
+  const q8_shape *shape = &loops.shape;
   int32_t last = shape->rank - 1;
-  size_t rows = q8_dims(shape, 0, last), n = (size_t)shape->dim[last];
-  int direct = t->a == t->in && t->b == t->in && t->y == t->out;
-  int64_t index[Q8_MAX_RANK] = {0}, ea = (int64_t)qint8_dtype_size((qint8_dtype)t->a);
-  int64_t eb = (int64_t)qint8_dtype_size((qint8_dtype)t->b);
-  size_t ey = qint8_dtype_size((qint8_dtype)t->y);
-  const char *pa = a, *pb = b;
-  char *py = y;
-  for (size_t r = 0; r < rows && n; r++, py += n * ey) {
-    if (direct)
-      t->row(n, pa, loops->a[last], pb, loops->b[last], py);
+  size_t n = (size_t)shape->dim[last];
+  int64_t index[Q8_MAX_RANK] = {0};
+  q8_value ra = *a, rb = *b, ry = *y; /* the current row */
+  for (size_t rows = n ? q8_dims(shape, 0, last) : 0; rows > 0; rows--) {
+    if (in == QINT8_DTYPE_F32)
+      set->f32(n, ra.data, loops.a[last], rb.data, loops.b[last], ry.data);
     else
-      run_cast(t, n, pa, loops->a[last], pb, loops->b[last], py);
+      run_wide(set, in, n, &ra, loops.a[last], &rb, loops.b[last], &ry);
+    ry.data = element(&ry, (int64_t)n);
     for (int32_t d = last; d-- > 0;) {
-      pa += loops->a[d] * ea;
-      pb += loops->b[d] * eb;
-      if (++index[d] < shape->dim[d])
+      int64_t back = ++index[d] < shape->dim[d] ? 0 : shape->dim[d];
+      ra.data = element(&ra, loops.a[d] * (1 - back));
+      rb.data = element(&rb, loops.b[d] * (1 - back));
+      if (!back)
         break;
-      pa -= loops->a[d] * ea * shape->dim[d];
-      pb -= loops->b[d] * eb * shape->dim[d];
       index[d] = 0;
     }
   }

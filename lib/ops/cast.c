@@ -30,19 +30,11 @@ static q8_status eval(const q8_op_io *io) {
 }
 
 #define CAST(id, onnx_name, opset, inputs, list, params, infer_fn)                                                   \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .min_opset = opset,                                                                    \
-                            .max_opset = 21,                                                                       \
-                            .min_inputs = inputs,                                                                  \
-                            .max_inputs = inputs,                                                                  \
-                            .min_outputs = 1,                                                                      \
-                            .max_outputs = 1,                                                                      \
-                            Q8_ATTRIBUTES(list),                                                                   \
-                            .params_size = params,                                                                 \
-                            .quant = Q8_QUANT_FLOAT,                                                               \
-                            .int8_obstacle = "no int8 form: changes the element type",                             \
-                            .infer = infer_fn,                                                                     \
-                            .eval = eval};
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(opset, 21), Q8_INPUTS(inputs, inputs), Q8_OUTPUTS(1, 1),                        \
+      Q8_ATTRIBUTES(list), .params_size = params, .quant = Q8_QUANT_FLOAT,                                         \
+      .family = &(const q8_op_family){.int8_obstacle = "no int8 form: changes the element type",                   \
+                                      .infer = infer_fn, .eval = eval}};
 
 CAST(cast, "Cast", 6, 1, attributes, sizeof(cast_params), infer)
 CAST(cast_like, "CastLike", 15, 2, NULL, 0, infer_like)

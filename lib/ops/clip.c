@@ -118,21 +118,10 @@ static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
   return q8_plan_unary(planner, node, &p, error);
 }
 
-static const q8_unary_set family = {.rows = clip_rows};
+static const q8_unary_set set = {.exact = clip, .rows = clip_rows};
 
-const q8_op q8_op_clip = {.name = "Clip",
-                          .min_opset = 6,
-                          .max_opset = 21,
-                          .min_inputs = 1,
-                          .max_inputs = 3,
-                          .min_outputs = 1,
-                          .max_outputs = 1,
-                          Q8_ATTRIBUTES(attributes),
-                          .params_size = sizeof(clip_params),
-                          .quant = Q8_QUANT_OWN,
-                          .family = &family,
-                          .unary = clip,
-                          .extras = &(const q8_op_extras){.upgrade = upgrade},
-                          .infer = infer,
-                          .eval = eval,
-                          .plan = plan};
+const q8_op q8_op_clip = {
+    .name = "Clip", Q8_OPSETS(6, 21), Q8_INPUTS(1, 3), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(clip_params), .quant = Q8_QUANT_OWN, .variant = &set,
+    .unary = 1,
+    .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan, .upgrade = upgrade}};

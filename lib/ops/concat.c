@@ -128,16 +128,7 @@ static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
   return q8_plan_add(planner, &step, error);
 }
 
-const q8_op q8_op_concat = {.name = "Concat",
-                            .min_opset = 4,
-                            .max_opset = 21,
-                            .min_inputs = 1,
-                            .max_inputs = -1,
-                            .min_outputs = 1,
-                            .max_outputs = 1,
-                            Q8_ATTRIBUTES(attributes),
-                            .params_size = sizeof(concat_params),
-                            .quant = Q8_QUANT_SHARED,
-                            .infer = infer,
-                            .eval = eval,
-                            .plan = plan};
+const q8_op q8_op_concat = {
+    .name = "Concat", Q8_OPSETS(4, 21), Q8_INPUTS(1, -1), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(concat_params), .quant = Q8_QUANT_SHARED,
+    .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan}};

@@ -7,57 +7,14 @@
 
 static const q8_attribute attributes[] = {Q8_CONV_ATTRIBUTES, Q8_CONV_ACTIVATION};
 
-static q8_status find_conv(const q8_op_io *io, q8_conv_nd *c) {
-  for (int32_t i = 0; i < 2; i++)
-    Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
-  Q8_TRY(q8_conv_nd_of(io, io->node->params, &io->inputs[0]->shape, &io->inputs[1]->shape, c));
-  return q8_conv_check_bias(io, q8_input(io, 2), c->k);
-}
-
 static q8_status infer(const q8_op_io *io) {
   q8_conv_nd c;
-  q8_shape y;
-  Q8_TRY(find_conv(io, &c));
-  q8_conv_nd_shape(&c, &y);
-  return q8_infer_set(io, 0, QINT8_DTYPE_F32, &y);
-}
-
-static float dot(const q8_conv_nd *c, const float *x, const float *w, const int64_t *at) {
-  float sum = 0;
-  size_t positions = q8_conv_positions(c, 0), taps = q8_conv_taps(c), t = 0;
-  int64_t tap[Q8_CONV_DIMS];
-  for (tap[0] = 0; tap[0] < c->e[0].kernel; tap[0]++)
-    for (tap[1] = 0; tap[1] < c->e[1].kernel; tap[1]++)
-      for (tap[2] = 0; tap[2] < c->e[2].kernel; tap[2]++, t++) {
-        int64_t source = q8_conv_source(c, at, tap);
-        for (size_t i = 0; source >= 0 && i < c->c / c->groups; i++)
-          sum += x[i * positions + (size_t)source] * w[i * taps + t];
-      }
-  return sum;
+  Q8_TRY(q8_conv_of_floats(io, 0, &c));
+  return q8_conv_infer(io, &c, QINT8_DTYPE_F32);
 }
 
 static q8_status eval(const q8_op_io *io) {
-  const q8_conv_params *p = io->node->params;
-  const q8_value *bias = q8_input(io, 2);
-  q8_conv_nd c;
-  Q8_TRY(find_conv(io, &c));
-  const float *x = io->inputs[0]->data, *w = io->inputs[1]->data;
-  float *y = io->outputs[0].data;
-  size_t in = q8_conv_positions(&c, 0), out = q8_conv_positions(&c, 1), channels = c.c / c.groups;
-  const int64_t dims[Q8_CONV_DIMS] = {c.e[0].out, c.e[1].out, c.e[2].out};
-  for (size_t i = 0; i < c.n * c.k; i++) {
-    size_t n = i / c.k, k = i % c.k;
-    const float *image = x + (n * c.c + k / (c.k / c.groups) * channels) * in;
-    for (size_t q = 0; q < out; q++) {
-      int64_t at[Q8_CONV_DIMS];
-      q8_conv_split(dims, q, at);
-      float v = dot(&c, image, w + k * channels * q8_conv_taps(&c), at);
-      v += bias ? ((const float *)bias->data)[k] : 0;
-      v = v < p->activation_lo ? p->activation_lo : v;
-      *y++ = v > p->activation_hi ? p->activation_hi : v;
-    }
-  }
-  return QINT8_OK;
+  return q8_conv_eval(io, 0);
 }
 
 /* [k][c][r][s] to [k][r][s][c]. */
@@ -91,13 +48,11 @@ static q8_conv_geometry geometry_of(const q8_conv_nd *c) {
 }
 
 static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
-  const q8_node *node = q8_plan_node(planner, id);
-  const q8_value *inputs[3] = {NULL};
-  for (int32_t i = 0; i < node->input_count && i < 3; i++)
-    inputs[i] = node->inputs[i] == Q8_NONE ? NULL : q8_plan_value(planner, node->inputs[i]);
-  q8_op_io io = {.node = node, .inputs = inputs, .error = error};
+  const q8_value *inputs[3];
+  q8_op_io io = q8_plan_op_io(planner, id, inputs, error);
+  const q8_node *node = io.node;
   q8_conv_nd c;
-  Q8_TRY(find_conv(&io, &c));
+  Q8_TRY(q8_conv_of_floats(&io, 0, &c));
   const q8_value *bias = q8_input(&io, 2);
   if (q8_plan_value(planner, node->outputs[0])->count == 0)
     return q8_plan_eval(planner, id, error);
@@ -138,14 +93,9 @@ static const char *dynamic_obstacle(const q8_node *node) {
 /* sum[c][tap] of what the tap meets in channel c over all positions of y. */
 static void sum_taps(const q8_conv_nd *c, const float *x, double *sum) {
   size_t in = q8_conv_positions(c, 0), out = q8_conv_positions(c, 1), taps = q8_conv_taps(c);
-  const int64_t dims[Q8_CONV_DIMS] = {c->e[0].out, c->e[1].out, c->e[2].out};
-  const int64_t kernel[Q8_CONV_DIMS] = {c->e[0].kernel, c->e[1].kernel, c->e[2].kernel};
   for (size_t t = 0; t < taps; t++)
     for (size_t q = 0; q < out; q++) {
-      int64_t tap[Q8_CONV_DIMS], at[Q8_CONV_DIMS];
-      q8_conv_split(kernel, t, tap);
-      q8_conv_split(dims, q, at);
-      int64_t source = q8_conv_source(c, at, tap);
+      int64_t source = q8_conv_read(c, q, t);
       for (size_t i = 0; source >= 0 && i < c->c; i++)
         sum[i * taps + t] += (double)x[i * in + (size_t)source];
     }
@@ -154,7 +104,7 @@ static void sum_taps(const q8_conv_nd *c, const float *x, double *sum) {
 /* A mean is linear: one product of the weights by sums takes the place of one per position. */
 static q8_status add_means(const q8_op_io *io, const q8_host *host, double factor, double *mean) {
   q8_conv_nd c;
-  Q8_TRY(find_conv(io, &c));
+  Q8_TRY(q8_conv_of_floats(io, 0, &c));
   size_t taps = q8_conv_taps(&c), row = c.c / c.groups * taps, out = q8_conv_positions(&c, 1);
   const float *w = io->inputs[1]->data;
   double *sum = q8_calloc(host, c.c * taps + 1, sizeof *sum);
@@ -172,19 +122,10 @@ static q8_status add_means(const q8_op_io *io, const q8_host *host, double facto
   return QINT8_OK;
 }
 
-const q8_op q8_op_conv = {.name = "Conv",
-                          .min_opset = 1,
-                          .max_opset = 21,
-                          .min_inputs = 2,
-                          .max_inputs = 3,
-                          .min_outputs = 1,
-                          .max_outputs = 1,
-                          Q8_ATTRIBUTES(attributes),
-                          .params_size = sizeof(q8_conv_params),
-                          .quant = Q8_QUANT_WEIGHTED,
-                          .extras = &(const q8_op_extras){.weight_axis = weight_axis,
-                                                          .dynamic_obstacle = dynamic_obstacle,
-                                                          .add_means = add_means},
-                          .infer = infer,
-                          .eval = eval,
-                          .plan = plan};
+const q8_op q8_op_conv = {
+    .name = "Conv", Q8_OPSETS(1, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(q8_conv_params), .quant = Q8_QUANT_WEIGHTED,
+    .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan,
+                                    .extras = &(const q8_op_extras){.weight_axis = weight_axis,
+                                                                    .dynamic_obstacle = dynamic_obstacle,
+                                                                    .add_means = add_means}}};

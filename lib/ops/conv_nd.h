@@ -2,33 +2,21 @@
 #ifndef Q8_OPS_CONV_ND_H
 #define Q8_OPS_CONV_ND_H
 
-#include "ops/common.h"
+#include "ops/spatial.h"
 
 typedef struct q8_conv_params {
+  q8_spatial_params spatial;
   int64_t group;
   float activation_lo, activation_hi;
-  char auto_pad[32];
-  q8_ints kernel_shape, pads, strides, dilations, output_padding, output_shape; /* the last two: ConvTranspose */
 } q8_conv_params;
 
 #define Q8_CONV_AT(field) offsetof(q8_conv_params, field)
-#define Q8_CONV_ATTRIBUTES                                                                                          \
-  {"kernel_shape", Q8_ATTR_INTS, Q8_CONV_AT(kernel_shape), 0, 0, 0},                                                \
-      {"pads", Q8_ATTR_INTS, Q8_CONV_AT(pads), 0, 0, 0},                                                            \
-      {"strides", Q8_ATTR_INTS, Q8_CONV_AT(strides), 0, 0, 0},                                                      \
-      {"dilations", Q8_ATTR_INTS, Q8_CONV_AT(dilations), 0, 0, 0},                                                  \
-      {"group", Q8_ATTR_INT, Q8_CONV_AT(group), 0, 0, 1},                                                           \
-      {Q8_NAME_AND_TEXT("auto_pad", "NOTSET"), Q8_ATTR_STRING, Q8_CONV_AT(auto_pad), 0, 0, 0}
+#define Q8_CONV_ATTRIBUTES Q8_SPATIAL_ATTRIBUTES(0), {"group", Q8_ATTR_INT, Q8_CONV_AT(group), 0, 0, 1}
 #define Q8_CONV_ACTIVATION                                                                                          \
   {"activation_lo", Q8_ATTR_FLOAT, Q8_CONV_AT(activation_lo), 0, 1, -(double)INFINITY},                             \
       {"activation_hi", Q8_ATTR_FLOAT, Q8_CONV_AT(activation_hi), 0, 1, (double)INFINITY}
 
-#define Q8_CONV_DIMS 3
-
-/* One spatial dimension. */
-typedef struct q8_extent {
-  int64_t in, kernel, stride, dilation, pad_begin, pad_end, out;
-} q8_extent;
+#define Q8_CONV_DIMS Q8_SPATIAL_DIMS
 
 /* Missing leading dimensions have size 1. */
 typedef struct q8_conv_nd {
@@ -40,18 +28,16 @@ typedef struct q8_conv_nd {
 /* Conv: w is [k, c / groups, ...]. The weight's and bias's element types are the caller's to check. */
 q8_status q8_conv_nd_of(const q8_op_io *io, const q8_conv_params *p, const q8_shape *x, const q8_shape *w,
                         q8_conv_nd *out);
-/* ConvTranspose: w is [c, k / groups, ...]; e[].in and e[].out are those of x and y, pads are cut from y. */
-q8_status q8_conv_transpose_of(const q8_op_io *io, const q8_conv_params *p, const q8_shape *x, const q8_shape *w,
-                               q8_conv_nd *out);
-/* FORMAT-like checks of a bias: as many floats as output channels. */
-q8_status q8_conv_check_bias(const q8_op_io *io, const q8_value *bias, size_t channels);
-void q8_conv_nd_shape(const q8_conv_nd *c, q8_shape *y);
+/* The shape of y. */
+q8_status q8_conv_infer(const q8_op_io *io, const q8_conv_nd *c, int32_t dtype);
+/* For a node of floats, with its bias. Transposed: w is [c, k / groups, ...], e[].in and e[].out are those of x and y, pads
+ * are cut from y. */
+q8_status q8_conv_of_floats(const q8_op_io *io, int transposed, q8_conv_nd *out);
+/* The reference of both, with the activation. */
+q8_status q8_conv_eval(const q8_op_io *io, int transposed);
 
 static inline size_t q8_conv_positions(const q8_conv_nd *c, int out) {
-  size_t count = 1;
-  for (int d = 0; d < Q8_CONV_DIMS; d++)
-    count *= (size_t)(out ? c->e[d].out : c->e[d].in);
-  return count;
+  return q8_spatial_positions(c->e, out);
 }
 static inline size_t q8_conv_taps(const q8_conv_nd *c) {
   return (size_t)(c->e[0].kernel * c->e[1].kernel * c->e[2].kernel);
@@ -73,6 +59,9 @@ static inline int64_t q8_conv_source(const q8_conv_nd *c, const int64_t *at, con
   }
   return index;
 }
+
+/* The same for a position and a tap by their row-major indices. */
+int64_t q8_conv_read(const q8_conv_nd *c, size_t position, size_t tap);
 
 /* Conv of any dimensions in float, weights constant or not: rows of pixels on the float GEMM. */
 q8_status q8_plan_conv_nd(q8_planner *planner, q8_id node, const q8_conv_nd *c, qint8_error *error);

@@ -9,79 +9,19 @@
 #include "ops/conv_nd.h"
 #include "ops/weighted.h"
 
-#define AT(field) Q8_CONV_AT(field)
 static const q8_attribute attributes[] = {Q8_CONV_ATTRIBUTES,
-                                          {"output_padding", Q8_ATTR_INTS, AT(output_padding), 0, 0, 0},
-                                          {"output_shape", Q8_ATTR_INTS, AT(output_shape), 0, 0, 0},
+                                          {"output_padding", Q8_ATTR_INTS, Q8_SPATIAL_AT(output_padding), 0, 0, 0},
+                                          {"output_shape", Q8_ATTR_INTS, Q8_SPATIAL_AT(output_shape), 0, 0, 0},
                                           Q8_CONV_ACTIVATION};
-
-static q8_status find_conv(const q8_op_io *io, q8_conv_nd *c) {
-  for (int32_t i = 0; i < 2; i++)
-    Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
-  Q8_TRY(q8_conv_transpose_of(io, io->node->params, &io->inputs[0]->shape, &io->inputs[1]->shape, c));
-  return q8_conv_check_bias(io, q8_input(io, 2), c->k);
-}
 
 static q8_status infer(const q8_op_io *io) {
   q8_conv_nd c;
-  q8_shape y;
-  Q8_TRY(find_conv(io, &c));
-  q8_conv_nd_shape(&c, &y);
-  return q8_infer_set(io, 0, QINT8_DTYPE_F32, &y);
-}
-
-/* ---- Reference: every input value is spread over y ---- */
-
-/* The position of y that tap `tap` of input position `at` adds to, or -1 if it is cut off. */
-static int64_t target_of(const q8_conv_nd *c, const int64_t *at, const int64_t *tap) {
-  int64_t index = 0;
-  for (int d = 0; d < Q8_CONV_DIMS; d++) {
-    const q8_extent *e = &c->e[d];
-    int64_t y = at[d] * e->stride + tap[d] * e->dilation - e->pad_begin;
-    if (y < 0 || y >= e->out)
-      return -1;
-    index = index * e->out + y;
-  }
-  return index;
-}
-
-static void spread(const q8_conv_nd *c, const float *x, const float *w, float *y) {
-  const int64_t dims[Q8_CONV_DIMS] = {c->e[0].in, c->e[1].in, c->e[2].in};
-  const int64_t kernel[Q8_CONV_DIMS] = {c->e[0].kernel, c->e[1].kernel, c->e[2].kernel};
-  size_t positions = q8_conv_positions(c, 0), taps = q8_conv_taps(c);
-  int64_t at[Q8_CONV_DIMS], tap[Q8_CONV_DIMS];
-  for (size_t t = 0; t < taps; t++) {
-    q8_conv_split(kernel, t, tap);
-    for (size_t i = 0; i < positions; i++) {
-      q8_conv_split(dims, i, at);
-      int64_t target = target_of(c, at, tap);
-      if (target >= 0)
-        y[target] += x[i] * w[t];
-    }
-  }
+  Q8_TRY(q8_conv_of_floats(io, 1, &c));
+  return q8_conv_infer(io, &c, QINT8_DTYPE_F32);
 }
 
 static q8_status eval(const q8_op_io *io) {
-  const q8_conv_params *p = io->node->params;
-  const q8_value *bias = q8_input(io, 2);
-  q8_conv_nd c;
-  Q8_TRY(find_conv(io, &c));
-  const float *x = io->inputs[0]->data, *w = io->inputs[1]->data;
-  float *y = io->outputs[0].data;
-  size_t in = q8_conv_positions(&c, 0), out = q8_conv_positions(&c, 1), taps = q8_conv_taps(&c);
-  size_t channels = c.c / c.groups, outputs = c.k / c.groups;
-  for (size_t i = 0; i < c.n * c.k; i++, y += out) {
-    size_t n = i / c.k, k = i % c.k, first = k / outputs * channels;
-    for (size_t j = 0; j < out; j++)
-      y[j] = bias ? ((const float *)bias->data)[k] : 0;
-    for (size_t j = first; j < first + channels; j++)
-      spread(&c, x + (n * c.c + j) * in, w + (j * outputs + k % outputs) * taps, y);
-    for (size_t j = 0; j < out; j++) {
-      y[j] = y[j] < p->activation_lo ? p->activation_lo : y[j];
-      y[j] = y[j] > p->activation_hi ? p->activation_hi : y[j];
-    }
-  }
-  return QINT8_OK;
+  return q8_conv_eval(io, 1);
 }
 
 /* ---- Phases ---- */
@@ -284,15 +224,13 @@ static int is_served(const q8_conv_nd *c) {
 }
 
 static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
-  const q8_node *node = q8_plan_node(planner, id);
-  const q8_value *inputs[3] = {NULL};
-  for (int32_t i = 0; i < node->input_count && i < 3; i++)
-    inputs[i] = node->inputs[i] == Q8_NONE ? NULL : q8_plan_value(planner, node->inputs[i]);
-  q8_op_io io = {.node = node, .inputs = inputs, .error = error};
+  const q8_value *inputs[3];
+  q8_op_io io = q8_plan_op_io(planner, id, inputs, error);
+  const q8_node *node = io.node;
   transpose_step *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
     return q8_fail_memory(error, node->name, sizeof *p);
-  Q8_TRY(find_conv(&io, &p->c));
+  Q8_TRY(q8_conv_of_floats(&io, 1, &p->c));
   const q8_value *bias = q8_input(&io, 2);
   const float *weights;
   Q8_TRY(q8_plan_floats(planner, node->inputs[1], &weights, error));
@@ -307,10 +245,7 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
   step.precision = p->phases[0].step.precision;
   step.kernel = p->phases[0].step.kernel;
   memcpy(step.note, p->phases[0].step.note, sizeof step.note);
-  Q8_TRY(q8_plan_input(planner, node->inputs[0], in, Q8_CHANNELS_LAST, &step.in[0], error));
-  Q8_TRY(q8_plan_output(planner, node->outputs[0], out, Q8_CHANNELS_LAST, &step.out[0], error));
-  step.in_count = step.out_count = 1;
-  return q8_plan_add(planner, &step, error);
+  return q8_plan_finish(planner, id, &step, 1, in, out, Q8_CHANNELS_LAST, error);
 }
 
 static int32_t weight_axis(const q8_node *node) {
@@ -322,17 +257,9 @@ static const char *dynamic_obstacle(const q8_node *node) {
   return ((const q8_conv_params *)node->params)->group > 1 ? "grouped convolution" : NULL;
 }
 
-const q8_op q8_op_conv_transpose = {.name = "ConvTranspose",
-                                    .min_opset = 1,
-                                    .max_opset = 21,
-                                    .min_inputs = 2,
-                                    .max_inputs = 3,
-                                    .min_outputs = 1,
-                                    .max_outputs = 1,
-                                    Q8_ATTRIBUTES(attributes),
-                                    .params_size = sizeof(q8_conv_params),
-                                    .quant = Q8_QUANT_WEIGHTED,
-                                    .extras = &(const q8_op_extras){.weight_axis = weight_axis, .dynamic_obstacle = dynamic_obstacle},
-                                    .infer = infer,
-                                    .eval = eval,
-                                    .plan = plan};
+const q8_op q8_op_conv_transpose = {
+    .name = "ConvTranspose", Q8_OPSETS(1, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(q8_conv_params), .quant = Q8_QUANT_WEIGHTED,
+    .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan,
+                                    .extras = &(const q8_op_extras){.weight_axis = weight_axis,
+                                                                    .dynamic_obstacle = dynamic_obstacle}}};

@@ -60,16 +60,8 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_cumsum = {.name = "CumSum",
-                            .min_opset = 11,
-                            .max_opset = 21,
-                            .min_inputs = 2,
-                            .max_inputs = 2,
-                            .min_outputs = 1,
-                            .max_outputs = 1,
-                            Q8_ATTRIBUTES(attributes),
-                            .params_size = sizeof(cumsum_params),
-                            .quant = Q8_QUANT_FLOAT,
-                            .int8_obstacle = "no int8 form: the result needs the range of float",
-                            .infer = infer,
-                            .eval = eval};
+const q8_op q8_op_cumsum = {
+    .name = "CumSum", Q8_OPSETS(11, 21), Q8_INPUTS(2, 2), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(cumsum_params), .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){.int8_obstacle = "no int8 form: the result needs the range of float",
+                                    .infer = infer, .eval = eval}};

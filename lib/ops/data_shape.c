@@ -102,19 +102,12 @@ static q8_status eval_nonzero(const q8_op_io *io) {
 }
 
 #define DATA_SHAPE(id, onnx_name, inputs, list, infer_fn, eval_fn)                                                  \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .min_opset = 9,                                                                        \
-                            .max_opset = 21,                                                                       \
-                            .min_inputs = inputs,                                                                  \
-                            .max_inputs = inputs,                                                                  \
-                            .min_outputs = 1,                                                                      \
-                            .max_outputs = 1,                                                                      \
-                            Q8_ATTRIBUTES(list),                                                                   \
-                            .params_size = sizeof(compress_params),                                                \
-                            .quant = Q8_QUANT_FLOAT,                                                               \
-                            .int8_obstacle = "no int8 form: the shape of the result depends on values",            \
-                            .infer = infer_fn,                                                                     \
-                            .eval = eval_fn};
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(9, 21), Q8_INPUTS(inputs, inputs), Q8_OUTPUTS(1, 1),                            \
+      Q8_ATTRIBUTES(list), .params_size = sizeof(compress_params), .quant = Q8_QUANT_FLOAT,                        \
+      .family = &(const q8_op_family){                                                                             \
+                                      .int8_obstacle = "no int8 form: the shape of the result depends on values",  \
+                                      .infer = infer_fn, .eval = eval_fn}};
 
 DATA_SHAPE(compress, "Compress", 2, compress_attributes, infer_compress, eval_compress)
 DATA_SHAPE(nonzero, "NonZero", 1, NULL, infer_nonzero, eval_nonzero)

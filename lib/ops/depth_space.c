@@ -80,19 +80,10 @@ static q8_status eval_to_depth(const q8_op_io *io) {
 }
 
 #define BLOCKS(id, onnx_name, list, infer_fn, eval_fn)                                                              \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .min_opset = 1,                                                                        \
-                            .max_opset = 21,                                                                       \
-                            .min_inputs = 1,                                                                       \
-                            .max_inputs = 1,                                                                       \
-                            .min_outputs = 1,                                                                      \
-                            .max_outputs = 1,                                                                      \
-                            Q8_ATTRIBUTES(list),                                                                   \
-                            .params_size = sizeof(block_params),                                                   \
-                            .quant = Q8_QUANT_SAME,                                                                \
-                            .infer = infer_fn,                                                                     \
-                            .eval = eval_fn,                                                                       \
-                            .plan = q8_plan_move};
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),                                      \
+      Q8_ATTRIBUTES(list), .params_size = sizeof(block_params), .quant = Q8_QUANT_SAME,                            \
+      .family = &(const q8_op_family){.infer = infer_fn, .eval = eval_fn, .plan = q8_plan_move}};
 
 BLOCKS(depth_to_space, "DepthToSpace", to_space_attributes, infer_to_space, eval_to_space)
 BLOCKS(space_to_depth, "SpaceToDepth", to_depth_attributes, infer_to_depth, eval_to_depth)

@@ -30,14 +30,8 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_dynamic_quantize = {.name = "DynamicQuantizeLinear",
-                                      .min_opset = 11,
-                                      .max_opset = 21,
-                                      .min_inputs = 1,
-                                      .max_inputs = 1,
-                                      .min_outputs = 1,
-                                      .max_outputs = 3,
-                                      .quant = Q8_QUANT_FLOAT,
-                                      .int8_obstacle = "gives integers as values of the graph",
-                                      .infer = infer,
-                                      .eval = eval};
+const q8_op q8_op_dynamic_quantize = {
+    .name = "DynamicQuantizeLinear", Q8_OPSETS(11, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 3),
+    .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){.int8_obstacle = "gives integers as values of the graph", .infer = infer,
+                                    .eval = eval}};

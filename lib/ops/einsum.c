@@ -75,17 +75,8 @@ static q8_status eval(const q8_op_io *io) {
 static const q8_attribute attributes[] = {
     {"equation", Q8_ATTR_TEXT, offsetof(q8_einsum_params, equation), 1, 0, 0}};
 
-const q8_op q8_op_einsum = {.name = "Einsum",
-                            .min_opset = 12,
-                            .max_opset = 21,
-                            .min_inputs = 1,
-                            .max_inputs = -1,
-                            .min_outputs = 1,
-                            .max_outputs = 1,
-                            Q8_ATTRIBUTES(attributes),
-                            .params_size = sizeof(q8_einsum_params),
-                            .quant = Q8_QUANT_FLOAT,
-                            .int8_obstacle = "no int8 form: a product of two activations",
-                            .infer = infer,
-                            .eval = eval,
-                            .plan = q8_einsum_plan};
+const q8_op q8_op_einsum = {
+    .name = "Einsum", Q8_OPSETS(12, 21), Q8_INPUTS(1, -1), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(q8_einsum_params), .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){.int8_obstacle = "no int8 form: a product of two activations",
+                                    .infer = infer, .eval = eval, .plan = q8_einsum_plan}};

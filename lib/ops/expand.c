@@ -110,17 +110,12 @@ static q8_status eval_where(const q8_op_io *io) {
 }
 
 #define SELECT(id, onnx_name, opset, inputs, infer_fn, eval_fn)                                                     \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .min_opset = opset,                                                                    \
-                            .max_opset = 21,                                                                       \
-                            .min_inputs = inputs,                                                                  \
-                            .max_inputs = inputs,                                                                  \
-                            .min_outputs = 1,                                                                      \
-                            .max_outputs = 1,                                                                      \
-                            .quant = Q8_QUANT_FLOAT,                                                               \
-                            .int8_obstacle = "no int8 form: repeats or selects values of float tensors",           \
-                            .infer = infer_fn,                                                                     \
-                            .eval = eval_fn};
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(opset, 21), Q8_INPUTS(inputs, inputs), Q8_OUTPUTS(1, 1),                        \
+      .quant = Q8_QUANT_FLOAT,                                                                                     \
+      .family = &(const q8_op_family){                                                                             \
+                                      .int8_obstacle = "no int8 form: repeats or selects values of float tensors", \
+                                      .infer = infer_fn, .eval = eval_fn}};
 
 SELECT(expand, "Expand", 8, 2, infer_expand, eval_expand)
 SELECT(tile, "Tile", 6, 2, infer_tile, eval_tile)

@@ -53,16 +53,7 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_gather = {.name = "Gather",
-                            .min_opset = 1,
-                            .max_opset = 21,
-                            .min_inputs = 2,
-                            .max_inputs = 2,
-                            .min_outputs = 1,
-                            .max_outputs = 1,
-                            Q8_ATTRIBUTES(attributes),
-                            .params_size = sizeof(gather_params),
-                            .quant = Q8_QUANT_SAME,
-                            .infer = infer,
-                            .eval = eval,
-                            .plan = q8_plan_move};
+const q8_op q8_op_gather = {
+    .name = "Gather", Q8_OPSETS(1, 21), Q8_INPUTS(2, 2), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(gather_params), .quant = Q8_QUANT_SAME,
+    .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = q8_plan_move}};

@@ -75,19 +75,11 @@ static q8_status eval_nd(const q8_op_io *io) {
 }
 
 #define GATHER(id, onnx_name, opset, list, infer_fn, eval_fn)                                                       \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .min_opset = opset,                                                                    \
-                            .max_opset = 21,                                                                       \
-                            .min_inputs = 2,                                                                       \
-                            .max_inputs = 2,                                                                       \
-                            .min_outputs = 1,                                                                      \
-                            .max_outputs = 1,                                                                      \
-                            Q8_ATTRIBUTES(list),                                                                   \
-                            .params_size = sizeof(gather_params),                                                  \
-                            .quant = Q8_QUANT_FLOAT,                                                               \
-                            .int8_obstacle = "no int8 form: selects values of float tensors",                      \
-                            .infer = infer_fn,                                                                     \
-                            .eval = eval_fn};
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(opset, 21), Q8_INPUTS(2, 2), Q8_OUTPUTS(1, 1),                                  \
+      Q8_ATTRIBUTES(list), .params_size = sizeof(gather_params), .quant = Q8_QUANT_FLOAT,                          \
+      .family = &(const q8_op_family){.int8_obstacle = "no int8 form: selects values of float tensors",            \
+                                      .infer = infer_fn, .eval = eval_fn}};
 
 GATHER(gather_elements, "GatherElements", 11, elements_attributes, infer_elements, eval_elements)
 GATHER(gather_nd, "GatherND", 11, nd_attributes, infer_nd, eval_nd)

@@ -76,10 +76,8 @@ static q8_status eval(const q8_op_io *io) {
 static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
   const q8_node *node = q8_plan_node(planner, id);
   const q8_gemm_params *p = node->params;
-  const q8_value *inputs[3] = {NULL};
-  for (int32_t i = 0; i < node->input_count && i < 3; i++)
-    inputs[i] = node->inputs[i] == Q8_NONE ? NULL : q8_plan_value(planner, node->inputs[i]);
-  q8_op_io io = {.node = node, .inputs = inputs, .error = error};
+  const q8_value *inputs[3];
+  q8_op_io io = q8_plan_op_io(planner, id, inputs, error);
   q8_gemm_shape s;
   Q8_TRY(find_shape(&io, &s));
   const q8_value *c = q8_input(&io, 2);
@@ -89,9 +87,7 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
   if (!q8_plan_is_constant(planner, node->inputs[1]) || p->trans_a || p->alpha != 1 || (c && p->beta != 1) || !bias_is_a_row)
     return q8_plan_gemm_general(planner, id, &s, error);
   q8_weighted w = {.kind = "gemm",
-                   .g = {.n = s.m, .h = 1, .w = 1, .c = s.k, .k = s.n, .groups = 1, .r = 1, .s = 1, .stride_h = 1,
-                         .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .p = 1, .q = 1},
-                   .layout = Q8_LINEAR,
+                   .g = {.n = s.m, .c = s.k, .k = s.n},
                    .bias = c ? c->data : NULL,
                    .bias_tensor = c ? node->inputs[2] : Q8_NONE};
   return q8_plan_weighted_matrix(planner, id, &w, !p->trans_b, error);
@@ -110,17 +106,8 @@ static int32_t weight_axis(const q8_node *node) {
   return p->trans_b ? 0 : 1;
 }
 
-const q8_op q8_op_gemm = {.name = "Gemm",
-                          .min_opset = 6,
-                          .max_opset = 21,
-                          .min_inputs = 2,
-                          .max_inputs = 3,
-                          .min_outputs = 1,
-                          .max_outputs = 1,
-                          Q8_ATTRIBUTES(attributes),
-                          .params_size = sizeof(q8_gemm_params),
-                          .quant = Q8_QUANT_WEIGHTED,
-                          .extras = &(const q8_op_extras){.weight_axis = weight_axis, .upgrade = upgrade},
-                          .infer = infer,
-                          .eval = eval,
-                          .plan = plan};
+const q8_op q8_op_gemm = {
+    .name = "Gemm", Q8_OPSETS(6, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(q8_gemm_params), .quant = Q8_QUANT_WEIGHTED,
+    .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan, .upgrade = upgrade,
+                                    .extras = &(const q8_op_extras){.weight_axis = weight_axis}}};

@@ -152,16 +152,8 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_grid_sample = {.name = "GridSample",
-                                 .min_opset = 16,
-                                 .max_opset = 21,
-                                 .min_inputs = 2,
-                                 .max_inputs = 2,
-                                 .min_outputs = 1,
-                                 .max_outputs = 1,
-                                 Q8_ATTRIBUTES(attributes),
-                                 .params_size = sizeof(grid_params),
-                                 .quant = Q8_QUANT_FLOAT,
-                                 .int8_obstacle = "no int8 form: interpolates float tensors",
-                                 .infer = infer,
-                                 .eval = eval};
+const q8_op q8_op_grid_sample = {
+    .name = "GridSample", Q8_OPSETS(16, 21), Q8_INPUTS(2, 2), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(grid_params), .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){.int8_obstacle = "no int8 form: interpolates float tensors", .infer = infer,
+                                    .eval = eval}};

@@ -114,17 +114,9 @@ static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_n
   return q8_export_node(exporter, "Add", add, 2, output, NULL, 0, error);
 }
 
-const q8_op q8_op_group_norm = {.name = "GroupNormalization",
-                                .min_opset = 18,
-                                .max_opset = 21,
-                                .min_inputs = 3,
-                                .max_inputs = 3,
-                                .min_outputs = 1,
-                                .max_outputs = 1,
-                                Q8_ATTRIBUTES(attributes),
-                                .params_size = sizeof(group_norm_params),
-                                .quant = Q8_QUANT_FLOAT,
-                                .int8_obstacle = "no int8 form: mean and variance need the range of float",
-                                .extras = &(const q8_op_extras){.expand = expand},
-                                .infer = infer,
-                                .eval = eval};
+const q8_op q8_op_group_norm = {
+    .name = "GroupNormalization", Q8_OPSETS(18, 21), Q8_INPUTS(3, 3), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(group_norm_params), .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){.int8_obstacle = "no int8 form: mean and variance need the range of float",
+                                    .infer = infer, .eval = eval,
+                                    .extras = &(const q8_op_extras){.expand = expand}}};

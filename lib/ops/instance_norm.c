@@ -37,16 +37,8 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_instance_norm = {.name = "InstanceNormalization",
-                                   .min_opset = 6,
-                                   .max_opset = 21,
-                                   .min_inputs = 3,
-                                   .max_inputs = 3,
-                                   .min_outputs = 1,
-                                   .max_outputs = 1,
-                                   Q8_ATTRIBUTES(attributes),
-                                   .params_size = sizeof(instance_norm_params),
-                                   .quant = Q8_QUANT_FLOAT,
-                                   .int8_obstacle = "no int8 form: mean and variance need the range of float",
-                                   .infer = infer,
-                                   .eval = eval};
+const q8_op q8_op_instance_norm = {
+    .name = "InstanceNormalization", Q8_OPSETS(6, 21), Q8_INPUTS(3, 3), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(instance_norm_params), .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){.int8_obstacle = "no int8 form: mean and variance need the range of float",
+                                    .infer = infer, .eval = eval}};

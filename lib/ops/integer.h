@@ -33,10 +33,30 @@ static inline float q8_scale_at(const q8_value *v, size_t i) {
 
 /* Stores clamp(rne(x) + zero) in element i of a tensor of U8, S8, U16 or S16; NaN becomes the lowest value. */
 void q8_store_rounded(q8_value *y, size_t i, float x, int32_t zero);
-/* UNSUPPORTED unless input i (if given) is U8 or S8. */
-q8_status q8_need_int8(const q8_op_io *io, int32_t i);
-/* SHAPE unless input i (if given) has 1 or `count` values. */
-q8_status q8_need_count(const q8_op_io *io, int32_t i, size_t count, const char *what);
+
+/* ---- Products of 8-bit integers: ConvInteger, QLinearConv, MatMulInteger, QLinearMatMul ---- */
+
+/* Where the inputs stand; y_zero 0: the accumulators are the result. A scale stands before its zero point. */
+typedef struct q8_integer_places {
+  int8_t b, a_zero, b_zero, y_zero, bias;
+} q8_integer_places;
+const q8_integer_places *q8_integer_places_of(const q8_op_io *io);
+/* Checks types, and that scales, zero points and bias have one value or that many. */
+q8_status q8_integer_check(const q8_op_io *io, size_t rows, size_t columns);
+int32_t q8_integer_dtype(const q8_op_io *io);
+/* Element i of y from its accumulator. */
+void q8_integer_store(const q8_op_io *io, size_t row, size_t column, size_t i, uint32_t acc);
+
+/* An operand less its zero point: of S8 the top bit is flipped, so that all are read as U8. */
+typedef struct q8_integer_operand {
+  const uint8_t *data;
+  int32_t flip, zero;
+} q8_integer_operand;
+/* `place` of the operand and of its zero points, of which it has number i. */
+q8_integer_operand q8_integer_operand_of(const q8_op_io *io, int32_t place, int32_t zero_place, size_t i);
+static inline uint32_t q8_operand_at(const q8_integer_operand *o, size_t i) {
+  return (uint32_t)((o->data[i] ^ o->flip) - o->zero);
+}
 
 /* Which scale serves element i of a tensor. */
 typedef struct q8_scale_index {

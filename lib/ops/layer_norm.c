@@ -53,10 +53,7 @@ Q8_COLD static q8_status infer(const q8_op_io *io) {
 
 /* The value of a broadcast input at position i of the inner dimensions. */
 static float value_at(const q8_value *v, const q8_shape *inner, const int64_t *stride, size_t i) {
-  int64_t at = 0;
-  for (int32_t d = inner->rank; d-- > 0; i /= (size_t)inner->dim[d])
-    at += (int64_t)(i % (size_t)inner->dim[d]) * stride[d];
-  return ((const float *)v->data)[at];
+  return ((const float *)v->data)[q8_split_offset(i, inner->rank, inner->dim, stride)];
 }
 
 typedef struct affine {
@@ -106,16 +103,8 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_layer_norm = {.name = "LayerNormalization",
-                                .min_opset = 17,
-                                .max_opset = 21,
-                                .min_inputs = 2,
-                                .max_inputs = 3,
-                                .min_outputs = 1,
-                                .max_outputs = 3,
-                                Q8_ATTRIBUTES(attributes),
-                                .params_size = sizeof(layer_norm_params),
-                                .quant = Q8_QUANT_FLOAT,
-                                .int8_obstacle = "no int8 form: mean and variance need the range of float",
-                                .infer = infer,
-                                .eval = eval};
+const q8_op q8_op_layer_norm = {
+    .name = "LayerNormalization", Q8_OPSETS(17, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, 3),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(layer_norm_params), .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){.int8_obstacle = "no int8 form: mean and variance need the range of float",
+                                    .infer = infer, .eval = eval}};

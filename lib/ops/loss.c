@@ -95,19 +95,11 @@ static q8_status eval_cross_entropy(const q8_op_io *io) {
 }
 
 #define LOSS(id, onnx_name, most_outputs, eval_fn)                                                                  \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .min_opset = 12,                                                                       \
-                            .max_opset = 21,                                                                       \
-                            .min_inputs = 2,                                                                       \
-                            .max_inputs = 3,                                                                       \
-                            .min_outputs = 1,                                                                      \
-                            .max_outputs = most_outputs,                                                           \
-                            Q8_ATTRIBUTES(attributes),                                                             \
-                            .params_size = sizeof(loss_params),                                                    \
-                            .quant = Q8_QUANT_FLOAT,                                                               \
-                            .int8_obstacle = "no int8 form: logarithms need the range of float",                   \
-                            .infer = infer,                                                                        \
-                            .eval = eval_fn};
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(12, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, most_outputs),                          \
+      Q8_ATTRIBUTES(attributes), .params_size = sizeof(loss_params), .quant = Q8_QUANT_FLOAT,                      \
+      .family = &(const q8_op_family){.int8_obstacle = "no int8 form: logarithms need the range of float",         \
+                                      .infer = infer, .eval = eval_fn}};
 
 LOSS(nll_loss, "NegativeLogLikelihoodLoss", 1, eval_nll)
 LOSS(cross_entropy, "SoftmaxCrossEntropyLoss", 2, eval_cross_entropy)

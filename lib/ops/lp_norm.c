@@ -41,16 +41,8 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_lp_norm = {.name = "LpNormalization",
-                             .min_opset = 1,
-                             .max_opset = 21,
-                             .min_inputs = 1,
-                             .max_inputs = 1,
-                             .min_outputs = 1,
-                             .max_outputs = 1,
-                             Q8_ATTRIBUTES(attributes),
-                             .params_size = sizeof(lp_norm_params),
-                             .quant = Q8_QUANT_FLOAT,
-                             .int8_obstacle = "no int8 form: the norm needs the range of float",
-                             .infer = infer,
-                             .eval = eval};
+const q8_op q8_op_lp_norm = {
+    .name = "LpNormalization", Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(lp_norm_params), .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){.int8_obstacle = "no int8 form: the norm needs the range of float",
+                                    .infer = infer, .eval = eval}};

@@ -48,30 +48,10 @@ static const q8_recurrent_cell cell = {
     .gates = 4, .first_gates = 4, .activations = 3, .preset = {"sigmoid", "tanh", "tanh"}, .has_cell_state = 1,
     .step = step};
 
-static q8_status infer(const q8_op_io *io) {
-  return q8_recurrent_infer(io, &cell);
-}
-static q8_status eval(const q8_op_io *io) {
-  return q8_recurrent_eval(io, &cell);
-}
-static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
-  return q8_recurrent_plan(planner, node, &cell, error);
-}
 static const q8_attribute attributes[] = {
     Q8_RECURRENT_ATTRIBUTES, {"input_forget", Q8_ATTR_INT, Q8_RECURRENT_AT(input_forget), 0, 0, 0}};
 
-const q8_op q8_op_lstm = {.name = "LSTM",
-                          .min_opset = 7,
-                          .max_opset = 21,
-                          .min_inputs = 3,
-                          .max_inputs = 8,
-                          .min_outputs = 1,
-                          .max_outputs = 3,
-                          Q8_ATTRIBUTES(attributes),
-                          .params_size = sizeof(q8_recurrent_params),
-                          .quant = Q8_QUANT_RECURRENT,
-                          .int8_obstacle = "only its products are int8, with a scale per row: its state needs the range of float",
-                          .extras = &q8_recurrent_extras,
-                          .infer = infer,
-                          .eval = eval,
-                          .plan = plan};
+const q8_op q8_op_lstm = {
+    .name = "LSTM", Q8_OPSETS(7, 21), Q8_INPUTS(3, 8), Q8_OUTPUTS(1, 3),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(q8_recurrent_params), .quant = Q8_QUANT_RECURRENT,
+    .family = &q8_recurrent_family, .variant = &cell};

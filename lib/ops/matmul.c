@@ -1,9 +1,7 @@
 /* matmul.c - MatMul with numpy broadcasting of the leading dimensions. */
-#include <math.h>
 #include <string.h>
 
-#include "base/parallel.h"
-#include "ops/matmul.h"
+#include "ops/product.h"
 #include "ops/weighted.h"
 
 /* A vector becomes a matrix of one row (a) or one column (b), as numpy does. */
@@ -96,104 +94,28 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-/* ---- Two activations: the second is packed while running, matrix by matrix ---- */
-
-typedef struct product_step {
-  q8_matmul_shape s;
-  size_t batches, tasks;
-  const q8_kernels *kernels;
-  q8_linear linear; /* without weights */
-  const float *zeros;
-} product_step;
-
-typedef struct product_run {
-  const product_step *p;
-  const q8_host *host;
-  const float *a, *b;
-  float *y;
-  uint8_t *scratch;
-} product_run;
-
-static q8_linear_desc describe(const q8_matmul_shape *s, const float *b) {
-  return (q8_linear_desc){.groups = 1, .taps = 1, .k = s->k, .n = s->n, .w = b, .w_out = 1, .w_in = s->n};
-}
-
-static size_t packed_size(const product_step *p) {
-  return q8_round_up(p->linear.group_size, Q8_ALIGN);
-}
-static size_t product_scratch(const product_step *p) {
-  return packed_size(p) + q8_round_up(q8_linear_scratch(&p->linear, p->s.m, 1), Q8_ALIGN);
-}
-
-static void product_task(void *argument, size_t task) {
-  const product_run *r = argument;
-  const product_step *p = r->p;
-  const q8_matmul_shape *s = &p->s;
-  uint8_t *scratch = r->scratch + task * product_scratch(p);
-  q8_host alone = *r->host;
-  alone.threads = 1;
-  q8_linear linear = p->linear;
-  linear.weights = scratch;
-  q8_epilogue epilogue = {.kind = Q8_EPILOGUE_FLOAT, .bias = p->zeros, .lo = -INFINITY, .hi = INFINITY};
-  size_t end = p->batches * (task + 1) / p->tasks, packed = SIZE_MAX;
-  for (size_t i = p->batches * task / p->tasks; i < end; i++) {
-    size_t a, b;
-    q8_matmul_operands(s, i, &a, &b);
-    q8_linear_desc d = describe(s, r->b + b);
-    if (b != packed)
-      q8_linear_fill_float(&linear, &d, linear.weights);
-    packed = b;
-    q8_matrix_rows rows = {(const uint8_t *)(r->a + a), s->k * sizeof(float), 0};
-    q8_linear_run run = {.linear = &linear,
-                         .kernels = p->kernels,
-                         .rows = q8_matrix_source,
-                         .source = &rows,
-                         .m = s->m,
-                         .y_stride = s->n,
-                         .epilogue = &epilogue,
-                         .y = r->y + i * s->m * s->n,
-                         .scratch = scratch + packed_size(p)};
-    q8_linear_execute(&run, &alone);
-  }
-}
+/* ---- Two activations ---- */
 
 static void run_product(const q8_step_run *r) {
-  const product_step *p = r->params;
-  product_run run = {p, r->host, r->in[0], r->in[1], r->out[0], r->scratch};
-  q8_parallel(r->host, p->tasks, product_task, &run);
+  q8_product_run(r->params, r->host, r->in[0], r->in[1], r->out[0], r->scratch);
 }
 
 static q8_status plan_product(q8_planner *planner, q8_id id, const q8_matmul_shape *s, qint8_error *error) {
-  const q8_node *node = q8_plan_node(planner, id);
-  product_step *p = q8_plan_alloc(planner, 1, sizeof *p);
-  float *zeros = q8_plan_alloc(planner, s->n + 64, sizeof *zeros);
-  if (!p || !zeros)
-    return q8_fail_memory(error, node->name, s->n * sizeof *zeros);
-  *p = (product_step){.s = *s, .kernels = q8_plan_kernels(planner), .zeros = zeros};
-  p->batches = q8_shape_count(&s->batch, NULL);
-  size_t threads = (size_t)q8_plan_threads(planner);
-  p->tasks = p->batches < threads ? p->batches : threads;
-  q8_linear_desc d = describe(s, NULL);
-  Q8_TRY(q8_linear_layout_float(p->kernels, &d, q8_plan_pool(planner), &p->linear, error));
   q8_step step;
   q8_plan_step(planner, id, "matmul", run_product, &step);
-  for (int32_t i = 0; i < 2; i++)
-    Q8_TRY(q8_plan_input(planner, node->inputs[i], Q8_FORM_NATIVE, Q8_LINEAR, &step.in[i], error));
-  Q8_TRY(q8_plan_output(planner, node->outputs[0], Q8_FORM_NATIVE, Q8_LINEAR, &step.out[0], error));
-  step.in_count = 2;
-  step.out_count = 1;
+  q8_product *p = q8_plan_alloc(planner, 1, sizeof *p);
+  if (!p)
+    return q8_fail_memory(error, step.name, sizeof *p);
+  *p = (q8_product){.s = *s, .b_k = s->n, .b_n = 1};
+  Q8_TRY(q8_product_prepare(planner, p, NULL, &step, error));
   step.params = p;
-  step.precision = "fp32";
-  step.kernel = p->linear.kernel_name;
-  step.scratch_size = p->tasks * product_scratch(p);
-  step.macs = (int64_t)(p->batches * s->m * s->n * s->k);
-  return q8_plan_add(planner, &step, error);
+  return q8_plan_finish(planner, id, &step, 3, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR, error);
 }
 
 static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
   const q8_node *node = q8_plan_node(planner, id);
-  const q8_value *inputs[2] = {q8_plan_value(planner, node->inputs[0]), q8_plan_value(planner, node->inputs[1])};
-  q8_op_io io = {.node = node, .inputs = inputs, .error = error};
+  const q8_value *inputs[2];
+  q8_op_io io = q8_plan_op_io(planner, id, inputs, error);
   q8_matmul_shape s;
   Q8_TRY(find_shape(&io, &s));
   size_t rows = s.k ? inputs[0]->count / s.k : 0;
@@ -204,11 +126,7 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
     return q8_plan_matmul_int8(planner, id, &s, error);
   if (!constant || inputs[1]->shape.rank != 2)
     return plan_product(planner, id, &s, error);
-  q8_weighted w = {.kind = "matmul",
-                   .g = {.n = rows, .h = 1, .w = 1, .c = s.k, .k = s.n, .groups = 1, .r = 1, .s = 1, .stride_h = 1,
-                         .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .p = 1, .q = 1},
-                   .layout = Q8_LINEAR,
-                   .bias_tensor = Q8_NONE};
+  q8_weighted w = {.kind = "matmul", .g = {.n = rows, .c = s.k, .k = s.n}, .bias_tensor = Q8_NONE};
   return q8_plan_weighted_matrix(planner, id, &w, 1, error);
 }
 
@@ -217,16 +135,8 @@ static int32_t weight_axis(const q8_node *node) {
   return -1;
 }
 
-const q8_op q8_op_matmul = {.name = "MatMul",
-                            .min_opset = 1,
-                            .max_opset = 21,
-                            .min_inputs = 2,
-                            .max_inputs = 2,
-                            .min_outputs = 1,
-                            .max_outputs = 1,
-                            .quant = Q8_QUANT_WEIGHTED,
-                            .extras = &(const q8_op_extras){.weight_axis = weight_axis},
-                            .two_activations = 1,
-                            .infer = infer,
-                            .eval = eval,
-                            .plan = plan};
+const q8_op q8_op_matmul = {
+    .name = "MatMul", Q8_OPSETS(1, 21), Q8_INPUTS(2, 2), Q8_OUTPUTS(1, 1),
+    .quant = Q8_QUANT_WEIGHTED, .two_activations = 1,
+    .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan,
+                                    .extras = &(const q8_op_extras){.weight_axis = weight_axis}}};

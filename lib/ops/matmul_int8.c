@@ -176,17 +176,12 @@ q8_status q8_plan_matmul_int8(q8_planner *planner, q8_id id, const q8_matmul_sha
   q8_step step;
   q8_plan_step(planner, id, "matmul", run_matmul, &step);
   lay_out_scratch(planner, p, &step);
-  for (int32_t i = 0; i < 2; i++)
-    Q8_TRY(q8_plan_input(planner, node->inputs[i], Q8_FORM_INT8, Q8_LINEAR, &step.in[i], error));
-  Q8_TRY(q8_plan_output(planner, node->outputs[0], p->requant ? Q8_FORM_INT8 : Q8_FORM_NATIVE, Q8_LINEAR, &step.out[0],
-                        error));
-  step.in_count = 2;
-  step.out_count = 1;
   step.params = p;
   step.precision = "int8";
   step.kernel = p->linear.kernel_name;
   step.macs = (int64_t)(p->batches * s->m * s->n * s->k);
   if (p->requant)
     step.table_slot = &p->epilogue.requant.table;
-  return q8_plan_add(planner, &step, error);
+  return q8_plan_finish(planner, id, &step, 3, Q8_FORM_INT8, p->requant ? Q8_FORM_INT8 : Q8_FORM_NATIVE, Q8_LINEAR,
+                        error);
 }

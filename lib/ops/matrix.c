@@ -125,19 +125,11 @@ static q8_status eval_det(const q8_op_io *io) {
 }
 
 #define MATRIX(id, onnx_name, opset, most_inputs, list, infer_fn, eval_fn)                                          \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .min_opset = opset,                                                                    \
-                            .max_opset = 21,                                                                       \
-                            .min_inputs = 1,                                                                       \
-                            .max_inputs = most_inputs,                                                             \
-                            .min_outputs = 1,                                                                      \
-                            .max_outputs = 1,                                                                      \
-                            Q8_ATTRIBUTES(list),                                                                   \
-                            .params_size = sizeof(matrix_params),                                                  \
-                            .quant = Q8_QUANT_FLOAT,                                                               \
-                            .int8_obstacle = "no int8 form: matrices of float",                            \
-                            .infer = infer_fn,                                                                     \
-                            .eval = eval_fn};
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(opset, 21), Q8_INPUTS(1, most_inputs), Q8_OUTPUTS(1, 1),                        \
+      Q8_ATTRIBUTES(list), .params_size = sizeof(matrix_params), .quant = Q8_QUANT_FLOAT,                          \
+      .family = &(const q8_op_family){.int8_obstacle = "no int8 form: matrices of float", .infer = infer_fn,       \
+                                      .eval = eval_fn}};
 
 MATRIX(eye_like, "EyeLike", 9, 1, eye_attributes, infer_eye, eval_eye)
 MATRIX(det, "Det", 11, 1, NULL, infer_det, eval_det)

@@ -3,38 +3,23 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "ops/common.h"
+#include "ops/spatial.h"
 
 typedef struct unpool_params {
-  q8_ints kernel_shape, pads, strides;
+  q8_spatial_params spatial;
 } unpool_params;
 
-#define AT(field) offsetof(unpool_params, field)
-static const q8_attribute attributes[] = {{"kernel_shape", Q8_ATTR_INTS, AT(kernel_shape), 1, 0, 0},
-                                          {"pads", Q8_ATTR_INTS, AT(pads), 0, 0, 0},
-                                          {"strides", Q8_ATTR_INTS, AT(strides), 0, 0, 0}};
+static const q8_attribute attributes[] = {{"kernel_shape", Q8_ATTR_INTS, Q8_SPATIAL_AT(kernel_shape), 1, 0, 0},
+                                          {"pads", Q8_ATTR_INTS, Q8_SPATIAL_AT(pads), 0, 0, 0},
+                                          {"strides", Q8_ATTR_INTS, Q8_SPATIAL_AT(strides), 0, 0, 0}};
 
 /* What MaxPool read: the shape that indices count in. */
 static q8_status pooled_shape(const q8_op_io *io, q8_shape *y) {
   const unpool_params *p = io->node->params;
-  const q8_shape *x = &io->inputs[0]->shape;
-  int32_t dims = x->rank - 2;
-  *y = *x;
-  if (dims < 1 || p->kernel_shape.count != dims || (p->pads.count >= 0 && p->pads.count != 2 * dims) ||
-      (p->strides.count >= 0 && p->strides.count != dims))
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "kernel_shape, strides or pads do not fit an input of rank %d",
-                      (int)x->rank);
-  for (int32_t i = 0; i < dims; i++) {
-    int64_t stride = p->strides.count >= 0 ? p->strides.v[i] : 1;
-    int64_t pads = p->pads.count >= 0 ? p->pads.v[i] + p->pads.v[dims + i] : 0;
-    if (stride < 1 || stride > INT32_MAX || p->kernel_shape.v[i] < 1 || p->kernel_shape.v[i] > INT32_MAX || pads < 0 ||
-        pads > INT32_MAX || x->dim[2 + i] > INT32_MAX)
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "spatial dimension %d: stride, kernel or pads out of range",
-                        (int)i);
-    y->dim[2 + i] = (x->dim[2 + i] - 1) * stride - pads + p->kernel_shape.v[i];
-    if (y->dim[2 + i] < 1)
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "the pads leave nothing of spatial dimension %d", (int)i);
-  }
+  q8_extent e[Q8_SPATIAL_DIMS];
+  *y = io->inputs[0]->shape;
+  Q8_TRY(q8_spatial_of(io, &p->spatial, y, NULL, 1, e));
+  q8_spatial_shape(e, y->rank - 2, y);
   return QINT8_OK;
 }
 
@@ -79,16 +64,8 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_max_unpool = {.name = "MaxUnpool",
-                                .min_opset = 9,
-                                .max_opset = 21,
-                                .min_inputs = 2,
-                                .max_inputs = 3,
-                                .min_outputs = 1,
-                                .max_outputs = 1,
-                                Q8_ATTRIBUTES(attributes),
-                                .params_size = sizeof(unpool_params),
-                                .quant = Q8_QUANT_FLOAT,
-                                .int8_obstacle = "no int8 form: places values by indices",
-                                .infer = infer,
-                                .eval = eval};
+const q8_op q8_op_max_unpool = {
+    .name = "MaxUnpool", Q8_OPSETS(9, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(unpool_params), .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){.int8_obstacle = "no int8 form: places values by indices", .infer = infer,
+                                    .eval = eval}};

@@ -57,16 +57,9 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_mvn = {.name = "MeanVarianceNormalization",
-                         .min_opset = 9,
-                         .max_opset = 21,
-                         .min_inputs = 1,
-                         .max_inputs = 1,
-                         .min_outputs = 1,
-                         .max_outputs = 1,
-                         Q8_ATTRIBUTES(attributes),
-                         .params_size = sizeof(mvn_params),
-                         .quant = Q8_QUANT_FLOAT,
-                         .int8_obstacle = "no int8 form: mean and deviation need the range of float",
-                         .infer = infer,
-                         .eval = eval};
+const q8_op q8_op_mvn = {
+    .name = "MeanVarianceNormalization", Q8_OPSETS(9, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(mvn_params), .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){
+                                    .int8_obstacle = "no int8 form: mean and deviation need the range of float",
+                                    .infer = infer, .eval = eval}};

@@ -146,16 +146,8 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_nms = {.name = "NonMaxSuppression",
-                         .min_opset = 10,
-                         .max_opset = 21,
-                         .min_inputs = 2,
-                         .max_inputs = 5,
-                         .min_outputs = 1,
-                         .max_outputs = 1,
-                         Q8_ATTRIBUTES(attributes),
-                         .params_size = sizeof(nms_params),
-                         .quant = Q8_QUANT_FLOAT,
-                         .int8_obstacle = "no int8 form: the shape of the result depends on values",
-                         .infer = infer,
-                         .eval = eval};
+const q8_op q8_op_nms = {
+    .name = "NonMaxSuppression", Q8_OPSETS(10, 21), Q8_INPUTS(2, 5), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(nms_params), .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){.int8_obstacle = "no int8 form: the shape of the result depends on values",
+                                    .infer = infer, .eval = eval}};

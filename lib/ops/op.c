@@ -34,11 +34,11 @@ const q8_op *q8_op_find(const char *name, const char *domain) {
 
 const q8_op_extras *q8_extras(const q8_op *op) {
   static const q8_op_extras none;
-  return op->extras ? op->extras : &none;
+  return op->family && op->family->extras ? op->family->extras : &none;
 }
 
 int32_t q8_weight_axis(const q8_node *node) {
-  return node->op->extras->weight_axis(node);
+  return node->op->family->extras->weight_axis(node);
 }
 
 size_t q8_op_params_size(const struct q8_op *op) {

@@ -1,8 +1,9 @@
 /* op.h - what an operator is.
  *
- * How to add an operator: write lib/ops/<name>.c with one `const q8_op q8_op_<name>` record, and add the line
- * `Q8_OP(<name>)` to ops.def. Nothing else knows operator names: import and export go through the attribute table,
- * quantization through the rule, the planner through `plan`, or through `eval` where there is no faster way.
+ * How to add an operator: write lib/ops/<name>.c with one `const q8_op q8_op_<name>` record, which names the family of
+ * functions that it shares with its like, and add the line `Q8_OP(<name>)` to ops.def.
+ * Nothing else knows operator names: import and export go through the attribute table, quantization through the rule,
+ * the planner through `plan`, or through `eval` where there is no faster way.
  *
  * Canonical form: a graph in memory holds each operator as opset 17 defines it, except that inputs which must be
  * constant there (Clip's bounds, Reshape's shape, axes, ...) stay inputs, constant tensors, exactly as in opset 17.
@@ -98,9 +99,6 @@ typedef struct q8_op_extras {
   /* Why such a node had better stay float in a dynamic recipe, or NULL. */
   const char *(*dynamic_obstacle)(const q8_node *node);
   const struct q8_op *becomes; /* a deprecated operator: after `upgrade`, the same params are those of this one */
-  /* Brings a node of an older opset to the canonical form (params already parsed). */
-  q8_status (*upgrade)(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
-                       const char *node_name, qint8_error *error);
   /* For an operator whose result is one of its inputs once others are constant: which one, or -1. Then no shapes are
    * inferred, and what only the other inputs need is left out of the plan. */
   int32_t (*chosen)(const q8_op_io *io);
@@ -111,26 +109,9 @@ typedef struct q8_op_extras {
   q8_status (*expand)(struct q8_exporter *exporter, const q8_graph *graph, const q8_node *node, qint8_error *error);
 } q8_op_extras;
 
-typedef struct q8_op {
-  const char *name;   /* ONNX op_type */
-  const q8_attribute *attributes; /* set with their number by Q8_ATTRIBUTES(array or NULL) */
-  uint16_t params_size;
-  int8_t min_opset, max_opset; /* forms that `upgrade` and the attribute table understand */
-  int8_t min_inputs, max_inputs; /* -1: any number */
-  int8_t min_outputs, max_outputs;
-
-  uint8_t pattern; /* of the domain "qint8", not of ai.onnx */
-  uint8_t quant; /* q8_quant_rule */
-  uint8_t shape_only; /* the result depends on the inputs' shapes alone (Shape, Size): folded once bound */
-  uint8_t attribute_count;
-  uint8_t two_activations; /* WEIGHTED: whether the weights may also be an activation with own parameters (MatMul) */
+/* What operators do: shared by those that differ by their `variant` only. */
+typedef struct q8_op_family {
   const char *int8_obstacle; /* reason, for Q8_QUANT_FLOAT and RECURRENT */
-  const q8_op_extras *extras; /* NULL: nothing of it; read through q8_extras */
-  const void *family; /* what `infer`, `eval` and `plan` need to know, where many records share them */
-  /* For a one-input function y = f(x) of each element: f, so that it can be a 256-entry table, and so that the
-   * range of x can be chosen by the error it causes in f(x). NULL for all else. */
-  float (*unary)(const void *params, float x);
-
   /* Sets dtype and shape of every output from the inputs' shapes, types and constant data. Required.
    * Fails with SHAPE and a message naming the offending shapes. */
   q8_status (*infer)(const q8_op_io *io);
@@ -139,11 +120,38 @@ typedef struct q8_op {
   q8_status (*eval)(const q8_op_io *io);
   /* Adds steps for the node to the plan: see ops/plan.h. Optional. */
   q8_status (*plan)(struct q8_planner *planner, q8_id node, qint8_error *error);
+  /* Brings a node of an older opset to the canonical form (params already parsed). Optional. */
+  q8_status (*upgrade)(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
+                       const char *node_name, qint8_error *error);
+  const q8_op_extras *extras; /* NULL: nothing of it; read through q8_extras */
+} q8_op_family;
+
+typedef struct q8_op {
+  const char *name;               /* ONNX op_type */
+  const q8_attribute *attributes; /* set with their number by Q8_ATTRIBUTES(array or NULL) */
+  const q8_op_family *family;
+  const void *variant; /* what the family's functions need to know about this one */
+  uint32_t params_size : 16;
+  uint32_t min_opset : 5, max_opset : 5; /* forms that `upgrade` and the attribute table understand */
+  uint32_t quant : 3;                    /* q8_quant_rule */
+  uint32_t pattern : 1;                  /* of the domain "qint8", not of ai.onnx */
+  uint32_t unary : 1; /* y = f(x) of each element, f = q8_node_function; its variant is a q8_unary_set (ops/unary.h) */
+  uint32_t shape_only : 1; /* the result depends on the inputs' shapes alone (Shape, Size): folded once bound */
+  int32_t min_inputs : 5, max_inputs : 5, min_outputs : 5, max_outputs : 5; /* -1: any number */
+  uint32_t attribute_count : 6;
+  uint32_t two_activations : 1; /* WEIGHTED: the weights may also be an activation with own parameters (MatMul) */
 } q8_op;
 
+#define Q8_OPSETS(first, last) .min_opset = first, .max_opset = last
+#define Q8_INPUTS(least, most) .min_inputs = least, .max_inputs = most
+#define Q8_OUTPUTS(least, most) .min_outputs = least, .max_outputs = most
 #define Q8_ATTRIBUTES(list) .attributes = list, .attribute_count = sizeof(list) / sizeof(q8_attribute)
 #define Q8_EACH_ATTRIBUTE(a, op) \
   (const q8_attribute *a = (op)->attributes; a && a < (op)->attributes + (op)->attribute_count; a++)
+
+/* The function of a `unary` node: so that it can be a 256-entry table, and so that the range of x can be chosen by the
+ * error it causes in f(x). `node` is a q8_node. */
+float q8_node_function(const void *node, float x);
 
 /* Whether input i only says how, as bounds, indices or scales do: it has no int8 form. */
 static inline int q8_is_parameter(const q8_op *op, int32_t i) {

@@ -133,17 +133,9 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_pad = {.name = "Pad",
-                         .min_opset = 2,
-                         .max_opset = 21,
-                         .min_inputs = 2,
-                         .max_inputs = 4,
-                         .min_outputs = 1,
-                         .max_outputs = 1,
-                         Q8_ATTRIBUTES(attributes),
-                         .params_size = sizeof(pad_params),
-                         .quant = Q8_QUANT_FLOAT,
-                         .int8_obstacle = "no int8 form: the padding value needs the range of float",
-                         .extras = &(const q8_op_extras){.upgrade = upgrade},
-                         .infer = infer,
-                         .eval = eval};
+const q8_op q8_op_pad = {
+    .name = "Pad", Q8_OPSETS(2, 21), Q8_INPUTS(2, 4), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(pad_params), .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){
+                                    .int8_obstacle = "no int8 form: the padding value needs the range of float",
+                                    .infer = infer, .eval = eval, .upgrade = upgrade}};

@@ -26,7 +26,8 @@ static q8_sunary gelu_kernel(const void *params) {
   (void)params;
   return (q8_sunary){Q8_SUNARY_GELU, 0, 0};
 }
-static const q8_unary_set silu_set = {.kernel = silu_kernel}, gelu_set = {.kernel = gelu_kernel};
+static const q8_unary_set silu_set = {.exact = silu, .kernel = silu_kernel},
+                          gelu_set = {.exact = gelu, .kernel = gelu_kernel};
 
 /* Writes op_type(inputs) to a new tensor, or to `output` if given; its name in *out. */
 static q8_status write_node(q8_exporter *exporter, const q8_node *node, const char *op_type, const char *a,
@@ -62,21 +63,11 @@ static q8_status gelu_expand(q8_exporter *exporter, const q8_graph *graph, const
 }
 
 #define PATTERN(id, pattern_name)                                                                            \
-  const q8_op q8_op_##id = {.name = pattern_name,                                                            \
-                            .pattern = 1,                                                                    \
-                            .min_opset = 1,                                                                  \
-                            .max_opset = 21,                                                                 \
-                            .min_inputs = 1,                                                                 \
-                            .max_inputs = 1,                                                                 \
-                            .min_outputs = 1,                                                                \
-                            .max_outputs = 1,                                                                \
-                            .quant = Q8_QUANT_OWN,                                                           \
-                            .family = &id##_set,                                                             \
-                            .unary = id,                                                                     \
-                            .extras = &(const q8_op_extras){.expand = id##_expand},                          \
-                            .infer = q8_infer_unary,                                                         \
-                            .eval = q8_unary_eval,                                                           \
-                            .plan = q8_unary_plan};
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = pattern_name, Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),                                   \
+      .pattern = 1, .quant = Q8_QUANT_OWN, .variant = &id##_set, .unary = 1,                             \
+      .family = &(const q8_op_family){.infer = q8_infer_unary, .eval = q8_unary_eval, .plan = q8_unary_plan,       \
+                                      .extras = &(const q8_op_extras){.expand = id##_expand}}};
 
 PATTERN(silu, "Silu")
 PATTERN(gelu, "Gelu")
@@ -105,7 +96,7 @@ static float any_gelu(const void *params, float x) {
 static q8_sunary any_gelu_kernel(const void *params) {
   return (q8_sunary){is_tanh(params) ? Q8_SUNARY_GELU_TANH : Q8_SUNARY_GELU, 0, 0};
 }
-static const q8_unary_set any_gelu_set = {.kernel = any_gelu_kernel};
+static const q8_unary_set any_gelu_set = {.exact = any_gelu, .kernel = any_gelu_kernel};
 
 static q8_status any_gelu_infer(const q8_op_io *io) {
   const gelu_params *p = io->node->params;
@@ -135,19 +126,9 @@ static q8_status any_gelu_expand(q8_exporter *exporter, const q8_graph *graph, c
   return write_node(exporter, node, "Mul", t, half, y, &t, error);
 }
 
-const q8_op q8_op_standard_gelu = {.name = "Gelu",
-                                   .min_opset = 20,
-                                   .max_opset = 21,
-                                   .min_inputs = 1,
-                                   .max_inputs = 1,
-                                   .min_outputs = 1,
-                                   .max_outputs = 1,
-                                   Q8_ATTRIBUTES(gelu_attributes),
-                                   .params_size = sizeof(gelu_params),
-                                   .quant = Q8_QUANT_OWN,
-                                   .family = &any_gelu_set,
-                                   .unary = any_gelu,
-                                   .extras = &(const q8_op_extras){.expand = any_gelu_expand},
-                                   .infer = any_gelu_infer,
-                                   .eval = q8_unary_eval,
-                                   .plan = q8_unary_plan};
+const q8_op q8_op_standard_gelu = {
+    .name = "Gelu", Q8_OPSETS(20, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(gelu_attributes), .params_size = sizeof(gelu_params), .quant = Q8_QUANT_OWN,
+    .variant = &any_gelu_set, .unary = 1,
+    .family = &(const q8_op_family){.infer = any_gelu_infer, .eval = q8_unary_eval, .plan = q8_unary_plan,
+                                    .extras = &(const q8_op_extras){.expand = any_gelu_expand}}};

@@ -6,15 +6,18 @@
 #include "ops/fast.h"
 #include "ops/pool.h"
 
+#define BLOCK 64 /* channels of an average that are summed at a time */
+
 typedef struct pool_step {
-  q8_pool_window window;
   const q8_kernels *kernels;
-  size_t images, channels, in_positions, out_positions;
-  size_t y_stride; /* elements between output positions */
-  size_t row; /* output positions of one task */
-  int average, include_pad;
+  int average;
   float x_scale, y_scale;
   int32_t x_zero, y_zero;
+  size_t images, channels, in_positions;
+  /* of windows */
+  size_t y_stride; /* elements between output positions */
+  size_t row, rows; /* output positions of one task, tasks of an image */
+  q8_pool_window window;
 } pool_step;
 
 typedef struct pool_run {
@@ -23,25 +26,35 @@ typedef struct pool_run {
   void *y;
 } pool_run;
 
-#define BLOCK 64 /* channels summed at a time */
-
-/* y = the quantized (sum - zero) * x_scale / divisor. */
-static void finish_average(const q8_kernels *kernels, size_t n, const int32_t *sum, int32_t zero, float x_scale,
-                           float divisor, float y_scale, int32_t y_zero, uint8_t *y) {
-  float mean[BLOCK];
-  Q8_FOR_BLOCKS(float, n, mean, (float)(sum[i] - zero) * x_scale / divisor);
-  kernels->quantize(n, mean, y_scale, y_zero, 0, y);
+static void max_row(size_t n, const float *row, float *y) {
+  Q8_FOR_BLOCKS(float, n, y, row[i] > y[i] ? row[i] : y[i]);
+}
+static void add_row(size_t n, const float *row, float *y) {
+  Q8_FOR_BLOCKS(float, n, y, y[i] + row[i]);
+}
+static void divide_row(size_t n, float divisor, float *y) {
+  Q8_FOR_BLOCKS(float, n, y, y[i] / divisor);
 }
 
-static void average_int8(const pool_step *p, const uint8_t *x, const q8_pool_taps *taps, size_t divisor, uint8_t *y) {
+/* y = the quantized mean of `count` values each, of sums of fewer values where padding counts. */
+static void finish_average(const pool_step *p, size_t n, const int32_t *sum, size_t count, size_t divisor, uint8_t *y) {
+  float mean[BLOCK];
+  const int32_t zero = (int32_t)count * p->x_zero;
+  const float scale = p->x_scale, values = (float)divisor;
+  Q8_FOR_BLOCKS(float, n, mean, (float)(sum[i] - zero) * scale / values);
+  p->kernels->quantize(n, mean, p->y_scale, p->y_zero, 0, y);
+}
+
+/* ---- Windows ---- */
+
+static void average_int8(const pool_step *p, const uint8_t *x, const q8_pool_taps *taps, uint8_t *y) {
   for (size_t c = 0; c < p->channels; c += BLOCK) {
     size_t n = p->channels - c < BLOCK ? p->channels - c : BLOCK;
     int32_t sum[BLOCK] = {0};
     for (size_t t = 0; t < taps->count; t++)
       for (size_t i = 0; i < n; i++)
         sum[i] += x[taps->at[t] * p->channels + c + i];
-    finish_average(p->kernels, n, sum, (int32_t)taps->count * p->x_zero, p->x_scale, (float)divisor, p->y_scale,
-                   p->y_zero, y + c);
+    finish_average(p, n, sum, taps->count, taps->divisor, y + c);
   }
 }
 
@@ -52,34 +65,28 @@ static void max_int8(const pool_step *p, const uint8_t *x, const q8_pool_taps *t
   p->kernels->max_rows(taps->count, p->channels, rows, y);
 }
 
-static void pool_float(const pool_step *p, const float *x, const q8_pool_taps *taps, size_t divisor, float *y) {
+static void pool_float(const pool_step *p, const float *x, const q8_pool_taps *taps, float *y) {
   size_t n = p->channels;
   memcpy(y, x + taps->at[0] * n, n * sizeof *y);
-  for (size_t t = 1; t < taps->count; t++) {
-    const float *row = x + taps->at[t] * n;
-    if (p->average)
-      Q8_FOR_BLOCKS(float, n, y, y[i] + row[i]);
-    else
-      Q8_FOR_BLOCKS(float, n, y, row[i] > y[i] ? row[i] : y[i]);
-  }
-  for (size_t i = 0; p->average && i < n; i++)
-    y[i] /= (float)divisor;
+  for (size_t t = 1; t < taps->count; t++)
+    (p->average ? add_row : max_row)(n, x + taps->at[t] * n, y);
+  if (p->average)
+    divide_row(n, (float)taps->divisor, y);
 }
 
 /* Positions of task i: one row of one image. Windows always hold a tap: padding is smaller than the window. */
 static void pool_rows(const pool_run *run, size_t i, int int8) {
   const pool_step *p = run->p;
-  size_t tasks = p->out_positions / p->row, image = i / tasks, begin = i % tasks * p->row;
-  size_t in = image * p->in_positions * p->channels, out = image * p->out_positions * p->y_stride;
+  size_t begin = i % p->rows * p->row, in = i / p->rows * p->in_positions * p->channels;
   q8_pool_taps taps;
-  for (size_t position = begin; position < begin + p->row; position++) {
-    if (!q8_pool_move_taps(&p->window, position - begin, &taps))
-      q8_pool_find_taps(&p->window, position, &taps);
-    size_t at = out + position * p->y_stride, divisor = p->include_pad ? taps.divisor : taps.count;
+  for (size_t j = 0; j < p->row; j++) {
+    if (!q8_pool_move_taps(&p->window, j, &taps))
+      q8_pool_find_taps(&p->window, begin + j, &taps);
+    size_t at = (i * p->row + j) * p->y_stride;
     if (!int8)
-      pool_float(p, (const float *)run->x + in, &taps, divisor, (float *)run->y + at);
+      pool_float(p, (const float *)run->x + in, &taps, (float *)run->y + at);
     else if (p->average)
-      average_int8(p, (const uint8_t *)run->x + in, &taps, divisor, (uint8_t *)run->y + at);
+      average_int8(p, (const uint8_t *)run->x + in, &taps, (uint8_t *)run->y + at);
     else
       max_int8(p, (const uint8_t *)run->x + in, &taps, (uint8_t *)run->y + at);
   }
@@ -95,7 +102,7 @@ static void int8_task(void *argument, size_t i) {
 static void run_pool(const q8_step_run *r, q8_task_fn task) {
   const pool_step *p = r->params;
   pool_run run = {p, r->in[0], r->out[0]};
-  q8_parallel(r->host, p->images * (p->out_positions / p->row), task, &run);
+  q8_parallel(r->host, p->images * p->rows, task, &run);
 }
 static void run_float(const q8_step_run *r) {
   run_pool(r, float_task);
@@ -104,121 +111,40 @@ static void run_int8(const q8_step_run *r) {
   run_pool(r, int8_task);
 }
 
-static int is_served(const q8_pool_window *w) {
-  return q8_pool_positions(w->kernel) <= Q8_POOL_TAPS && q8_pool_positions(w->dilation) == 1;
-}
-
-static void set_quant(q8_planner *planner, const q8_node *n, float *x_scale, int32_t *x_zero, float *y_scale,
-                      int32_t *y_zero) {
-  q8_plan_quant(planner, n->inputs[0], x_scale, x_zero);
-  q8_plan_quant(planner, n->outputs[0], y_scale, y_zero);
-}
-
-/* The buffers of a step on channels-last tensors. */
-Q8_COLD static q8_status add_step(q8_planner *planner, q8_id node, const char *kind, int int8,
-                                  const void *params, q8_step_fn *float_fn, q8_step_fn *int8_fn,
-                                  size_t *stride, qint8_error *error) {
-  const q8_node *n = q8_plan_node(planner, node);
-  q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
-  q8_step step;
-  q8_plan_step(planner, node, kind, int8 ? int8_fn : float_fn, &step);
-  Q8_TRY(q8_plan_input(planner, n->inputs[0], form, Q8_CHANNELS_LAST, &step.in[0], error));
-  Q8_TRY(q8_plan_output(planner, n->outputs[0], form, Q8_CHANNELS_LAST, &step.out[0], error));
-  step.params = params;
-  step.precision = int8 ? "int8" : "fp32";
-  step.in_count = step.out_count = 1;
-  step.stride_slot = stride;
-  step.row_size = stride ? *stride : 0;
-  return q8_plan_add(planner, &step, error);
-}
-
-/* Int8 if the mode says so; a maximum also needs equal parameters on both sides. */
-Q8_COLD static int is_int8(const q8_planner *planner, q8_id node, int average) {
-  const q8_node *n = q8_plan_node(planner, node);
-  return q8_plan_mode(planner, node) == Q8_MODE_STATIC &&
-         (average || q8_same_quant(planner, n->inputs[0], n->outputs[0]));
-}
-
-Q8_COLD q8_status q8_plan_window_pool(q8_planner *planner, q8_id node, int average, qint8_error *error) {
-  const q8_node *n = q8_plan_node(planner, node);
-  const q8_pool_params *attributes = n->params;
-  const q8_shape *x = &q8_plan_value(planner, n->inputs[0])->shape;
-  pool_step *p = q8_plan_alloc(planner, 1, sizeof *p);
-  if (!p)
-    return q8_fail_memory(error, n->name, sizeof *p);
-  q8_op_io io = {.node = n, .error = error};
-  Q8_TRY(q8_pool_window_of(&io, x, &p->window));
-  if (!is_served(&p->window))
-    return q8_plan_eval(planner, node, error);
-  p->kernels = q8_plan_kernels(planner);
-  p->images = (size_t)x->dim[0];
-  p->channels = (size_t)x->dim[1];
-  p->in_positions = q8_pool_positions(p->window.in);
-  p->out_positions = q8_pool_positions(p->window.out);
-  p->y_stride = p->channels;
-  p->row = (size_t)p->window.out[Q8_POOL_DIMS - 1];
-  p->average = average;
-  p->include_pad = attributes->count_include_pad != 0;
-  set_quant(planner, n, &p->x_scale, &p->x_zero, &p->y_scale, &p->y_zero);
-  return add_step(planner, node, average ? "avgpool" : "maxpool", is_int8(planner, node, average), p, run_float,
-                  run_int8, &p->y_stride, error);
-}
-
 /* ---- Over all positions ---- */
 
-typedef struct global_step {
-  const q8_kernels *kernels;
-  size_t images, positions, channels;
-  int average;
-  float x_scale, y_scale;
-  int32_t x_zero, y_zero;
-} global_step;
-
-typedef struct global_run {
-  const global_step *p;
-  const void *x;
-  void *y;
-} global_run;
-
-static void global_average_int8(const global_step *p, const uint8_t *x, size_t n, uint8_t *y) {
-  int32_t sum[BLOCK];
-  p->kernels->sum_rows(p->positions, n, x, p->channels, sum);
-  finish_average(p->kernels, n, sum, (int32_t)p->positions * p->x_zero, p->x_scale, (float)p->positions, p->y_scale,
-                 p->y_zero, y);
-}
-
-static void global_max_int8(const global_step *p, const uint8_t *x, size_t n, uint8_t *y) {
+static void global_max_int8(const pool_step *p, const uint8_t *x, size_t n, uint8_t *y) {
   memcpy(y, x, n);
-  for (size_t t = 1; t < p->positions; t++)
+  for (size_t t = 1; t < p->in_positions; t++)
     for (size_t i = 0; i < n; i++)
       y[i] = x[t * p->channels + i] > y[i] ? x[t * p->channels + i] : y[i];
 }
 
-static void global_float(const global_step *p, const float *x, size_t n, float *y) {
+static void global_float(const pool_step *p, const float *x, size_t n, float *y) {
   if (p->average) {
-    p->kernels->ssum_rows(p->positions, n, x, p->channels, y);
-    Q8_FOR_BLOCKS(float, n, y, y[i] / (float)p->positions);
+    p->kernels->ssum_rows(p->in_positions, n, x, p->channels, y);
+    divide_row(n, (float)p->in_positions, y);
     return;
   }
   memcpy(y, x, n * sizeof *y);
-  for (size_t t = 1; t < p->positions; t++) {
-    const float *row = x + t * p->channels;
-    Q8_FOR_BLOCKS(float, n, y, row[i] > y[i] ? row[i] : y[i]);
-  }
+  for (size_t t = 1; t < p->in_positions; t++)
+    max_row(n, x + t * p->channels, y);
 }
 
 /* Task i: one block of channels of one image. */
-static void global_block(const global_run *run, size_t i, int int8) {
-  const global_step *p = run->p;
-  size_t blocks = (p->channels + BLOCK - 1) / BLOCK, image = i / blocks, c = i % blocks * BLOCK;
-  size_t n = p->channels - c < BLOCK ? p->channels - c : BLOCK;
-  size_t in = image * p->positions * p->channels + c, out = image * p->channels + c;
-  if (!int8)
+static void global_block(const pool_run *run, size_t i, int int8) {
+  const pool_step *p = run->p;
+  size_t image = i / p->rows, c = i % p->rows * BLOCK, n = p->channels - c < BLOCK ? p->channels - c : BLOCK;
+  size_t in = image * p->in_positions * p->channels + c, out = image * p->channels + c;
+  int32_t sum[BLOCK];
+  if (!int8) {
     global_float(p, (const float *)run->x + in, n, (float *)run->y + out);
-  else if (p->average)
-    global_average_int8(p, (const uint8_t *)run->x + in, n, (uint8_t *)run->y + out);
-  else
+  } else if (p->average) {
+    p->kernels->sum_rows(p->in_positions, n, (const uint8_t *)run->x + in, p->channels, sum);
+    finish_average(p, n, sum, p->in_positions, p->in_positions, (uint8_t *)run->y + out);
+  } else {
     global_max_int8(p, (const uint8_t *)run->x + in, n, (uint8_t *)run->y + out);
+  }
 }
 
 static void global_float_task(void *argument, size_t i) {
@@ -227,33 +153,81 @@ static void global_float_task(void *argument, size_t i) {
 static void global_int8_task(void *argument, size_t i) {
   global_block(argument, i, 1);
 }
-
-static void run_global(const q8_step_run *r, q8_task_fn task) {
-  const global_step *p = r->params;
-  global_run run = {p, r->in[0], r->out[0]};
-  q8_parallel(r->host, p->images * ((p->channels + BLOCK - 1) / BLOCK), task, &run);
-}
 static void run_global_float(const q8_step_run *r) {
-  run_global(r, global_float_task);
+  run_pool(r, global_float_task);
 }
 static void run_global_int8(const q8_step_run *r) {
-  run_global(r, global_int8_task);
+  run_pool(r, global_int8_task);
+}
+
+/* ---- Planning ---- */
+
+Q8_COLD static pool_step *new_step(q8_planner *planner, q8_id id, qint8_error *error) {
+  const q8_node *node = q8_plan_node(planner, id);
+  const q8_shape *x = &q8_plan_value(planner, node->inputs[0])->shape;
+  pool_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+  if (!p) {
+    q8_fail_memory(error, node->name, sizeof *p);
+    return NULL;
+  }
+  p->kernels = q8_plan_kernels(planner);
+  p->average = q8_pool_kind_of(node) == Q8_POOL_AVERAGE;
+  q8_plan_quant(planner, node->inputs[0], &p->x_scale, &p->x_zero);
+  q8_plan_quant(planner, node->outputs[0], &p->y_scale, &p->y_zero);
+  p->images = (size_t)x->dim[0];
+  p->channels = (size_t)x->dim[1];
+  p->in_positions = q8_dims(x, 2, x->rank);
+  return p;
+}
+
+/* Int8 if the mode says so; a maximum also needs equal parameters on both sides. */
+Q8_COLD static q8_status add_step(q8_planner *planner, q8_id id, pool_step *p, const char *kind, q8_step_fn *float_fn,
+                                  q8_step_fn *int8_fn, qint8_error *error) {
+  const q8_node *node = q8_plan_node(planner, id);
+  int int8 = int8_fn && q8_plan_mode(planner, id) == Q8_MODE_STATIC &&
+             (p->average || q8_same_quant(planner, node->inputs[0], node->outputs[0]));
+  q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
+  q8_step step;
+  q8_plan_step(planner, id, kind, int8 ? int8_fn : float_fn, &step);
+  step.params = p;
+  step.precision = int8 ? "int8" : "fp32";
+  step.row_size = p->y_stride;
+  if (p->y_stride)
+    step.stride_slot = &p->y_stride;
+  return q8_plan_finish(planner, id, &step, 1, form, form, Q8_CHANNELS_LAST, error);
+}
+
+static int is_served(const q8_extent *e) {
+  int64_t taps = 1;
+  for (int d = 0; d < Q8_SPATIAL_DIMS; d++) {
+    if (e[d].dilation != 1 || e[d].kernel > Q8_POOL_TAPS)
+      return 0;
+    taps *= e[d].kernel;
+  }
+  return taps <= Q8_POOL_TAPS;
+}
+
+Q8_COLD q8_status q8_plan_window_pool(q8_planner *planner, q8_id id, qint8_error *error) {
+  const q8_value *inputs[1];
+  q8_op_io io = q8_plan_op_io(planner, id, inputs, error);
+  pool_step *p = new_step(planner, id, error);
+  if (!p)
+    return QINT8_ERROR_MEMORY;
+  Q8_TRY(q8_pool_window_of(&io, &p->window));
+  if (!is_served(p->window.e))
+    return q8_plan_eval(planner, id, error);
+  p->y_stride = p->channels;
+  p->row = (size_t)p->window.e[2].out;
+  p->rows = (size_t)(p->window.e[0].out * p->window.e[1].out);
+  return add_step(planner, id, p, p->average ? "avgpool" : "maxpool", run_float, run_int8, error);
 }
 
 /* Sums of at most 2^23 bytes are exact in int32. */
-Q8_COLD q8_status q8_plan_global_pool(q8_planner *planner, q8_id node, int average, qint8_error *error) {
-  const q8_node *n = q8_plan_node(planner, node);
-  const q8_shape *x = &q8_plan_value(planner, n->inputs[0])->shape;
-  global_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+Q8_COLD q8_status q8_plan_global_pool(q8_planner *planner, q8_id id, qint8_error *error) {
+  pool_step *p = new_step(planner, id, error);
   if (!p)
-    return q8_fail_memory(error, n->name, sizeof *p);
-  *p = (global_step){.kernels = q8_plan_kernels(planner),
-                     .images = (size_t)x->dim[0],
-                     .positions = q8_dims(x, 2, x->rank),
-                     .channels = (size_t)x->dim[1],
-                     .average = average};
-  set_quant(planner, n, &p->x_scale, &p->x_zero, &p->y_scale, &p->y_zero);
-  int int8 = is_int8(planner, node, average) && p->positions <= (size_t)1 << 23;
-  return add_step(planner, node, average ? "global_avgpool" : "global_maxpool", int8, p, run_global_float,
-                  run_global_int8, NULL, error);
+    return QINT8_ERROR_MEMORY;
+  p->rows = (p->channels + BLOCK - 1) / BLOCK;
+  return add_step(planner, id, p, p->average ? "global_avgpool" : "global_maxpool", run_global_float,
+                  p->in_positions <= (size_t)1 << 23 ? run_global_int8 : NULL, error);
 }

@@ -66,19 +66,11 @@ static q8_status eval_bits(const q8_op_io *io) {
 }
 
 #define PREDICATE(id, onnx_name, opset, list, params, infer_fn, eval_fn)                                            \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .min_opset = opset,                                                                    \
-                            .max_opset = 21,                                                                       \
-                            .min_inputs = 1,                                                                       \
-                            .max_inputs = 1,                                                                       \
-                            .min_outputs = 1,                                                                      \
-                            .max_outputs = 1,                                                                      \
-                            Q8_ATTRIBUTES(list),                                                                   \
-                            .params_size = params,                                                                 \
-                            .quant = Q8_QUANT_FLOAT,                                                               \
-                            .int8_obstacle = "no int8 form: a result of type bool or integer",                     \
-                            .infer = infer_fn,                                                                     \
-                            .eval = eval_fn};
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(opset, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),                                  \
+      Q8_ATTRIBUTES(list), .params_size = params, .quant = Q8_QUANT_FLOAT,                                         \
+      .family = &(const q8_op_family){.int8_obstacle = "no int8 form: a result of type bool or integer",           \
+                                      .infer = infer_fn, .eval = eval_fn}};
 
 PREDICATE(is_nan, "IsNaN", 9, NULL, 0, infer_float_test, eval_is_nan)
 PREDICATE(is_inf, "IsInf", 10, inf_attributes, sizeof(inf_params), infer_float_test, eval_is_inf)

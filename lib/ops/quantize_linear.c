@@ -39,16 +39,8 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_quantize_linear = {.name = "QuantizeLinear",
-                                     .min_opset = 10,
-                                     .max_opset = 21,
-                                     .min_inputs = 2,
-                                     .max_inputs = 3,
-                                     .min_outputs = 1,
-                                     .max_outputs = 1,
-                                     Q8_ATTRIBUTES(attributes),
-                                     .params_size = sizeof(quantize_params),
-                                     .quant = Q8_QUANT_FLOAT,
-                                     .int8_obstacle = "gives integers as values of the graph",
-                                     .infer = infer,
-                                     .eval = eval};
+const q8_op q8_op_quantize_linear = {
+    .name = "QuantizeLinear", Q8_OPSETS(10, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(quantize_params), .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){.int8_obstacle = "gives integers as values of the graph", .infer = infer,
+                                    .eval = eval}};

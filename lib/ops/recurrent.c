@@ -5,12 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static int32_t weight_axis(const q8_node *node) {
-  (void)node;
-  return 1;
-}
-const q8_op_extras q8_recurrent_extras = {.weight_axis = weight_axis};
-
 /* Alphas and betas are taken, in order, by the functions that have one. */
 static q8_status find_activations(const q8_op_io *io, q8_recurrent *r) {
   const q8_recurrent_params *p = io->node->params;
@@ -69,7 +63,7 @@ static q8_status check_inputs(const q8_op_io *io, const q8_recurrent *r) {
   return check_input(io, Q8_RNN_P, 2, (size_t[]){d, 3 * h});
 }
 
-q8_status q8_recurrent_of(const q8_op_io *io, const q8_recurrent_cell *cell, q8_recurrent *r) {
+q8_status q8_recurrent_of(const q8_op_io *io, q8_recurrent *r) {
   const q8_recurrent_params *p = io->node->params;
   const q8_shape *x = &io->inputs[Q8_RNN_X]->shape, *weights = &io->inputs[Q8_RNN_R]->shape;
   Q8_TRY(q8_need_dtype(io, Q8_RNN_X, QINT8_DTYPE_F32));
@@ -84,7 +78,7 @@ q8_status q8_recurrent_of(const q8_op_io *io, const q8_recurrent_cell *cell, q8_
                       weights);
   if (p->layout != 0 && p->layout != 1)
     return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "layout %lld", (long long)p->layout);
-  *r = (q8_recurrent){.cell = cell,
+  *r = (q8_recurrent){.cell = io->node->op->variant,
                       .steps = (size_t)x->dim[p->layout == 1],
                       .batch = (size_t)x->dim[p->layout != 1],
                       .input = (size_t)x->dim[2],
@@ -99,9 +93,9 @@ q8_status q8_recurrent_of(const q8_op_io *io, const q8_recurrent_cell *cell, q8_
   return find_activations(io, r);
 }
 
-q8_status q8_recurrent_infer(const q8_op_io *io, const q8_recurrent_cell *cell) {
+static q8_status infer(const q8_op_io *io) {
   q8_recurrent r;
-  Q8_TRY(q8_recurrent_of(io, cell, &r));
+  Q8_TRY(q8_recurrent_of(io, &r));
   int64_t t = (int64_t)r.steps, d = (int64_t)r.directions, b = (int64_t)r.batch, h = (int64_t)r.hidden;
   q8_shape y = {.rank = 4, .dim = {t, d, b, h}}, state = {.rank = 3, .dim = {d, b, h}};
   if (r.batch_first) {
@@ -112,3 +106,13 @@ q8_status q8_recurrent_infer(const q8_op_io *io, const q8_recurrent_cell *cell) 
     Q8_TRY(q8_infer_set(io, i, QINT8_DTYPE_F32, i ? &state : &y));
   return QINT8_OK;
 }
+
+static int32_t weight_axis(const q8_node *node) {
+  (void)node;
+  return 1;
+}
+
+const q8_op_family q8_recurrent_family = {
+    .int8_obstacle = "only its products are int8, with a scale per row: its state needs the range of float",
+    .infer = infer, .eval = q8_recurrent_eval, .plan = q8_recurrent_plan,
+    .extras = &(const q8_op_extras){.weight_axis = weight_axis}};

@@ -42,8 +42,6 @@ typedef struct q8_recurrent_function {
 /* NULL if unknown. `name` need not be zero-terminated; case does not matter. */
 const q8_recurrent_function *q8_recurrent_function_of(const char *name, size_t length);
 
-extern const q8_op_extras q8_recurrent_extras;
-
 struct q8_recurrent_step;
 typedef struct q8_recurrent_cell {
   size_t gates, first_gates; /* all; those of the first product with R */
@@ -72,10 +70,11 @@ static inline size_t q8_time_row(const q8_recurrent *r, size_t t, size_t b) {
   return r->batch_first ? b * r->steps + t : t * r->batch + b;
 }
 
-q8_status q8_recurrent_of(const q8_op_io *io, const q8_recurrent_cell *cell, q8_recurrent *out);
-q8_status q8_recurrent_infer(const q8_op_io *io, const q8_recurrent_cell *cell);
-q8_status q8_recurrent_eval(const q8_op_io *io, const q8_recurrent_cell *cell);
-q8_status q8_recurrent_plan(q8_planner *planner, q8_id node, const q8_recurrent_cell *cell, qint8_error *error);
+q8_status q8_recurrent_of(const q8_op_io *io, q8_recurrent *out);
+/* The family of RNN, GRU and LSTM, whose variant is their cell. */
+extern const q8_op_family q8_recurrent_family;
+q8_status q8_recurrent_eval(const q8_op_io *io);
+q8_status q8_recurrent_plan(q8_planner *planner, q8_id node, qint8_error *error);
 
 /* ---- One run ---- */
 

@@ -3,9 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/parallel.h"
 #include "nn/linear.h"
-#include "ops/hooks.h"
+#include "ops/quantize_rows.h"
 #include "ops/recurrent.h"
 
 #define PARTS 2
@@ -37,51 +36,18 @@ typedef struct recurrent_job {
 
 /* ---- Running ---- */
 
-typedef struct quantize_job {
-  const q8_kernels *kernels;
-  const float *x;
-  size_t k;
-  uint8_t *q;
-  float *scale;
-  int32_t *zero_point;
-} quantize_job;
-
-/* Scale and zero point as ONNX DynamicQuantizeLinear, for one row. */
-static void quantize_row(void *argument, size_t i) {
-  const quantize_job *job = argument;
-  const float *x = job->x + i * job->k;
-  float low, high;
-  job->kernels->minmax(job->k, x, &low, &high);
-  low = low < 0 ? low : 0;
-  high = high > 0 ? high : 0;
-  float scale = (high - low) / 255.0f;
-  if (!(scale > 0) || !isfinite(scale))
-    scale = 1;
-  float zero = nearbyintf(-low / scale);
-  job->scale[i] = scale;
-  job->zero_point[i] = zero < 0 ? 0 : zero > 255 ? 255 : (int32_t)zero;
-  job->kernels->quantize(job->k, x, scale, job->zero_point[i], 0, job->q + i * job->k);
-}
-
-static size_t quantized_size(size_t rows, size_t k) {
-  return q8_round_up(rows * 8, Q8_ALIGN) + q8_round_up(rows * k + 64, Q8_ALIGN);
-}
-
 /* y[m][n] = x[m][k] w', row stride y_stride. */
 static void run_product(const recurrent_job *j, const product *p, size_t m, const float *x, size_t y_stride, float *y) {
   q8_epilogue epilogue = {.kind = Q8_EPILOGUE_FLOAT, .bias = p->bias, .lo = -INFINITY, .hi = INFINITY};
   q8_matrix_rows rows = {(const uint8_t *)x, p->linear.k * sizeof(float), 0};
   if (p->scale) {
-    quantize_job q = {.kernels = j->p->kernels, .x = x, .k = p->linear.k, .scale = (float *)(void *)j->quantized};
-    q.zero_point = (int32_t *)(void *)(q.scale + m);
-    q.q = j->quantized + q8_round_up(m * 8, Q8_ALIGN);
-    q8_parallel(j->host, m, quantize_row, &q);
+    q8_quantized_rows q = q8_quantize_rows(j->p->kernels, j->host, m, p->linear.k, x, j->quantized);
     epilogue.kind = Q8_EPILOGUE_DEQUANT;
     epilogue.scale = p->scale;
     epilogue.sample_scale = q.scale;
     epilogue.sample_zero = q.zero_point;
     epilogue.rows_per_sample = 1;
-    rows = (q8_matrix_rows){q.q, p->linear.k, 0};
+    rows = (q8_matrix_rows){q.data, p->linear.k, 0};
   }
   q8_linear_run run = {.linear = &p->linear,
                        .kernels = j->p->kernels,
@@ -218,38 +184,30 @@ static void lay_out_scratch(const q8_planner *planner, recurrent_step *p, int in
     p->product_scratch = size > p->product_scratch ? size : p->product_scratch;
   }
   p->product_scratch = q8_round_up(p->product_scratch, Q8_ALIGN);
-  size_t x = quantized_size(rows, r->input), h = quantized_size(r->batch, r->hidden);
+  size_t x = q8_quantized_rows_size(rows, r->input), h = q8_quantized_rows_size(r->batch, r->hidden);
   p->quantized = int8 ? (x > h ? x : h) : 0;
   p->work = q8_recurrent_work(r);
 }
 
 /* ---- Planning ---- */
 
-static q8_status connect(q8_planner *planner, const q8_node *node, recurrent_step *p, q8_step *step,
-                         qint8_error *error) {
-  for (int32_t i = 0; i < Q8_RNN_INPUTS; i++) {
-    int is_packed = p->packed && (i == Q8_RNN_W || i == Q8_RNN_R || i == Q8_RNN_B);
-    p->place[i] = -1;
-    if (i >= node->input_count || node->inputs[i] == Q8_NONE || is_packed)
-      continue;
-    p->place[i] = (int8_t)step->in_count;
-    Q8_TRY(q8_plan_input(planner, node->inputs[i], Q8_FORM_NATIVE, Q8_LINEAR, &step->in[step->in_count++], error));
-  }
-  for (int32_t i = 0; i < node->output_count; i++)
-    Q8_TRY(q8_plan_output(planner, node->outputs[i], Q8_FORM_NATIVE, Q8_LINEAR, &step->out[step->out_count++], error));
-  return QINT8_OK;
+/* Which inputs the step reads, a bit each. */
+static uint32_t place_inputs(const q8_value *const *in, recurrent_step *p) {
+  uint32_t read = p->packed ? ~(1u << Q8_RNN_W | 1u << Q8_RNN_R | 1u << Q8_RNN_B) : ~0u;
+  int8_t count = 0;
+  for (int32_t i = 0; i < Q8_RNN_INPUTS; i++)
+    p->place[i] = in[i] && read >> i & 1 ? count++ : -1;
+  return read;
 }
 
-q8_status q8_recurrent_plan(q8_planner *planner, q8_id id, const q8_recurrent_cell *cell, qint8_error *error) {
-  const q8_node *node = q8_plan_node(planner, id);
+q8_status q8_recurrent_plan(q8_planner *planner, q8_id id, qint8_error *error) {
   const q8_value *in[Q8_RNN_INPUTS] = {NULL};
-  for (int32_t i = 0; i < node->input_count; i++)
-    in[i] = node->inputs[i] == Q8_NONE ? NULL : q8_plan_value(planner, node->inputs[i]);
+  q8_op_io io = q8_plan_op_io(planner, id, in, error);
+  const q8_node *node = io.node;
   recurrent_step *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
     return q8_fail_memory(error, node->name, sizeof *p);
-  q8_op_io io = {.node = node, .inputs = in, .error = error};
-  Q8_TRY(q8_recurrent_of(&io, cell, &p->r));
+  Q8_TRY(q8_recurrent_of(&io, &p->r));
   const q8_recurrent *r = &p->r;
   int int8 = 0;
   p->r.kernels = p->kernels = q8_plan_kernels(planner);
@@ -273,6 +231,5 @@ q8_status q8_recurrent_plan(q8_planner *planner, q8_id id, const q8_recurrent_ce
   step.precision = int8 ? "dynamic" : "fp32";
   step.params = p;
   step.macs = (int64_t)(r->steps * r->batch * r->directions * q8_gates_size(r) * (r->input + r->hidden));
-  Q8_TRY(connect(planner, node, p, &step, error));
-  return q8_plan_add(planner, &step, error);
+  return q8_plan_finish(planner, id, &step, place_inputs(in, p), Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR, error);
 }

@@ -174,13 +174,13 @@ q8_status q8_recurrent_run_plain(const q8_recurrent *r, const void *const *data,
 
 #define EVAL_WORK 65536 /* bytes on the stack; only nodes without variable inputs are evaluated, larger ones do not occur */
 
-q8_status q8_recurrent_eval(const q8_op_io *io, const q8_recurrent_cell *cell) {
+q8_status q8_recurrent_eval(const q8_op_io *io) {
   q8_recurrent r;
   q8_kernels kernels;
   const void *data[Q8_RNN_INPUTS] = {NULL};
   float *outputs[3] = {NULL};
   _Alignas(Q8_ALIGN) unsigned char work[EVAL_WORK];
-  Q8_TRY(q8_recurrent_of(io, cell, &r));
+  Q8_TRY(q8_recurrent_of(io, &r));
   q8_kernels_select(0, &kernels);
   r.kernels = &kernels;
   if (q8_recurrent_plain_size(&r) > sizeof work)

@@ -83,7 +83,7 @@ typedef struct reduction {
 } reduction;
 
 static q8_status infer(const q8_op_io *io) {
-  const reduction *op = io->node->op->family;
+  const reduction *op = io->node->op->variant;
   const reduce_params *p = io->node->params;
   const q8_value *x = io->inputs[0];
   uint32_t mask;
@@ -170,7 +170,7 @@ static int64_t fold_integers(const reduce_rows *r, int64_t base, const reduction
 static double larger(double sum, double x); /* for the shift */
 
 static q8_status eval(const q8_op_io *io) {
-  const reduction *op = io->node->op->family;
+  const reduction *op = io->node->op->variant;
   const q8_value *x = io->inputs[0];
   q8_value *y = &io->outputs[0];
   uint32_t mask;
@@ -262,37 +262,29 @@ static int64_t whole_add_magnitude(int64_t sum, int64_t x, int is_unsigned) {
   return whole_add(sum, x < 0 && !is_unsigned ? (int64_t)(0 - (uint64_t)x) : x, 0);
 }
 
-#define REDUCE(id, onnx_name, axes, ...)                                                                     \
-  static const reduction id = {__VA_ARGS__};                                                                 \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                               \
-                            .min_opset = 1,                                                                  \
-                            .max_opset = 21,                                                                 \
-                            .min_inputs = 1,                                                                 \
-                            .max_inputs = 2,                                                                 \
-                            .min_outputs = 1,                                                                \
-                            .max_outputs = 1,                                                                \
-                            Q8_ATTRIBUTES(attributes),                                                       \
-                            .params_size = sizeof(reduce_params),                                            \
-                            .quant = Q8_QUANT_FLOAT,                                                         \
-                            .int8_obstacle = "no int8 form: the result needs the range of float",            \
-                            .extras = &axes##_extras,                                                        \
-                            .family = &id,                                                                   \
-                            .infer = infer,                                                                  \
-                            .eval = eval};
+#define REDUCE(id, onnx_name, axes, ...)                                                                           \
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(1, 21), Q8_INPUTS(1, 2), Q8_OUTPUTS(1, 1),                                      \
+      Q8_ATTRIBUTES(attributes), .params_size = sizeof(reduce_params), .quant = Q8_QUANT_FLOAT, .family = &axes,   \
+      .variant = &(const reduction){__VA_ARGS__}};
+#define FAMILY(name, upgrade_fn)                                                                                   \
+  static const q8_op_family name = {.int8_obstacle = "no int8 form: the result needs the range of float",          \
+                                    .infer = infer, .eval = eval, .upgrade = upgrade_fn};
 
-static const q8_op_extras axes_to_attribute_extras = {.upgrade = axes_to_attribute},
-                          axes_to_input_extras = {.upgrade = axes_to_input};
-REDUCE(reduce_mean, "ReduceMean", axes_to_attribute, .step = add, .row = q8_add_along, .columns = q8_add_across,
+FAMILY(with_attribute, axes_to_attribute)
+FAMILY(with_input, axes_to_input)
+REDUCE(reduce_mean, "ReduceMean", with_attribute, .step = add, .row = q8_add_along, .columns = q8_add_across,
        .finish = mean_of)
-REDUCE(reduce_sum, "ReduceSum", axes_to_input, .step = add, .row = q8_add_along, .columns = q8_add_across,
+REDUCE(reduce_sum, "ReduceSum", with_input, .step = add, .row = q8_add_along, .columns = q8_add_across,
        .whole = whole_add)
-REDUCE(reduce_max, "ReduceMax", axes_to_attribute, .start = -INFINITY, .step = larger, .row = q8_largest_along,
+REDUCE(reduce_max, "ReduceMax", with_attribute, .start = -INFINITY, .step = larger, .row = q8_largest_along,
        .columns = q8_largest_across, .whole = whole_larger, .from_first = 1)
-REDUCE(reduce_min, "ReduceMin", axes_to_attribute, .start = INFINITY, .step = smaller, .row = q8_smallest_along,
+REDUCE(reduce_min, "ReduceMin", with_attribute, .start = INFINITY, .step = smaller, .row = q8_smallest_along,
        .columns = q8_smallest_across, .whole = whole_smaller, .from_first = 1)
-REDUCE(reduce_prod, "ReduceProd", axes_to_attribute, .start = 1, .step = multiply, .whole_start = 1, .whole = whole_multiply)
-REDUCE(reduce_sum_square, "ReduceSumSquare", axes_to_attribute, .step = add_square, .whole = whole_add_square)
-REDUCE(reduce_l1, "ReduceL1", axes_to_attribute, .step = add_magnitude, .whole = whole_add_magnitude)
-REDUCE(reduce_l2, "ReduceL2", axes_to_attribute, .step = add_square, .finish = root_of)
-REDUCE(reduce_log_sum, "ReduceLogSum", axes_to_attribute, .step = add, .finish = log_of)
-REDUCE(reduce_log_sum_exp, "ReduceLogSumExp", axes_to_attribute, .step = add_exp, .finish = log_of, .shifted = 1)
+REDUCE(reduce_prod, "ReduceProd", with_attribute, .start = 1, .step = multiply, .whole_start = 1,
+       .whole = whole_multiply)
+REDUCE(reduce_sum_square, "ReduceSumSquare", with_attribute, .step = add_square, .whole = whole_add_square)
+REDUCE(reduce_l1, "ReduceL1", with_attribute, .step = add_magnitude, .whole = whole_add_magnitude)
+REDUCE(reduce_l2, "ReduceL2", with_attribute, .step = add_square, .finish = root_of)
+REDUCE(reduce_log_sum, "ReduceLogSum", with_attribute, .step = add, .finish = log_of)
+REDUCE(reduce_log_sum_exp, "ReduceLogSumExp", with_attribute, .step = add_exp, .finish = log_of, .shifted = 1)

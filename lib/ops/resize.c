@@ -290,20 +290,11 @@ static q8_status upgrade(struct q8_importer *importer, int64_t opset, void *para
   return opset <= 10 ? upgrade_old(params, inputs, input_count) : QINT8_OK;
 }
 
-const q8_op q8_op_resize = {.name = "Resize",
-                            .min_opset = 10,
-                            .max_opset = 21,
-                            .min_inputs = 1,
-                            .max_inputs = 4,
-                            .min_outputs = 1,
-                            .max_outputs = 1,
-                            Q8_ATTRIBUTES(attributes),
-                            .params_size = sizeof(q8_resize_params),
-                            .quant = Q8_QUANT_SAME,
-                            .extras = &(const q8_op_extras){.upgrade = upgrade, .expand = expand},
-                            .infer = infer,
-                            .eval = eval,
-                            .plan = q8_resize_plan};
+const q8_op q8_op_resize = {
+    .name = "Resize", Q8_OPSETS(10, 21), Q8_INPUTS(1, 4), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(q8_resize_params), .quant = Q8_QUANT_SAME,
+    .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = q8_resize_plan, .upgrade = upgrade,
+                                    .extras = &(const q8_op_extras){.expand = expand}}};
 
 /* ---- Upsample ---- */
 
@@ -327,15 +318,7 @@ static q8_status upgrade_upsample(struct q8_importer *importer, int64_t opset, v
 }
 
 const q8_op q8_op_upsample = {
-    .name = "Upsample",
-    .min_opset = 7,
-    .max_opset = 9,
-    .min_inputs = 1,
-    .max_inputs = 3,
-    .min_outputs = 1,
-    .max_outputs = 1,
-    Q8_ATTRIBUTES(upsample_attributes),
-    .params_size = sizeof(q8_resize_params),
-    .extras = &(const q8_op_extras){.becomes = &q8_op_resize, .upgrade = upgrade_upsample},
-    .infer = infer,
-    .eval = eval};
+    .name = "Upsample", Q8_OPSETS(7, 9), Q8_INPUTS(1, 3), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(upsample_attributes), .params_size = sizeof(q8_resize_params),
+    .family = &(const q8_op_family){.infer = infer, .eval = eval, .upgrade = upgrade_upsample,
+                                    .extras = &(const q8_op_extras){.becomes = &q8_op_resize}}};

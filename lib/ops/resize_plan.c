@@ -111,11 +111,9 @@ static q8_status make_table(q8_planner *planner, const q8_node *node, const q8_r
 }
 
 q8_status q8_resize_plan(q8_planner *planner, q8_id id, qint8_error *error) {
-  const q8_node *node = q8_plan_node(planner, id);
-  const q8_value *inputs[4] = {NULL};
-  for (int32_t i = 0; i < node->input_count; i++)
-    inputs[i] = node->inputs[i] == Q8_NONE ? NULL : q8_plan_value(planner, node->inputs[i]);
-  q8_op_io io = {.node = node, .inputs = inputs, .error = error};
+  const q8_value *inputs[4];
+  q8_op_io io = q8_plan_op_io(planner, id, inputs, error);
+  const q8_node *node = io.node;
   q8_resize r;
   Q8_TRY(q8_resize_of(&io, &r));
   if (!is_served(&r, inputs[0]->dtype) || inputs[0]->count == 0 || q8_plan_value(planner, node->outputs[0])->count == 0)
@@ -132,12 +130,9 @@ q8_status q8_resize_plan(q8_planner *planner, q8_id id, qint8_error *error) {
   q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
   q8_step step;
   q8_plan_step(planner, id, "resize", int8 ? run_int8 : run_float, &step);
-  Q8_TRY(q8_plan_input(planner, node->inputs[0], form, Q8_CHANNELS_LAST, &step.in[0], error));
-  Q8_TRY(q8_plan_output(planner, node->outputs[0], form, Q8_CHANNELS_LAST, &step.out[0], error));
   step.params = p;
   step.precision = int8 ? "int8" : "fp32";
-  step.in_count = step.out_count = 1;
   step.stride_slot = &p->y_stride;
   step.row_size = p->channels;
-  return q8_plan_add(planner, &step, error);
+  return q8_plan_finish(planner, id, &step, 1, form, form, Q8_CHANNELS_LAST, error);
 }

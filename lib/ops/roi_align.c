@@ -120,17 +120,8 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_roi_align = {.name = "RoiAlign",
-                               .min_opset = 10,
-                               .max_opset = 21,
-                               .min_inputs = 3,
-                               .max_inputs = 3,
-                               .min_outputs = 1,
-                               .max_outputs = 1,
-                               Q8_ATTRIBUTES(attributes),
-                               .params_size = sizeof(roi_params),
-                               .quant = Q8_QUANT_FLOAT,
-                               .int8_obstacle = "no int8 form: interpolates float tensors",
-                               .extras = &(const q8_op_extras){.upgrade = upgrade},
-                               .infer = infer,
-                               .eval = eval};
+const q8_op q8_op_roi_align = {
+    .name = "RoiAlign", Q8_OPSETS(10, 21), Q8_INPUTS(3, 3), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(roi_params), .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){.int8_obstacle = "no int8 form: interpolates float tensors", .infer = infer,
+                                    .eval = eval, .upgrade = upgrade}};

@@ -142,19 +142,11 @@ static q8_status eval_nd(const q8_op_io *io) {
 }
 
 #define SCATTER(id, onnx_name, first_opset, last_opset, list, infer_fn, eval_fn)                                    \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .min_opset = first_opset,                                                              \
-                            .max_opset = last_opset,                                                               \
-                            .min_inputs = 3,                                                                       \
-                            .max_inputs = 3,                                                                       \
-                            .min_outputs = 1,                                                                      \
-                            .max_outputs = 1,                                                                      \
-                            Q8_ATTRIBUTES(list),                                                                   \
-                            .params_size = sizeof(scatter_params),                                                 \
-                            .quant = Q8_QUANT_FLOAT,                                                               \
-                            .int8_obstacle = "no int8 form: selects values of float tensors",                      \
-                            .infer = infer_fn,                                                                     \
-                            .eval = eval_fn};
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(first_opset, last_opset), Q8_INPUTS(3, 3), Q8_OUTPUTS(1, 1),                    \
+      Q8_ATTRIBUTES(list), .params_size = sizeof(scatter_params), .quant = Q8_QUANT_FLOAT,                         \
+      .family = &(const q8_op_family){.int8_obstacle = "no int8 form: selects values of float tensors",            \
+                                      .infer = infer_fn, .eval = eval_fn}};
 
 SCATTER(scatter, "Scatter", 9, 21, elements_attributes, infer_elements, eval_elements)
 SCATTER(scatter_elements, "ScatterElements", 11, 21, elements_attributes, infer_elements, eval_elements)

@@ -54,17 +54,9 @@ static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_n
   return q8_export_node(exporter, "Where", inputs, 3, q8_export_output(exporter, node, 0), NULL, 0, error);
 }
 
-const q8_op q8_op_select = {.name = "Select",
-                            .pattern = 1,
-                            .min_opset = 1,
-                            .max_opset = 21,
-                            .min_inputs = 3,
-                            .max_inputs = 3,
-                            .min_outputs = 1,
-                            .max_outputs = 1,
-                            .quant = Q8_QUANT_FLOAT,
-                            .int8_obstacle = "chooses between float tensors",
-                            .extras = &(const q8_op_extras){.chosen = chosen, .expand = expand},
-                            .infer = infer,
-                            .eval = eval,
-                            .plan = plan};
+const q8_op q8_op_select = {
+    .name = "Select", Q8_OPSETS(1, 21), Q8_INPUTS(3, 3), Q8_OUTPUTS(1, 1),
+    .pattern = 1, .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){.int8_obstacle = "chooses between float tensors", .infer = infer,
+                                    .eval = eval, .plan = plan,
+                                    .extras = &(const q8_op_extras){.chosen = chosen, .expand = expand}}};

@@ -124,20 +124,11 @@ static q8_status eval_range(const q8_op_io *io) {
 }
 
 #define SHAPE_OP(id, onnx_name, opset, inputs, depends_on_shape, list, params, infer_fn, eval_fn)                   \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .min_opset = opset,                                                                    \
-                            .max_opset = 21,                                                                       \
-                            .min_inputs = inputs,                                                                  \
-                            .max_inputs = inputs,                                                                  \
-                            .min_outputs = 1,                                                                      \
-                            .max_outputs = 1,                                                                      \
-                            Q8_ATTRIBUTES(list),                                                                   \
-                            .params_size = params,                                                                 \
-                            .quant = Q8_QUANT_FLOAT,                                                               \
-                            .int8_obstacle = "computes with shapes, not with values",                              \
-                            .shape_only = depends_on_shape,                                                        \
-                            .infer = infer_fn,                                                                     \
-                            .eval = eval_fn};
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(opset, 21), Q8_INPUTS(inputs, inputs), Q8_OUTPUTS(1, 1),                        \
+      Q8_ATTRIBUTES(list), .params_size = params, .quant = Q8_QUANT_FLOAT, .shape_only = depends_on_shape,         \
+      .family = &(const q8_op_family){.int8_obstacle = "computes with shapes, not with values",                    \
+                                      .infer = infer_fn, .eval = eval_fn}};
 
 SHAPE_OP(shape, "Shape", 1, 1, 1, shape_attributes, sizeof(shape_params), infer_shape, eval_shape)
 SHAPE_OP(size, "Size", 1, 1, 1, NULL, 0, infer_size, eval_size)

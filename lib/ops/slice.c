@@ -102,17 +102,7 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_slice = {.name = "Slice",
-                           .min_opset = 1,
-                           .max_opset = 21,
-                           .min_inputs = 3,
-                           .max_inputs = 5,
-                           .min_outputs = 1,
-                           .max_outputs = 1,
-                           Q8_ATTRIBUTES(attributes),
-                           .params_size = sizeof(slice_params),
-                           .quant = Q8_QUANT_SAME,
-                           .extras = &(const q8_op_extras){.upgrade = upgrade},
-                           .infer = infer,
-                           .eval = eval,
-                           .plan = q8_plan_move};
+const q8_op q8_op_slice = {
+    .name = "Slice", Q8_OPSETS(1, 21), Q8_INPUTS(3, 5), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(slice_params), .quant = Q8_QUANT_SAME,
+    .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = q8_plan_move, .upgrade = upgrade}};

@@ -33,7 +33,7 @@ Q8_COLD static q8_status upgrade(q8_importer *importer, int64_t opset, void *par
 typedef struct softmax_view {
   size_t outer, n, inner;
   int log;
-  q8_sunary_fn *exp; /* or NULL: q8_fast_exp gives the same bits */
+  q8_sunary_fn *exp;
 } softmax_view;
 
 static int32_t axis_of(const softmax_params *p, int32_t rank) {
@@ -41,9 +41,12 @@ static int32_t axis_of(const softmax_params *p, int32_t rank) {
   return rank == 0 && axis == -1 ? 0 : q8_axis(axis, rank);
 }
 
-static softmax_view view_of(const softmax_params *p, const q8_shape *x, int log) {
+/* The variant of LogSoftmax is not NULL. */
+Q8_COLD static softmax_view view_of(const q8_node *node, const q8_shape *x, q8_sunary_fn *exp_rows) {
+  const softmax_params *p = node->params;
   int32_t axis = axis_of(p, x->rank), end = p->flat || axis >= x->rank ? x->rank : axis + 1;
-  return (softmax_view){q8_dims(x, 0, axis), q8_dims(x, axis, end), q8_dims(x, end, x->rank), log, NULL};
+  return (softmax_view){q8_dims(x, 0, axis), q8_dims(x, axis, end), q8_dims(x, end, x->rank), node->op->variant != NULL,
+                        exp_rows};
 }
 
 Q8_COLD static q8_status infer(const q8_op_io *io) {
@@ -91,10 +94,7 @@ static void softmax_dense(const float *x, float *y, size_t n, q8_sunary_fn *exp_
   for (; at < n; at++)
     max = larger(x[at], max);
   at = 0;
-  if (exp_rows)
-    exp_rows(n, &(q8_sunary){Q8_SUNARY_EXP, max, 0}, x, y);
-  else
-    Q8_FOR_BLOCKS(float, n, y, q8_fast_exp(x[i] - max));
+  exp_rows(n, &(q8_sunary){Q8_SUNARY_EXP, max, 0}, x, y);
   for (; at + Q8_LANES <= n; at += Q8_LANES)
     for (size_t j = 0; j < Q8_LANES; j++)
       lane[j] += y[at + j];
@@ -133,8 +133,10 @@ static void softmax_outer(const softmax_view *v, const float *x, float *y, size_
     softmax_row(x + at + i, y + at + i, v->n, v->inner, v->log);
 }
 
-static q8_status eval(const q8_op_io *io, int log) {
-  softmax_view v = view_of(io->node->params, &io->inputs[0]->shape, log);
+static q8_status eval(const q8_op_io *io) {
+  q8_kernels kernels;
+  q8_kernels_select(0, &kernels);
+  softmax_view v = view_of(io->node, &io->inputs[0]->shape, kernels.sunary);
   for (size_t o = 0; o < v.outer; o++)
     softmax_outer(&v, io->inputs[0]->data, io->outputs[0].data, o);
   return QINT8_OK;
@@ -156,17 +158,16 @@ static void run_softmax(const q8_step_run *r) {
   q8_parallel(r->host, run.v->outer, outer_task, &run);
 }
 
-Q8_COLD static q8_status plan(q8_planner *planner, q8_id node, int log, qint8_error *error) {
+Q8_COLD static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
-  q8_buffer in, out;
+  q8_step step;
   softmax_view *v = q8_plan_alloc(planner, 1, sizeof *v);
   if (!v)
     return q8_fail_memory(error, n->name, sizeof *v);
-  *v = view_of(n->params, &q8_plan_value(planner, n->inputs[0])->shape, log);
-  v->exp = q8_plan_kernels(planner)->sunary;
-  Q8_TRY(q8_plan_input(planner, n->inputs[0], Q8_FORM_NATIVE, Q8_LINEAR, &in, error));
-  Q8_TRY(q8_plan_output(planner, n->outputs[0], Q8_FORM_NATIVE, Q8_LINEAR, &out, error));
-  return q8_plan_step11(planner, node, "softmax", run_softmax, v, in, out, "fp32", error);
+  *v = view_of(n, &q8_plan_value(planner, n->inputs[0])->shape, q8_plan_kernels(planner)->sunary);
+  q8_plan_step(planner, node, "softmax", run_softmax, &step);
+  step.params = v;
+  return q8_plan_finish(planner, node, &step, 1, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR, error);
 }
 
 /* The flat form: Reshape(Softmax(Flatten(x)), Shape(x)). */
@@ -179,26 +180,20 @@ Q8_COLD static q8_status expand(q8_exporter *exporter, const q8_graph *graph, co
   q8_export_attribute last = {.name = "axis", .type = Q8_ATTR_INT, .i = -1};
   if (!p->flat)
     return q8_export_node(exporter, node->op->name, &x, 1, y, &axis, 1, error);
-  const char *shape = q8_export_fresh(exporter, node->name), *flat, *result[2];
-  if (!shape)
-    return q8_fail_memory(error, node->name, 64);
-  Q8_TRY(q8_export_node(exporter, "Shape", &x, 1, shape, NULL, 0, error));
-  flat = q8_export_fresh(exporter, node->name);
-  if (!flat)
+  const char *flat = q8_export_fresh(exporter, node->name);
+  const char *result[2] = {q8_export_fresh(exporter, node->name), q8_export_fresh(exporter, node->name)};
+  if (!flat || !result[0] || !result[1])
     return q8_fail_memory(error, node->name, 64);
   Q8_TRY(q8_export_node(exporter, "Flatten", &x, 1, flat, &axis, 1, error));
-  result[0] = q8_export_fresh(exporter, node->name);
-  result[1] = shape;
-  if (!result[0])
-    return q8_fail_memory(error, node->name, 64);
   Q8_TRY(q8_export_node(exporter, node->op->name, &flat, 1, result[0], &last, 1, error));
+  Q8_TRY(q8_export_node(exporter, "Shape", &x, 1, result[1], NULL, 0, error));
   return q8_export_node(exporter, "Reshape", result, 2, y, NULL, 0, error);
 }
 
 /* 1 for the first of the largest values, 0 for the others. */
-static q8_status eval_hard(const q8_op_io *io) {
+Q8_COLD static q8_status eval_hard(const q8_op_io *io) {
   const q8_value *x = io->inputs[0];
-  softmax_view v = view_of(io->node->params, &x->shape, 0);
+  softmax_view v = view_of(io->node, &x->shape, NULL);
   float *y = io->outputs[0].data;
   for (size_t i = 0; i < x->count; i++)
     y[i] = 0;
@@ -212,36 +207,18 @@ static q8_status eval_hard(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-Q8_COLD static q8_status plan_hard(q8_planner *planner, q8_id node, qint8_error *error) {
-  return q8_plan_eval(planner, node, error);
-}
+#define OBSTACLE "no int8 form: exponentials need the range of float"
+#define SOFTMAX(id, onnx_name, its_family, log)                                                                    \
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),                                      \
+      Q8_ATTRIBUTES(attributes), .params_size = sizeof(softmax_params), .quant = Q8_QUANT_FLOAT,                   \
+      .family = &its_family, .variant = log};
 
-#define SOFTMAX(id, onnx_name, log)                                                                                 \
-  static q8_status id##_eval(const q8_op_io *io) {                                                                 \
-    return eval(io, log);                                                                                          \
-  }                                                                                                                \
-  static q8_status id##_plan(q8_planner *planner, q8_id node, qint8_error *error) {                                 \
-    return plan(planner, node, log, error);                                                                        \
-  }                                                                                                                \
-  SOFTMAX_RECORD(id, onnx_name, id##_eval, id##_plan)
-#define SOFTMAX_RECORD(id, onnx_name, eval_fn, plan_fn)                                                      \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                               \
-                            .min_opset = 1,                                                                  \
-                            .max_opset = 21,                                                                 \
-                            .min_inputs = 1,                                                                 \
-                            .max_inputs = 1,                                                                 \
-                            .min_outputs = 1,                                                                \
-                            .max_outputs = 1,                                                                \
-                            Q8_ATTRIBUTES(attributes),                                                       \
-                            .params_size = sizeof(softmax_params),                                           \
-                            .quant = Q8_QUANT_FLOAT,                                                         \
-                            .int8_obstacle = "no int8 form: exponentials need the range of float",           \
-                            .extras = &extras,                                                               \
-                            .infer = infer,                                                                  \
-                            .eval = eval_fn,                                                                 \
-                            .plan = plan_fn};
-
-static const q8_op_extras extras = {.upgrade = upgrade, .expand = expand};
-SOFTMAX(softmax, "Softmax", 0)
-SOFTMAX(log_softmax, "LogSoftmax", 1)
-SOFTMAX_RECORD(hardmax, "Hardmax", eval_hard, plan_hard)
+static const q8_op_extras extras = {.expand = expand};
+static const q8_op_family soft = {
+    .int8_obstacle = OBSTACLE, .infer = infer, .eval = eval, .plan = plan, .upgrade = upgrade, .extras = &extras};
+static const q8_op_family hard = {
+    .int8_obstacle = OBSTACLE, .infer = infer, .eval = eval_hard, .upgrade = upgrade, .extras = &extras};
+SOFTMAX(softmax, "Softmax", soft, NULL)
+SOFTMAX(log_softmax, "LogSoftmax", soft, &soft)
+SOFTMAX(hardmax, "Hardmax", hard, NULL)

@@ -66,17 +66,7 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_split = {.name = "Split",
-                           .min_opset = 2,
-                           .max_opset = 21,
-                           .min_inputs = 1,
-                           .max_inputs = 2,
-                           .min_outputs = 1,
-                           .max_outputs = -1,
-                           Q8_ATTRIBUTES(attributes),
-                           .params_size = sizeof(split_params),
-                           .quant = Q8_QUANT_SAME,
-                           .extras = &(const q8_op_extras){.upgrade = upgrade},
-                           .infer = infer,
-                           .eval = eval,
-                           .plan = q8_plan_move};
+const q8_op q8_op_split = {
+    .name = "Split", Q8_OPSETS(2, 21), Q8_INPUTS(1, 2), Q8_OUTPUTS(1, -1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(split_params), .quant = Q8_QUANT_SAME,
+    .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = q8_plan_move, .upgrade = upgrade}};

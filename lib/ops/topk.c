@@ -98,17 +98,8 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_topk = {.name = "TopK",
-                          .min_opset = 1,
-                          .max_opset = 21,
-                          .min_inputs = 2,
-                          .max_inputs = 2,
-                          .min_outputs = 2,
-                          .max_outputs = 2,
-                          Q8_ATTRIBUTES(attributes),
-                          .params_size = sizeof(topk_params),
-                          .quant = Q8_QUANT_FLOAT,
-                          .int8_obstacle = "no int8 form: a result is an index",
-                          .extras = &(const q8_op_extras){.upgrade = upgrade},
-                          .infer = infer,
-                          .eval = eval};
+const q8_op q8_op_topk = {
+    .name = "TopK", Q8_OPSETS(1, 21), Q8_INPUTS(2, 2), Q8_OUTPUTS(2, 2),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(topk_params), .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){.int8_obstacle = "no int8 form: a result is an index", .infer = infer,
+                                    .eval = eval, .upgrade = upgrade}};

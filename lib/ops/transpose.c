@@ -92,16 +92,7 @@ Q8_COLD static q8_status plan(q8_planner *planner, q8_id node, qint8_error *erro
   return q8_plan_step11(planner, node, "transpose", run_transpose, p, in, out, int8 ? "int8" : "fp32", error);
 }
 
-const q8_op q8_op_transpose = {.name = "Transpose",
-                               .min_opset = 1,
-                               .max_opset = 21,
-                               .min_inputs = 1,
-                               .max_inputs = 1,
-                               .min_outputs = 1,
-                               .max_outputs = 1,
-                               Q8_ATTRIBUTES(attributes),
-                               .params_size = sizeof(transpose_params),
-                               .quant = Q8_QUANT_SAME,
-                               .infer = infer,
-                               .eval = eval,
-                               .plan = plan};
+const q8_op q8_op_transpose = {
+    .name = "Transpose", Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(transpose_params), .quant = Q8_QUANT_SAME,
+    .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan}};

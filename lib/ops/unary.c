@@ -23,16 +23,15 @@ static const q8_attribute slope[] = {FIELD("alpha", alpha, 0.01f)},
  * computed in float for a float: T is the type of x. What its q8_unary_set has beyond `wide` stands last. */
 #define UNARY_WITH(id, onnx_name, first_opset, expression, list, ...)                                              \
   FUNCTION(wide_##id, double, expression)                                                                          \
-  static float of_##id(const void *params, float x) {                                                              \
-    return (float)wide_##id(params, (double)x);                                                                    \
-  }                                                                                                                \
-  RECORD(id, onnx_name, first_opset, list, __VA_ARGS__)
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(first_opset, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),                            \
+      Q8_ATTRIBUTES(list), .params_size = sizeof(q8_unary_coefficients), .quant = Q8_QUANT_OWN, .unary = 1,        \
+      .family = &family, .variant = &(const q8_unary_set){.wide = wide_##id, __VA_ARGS__}};
 #define UNARY(id, onnx_name, first_opset, expression)                                                              \
   UNARY_WITH(id, onnx_name, first_opset, expression, NULL, .rows = NULL)
 #define UNARY_EXACT(id, onnx_name, first_opset, expression, list, ...)                                             \
-  FUNCTION(wide_##id, double, expression)                                                                          \
-  FUNCTION(of_##id, float, expression)                                                                             \
-  RECORD(id, onnx_name, first_opset, list, __VA_ARGS__)
+  FUNCTION(exact_##id, float, expression)                                                                          \
+  UNARY_WITH(id, onnx_name, first_opset, expression, list, .exact = exact_##id, __VA_ARGS__)
 #define FUNCTION(name, type, expression)                                                                           \
   static type name(const void *params, type x) {                                                                   \
     typedef type T;                                                                                                \
@@ -40,23 +39,8 @@ static const q8_attribute slope[] = {FIELD("alpha", alpha, 0.01f)},
     (void)a;                                                                                                       \
     return (T)(expression);                                                                                        \
   }
-#define RECORD(id, onnx_name, first_opset, list, ...)                                                              \
-  static const q8_unary_set set_##id = {.wide = wide_##id, __VA_ARGS__};                                           \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .min_opset = first_opset,                                                              \
-                            .max_opset = 21,                                                                       \
-                            .min_inputs = 1,                                                                       \
-                            .max_inputs = 1,                                                                       \
-                            .min_outputs = 1,                                                                      \
-                            .max_outputs = 1,                                                                      \
-                            Q8_ATTRIBUTES(list),                                                                   \
-                            .params_size = sizeof(q8_unary_coefficients),                                          \
-                            .quant = Q8_QUANT_OWN,                                                                 \
-                            .family = &set_##id,                                                                   \
-                            .unary = of_##id,                                                                      \
-                            .infer = q8_unary_infer,                                                               \
-                            .eval = q8_unary_eval,                                                                 \
-                            .plan = q8_unary_plan};
+
+static const q8_op_family family = {.infer = q8_unary_infer, .eval = q8_unary_eval, .plan = q8_unary_plan};
 
 #define LIMIT(x, lo, hi) ((x) < (lo) ? (lo) : (x) > (hi) ? (hi) : (x))
 static inline double softplus(double x) { /* log(1 + e^x) without overflow */

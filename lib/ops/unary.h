@@ -15,13 +15,15 @@ typedef struct q8_unary_coefficients {
   float alpha, beta;
 } q8_unary_coefficients;
 
-/* The `family` of a record with `unary`, y = f(x): what there is beyond it, each or NULL. */
+/* The variant of a record with `unary`, y = f(x): one of the first two, the others where they exist. */
 typedef struct q8_unary_set {
-  q8_unary_rows *rows;                           /* faster than a call of `unary` for each element */
-  double (*wide)(const void *params, double x);  /* for the other float types */
+  double (*wide)(const void *params, double x);  /* f for all float types */
+  float (*exact)(const void *params, float x);   /* f for float32 instead */
+  q8_unary_rows *rows;                           /* faster than a call for each element */
   int64_t (*whole)(int64_t x, int sign);         /* for an integer of that sign */
-  q8_sunary (*kernel)(const void *params);       /* for rows of float32, equal to `unary` up to rounding */
+  q8_sunary (*kernel)(const void *params);       /* for rows of float32, equal to f up to rounding */
 } q8_unary_set;
+float q8_unary_apply(const q8_unary_set *set, const void *params, float x);
 q8_status q8_unary_infer(const q8_op_io *io);
 q8_status q8_unary_eval(const q8_op_io *io);
 q8_status q8_unary_plan(q8_planner *planner, q8_id node, qint8_error *error);

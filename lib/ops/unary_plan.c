@@ -6,10 +6,9 @@
 
 typedef struct unary_params {
   const void *params;
-  float (*unary)(const void *params, float x);
-  q8_unary_rows *rows; /* instead of unary */
+  const q8_unary_set *set;
   q8_sunary function;
-  q8_sunary_fn *kernel; /* instead of both */
+  q8_sunary_fn *kernel; /* instead of what the set has */
   q8_table_fn *table_rows;
   const uint8_t *table;
   q8_row_output out;
@@ -28,17 +27,28 @@ q8_status q8_infer_unary(const q8_op_io *io) {
 /* ---- Evaluation ---- */
 
 q8_status q8_unary_infer(const q8_op_io *io) {
-  const q8_unary_set *set = io->node->op->family;
+  const q8_unary_set *set = io->node->op->variant;
   int32_t dtype = io->inputs[0]->dtype;
   if (dtype == QINT8_DTYPE_BOOL || (!q8_is_float(dtype) && !set->whole))
     return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "%s of %s", io->node->op->name, q8_dtype_name(dtype));
   return q8_infer_same(io);
 }
 
-static void each_float(float (*unary)(const void *params, float x), const void *params, size_t n,
-                       const float *x, float *y) {
-  for (size_t i = 0; i < n; i++)
-    y[i] = unary(params, x[i]);
+float q8_unary_apply(const q8_unary_set *set, const void *params, float x) {
+  return set->exact ? set->exact(params, x) : (float)set->wide(params, (double)x);
+}
+
+float q8_node_function(const void *node, float x) {
+  const q8_node *n = node;
+  return q8_unary_apply(n->op->variant, n->params, x);
+}
+
+static void each_float(const q8_unary_set *set, const void *params, size_t n, const float *x, float *y) {
+  if (set->rows)
+    set->rows(params, n, x, y);
+  else
+    for (size_t i = 0; i < n; i++)
+      y[i] = q8_unary_apply(set, params, x[i]);
 }
 
 static void eval_wide(const q8_op_io *io, const q8_unary_set *set) {
@@ -62,17 +72,15 @@ static void eval_whole(const q8_op_io *io, const q8_unary_set *set) {
 }
 
 q8_status q8_unary_eval(const q8_op_io *io) {
-  const q8_unary_set *set = io->node->op->family;
+  const q8_unary_set *set = io->node->op->variant;
   const q8_value *x = io->inputs[0];
   if (x->dtype == QINT8_DTYPE_F32 && set->kernel) {
     q8_kernels kernels; /* of any ISA: the bytes are the same */
     q8_sunary function = set->kernel(io->node->params);
     q8_kernels_select(0, &kernels);
     kernels.sunary(x->count, &function, x->data, io->outputs[0].data);
-  } else if (x->dtype == QINT8_DTYPE_F32 && set->rows)
-    set->rows(io->node->params, x->count, x->data, io->outputs[0].data);
-  else if (x->dtype == QINT8_DTYPE_F32)
-    each_float(io->node->op->unary, io->node->params, x->count, x->data, io->outputs[0].data);
+  } else if (x->dtype == QINT8_DTYPE_F32)
+    each_float(set, io->node->params, x->count, x->data, io->outputs[0].data);
   else if (q8_is_float(x->dtype))
     eval_wide(io, set);
   else
@@ -88,10 +96,8 @@ static void float_part(const void *context, size_t first, size_t n, void *y) {
   const float *x = (const float *)run->x + first;
   if (p->kernel)
     p->kernel(n, &p->function, x, y);
-  else if (p->rows)
-    p->rows(p->params, n, x, y);
   else
-    each_float(p->unary, p->params, n, x, y);
+    each_float(p->set, p->params, n, x, y);
 }
 
 static void table_part(const void *context, size_t first, size_t n, void *y) {
@@ -126,7 +132,7 @@ static uint8_t *make_table(q8_planner *planner, q8_id x, q8_id y, const unary_pa
   q8_plan_quant(planner, x, &scale, &zero);
   kernels->dequantize(256, all, scale, zero, 0, values);
   for (int i = 0; i < 256; i++)
-    values[i] = p->unary(p->params, values[i]);
+    values[i] = q8_unary_apply(p->set, p->params, values[i]);
   q8_plan_quant(planner, y, &scale, &zero);
   kernels->quantize(256, values, scale, zero, 0, table);
   return table;
@@ -164,7 +170,7 @@ q8_status q8_plan_table(q8_planner *planner, q8_id node, q8_id x, const uint8_t 
 
 q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params, qint8_error *error) {
   const q8_node *n = q8_plan_node(planner, node);
-  const q8_unary_set *set = n->op->family;
+  const q8_unary_set *set = n->op->variant;
   q8_id x = n->inputs[0];
   if (q8_plan_value(planner, x)->dtype != QINT8_DTYPE_F32)
     return q8_plan_eval(planner, node, error);
@@ -175,7 +181,7 @@ q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params, qin
     return q8_fail_memory(error, n->name, sizeof *p);
   if (params_size)
     memcpy(copy, params, params_size);
-  *p = (unary_params){.params = copy, .unary = n->op->unary, .rows = set->rows};
+  *p = (unary_params){.params = copy, .set = set};
   if (q8_plan_mode(planner, node) == Q8_MODE_STATIC) {
     const uint8_t *table = make_table(planner, x, n->outputs[0], p);
     return table ? q8_plan_table(planner, node, x, table, error) : q8_fail_memory(error, n->name, 256);

@@ -122,16 +122,8 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-const q8_op q8_op_unique = {.name = "Unique",
-                            .min_opset = 11,
-                            .max_opset = 21,
-                            .min_inputs = 1,
-                            .max_inputs = 1,
-                            .min_outputs = 1,
-                            .max_outputs = 4,
-                            Q8_ATTRIBUTES(attributes),
-                            .params_size = sizeof(unique_params),
-                            .quant = Q8_QUANT_FLOAT,
-                            .int8_obstacle = "no int8 form: the shape of the result depends on values",
-                            .infer = infer,
-                            .eval = eval};
+const q8_op q8_op_unique = {
+    .name = "Unique", Q8_OPSETS(11, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 4),
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(unique_params), .quant = Q8_QUANT_FLOAT,
+    .family = &(const q8_op_family){.int8_obstacle = "no int8 form: the shape of the result depends on values",
+                                    .infer = infer, .eval = eval}};

@@ -200,40 +200,20 @@ static const q8_attribute dropout_attributes[] = {
     {"ratio", Q8_ATTR_FLOAT, offsetof(view_params, ratio), 0, 0, 0.5},
     {"seed", Q8_ATTR_INT, offsetof(view_params, seed), 0, 0, 0}};
 
-#define VIEW(id, onnx_name, first_opset, least_inputs, most_inputs, list, more, infer_fn, plan_fn)           \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                               \
-                            .min_opset = first_opset,                                                        \
-                            .max_opset = 21,                                                                 \
-                            .min_inputs = least_inputs,                                                      \
-                            .max_inputs = most_inputs,                                                       \
-                            .min_outputs = 1,                                                                \
-                            .max_outputs = 1,                                                                \
-                            Q8_ATTRIBUTES(list),                                                             \
-                            .params_size = sizeof(view_params),                                              \
-                            .quant = Q8_QUANT_SAME,                                                          \
-                            .extras = more,                                                                  \
-                            .infer = infer_fn,                                                               \
-                            .eval = eval,                                                                    \
-                            .plan = plan_fn};
+#define VIEW(id, onnx_name, first_opset, least_inputs, most_inputs, list, upgrade_fn, infer_fn, plan_fn)           \
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(first_opset, 21), Q8_INPUTS(least_inputs, most_inputs), Q8_OUTPUTS(1, 1),       \
+      Q8_ATTRIBUTES(list), .params_size = sizeof(view_params), .quant = Q8_QUANT_SAME,                             \
+      .family = &(const q8_op_family){.infer = infer_fn, .eval = eval, .plan = plan_fn, .upgrade = upgrade_fn}};
 
-static const q8_op_extras axes_extras = {.upgrade = upgrade_axes};
 VIEW(reshape, "Reshape", 5, 2, 2, reshape_attributes, NULL, infer_reshape, plan_view)
 VIEW(flatten, "Flatten", 1, 1, 1, flatten_attributes, NULL, infer_flatten, plan_view)
-VIEW(squeeze, "Squeeze", 1, 1, 2, axes_attributes, &axes_extras, infer_squeeze, plan_view)
-VIEW(unsqueeze, "Unsqueeze", 1, 2, 2, axes_attributes, &axes_extras, infer_unsqueeze, plan_view)
+VIEW(squeeze, "Squeeze", 1, 1, 2, axes_attributes, upgrade_axes, infer_squeeze, plan_view)
+VIEW(unsqueeze, "Unsqueeze", 1, 2, 2, axes_attributes, upgrade_axes, infer_unsqueeze, plan_view)
 VIEW(identity, "Identity", 1, 1, 1, NULL, NULL, q8_infer_same, plan_same)
 
-const q8_op q8_op_dropout = {.name = "Dropout",
-                             .min_opset = 1,
-                             .max_opset = 21,
-                             .min_inputs = 1,
-                             .max_inputs = 3,
-                             .min_outputs = 1,
-                             .max_outputs = 2,
-                             Q8_ATTRIBUTES(dropout_attributes),
-                             .params_size = sizeof(view_params),
-                             .quant = Q8_QUANT_SAME,
-                             .extras = &(const q8_op_extras){.upgrade = upgrade_dropout},
-                             .infer = infer_dropout,
-                             .eval = eval_dropout,
-                             .plan = plan_dropout};
+const q8_op q8_op_dropout = {
+    .name = "Dropout", Q8_OPSETS(1, 21), Q8_INPUTS(1, 3), Q8_OUTPUTS(1, 2),
+    Q8_ATTRIBUTES(dropout_attributes), .params_size = sizeof(view_params), .quant = Q8_QUANT_SAME,
+    .family = &(const q8_op_family){.infer = infer_dropout, .eval = eval_dropout, .plan = plan_dropout,
+                                    .upgrade = upgrade_dropout}};

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/parallel.h"
 #include "ops/hooks.h"
+#include "ops/quantize_rows.h"
 #include "ops/weighted_step.h"
 
 /* ---- Running ---- */
@@ -32,75 +32,23 @@ static void run_row(const q8_step_run *r) {
   q8_linear_row(&p->conv.linear, p->kernels, r->in[0], &epilogue, r->out[0]);
 }
 
-typedef struct dynamic_job {
-  const q8_weighted_step *p;
-  const float *x;
-  uint8_t *quantized;
-  float *scale;
-  int32_t *zero_point;
-  size_t samples, sample; /* how many, and values of one */
-  size_t tasks;
-} dynamic_job;
-
-/* Scale and zero point as ONNX DynamicQuantizeLinear: the range includes 0; all zeros give scale 1. */
-static void quantize_sample(const dynamic_job *job, size_t i) {
-  const float *x = job->x + i * job->sample;
-  float low, high;
-  job->p->kernels->minmax(job->sample, x, &low, &high);
-  low = low < 0 ? low : 0;
-  high = high > 0 ? high : 0;
-  float scale = (high - low) / 255.0f;
-  if (!(scale > 0) || !isfinite(scale))
-    scale = 1;
-  float zero = -low / scale;
-  zero = zero < 255 ? zero : 255;
-  job->scale[i] = scale;
-  job->zero_point[i] = (int32_t)((zero + 0x1p23f) - 0x1p23f); /* rounds to nearest even */
-  job->p->kernels->quantize(job->sample, x, scale, job->zero_point[i], 0, job->quantized + i * job->sample);
+static size_t sample_size(const q8_conv_geometry *g) {
+  return g->h * g->w * g->c;
 }
 
-/* Fewer values are quantized sooner than another thread begins with them. */
-#define MIN_TASK_VALUES 8192
-
-static void quantize_samples(void *argument, size_t task) {
-  const dynamic_job *job = argument;
-  const size_t last = job->samples * (task + 1) / job->tasks;
-  for (size_t i = job->samples * task / job->tasks; i < last; i++)
-    quantize_sample(job, i);
-}
-
-static size_t quantize_tasks(size_t samples, size_t sample) {
-  size_t tasks = samples * sample / MIN_TASK_VALUES;
-  return tasks < 1 ? 1 : tasks < samples ? tasks : samples;
-}
-
-/* Scratch of a dynamic run: scales, zero points, the quantized input, then what the convolution needs. */
-static size_t dynamic_head(const q8_conv_geometry *g) {
-  return q8_round_up(g->n * 8, Q8_ALIGN) + q8_round_up(g->n * g->h * g->w * g->c + 64, Q8_ALIGN);
-}
-
+/* Scratch: the quantized input, then what the convolution needs. */
 static void run_dynamic(const q8_step_run *r) {
   const q8_weighted_step *p = r->params;
   const q8_conv_geometry *g = &p->conv.g;
-  uint8_t *scratch = r->scratch;
-  dynamic_job job = {.p = p,
-                     .x = r->in[0],
-                     .quantized = scratch + q8_round_up(g->n * 8, Q8_ALIGN),
-                     .scale = (float *)(void *)scratch,
-                     .zero_point = (int32_t *)(void *)scratch + g->n,
-                     .samples = g->n,
-                     .sample = g->h * g->w * g->c};
-  job.tasks = quantize_tasks(job.samples, job.sample);
-  q8_parallel(r->host, job.tasks, quantize_samples, &job);
+  q8_quantized_rows x = q8_quantize_rows(p->kernels, r->host, g->n, sample_size(g), r->in[0], r->scratch);
   q8_epilogue epilogue = p->epilogue;
-  epilogue.sample_scale = job.scale;
-  epilogue.sample_zero = job.zero_point;
-  if (p->wide.weights) {
-    q8_wide_run(&p->wide, p->kernels, job.quantized, job.zero_point, 1, &epilogue, r->out[0], r->host);
-    return;
-  }
-  q8_conv_run(&p->conv, p->kernels, job.quantized, job.zero_point, 1, &epilogue, r->out[0], scratch + dynamic_head(g),
-              r->host);
+  epilogue.sample_scale = x.scale;
+  epilogue.sample_zero = x.zero_point;
+  if (p->wide.weights)
+    q8_wide_run(&p->wide, p->kernels, x.data, x.zero_point, 1, &epilogue, r->out[0], r->host);
+  else
+    q8_conv_run(&p->conv, p->kernels, x.data, x.zero_point, 1, &epilogue, r->out[0],
+                (uint8_t *)r->scratch + q8_quantized_rows_size(g->n, sample_size(g)), r->host);
 }
 
 static void run_float(const q8_step_run *r) {
@@ -313,7 +261,7 @@ q8_status q8_weighted_prepare(q8_planner *planner, q8_id id, const q8_weighted *
   else
     Q8_TRY(float_epilogue(planner, w, node, lo, hi, &p->epilogue, error));
   if (mode == Q8_MODE_DYNAMIC)
-    step.scratch_size += dynamic_head(&w->g);
+    step.scratch_size += q8_quantized_rows_size(w->g.n, sample_size(&w->g));
   size_t filter = w->g.r * w->g.s * (w->g.c / w->g.groups);
   step.macs = (int64_t)(w->g.n * w->g.p * w->g.q * w->g.k * filter);
   step.bytes = (int64_t)(w->g.k * filter * (mode == Q8_MODE_FLOAT ? sizeof(float) : p->wide.weights ? 2 : 1));
@@ -330,13 +278,9 @@ q8_status q8_weighted_prepare(q8_planner *planner, q8_id id, const q8_weighted *
 }
 
 q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, qint8_error *error) {
-  const q8_node *node = q8_plan_node(planner, id);
   q8_step step;
   q8_form_type in, out;
   Q8_TRY(q8_weighted_prepare(planner, id, w, &step, &in, &out, error));
-  Q8_TRY(q8_plan_input(planner, node->inputs[0], in, w->layout, &step.in[0], error));
-  Q8_TRY(q8_plan_output(planner, node->outputs[0], out, w->layout, &step.out[0], error));
-  step.in_count = step.out_count = 1;
   q8_weighted_step *p = (q8_weighted_step *)(uintptr_t)step.params;
   if (out == Q8_FORM_INT8 && p->conv.way != Q8_CONV_DEPTHWISE && !p->wide.weights)
     step.add_slot = &p->sum;
@@ -348,7 +292,7 @@ q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, 
   }
   if (step.run != run_dynamic)
     step.rows = q8_weighted_rows(p);
-  return q8_plan_add(planner, &step, error);
+  return q8_plan_finish(planner, id, &step, 1, in, out, w->layout, error);
 }
 
 q8_status q8_plan_weighted_matrix(q8_planner *planner, q8_id id, const q8_weighted *weighted, int in_columns,
@@ -357,6 +301,8 @@ q8_status q8_plan_weighted_matrix(q8_planner *planner, q8_id id, const q8_weight
   const q8_host *host = &q8_plan_pool(planner)->host;
   const q8_kernels *kernels = q8_plan_kernels(planner);
   q8_weighted w = *weighted;
+  w.g = (q8_conv_geometry){.n = w.g.n, .h = 1, .w = 1, .c = w.g.c, .k = w.g.k, .groups = 1, .r = 1, .s = 1, .stride_h = 1,
+                           .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .p = 1, .q = 1};
   w.integers = q8_weighted_integers(planner, id, &w);
   if (!w.integers)
     Q8_TRY(q8_plan_floats(planner, node->inputs[1], &w.weights, error));

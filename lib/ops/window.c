@@ -42,19 +42,11 @@ static q8_status eval(const q8_op_io *io, double a0, double a1, double a2) {
   static q8_status eval_##id(const q8_op_io *io) {                                                                 \
     return eval(io, a0, a1, a2);                                                                                   \
   }                                                                                                                \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                                     \
-                            .min_opset = 17,                                                                       \
-                            .max_opset = 21,                                                                       \
-                            .min_inputs = 1,                                                                       \
-                            .max_inputs = 1,                                                                       \
-                            .min_outputs = 1,                                                                      \
-                            .max_outputs = 1,                                                                      \
-                            Q8_ATTRIBUTES(attributes),                                                             \
-                            .params_size = sizeof(window_params),                                                  \
-                            .quant = Q8_QUANT_FLOAT,                                                               \
-                            .int8_obstacle = "no int8 form: makes a constant",                                     \
-                            .infer = infer,                                                                        \
-                            .eval = eval_##id};
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(17, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),                                     \
+      Q8_ATTRIBUTES(attributes), .params_size = sizeof(window_params), .quant = Q8_QUANT_FLOAT,                    \
+      .family = &(const q8_op_family){.int8_obstacle = "no int8 form: makes a constant", .infer = infer,           \
+                                      .eval = eval_##id}};
 
 WINDOW(hann_window, "HannWindow", 0.5, 0.5, 0)
 WINDOW(hamming_window, "HammingWindow", 25.0 / 46, 1 - 25.0 / 46, 0)

@@ -132,8 +132,7 @@ static q8_status choose_params(const q8_decision *d, groups *g, q8_id root, cons
                                const q8_node *through, extent reach, qint8_qparams *out, qint8_error *error) {
   qint8_range range = QINT8_RANGE_INIT;
   if (sum && q8_observer_finite(sum, 0) > 0)
-    Q8_TRY(q8_observer_range_through(sum, 0, through ? through->op->unary : NULL, through ? through->params : NULL,
-                                     &range, error));
+    Q8_TRY(q8_observer_range_through(sum, 0, through ? q8_node_function : NULL, through, &range, error));
   if (reach == WHOLE) {
     range.low = range.min;
     range.high = range.max;

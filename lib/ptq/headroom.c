@@ -54,7 +54,7 @@ static void limits(const q8_node *node, float *low, float *high) {
   *low = INFINITY;
   *high = -INFINITY;
   for (int i = 0; i <= PROBES; i++) {
-    float y = node->op->unary(node->params, ((float)i / (PROBES / 2) - 1) * REACH);
+    float y = q8_node_function(node, ((float)i / (PROBES / 2) - 1) * REACH);
     *low = y < *low ? y : *low;
     *high = y > *high ? y : *high;
   }
@@ -62,7 +62,7 @@ static void limits(const q8_node *node, float *low, float *high) {
 
 /* Whether f gives the same at x and farther out, to a quarter of a step of its results over the range. */
 static int is_flat(const q8_node *f, float x, float factor, float span) {
-  float change = f->op->unary(f->params, x) - f->op->unary(f->params, x * factor);
+  float change = q8_node_function(f, x) - q8_node_function(f, x * factor);
   return (change < 0 ? -change : change) < span / 1024;
 }
 
@@ -71,7 +71,7 @@ void q8_reach_out(qint8_range *range, float factor, const q8_node *producer, con
   if (factor <= 1)
     return;
   if (through) {
-    float from = through->op->unary(through->params, range->low), to = through->op->unary(through->params, range->high);
+    float from = q8_node_function(through, range->low), to = q8_node_function(through, range->high);
     float span = to > from ? to - from : from - to;
     low = is_flat(through, range->low, factor, span) ? range->low : low;
     high = is_flat(through, range->high, factor, span) ? range->high : high;

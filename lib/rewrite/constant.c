@@ -49,12 +49,12 @@ q8_status q8_pass_constants(q8_graph *graph, q8_id node, int *changed, qint8_err
   }
   q8_op_io io = {.node = n, .inputs = inputs, .outputs = outputs, .error = error};
   int fits;
-  if (n->op->infer(&io) != QINT8_OK)
+  if (n->op->family->infer(&io) != QINT8_OK)
     return QINT8_OK; /* of a branch that is not taken, or binding will say why */
   Q8_TRY(allocate(graph, &io, &fits, error));
   if (!fits)
     return QINT8_OK;
-  Q8_TRY(n->op->eval(&io));
+  Q8_TRY(n->op->family->eval(&io));
   for (int32_t i = 0; i < n->output_count; i++) {
     q8_tensor *t = &graph->tensors[n->outputs[i]];
     t->dtype = outputs[i].dtype;

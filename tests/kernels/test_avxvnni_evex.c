@@ -104,7 +104,7 @@ static void dwconv_case(const q8_dwconv_shape *p) {
   for (size_t i = 0; i < taps * p->channels; i++)
     w[i] = (int8_t)test_random();
   for (size_t i = 0; i < ((p->q - 1) * p->col_step + (p->s - 1) * p->col_dilation + 1) * p->r; i++)
-    cols[i] = rows[test_random() % ROWS];
+    cols[i] = (const uint8_t *)((uintptr_t)rows[test_random() % ROWS] - p->offset);
   CHECK(evex_dwconv->packed_size(p->channels, p->r, p->s) <= sizeof packed[0]);
   evex_dwconv->pack(p->channels, p->r, p->s, w, packed[0]);
   scalar->pack(p->channels, p->r, p->s, w, packed[1]);
@@ -124,7 +124,7 @@ static void depthwise(void) {
   for (size_t r = 1; r <= MAX_SIZE; r++)
     for (size_t s = 1; s <= MAX_SIZE; s++)
       for (size_t c = 1; c <= MAX_CHANNELS; c += r == s ? 1 + c % 3 : 13) {
-        q8_dwconv_shape p = {c, r, s, 1 + test_random() % 9, 1 + test_random() % 3, 1 + test_random() % 2};
+        q8_dwconv_shape p = {c, r, s, 1 + test_random() % 9, 1 + test_random() % 3, 1 + test_random() % 2, test_random() % 3 * 5003};
         dwconv_case(&p);
       }
 }

@@ -50,7 +50,7 @@ static int64_t naive(const q8_dwconv_shape *s, const uint8_t *const *cols, int a
   int64_t sum = 0;
   for (size_t i = 0; i < s->r; i++)
     for (size_t j = 0; j < s->s; j++)
-      sum += (int64_t)(cols[(x * s->col_step + j * s->col_dilation) * s->r + i][c] - a_shift) *
+      sum += (int64_t)(cols[(x * s->col_step + j * s->col_dilation) * s->r + i][s->offset + c] - a_shift) *
              weights[(i * s->s + j) * s->channels + c];
   return sum;
 }
@@ -103,7 +103,7 @@ static void one_case(const q8_dwconv_kernel *kernel, const q8_dwconv_shape *s, e
   const size_t pointers = columns * (s->r + (is_paired(kernel, s) ? 1 : 0));
   const uint8_t **cols = walk_place(&columns_buffer, pointers * sizeof *cols, sizeof *cols, 0);
   for (size_t i = 0; i < pointers; i++)
-    cols[i] = place[test_random() % ROW_COUNT];
+    cols[i] = (const uint8_t *)((uintptr_t)place[test_random() % ROW_COUNT] - s->offset);
   weights = walk_place(&weights_buffer, s->r * s->s * n, 1, 0);
   for (size_t i = 0; i < s->r * s->s * n; i++)
     weights[i] = weight(kernel, kind);
@@ -127,14 +127,14 @@ static void one_case(const q8_dwconv_kernel *kernel, const q8_dwconv_shape *s, e
 /* All channel counts up to 130 for one kernel size, strides 1 to 3 and dilations 1 and 2 in turn. */
 static void one_size(const q8_dwconv_kernel *kernel, size_t r, size_t s, size_t channel_step) {
   for (size_t c = 1; c <= 130; c += channel_step) {
-    q8_dwconv_shape shape = {c, r, s, 1 + test_random() % 9, 1 + c % 3, 1 + c / 3 % 2};
+    q8_dwconv_shape shape = {c, r, s, 1 + test_random() % 9, 1 + c % 3, 1 + c / 3 % 2, test_random() % 3 * 5003};
     one_case(kernel, &shape, RANDOM);
   }
   for (int kind = RANDOM; kind < OPERANDS; kind++)
     for (size_t step = 1; step <= 3; step++)
       for (size_t dilation = 1; dilation <= 2; dilation++) {
         q8_dwconv_shape shape = {(size_t)test_random_int(1, 100), r,    s,
-                                 1 + test_random() % 9,           step, dilation};
+                                 1 + test_random() % 9,           step, dilation, test_random() % 3 * 5003};
         one_case(kernel, &shape, (enum operands)kind);
       }
 }
@@ -142,7 +142,7 @@ static void one_size(const q8_dwconv_kernel *kernel, size_t r, size_t s, size_t 
 /* Rows long enough to be worked on in stretches. */
 static void long_rows(const q8_dwconv_kernel *kernel, size_t r, size_t s) {
   for (size_t q = 10; q <= 130; q += 7) {
-    q8_dwconv_shape shape = {(size_t)test_random_int(1, 130), r, s, q, 1 + q % 3, 1 + q / 2 % 2};
+    q8_dwconv_shape shape = {(size_t)test_random_int(1, 130), r, s, q, 1 + q % 3, 1 + q / 2 % 2, test_random() % 3 * 5003};
     one_case(kernel, &shape, RANDOM);
   }
 }
@@ -151,7 +151,7 @@ static void long_rows(const q8_dwconv_kernel *kernel, size_t r, size_t s) {
 static void pairs(const q8_dwconv_kernel *kernel) {
   for (size_t c = 1; c <= 130; c++)
     for (size_t most = 5; most <= 40; most += 35) {
-      q8_dwconv_shape shape = {c, kernel->r, kernel->s, 1 + test_random() % most, 1, 1};
+      q8_dwconv_shape shape = {c, kernel->r, kernel->s, 1 + test_random() % most, 1, 1, test_random() % 3 * 5003};
       one_case(kernel, &shape, (enum operands)(c % OPERANDS));
     }
 }

@@ -80,7 +80,7 @@ static void sdwconv_case(const q8_sdwconv_kernel *kernel, const q8_dwconv_shape 
     place[i] = random_floats(&rows[i], c_count, (int)(i & 1));
   const float **cols = walk_place(&pointers, columns * s->r * sizeof *cols, sizeof *cols, 0);
   for (size_t i = 0; i < columns * s->r; i++)
-    cols[i] = place[test_random() % ROW_COUNT];
+    cols[i] = (const float *)((uintptr_t)place[test_random() % ROW_COUNT] - s->offset * sizeof(float));
   const float *w = random_floats(&panel, s->r * s->s * c_count, 0),
               *bias = random_floats(&bias_buffer, c_count, 0);
   int clamped = (int)(test_random() & 1);
@@ -93,7 +93,7 @@ static void sdwconv_case(const q8_sdwconv_kernel *kernel, const q8_dwconv_shape 
       float sum = bias[c];
       for (size_t i = 0; i < s->r; i++)
         for (size_t j = 0; j < s->s; j++)
-          sum = fmaf(cols[(x * s->col_step + j * s->col_dilation) * s->r + i][c], w[(i * s->s + j) * c_count + c], sum);
+          sum = fmaf(cols[(x * s->col_step + j * s->col_dilation) * s->r + i][s->offset + c], w[(i * s->s + j) * c_count + c], sum);
       expect(&out, x * stride + c, ref_clampf(sum, lo, hi));
     }
   walk_output_check(&out);
@@ -103,7 +103,7 @@ static void sdwconv_record(const void *record) {
   static const size_t sizes[][2] = {{1, 1}, {1, 3}, {3, 1}, {3, 3}, {5, 5}, {2, 4}, {7, 7}};
   for (size_t i = 0; i < COUNT_OF(sizes); i++)
     for (size_t c = 1; c <= 70; c += c < 36 ? 1 : 7) {
-      q8_dwconv_shape s = {c, sizes[i][0], sizes[i][1], 1 + test_random() % 16, 1 + c % 3, 1 + c / 3 % 2};
+      q8_dwconv_shape s = {c, sizes[i][0], sizes[i][1], 1 + test_random() % 16, 1 + c % 3, 1 + c / 3 % 2, test_random() % 3 * 5003};
       sdwconv_case(record, &s);
     }
 }

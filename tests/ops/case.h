@@ -99,12 +99,12 @@ static inline q8_status case_run(op_case *c) {
   for (int i = 0; i < c->in_count; i++)
     inputs[i] = c->in[i].dtype ? &c->in[i] : NULL;
   q8_op_io io = {&node, inputs, c->out, &c->error};
-  q8_status status = c->op->infer(&io);
+  q8_status status = c->op->family->infer(&io);
   if (status != QINT8_OK)
     return status;
   for (int i = 0; i < c->out_count; i++)
     c->out[i].data = malloc(c->out[i].count * qint8_dtype_size((qint8_dtype)c->out[i].dtype) + 1);
-  return c->op->eval(&io);
+  return c->op->family->eval(&io);
 }
 
 static inline void case_free(op_case *c) {

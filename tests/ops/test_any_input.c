@@ -83,7 +83,7 @@ static int run_case(const q8_op *op, const q8_node *node, tensor *in, q8_op_io *
   void *memory[OUTPUTS] = {NULL};
   int computed = 0;
   io->outputs = outputs;
-  q8_status status = op->infer(io);
+  q8_status status = op->family->infer(io);
   size_t total = 0;
   for (int i = 0; i < node->output_count && status == QINT8_OK; i++)
     total += bytes_of(&outputs[i]);
@@ -94,7 +94,7 @@ static int run_case(const q8_op *op, const q8_node *node, tensor *in, q8_op_io *
       outputs[i].data = memory[i] = test_guard_alloc(bytes_of(&outputs[i]), 0);
     for (int i = 0; i < node->input_count; i++)
       in[i].value.data = in[i].data;
-    status = op->eval(io);
+    status = op->family->eval(io);
     computed = status == QINT8_OK;
     if (!computed)
       check_failure(op, status, io->error);

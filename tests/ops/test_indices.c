@@ -155,7 +155,7 @@ static void unpooling(void) {
   c = begin("MaxUnpool", F(5, 7), DIMS(1, 1, 2));
   case_ints(&c, "kernel_shape", 2, 2, 2);
   case_s64(&c, I(1, 4), DIMS(1, 1, 2));
-  expect_error(&c, QINT8_ERROR_SHAPE, "do not fit an input of rank 3");
+  expect_error(&c, QINT8_ERROR_SHAPE, "kernel_shape has 2 values, expected 1");
 }
 
 static void boxes_that_overlap(void) {

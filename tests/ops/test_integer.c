@@ -121,7 +121,7 @@ static void messages_name_what_does_not_fit(void) {
   c.in[4].count = c.in[4].shape.dim[0] = 1;
   c.in[5].shape.dim[0] = 3;
   c.in[5].count = 3;
-  case_expect_shape_error(&c, "zero point of w of shape [3], expected 1 or 2 values");
+  case_expect_shape_error(&c, "input 5 of shape [3], expected 1 or 2 values");
   c = case_new("QuantizeLinear", "");
   case_f32(&c, F(1, 2, 3), DIMS(3));
   case_f32(&c, F(1, 2), DIMS(2));

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
-#include "ops/op.h"
+#include "ops/unary.h"
 #include "ptq/decide.h"
 #include "quant/qparams.h"
 #include "test.h"
@@ -19,12 +19,14 @@ static int32_t axis_0(const q8_node *node) {
   return 0;
 }
 
-static const q8_op conv = {.name = "Conv", .quant = Q8_QUANT_WEIGHTED, .extras = &(const q8_op_extras){.weight_axis = axis_0}};
-static const q8_op swish = {.name = "HardSwish", .quant = Q8_QUANT_OWN, .unary = hard_swish};
+static const q8_op conv = {.name = "Conv", .quant = Q8_QUANT_WEIGHTED, .family = &(const q8_op_family){.extras = &(const q8_op_extras){.weight_axis = axis_0}}};
+static const q8_unary_set swish_set = {.exact = hard_swish};
+static const q8_op swish = {.name = "HardSwish", .quant = Q8_QUANT_OWN, .unary = 1, .variant = &swish_set};
 static const q8_op add = {.name = "Add", .quant = Q8_QUANT_OWN};
 static const q8_op pool = {.name = "MaxPool", .quant = Q8_QUANT_SAME};
 static const q8_op concat = {.name = "Concat", .quant = Q8_QUANT_SHARED};
-static const q8_op softmax = {.name = "Softmax", .quant = Q8_QUANT_FLOAT, .int8_obstacle = "float only"};
+static const q8_op_family float_only = {.int8_obstacle = "float only"};
+static const q8_op softmax = {.name = "Softmax", .quant = Q8_QUANT_FLOAT, .family = &float_only};
 
 static q8_host host;
 static q8_kernels kernels;
