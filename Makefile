@@ -71,6 +71,10 @@ SMALL := $(if $(filter -O2 -O3,$(CFLAGS)),-Os $(foreach f,$(SMALLER),$(call supp
 # The rest: loops are aligned, what is jumped to seldom is not.
 TIGHT := $(if $(filter -O2 -O3,$(CFLAGS)),$(foreach f,-falign-functions=1 -fno-align-jumps -fno-align-labels,$(call supports,-Werror $(f))))
 
+# Kernels on x86: a jump that ends at the end of 32 bytes of code would keep them out of the cache of decoded instructions on
+# many Intel cores, and where code lies changes with every build (up to 1.7 times in short loops, for 1 % of size).
+JUMPS := $(firstword $(foreach f,-Wa$(comma)-mbranches -mbranches,$(call supports,-Werror $(f)-within-32B-boundaries)))
+
 # Of the library's loops, those that are to be inlined say so (3 KB); kernels are left alone.
 CALM := $(if $(TIGHT),$(call supports,-Werror -fno-inline-functions))
 
@@ -92,7 +96,7 @@ tests: $(TESTS)
 
 $(BUILD)/obj/kernels/%.o: kernels/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(STD) $(WARNINGS) $(CFLAGS) $(TIGHT) $(FLAGS_$(firstword $(subst /, ,$*))) -Ikernels -MMD -MP -c $< -o $@
+	$(CC) $(STD) $(WARNINGS) $(CFLAGS) $(TIGHT) $(JUMPS) $(FLAGS_$(firstword $(subst /, ,$*))) -Ikernels -MMD -MP -c $< -o $@
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(STD) $(WARNINGS) $(CFLAGS) $(if $(filter $<,$(COLD)),$(SMALL),$(TIGHT) $(CALM)) $(INCLUDES) $(if $(filter tests/%,$<),-Itests/support) -MMD -MP -c $< -o $@
