@@ -298,7 +298,7 @@ Q8_INLINE void vf_sum(size_t count, size_t rows, const float *x, size_t stride, 
 typedef float vf4 __attribute__((vector_size(16)));
 
 /* n < VF_LANES columns */
-Q8_INLINE void vf_sum_few(size_t rows, size_t n, const float *x, size_t stride, float *y) {
+static Q8_NOINLINE void vf_sum_few(size_t rows, size_t n, const float *x, size_t stride, float *y) {
   size_t c = 0;
   for (; c + 4 <= n; c += 4) {
     vf4 sum = {0}, v;
