@@ -120,6 +120,14 @@ const q8_gemm_kernel *q8_gemm_for_rows(const q8_gemm_kernel *tile, size_t m) {
   return best;
 }
 
+const q8_gemm_kernel *q8_gemm_for_few_rows(const q8_gemm_kernel *first, size_t m) {
+  for (const q8_gemm_kernel *row = first; row->name; row++)
+    if (2 * row->nr > first->nr && row->mr > first->mr && m % row->mr == 0 && same_packing(first, row) &&
+        !(row->needs & ~first->needs))
+      return row;
+  return first;
+}
+
 const q8_sgemm_kernel *q8_sgemm_for_rows(const q8_sgemm_kernel *tile, size_t m) {
   const q8_sgemm_kernel *best = tile;
   for (const q8_sgemm_kernel *row = tile; row->name; row++)

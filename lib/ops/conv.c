@@ -26,10 +26,19 @@ static void channels_last(const q8_conv_geometry *g, const float *w, float *out)
         *out++ = w[(k * channels + c) * taps + t];
 }
 
-/* 1-D has height 1. */
+static int is_unit(const q8_extent *e) {
+  return e->kernel == 1 && e->stride == 1 && e->pad_begin == 0 && e->pad_end == 0;
+}
+
+/* 1-D has height 1. In 3-D, where depth is not convolved its planes are images, and where nothing else is they are rows of
+ * height times width pixels. */
 static q8_conv_geometry geometry_of(const q8_conv_nd *c) {
-  const q8_extent *h = &c->e[1], *w = &c->e[2];
-  return (q8_conv_geometry){.n = c->n,
+  const q8_extent *d = &c->e[0], *h = &c->e[1], *w = &c->e[2];
+  const q8_extent plane = {h->in * w->in, 1, 1, 1, 0, 0, h->in * w->in};
+  size_t images = (size_t)d->in;
+  if (!is_unit(d))
+    h = d, w = &plane, images = 1;
+  return (q8_conv_geometry){.n = c->n * images,
                             .h = (size_t)h->in,
                             .w = (size_t)w->in,
                             .c = c->c,
@@ -47,6 +56,11 @@ static q8_conv_geometry geometry_of(const q8_conv_nd *c) {
                             .q = (size_t)w->out};
 }
 
+/* Whether it is a 2-D convolution, if need be of another shape. With a scale per sample, planes are no samples. */
+static int is_flat(const q8_conv_nd *c, q8_mode mode) {
+  return (is_unit(&c->e[0]) && (c->e[0].in == 1 || mode != Q8_MODE_DYNAMIC)) || (is_unit(&c->e[1]) && is_unit(&c->e[2]));
+}
+
 static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
   const q8_value *inputs[3];
   q8_op_io io = q8_plan_op_io(planner, id, inputs, error);
@@ -56,7 +70,8 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
   const q8_value *bias = q8_input(&io, 2);
   if (q8_plan_value(planner, node->outputs[0])->count == 0)
     return q8_plan_eval(planner, id, error);
-  if (!q8_plan_is_constant(planner, node->inputs[1]) || (bias && !bias->data) || c.dims > 2)
+  if (!q8_plan_is_constant(planner, node->inputs[1]) || (bias && !bias->data) ||
+      !is_flat(&c, q8_plan_mode(planner, id)))
     return q8_plan_conv_nd(planner, id, &c, error);
   q8_weighted w = {.kind = "conv", .g = geometry_of(&c), .layout = Q8_CHANNELS_LAST, .bias_tensor = Q8_NONE};
   if (bias) {

@@ -258,6 +258,22 @@ static void conv_2d(void) {
   }
 }
 
+/* Planes that are convolved one by one; depth alone. */
+static void conv_3d_flat(void) {
+  const q8_op *op = q8_op_find("Conv", "");
+  for (int depth = 0; depth < 2; depth++)
+    for (int64_t groups = 1; groups <= 12; groups *= 12) {
+      void *p = defaults("Conv");
+      *(q8_ints *)field(op, p, "pads") = depth ? (q8_ints){6, {1, 0, 0, 2, 0, 0}} : (q8_ints){6, {0, 1, 0, 0, 2, 1}};
+      *(q8_ints *)field(op, p, "strides") = depth ? (q8_ints){3, {2, 1, 1}} : (q8_ints){3, {1, 2, 1}};
+      *(int64_t *)field(op, p, "group") = groups;
+      q8_shape shapes[] = {SHAPE(2, 12, 5, 4, 6), depth ? SHAPE(12, 12 / groups, 3, 1, 1) : SHAPE(12, 12 / groups, 1, 3, 2),
+                           SHAPE(12)};
+      in_all_modes("Conv", p, 3, shapes, 12, (size_t)(12 / groups) * (depth ? 3 : 6), 2, 0, depth && groups == 1);
+      free(p);
+    }
+}
+
 static void conv_1d_same(void) {
   void *p = defaults("Conv");
   strcpy(field(q8_op_find("Conv", ""), p, "auto_pad"), "SAME_UPPER");
@@ -300,6 +316,7 @@ int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
   q8_host_init(&host, NULL, NULL);
   RUN(conv_2d);
+  RUN(conv_3d_flat);
   RUN(conv_1d_same);
   RUN(gemm);
   RUN(matmul_constant);
