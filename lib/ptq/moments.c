@@ -85,8 +85,8 @@ typedef struct source {
   size_t rows; /* of each group */
 } source;
 
-Q8_COLD static q8_status open_source(const q8_product *p, const q8_shape *shape, const float *x, source *out,
-                                     qint8_error *error) {
+static q8_status open_source(const q8_product *p, const q8_shape *shape, const float *x, source *out,
+                             qint8_error *error) {
   *out = (source){.product = p, .x = x};
   if (!p->is_conv) {
     out->rows = q8_shape_count(shape, NULL) / p->k;
