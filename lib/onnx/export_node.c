@@ -123,8 +123,8 @@ static void write_clamp(q8_exporter *exporter, float low, float high, const char
 
 /* ---- Nodes ---- */
 
-/* base + suffix, or with a number, which was not taken yet; NULL without memory. Nodes of a graph may share a name, those
- * of a file must not: ONNX Runtime refuses it. */
+/* base + suffix, or with a number, which was not taken yet; NULL without memory. Nodes of a graph may share a name,
+ * those of a file must not: ONNX Runtime refuses it. */
 static const char *fresh(q8_exporter *exporter, struct q8_names *taken, const char *base, const char *suffix) {
   char text[512];
   int length = snprintf(text, sizeof text - 16, "%.450s%s", base, suffix);

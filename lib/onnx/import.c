@@ -99,8 +99,8 @@ static int split_lines(q8_onnx_quant *quant, char *text) {
   return 1;
 }
 
-q8_status q8_import_entry(q8_importer *importer, q8_reader bytes, const char *where, const char **key, const char **value,
-                          qint8_error *error) {
+q8_status q8_import_entry(q8_importer *importer, q8_reader bytes, const char *where, const char **key,
+                          const char **value, qint8_error *error) {
   q8_message m;
   Q8_TRY(q8_import_message(importer, bytes, where, m, error));
   Q8_TRY(q8_import_string(importer, &m[Q8_ENTRY_KEY], where, key, error));

@@ -30,8 +30,8 @@ static q8_status read_attribute(q8_importer *importer, q8_reader bytes, const ch
 }
 
 /* The elements of the attribute's floats, or ints, as far as there is room; *count is how many there are. */
-static q8_status read_numbers(q8_importer *importer, const raw_attribute *a, uint32_t number, int is_float, const char *where, void *out,
-                              size_t room, size_t *count, qint8_error *error) {
+static q8_status read_numbers(const q8_importer *importer, const raw_attribute *a, uint32_t number, int is_float,
+                              const char *where, void *out, size_t room, size_t *count, qint8_error *error) {
   q8_reader bytes = a->bytes;
   q8_field field;
   uint64_t bits;
@@ -64,7 +64,8 @@ static int is_harmless(const raw_attribute *a) {
               {"layout", 0},    {"allowzero", 0},     {"select_last_index", 0}, {"training_mode", 0}};
   for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
     if (!strcmp(a->name, list[i].name))
-      return list[i].value == -1 || (a->type == Q8_TYPE_INT && (int64_t)a->fields[Q8_ATTRIBUTE_I].value == list[i].value);
+      return list[i].value == -1 ||
+             (a->type == Q8_TYPE_INT && (int64_t)a->fields[Q8_ATTRIBUTE_I].value == list[i].value);
   return 0;
 }
 
@@ -125,7 +126,8 @@ static q8_status store_scalar(q8_importer *importer, const raw_attribute *a, con
   return QINT8_OK;
 }
 
-static q8_status store_list(q8_importer *importer, const raw_attribute *a, int is_float, const char *where, void *out, qint8_error *error) {
+static q8_status store_list(const q8_importer *importer, const raw_attribute *a, int is_float, const char *where,
+                            void *out, qint8_error *error) {
   q8_floats *floats = out;
   q8_ints *ints = out;
   size_t count;

@@ -139,8 +139,8 @@ typedef q8_field q8_message[Q8_FIELDS];
 q8_status q8_import_message(const q8_importer *importer, q8_reader bytes, const char *where, q8_message out,
                             qint8_error *error);
 /* A StringStringEntryProto; "" where a string is missing or contains a zero byte. */
-q8_status q8_import_entry(q8_importer *importer, q8_reader bytes, const char *where, const char **key, const char **value,
-                          qint8_error *error);
+q8_status q8_import_entry(q8_importer *importer, q8_reader bytes, const char *where, const char **key,
+                          const char **value, qint8_error *error);
 /* FORMAT, of the byte that is at fault. */
 q8_status q8_bad_wire(const q8_importer *importer, const uint8_t *at, const char *where, qint8_error *error);
 /* The bytes as a string in the importer's pool, "" if the field is not there; FORMAT if they contain a zero byte. */
