@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "base/cold.h"
 #include "ops/conv_nd.h"
 #include "ops/gemm.h"
 #include "ops/hooks.h"
@@ -12,7 +11,7 @@
 #define MIN_ROWS 1024
 #define ROWS_PER_INPUT 4
 
-Q8_COLD static int matrix_of(const q8_node *node, q8_product *p) {
+static int matrix_of(const q8_node *node, q8_product *p) {
   size_t rows = (size_t)p->w->shape.dim[0], columns = (size_t)p->w->shape.dim[1];
   int transposed = 0;
   if (p->w->shape.rank != 2)
@@ -31,7 +30,7 @@ Q8_COLD static int matrix_of(const q8_node *node, q8_product *p) {
   return 1;
 }
 
-Q8_COLD int q8_product_of(const q8_graph *graph, const q8_node *node, q8_product *out) {
+int q8_product_of(const q8_graph *graph, const q8_node *node, q8_product *out) {
   *out = (q8_product){.node = node, .is_conv = q8_is_op(node, "Conv")};
   if (node->input_count < 2 || node->inputs[1] == Q8_NONE || !q8_graph_is_constant(graph, node->inputs[1]))
     return 0;
@@ -58,7 +57,7 @@ size_t q8_moments_size(const q8_product *p) {
   return p->groups * (stride_of(p) * stride_of(p) * sizeof(float) + p->k * sizeof(double));
 }
 
-Q8_COLD q8_status q8_moments_new(const q8_product *product, const q8_host *host, q8_moments *out, qint8_error *error) {
+q8_status q8_moments_new(const q8_product *product, const q8_host *host, q8_moments *out, qint8_error *error) {
   *out = (q8_moments){.product = *product, .stride = stride_of(product)};
   out->h = q8_calloc(host, product->groups * out->stride, out->stride * sizeof(float));
   out->mean = q8_calloc(host, product->groups * product->k, sizeof(double));
@@ -68,7 +67,7 @@ Q8_COLD q8_status q8_moments_new(const q8_product *product, const q8_host *host,
   return q8_fail_memory(error, product->node->name, q8_moments_size(product));
 }
 
-Q8_COLD void q8_moments_free(q8_moments *moments, const q8_host *host) {
+void q8_moments_free(q8_moments *moments, const q8_host *host) {
   q8_free(host, moments->h);
   q8_free(host, moments->mean);
   moments->h = NULL;
