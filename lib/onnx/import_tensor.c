@@ -4,36 +4,34 @@
 
 #include "onnx/importer.h"
 
-typedef struct source_type {
-  int32_t dtype;
-  uint32_t field; /* of the typed alternative to raw_data */
-  q8_wire_type wire;
-} source_type;
+/* Where the elements of a type lie if not in raw_data. */
+static uint32_t typed_field(int32_t dtype) {
+  switch (dtype) {
+  case QINT8_DTYPE_F32:
+    return Q8_TENSOR_FLOATS;
+  case QINT8_DTYPE_F64:
+    return Q8_TENSOR_DOUBLES;
+  case QINT8_DTYPE_S64:
+    return Q8_TENSOR_INT64S;
+  case QINT8_DTYPE_U32:
+  case QINT8_DTYPE_U64:
+    return Q8_TENSOR_UINT64S;
+  default:
+    return Q8_TENSOR_INT32S;
+  }
+}
 
-static const source_type source_types[] = {
-    {QINT8_DTYPE_F32, Q8_TENSOR_FLOATS, Q8_WIRE_FIXED32},  {QINT8_DTYPE_F64, Q8_TENSOR_DOUBLES, Q8_WIRE_FIXED64},
-    {QINT8_DTYPE_F16, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},   {QINT8_DTYPE_BF16, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},
-    {QINT8_DTYPE_U8, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},    {QINT8_DTYPE_S8, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},
-    {QINT8_DTYPE_U16, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},   {QINT8_DTYPE_S16, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},
-    {QINT8_DTYPE_U32, Q8_TENSOR_UINT64S, Q8_WIRE_VARINT},  {QINT8_DTYPE_S32, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},
-    {QINT8_DTYPE_U64, Q8_TENSOR_UINT64S, Q8_WIRE_VARINT},  {QINT8_DTYPE_S64, Q8_TENSOR_INT64S, Q8_WIRE_VARINT},
-    {QINT8_DTYPE_BOOL, Q8_TENSOR_INT32S, Q8_WIRE_VARINT},
-};
-
-static const source_type *find_type(int32_t dtype) {
-  for (size_t i = 0; i < sizeof source_types / sizeof source_types[0]; i++)
-    if (source_types[i].dtype == dtype)
-      return &source_types[i];
-  return NULL;
+static q8_wire_type wire_of(uint32_t field) {
+  return field == Q8_TENSOR_FLOATS ? Q8_WIRE_FIXED32 : field == Q8_TENSOR_DOUBLES ? Q8_WIRE_FIXED64 : Q8_WIRE_VARINT;
 }
 
 /* One element: the low bytes of `bits`, the value as read, little-endian or as a varint. */
-static void store(const source_type *type, uint64_t bits, void *out, size_t i) {
+static void store(int32_t dtype, uint64_t bits, void *out, size_t i) {
   uint16_t two = (uint16_t)bits;
   uint32_t four = (uint32_t)bits;
-  switch (qint8_dtype_size((qint8_dtype)type->dtype)) {
+  switch (qint8_dtype_size((qint8_dtype)dtype)) {
   case 1:
-    ((uint8_t *)out)[i] = type->dtype == QINT8_DTYPE_BOOL ? bits != 0 : (uint8_t)bits;
+    ((uint8_t *)out)[i] = dtype == QINT8_DTYPE_BOOL ? bits != 0 : (uint8_t)bits;
     break;
   case 2:
     memcpy((char *)out + i * 2, &two, 2);
@@ -61,15 +59,15 @@ static int little_endian(void) {
 }
 
 /* `raw` may be `out`. */
-static void decode_raw(const source_type *type, const uint8_t *raw, size_t count, void *out) {
-  size_t size = qint8_dtype_size((qint8_dtype)type->dtype);
-  if (little_endian() && type->dtype != QINT8_DTYPE_BOOL) {
+static void decode_raw(int32_t dtype, const uint8_t *raw, size_t count, void *out) {
+  size_t size = qint8_dtype_size((qint8_dtype)dtype);
+  if (little_endian() && dtype != QINT8_DTYPE_BOOL) {
     if (count && raw != out)
       memcpy(out, raw, count * size);
     return;
   }
   for (size_t i = 0; i < count; i++)
-    store(type, load(raw + i * size, size), out, i);
+    store(dtype, load(raw + i * size, size), out, i);
 }
 
 /* A first look at a TensorProto: everything but the elements. */
@@ -84,7 +82,8 @@ typedef struct tensor_head {
   q8_external external;
 } tensor_head;
 
-static q8_status read_dims(q8_field *field, const char *where, q8_shape *shape, qint8_error *error) {
+static q8_status read_dims(const q8_importer *importer, q8_field *field, const char *where, q8_shape *shape,
+                           qint8_error *error) {
   uint64_t dim;
   q8_wire_result result;
   while ((result = q8_wire_number(field, Q8_WIRE_VARINT, &dim)) == Q8_WIRE_FIELD) {
@@ -94,78 +93,77 @@ static q8_status read_dims(q8_field *field, const char *where, q8_shape *shape, 
       return q8_fail(error, QINT8_ERROR_FORMAT, where, "constant has dimension %" PRId64, (int64_t)dim);
     shape->dim[shape->rank++] = (int64_t)dim;
   }
-  return result == Q8_WIRE_BAD ? q8_bad_wire(error, where, "dims") : QINT8_OK;
+  return result == Q8_WIRE_BAD ? q8_bad_wire(importer, field->bytes.at, where, error) : QINT8_OK;
 }
 
 static q8_status note_typed(tensor_head *head, const q8_field *field, const char *where, qint8_error *error) {
-  static const struct {
-    uint32_t field;
-    q8_wire_type wire;
-  } lists[] = {{Q8_TENSOR_FLOATS, Q8_WIRE_FIXED32},  {Q8_TENSOR_INT32S, Q8_WIRE_VARINT},
-               {Q8_TENSOR_INT64S, Q8_WIRE_VARINT},   {Q8_TENSOR_DOUBLES, Q8_WIRE_FIXED64},
-               {Q8_TENSOR_UINT64S, Q8_WIRE_VARINT}};
-  for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
-    if (lists[i].field != field->number)
-      continue;
-    size_t n = q8_wire_count(field, lists[i].wire);
-    if (n && head->typed && head->typed_field != field->number)
-      return q8_fail(error, QINT8_ERROR_FORMAT, where, "tensor has values of two types");
-    if (n)
-      head->typed_field = field->number;
-    head->typed += n;
+  switch (field->number) {
+  case Q8_TENSOR_FLOATS:
+  case Q8_TENSOR_INT32S:
+  case Q8_TENSOR_INT64S:
+  case Q8_TENSOR_DOUBLES:
+  case Q8_TENSOR_UINT64S:
+    break;
+  default:
+    return QINT8_OK;
   }
+  size_t n = q8_wire_count(field, wire_of(field->number));
+  if (n && head->typed && head->typed_field != field->number)
+    return q8_fail(error, QINT8_ERROR_FORMAT, where, "tensor has values of two types");
+  if (n)
+    head->typed_field = field->number;
+  head->typed += n;
   return QINT8_OK;
 }
 
 static q8_status read_head(q8_importer *importer, q8_reader bytes, const char *where, q8_raw_tensor *out,
                            tensor_head *head, qint8_error *error) {
+  q8_message m;
   q8_field field;
-  q8_wire_result result;
-  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
-    if (field.number == Q8_TENSOR_NAME)
-      Q8_TRY(q8_import_string(importer, &field, where, &out->name, error));
-    else if (field.number == Q8_TENSOR_DIMS)
-      Q8_TRY(read_dims(&field, *out->name ? out->name : where, &out->shape, error));
-    else if (field.number == Q8_TENSOR_TYPE)
-      head->onnx_type = (int64_t)field.value;
-    else if (field.number == Q8_TENSOR_LOCATION)
-      head->is_external = field.value == 1;
+  Q8_TRY(q8_import_message(importer, bytes, where, m, error));
+  Q8_TRY(q8_import_string(importer, &m[Q8_TENSOR_NAME], where, &out->name, error));
+  where = *out->name ? out->name : where;
+  head->onnx_type = (int64_t)m[Q8_TENSOR_TYPE].value;
+  head->is_external = m[Q8_TENSOR_LOCATION].value == 1;
+  head->has_raw = m[Q8_TENSOR_RAW].number && m[Q8_TENSOR_RAW].type == Q8_WIRE_BYTES;
+  head->raw = m[Q8_TENSOR_RAW].bytes;
+  while (q8_wire_next(&bytes, &field) == Q8_WIRE_FIELD) {
+    if (field.number == Q8_TENSOR_DIMS)
+      Q8_TRY(read_dims(importer, &field, where, &out->shape, error));
     else if (field.number == Q8_TENSOR_EXTERNAL)
-      Q8_TRY(q8_external_entry(importer, field.bytes, *out->name ? out->name : where, &head->external, error));
-    else if (field.number == Q8_TENSOR_RAW && field.type == Q8_WIRE_BYTES) {
-      head->has_raw = 1;
-      head->raw = field.bytes;
-    } else
+      Q8_TRY(q8_external_entry(importer, field.bytes, where, &head->external, error));
+    else
       Q8_TRY(note_typed(head, &field, where, error));
   }
-  return result == Q8_WIRE_BAD ? q8_bad_wire(error, *out->name ? out->name : where, "tensor") : QINT8_OK;
+  return QINT8_OK;
 }
 
-static q8_status decode_typed(const source_type *type, q8_reader bytes, const char *where, size_t count, void *data,
-                              qint8_error *error) {
+static q8_status decode_typed(const q8_importer *importer, int32_t dtype, q8_reader bytes, const char *where,
+                              size_t count, void *data, qint8_error *error) {
+  const uint32_t number = typed_field(dtype);
   q8_field field;
   size_t at = 0;
   while (q8_wire_next(&bytes, &field) == Q8_WIRE_FIELD) {
     uint64_t bits;
     q8_wire_result result = Q8_WIRE_END;
-    if (field.number != type->field)
+    if (field.number != number)
       continue;
-    while ((result = q8_wire_number(&field, type->wire, &bits)) == Q8_WIRE_FIELD) {
+    while ((result = q8_wire_number(&field, wire_of(number), &bits)) == Q8_WIRE_FIELD) {
       if (at < count)
-        store(type, bits, data, at);
+        store(dtype, bits, data, at);
       at++;
     }
     if (result == Q8_WIRE_BAD)
-      return q8_bad_wire(error, where, "tensor values");
+      return q8_bad_wire(importer, field.bytes.at, where, error);
   }
   if (at != count)
     return q8_fail(error, QINT8_ERROR_FORMAT, where, "tensor has %zu values, its dimensions say %zu", at, count);
   return QINT8_OK;
 }
 
-static q8_status check_size(const source_type *type, const tensor_head *head, const char *where, qint8_error *error) {
+static q8_status check_size(int32_t dtype, const tensor_head *head, const char *where, qint8_error *error) {
   size_t size;
-  if (!q8_mul(head->count, qint8_dtype_size((qint8_dtype)type->dtype), &size))
+  if (!q8_mul(head->count, qint8_dtype_size((qint8_dtype)dtype), &size))
     return q8_fail(error, QINT8_ERROR_LIMIT, where, "tensor size overflows");
   if (head->is_external) {
     if (head->external.length != size)
@@ -175,8 +173,8 @@ static q8_status check_size(const source_type *type, const tensor_head *head, co
     if (q8_reader_size(&head->raw) != size)
       return q8_fail(error, QINT8_ERROR_FORMAT, where, "tensor has %zu bytes, its dimensions say %zu",
                      q8_reader_size(&head->raw), size);
-  } else if (head->typed_field != type->field) {
-    return q8_fail(error, QINT8_ERROR_FORMAT, where, "tensor values do not have its data type %d", (int)type->dtype);
+  } else if (head->typed_field != typed_field(dtype)) {
+    return q8_fail(error, QINT8_ERROR_FORMAT, where, "tensor values do not have its data type %d", (int)dtype);
   } else if (head->typed < head->count) {
     return q8_fail(error, QINT8_ERROR_FORMAT, where, "tensor has %zu values, its dimensions say %zu", head->typed,
                    head->count);
@@ -185,10 +183,10 @@ static q8_status check_size(const source_type *type, const tensor_head *head, co
 }
 
 /* The elements, in the graph's pool or where they lie in the file. */
-static q8_status read_elements(q8_importer *importer, q8_reader bytes, const source_type *type, tensor_head *head,
+static q8_status read_elements(q8_importer *importer, q8_reader bytes, int32_t dtype, tensor_head *head,
                                const char *where, void **data, qint8_error *error) {
-  size_t size = head->count * qint8_dtype_size((qint8_dtype)type->dtype);
-  if (importer->path && type->dtype == QINT8_DTYPE_S8 && head->raw.at && head->count) {
+  size_t size = head->count * qint8_dtype_size((qint8_dtype)dtype);
+  if (importer->path && dtype == QINT8_DTYPE_S8 && head->raw.at && head->count) {
     *data = (void *)(uintptr_t)head->raw.at;
     importer->needs_bytes = 1;
     return QINT8_OK;
@@ -197,10 +195,10 @@ static q8_status read_elements(q8_importer *importer, q8_reader bytes, const sou
   if (!*data)
     return q8_fail_memory(error, where, size);
   if (head->typed)
-    return decode_typed(type, bytes, where, head->count, *data, error);
+    return decode_typed(importer, dtype, bytes, where, head->count, *data, error);
   if (head->external.file && fread(*data, 1, size, head->external.file) != size)
     return q8_fail(error, QINT8_ERROR_FILE, where, "%.150s cannot be read", head->external.path);
-  decode_raw(type, head->external.file ? *data : head->raw.at, head->count, *data);
+  decode_raw(dtype, head->external.file ? *data : head->raw.at, head->count, *data);
   q8_unload(&importer->graph->mapping, head->raw.at, size);
   return QINT8_OK;
 }
@@ -210,13 +208,13 @@ static q8_status read_tensor(q8_importer *importer, q8_reader bytes, const char 
   Q8_TRY(read_head(importer, bytes, where, out, head, error));
   if (*out->name)
     where = out->name;
-  const source_type *type = head->onnx_type > 0 && head->onnx_type < 64 ? find_type((int32_t)head->onnx_type) : NULL;
-  if (!type)
+  int32_t dtype = head->onnx_type > 0 && head->onnx_type < 64 ? (int32_t)head->onnx_type : QINT8_DTYPE_NONE;
+  if (!qint8_dtype_size((qint8_dtype)dtype))
     return q8_fail(error, head->onnx_type ? QINT8_ERROR_UNSUPPORTED : QINT8_ERROR_FORMAT, where,
                    "tensor has data type %" PRId64 "%s", head->onnx_type,
                    head->onnx_type == Q8_ONNX_STRING ? " (string)" : "");
   int ok;
-  out->dtype = type->dtype;
+  out->dtype = dtype;
   head->count = q8_shape_count(&out->shape, &ok);
   if (!ok)
     return q8_fail(error, QINT8_ERROR_LIMIT, where, "the product of the dimensions overflows");
@@ -226,8 +224,8 @@ static q8_status read_tensor(q8_importer *importer, q8_reader bytes, const char 
     head->raw.at = NULL;
     Q8_TRY(q8_external_open(importer, &head->external, where, &head->raw.at, error));
   }
-  Q8_TRY(check_size(type, head, where, error));
-  return read_elements(importer, bytes, type, head, where, &out->data, error);
+  Q8_TRY(check_size(dtype, head, where, error));
+  return read_elements(importer, bytes, dtype, head, where, &out->data, error);
 }
 
 q8_status q8_import_tensor(q8_importer *importer, q8_reader bytes, const char *where, q8_raw_tensor *out,

@@ -117,9 +117,8 @@ q8_status q8_ranges_new(const q8_graph *graph, const q8_observer_config *config,
 void q8_ranges_free(q8_ranges *ranges) {
   if (!ranges || atomic_fetch_sub(&ranges->holders, 1) > 1)
     return;
-  q8_host host = ranges->pool.host;
   q8_pool_destroy(&ranges->pool);
-  q8_free(&host, ranges);
+  q8_free(&ranges->pool.host, ranges);
 }
 
 q8_ranges *q8_ranges_share(q8_ranges *ranges) {
