@@ -62,8 +62,7 @@ q8_status q8_observer_new(const q8_observer_config *config, const q8_host *host,
 void q8_observer_free(q8_observer *observer) {
   if (!observer)
     return;
-  q8_host host = observer->host;
-  q8_free(&host, observer);
+  q8_free(&observer->host, observer);
 }
 
 q8_observer *q8_observer_copy(void *memory, const q8_observer *observer) {
