@@ -60,10 +60,10 @@ PEER_LIBS = $(foreach l,dnnl XNNPACK,$(shell echo 'int main(void){return 0;}' | 
 
 # What does not loop over elements is compiled for size: it runs while a model is loaded, planned or written, or once per
 # node. Loop invariants kept in registers would only push others out of them there.
-HOT := base/element base/math exec/convert $(addprefix quant/,histogram observer qparams quantize range) \
+HOT := base/element base/math $(addprefix quant/,histogram observer qparams quantize range) \
   $(addprefix ptq/,bias equalise moments quality rounding) \
   $(addprefix nn/,conv_rows depthwise depthwise_pack linear_fill_float linear_pack linear_row linear_run wide) \
-  $(addprefix ops/,binary_rows layer_norm norm pool_plan recurrent_run reduce_rows \
+  $(addprefix ops/,binary_rows layer_norm norm pool_plan reduce_rows \
     resize_rows resize_taps softmax transpose unary_rows)
 COLD := $(filter-out $(HOT:%=lib/%.c),$(wildcard lib/*/*.c))
 SMALLER := -Oz -fno-move-loop-invariants -fno-tree-loop-im -fno-expensive-optimizations -malign-data=abi

@@ -285,10 +285,11 @@ static void smul(size_t rows, size_t n, const float *a, size_t a_stride, const f
 /* Sums of `count` vectors of columns side by side; a constant in every caller. */
 Q8_INLINE void vf_sum(size_t count, size_t rows, const float *x, size_t stride, float *y) {
   vf sum[4] = {{0}, {0}, {0}, {0}};
-  for (size_t r = 0; r < rows; r++)
+  for (; rows > 0; rows--, x += stride) {
     Q8_UNROLL
     for (size_t v = 0; v < count; v++)
-      sum[v] += vf_load(x + r * stride + v * VF_LANES);
+      sum[v] += vf_load(x + v * VF_LANES);
+  }
   Q8_UNROLL
   for (size_t v = 0; v < count; v++)
     vf_store(y + v * VF_LANES, sum[v]);
@@ -297,7 +298,7 @@ Q8_INLINE void vf_sum(size_t count, size_t rows, const float *x, size_t stride, 
 typedef float vf4 __attribute__((vector_size(16)));
 
 /* n < VF_LANES columns */
-Q8_INLINE void vf_sum_few(size_t rows, size_t n, const float *x, size_t stride, float *y) {
+static Q8_NOINLINE void vf_sum_few(size_t rows, size_t n, const float *x, size_t stride, float *y) {
   size_t c = 0;
   for (; c + 4 <= n; c += 4) {
     vf4 sum = {0}, v;

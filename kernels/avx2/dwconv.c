@@ -27,9 +27,14 @@ static size_t packed_size(size_t channels, size_t r, size_t s) {
   return (channels + BLOCK - 1) / BLOCK * block_size(r, s) * sizeof(__m256i);
 }
 
+/* Less than 16 channels are rare: not inlined. */
+static Q8_NOINLINE __m128i load_part(const uint8_t *bytes, size_t n) {
+  return q8_avx2_load_bytes(bytes, n);
+}
+
 /* 16 weights, or all of fewer channels. `full` is a constant in every caller. */
 Q8_INLINE __m128i load_weights(int full, const int8_t *w, size_t n) {
-  return full ? _mm_loadu_si128((const __m128i *)(const void *)w) : q8_avx2_load_bytes((const uint8_t *)w, n);
+  return full ? _mm_loadu_si128((const __m128i *)(const void *)w) : load_part((const uint8_t *)w, n);
 }
 
 Q8_INLINE __m256i *pack_block(int full, size_t channels, size_t r, size_t s, const int8_t *w, __m256i *out) {
@@ -65,7 +70,7 @@ typedef struct halves {
 
 /* `full` is a constant in every caller. */
 Q8_INLINE __m128i load_row(int full, const uint8_t *row, const block *b) {
-  return full ? _mm_loadu_si128((const __m128i *)(row + b->from)) : q8_avx2_load_bytes(row + b->from, b->n);
+  return full ? _mm_loadu_si128((const __m128i *)(row + b->from)) : load_part(row + b->from, b->n);
 }
 
 /* Two rows of a column, interleaved. */
@@ -165,8 +170,8 @@ Q8_INLINE __m128i round_sums(const halves *sum, const block *b, const epilogue *
 }
 
 /* One block of channels along the row, output by output. */
-static void by_one(const q8_dwconv_shape *shape, const block *b, const epilogue *e, const uint8_t *const *cols,
-                   uint8_t *y, size_t y_stride) {
+Q8_INLINE void by_one(const q8_dwconv_shape *shape, const block *b, const epilogue *e, const uint8_t *const *cols,
+                      uint8_t *y, size_t y_stride) {
   for (size_t x = 0; x < shape->q; x++, cols += shape->col_step * shape->r, y += y_stride) {
     const halves sum = convolve_one(shape, cols, b);
     const __m128i t = round_sums(&sum, b, e);
@@ -178,13 +183,9 @@ static void by_one(const q8_dwconv_shape *shape, const block *b, const epilogue 
 }
 
 /* The same for a full block, four outputs at a time; the last four may overlap the ones before. Needs q >= 4 and
- * dilation 1. Works on copies, which the stores to y cannot change. */
-Q8_INLINE void by_four(size_t size, size_t step, const q8_dwconv_shape *shape, const block *whole,
-                       const epilogue *end, const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
-  const block local = *whole, *const b = &local;
-  const q8_requant rq = *end->rq;
-  const epilogue rounding = {&rq, end->rounding}, *const e = &rounding;
-  const size_t q = shape->q;
+ * dilation 1. */
+Q8_INLINE void by_four(size_t size, size_t step, size_t q, const block *b, const epilogue *e, const uint8_t *const *cols,
+                       uint8_t *y, size_t y_stride) {
   for (size_t start = 0; start < q; start += OUTPUTS) {
     const size_t x = start + OUTPUTS <= q ? start : q - OUTPUTS;
     halves sum[OUTPUTS];
@@ -195,24 +196,37 @@ Q8_INLINE void by_four(size_t size, size_t step, const q8_dwconv_shape *shape, c
   }
 }
 
-typedef void row_fn(const q8_dwconv_shape *shape, const block *b, const epilogue *e, const uint8_t *const *cols,
-                    uint8_t *y, size_t y_stride);
-#define BY_FOUR(size, step)                                                                                     \
-  static void by_four_##size##_##step(const q8_dwconv_shape *shape, const block *b, const epilogue *e,          \
-                                   const uint8_t *const *cols, uint8_t *y, size_t y_stride) {                \
-    by_four(size, step, shape, b, e, cols, y, y_stride);                                                        \
-  }
-BY_FOUR(3, 1)
-BY_FOUR(3, 2)
-BY_FOUR(5, 1)
-BY_FOUR(5, 2)
-BY_FOUR(7, 1)
+/* The number size, step for what has code of its own, else 0. */
+static size_t size_and_step(const q8_dwconv_shape *p) {
+  const int fours = p->r == p->s && p->q >= OUTPUTS && p->channels >= BLOCK && p->col_dilation == 1 && p->col_step <= 2;
+  return fours ? 10 * p->s + p->col_step : 0;
+}
 
-static row_fn *row_of(const q8_dwconv_shape *shape) {
-  static row_fn *const all[3][2] = {{by_four_3_1, by_four_3_2}, {by_four_5_1, by_four_5_2}, {by_four_7_1, by_one}};
-  const size_t size = shape->s, step = shape->col_step;
-  const int fours = shape->r == size && shape->q >= OUTPUTS && shape->channels >= BLOCK && shape->col_dilation == 1 && step <= 2;
-  return fours && (size == 3 || size == 5 || size == 7) ? all[(size - 3) / 2][step - 1] : by_one;
+/* Works on copies, which the stores to y cannot change. */
+static void row(const q8_dwconv_shape *shape, const block *whole, const epilogue *end, const uint8_t *const *cols,
+                uint8_t *y, size_t y_stride) {
+  const block b = *whole;
+  const q8_requant rq = *end->rq;
+  const epilogue e = {&rq, end->rounding};
+  switch (size_and_step(shape)) {
+  case 31:
+    by_four(3, 1, shape->q, &b, &e, cols, y, y_stride);
+    break;
+  case 32:
+    by_four(3, 2, shape->q, &b, &e, cols, y, y_stride);
+    break;
+  case 51:
+    by_four(5, 1, shape->q, &b, &e, cols, y, y_stride);
+    break;
+  case 52:
+    by_four(5, 2, shape->q, &b, &e, cols, y, y_stride);
+    break;
+  case 71:
+    by_four(7, 1, shape->q, &b, &e, cols, y, y_stride);
+    break;
+  default:
+    by_one(shape, &b, &e, cols, y, y_stride);
+  }
 }
 
 static block block_at(const q8_dwconv_shape *shape, size_t c, const __m256i *w) {
@@ -224,7 +238,6 @@ static void dwconv(const q8_dwconv_shape *shape, const void *packed, const q8_re
                    uint8_t *y, size_t y_stride) {
   const epilogue e = {rq, q8_avx2_rounding_of(rq->zero_point, rq->lo, rq->hi)};
   const __m256i *w = packed;
-  row_fn *const row = row_of(shape);
   for (size_t c = 0; c < shape->channels; c += BLOCK, w += block_size(shape->r, shape->s)) {
     const block b = block_at(shape, c, w);
     row(shape, &b, &e, cols, y, y_stride);

@@ -48,6 +48,10 @@ static void max_rows(size_t taps, size_t n, const uint8_t *const *a, uint8_t *y)
     max_columns16(taps, n - 16, a, y);
 }
 
+Q8_INLINE __m256i load_words(const uint8_t *x) {
+  return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)x));
+}
+
 /* 16 columns: 16-bit sums of up to 257 rows cannot overflow, then they are added to 32-bit ones. */
 static void sum_columns(size_t taps, const uint8_t *a, size_t stride, int32_t *acc) {
   __m256i low = _mm256_setzero_si256(), high = low;
@@ -55,8 +59,10 @@ static void sum_columns(size_t taps, const uint8_t *a, size_t stride, int32_t *a
     __m256i words = _mm256_setzero_si256();
     size_t left = taps < 257 ? taps : 257;
     taps -= left;
+    for (; left > 1; left -= 2, a += 2 * stride)
+      words = _mm256_add_epi16(words, _mm256_add_epi16(load_words(a), load_words(a + stride)));
     for (; left > 0; left--, a += stride)
-      words = _mm256_add_epi16(words, _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)a)));
+      words = _mm256_add_epi16(words, load_words(a));
     low = _mm256_add_epi32(low, _mm256_cvtepu16_epi32(_mm256_castsi256_si128(words)));
     high = _mm256_add_epi32(high, _mm256_cvtepu16_epi32(_mm256_extracti128_si256(words, 1)));
   }

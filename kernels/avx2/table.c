@@ -12,7 +12,7 @@ enum { SHORT = 64 }; /* below this many bytes preparing the parts costs more tha
 
 /* part[i] = T[i] ^ T[i - 1] ^ part[i - 8] turns the xor T[h - 1] of the parts h - 8 .. h - 1 into that of the
  * parts h - 7 .. h. */
-static void prepare(const uint8_t *table, __m256i part[16]) {
+static Q8_NOINLINE void prepare(const uint8_t *table, __m256i part[16]) {
   __m128i before = _mm_setzero_si128();
   for (size_t i = 0; i < 16; i++) {
     __m128i entries = _mm_loadu_si128((const __m128i *)table + i);
@@ -36,7 +36,7 @@ Q8_INLINE __m256i lookup(__m256i x, const __m256i part[16]) {
 }
 
 /* Eight bytes at a time through one 64-bit register. */
-static void lookup_short(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y) {
+static Q8_NOINLINE void lookup_short(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y) {
   for (; n >= 8; n -= 8, x += 8, y += 8) {
     uint64_t in, out = 0;
     memcpy(&in, x, 8);

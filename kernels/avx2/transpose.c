@@ -30,7 +30,7 @@ static void block8(const uint8_t *x, size_t x_stride, uint8_t *y, size_t y_strid
 }
 
 /* 8 x 8 words of 32 bits. */
-static void block32(const float *x, size_t x_stride, float *y, size_t y_stride) {
+Q8_INLINE void block32(const float *x, size_t x_stride, float *y, size_t y_stride) {
   __m256 a[8], b[8];
   Q8_UNROLL
   for (size_t i = 0; i < 4; i++) { /* rows i and i + 4 side by side in columns 0-3, then in columns 4-7 */

@@ -103,15 +103,10 @@ Q8_INLINE void add_taps(const q8_dwconv_shape *shape, const block *b, const uint
   }
 }
 
-/* Four neighbouring outputs without dilation; size, of a square kernel, and step are constants in every caller: columns
- * are not a loop, pairs of rows are. */
-Q8_INLINE void four_outputs(size_t size, size_t step, const block *b, const uint8_t *const *cols, uint8_t *y,
-                            size_t y_stride) {
+/* Sums of four neighbouring outputs without dilation; size, of a square kernel, and step are constants in every caller:
+ * columns are not a loop, pairs of rows are. */
+Q8_INLINE void add_four(size_t size, size_t step, const block *b, const uint8_t *const *cols, halves sum[OUTPUTS]) {
   const __m512i *w = b->w;
-  halves sum[OUTPUTS];
-  Q8_UNROLL
-  for (size_t o = 0; o < OUTPUTS; o++)
-    sum[o] = b->bias;
   for (size_t i = 0; i < size; i += 2, w += 2 * size) {
     const uint8_t *const *row = cols + i, *const *next = row + (i + 1 < size);
     Q8_UNROLL
@@ -125,59 +120,60 @@ Q8_INLINE void four_outputs(size_t size, size_t step, const block *b, const uint
       }
     }
   }
-  Q8_UNROLL
-  for (size_t o = 0; o < OUTPUTS; o++)
-    finish(&sum[o], b, y + o * y_stride);
 }
 
-/* One block of channels along the row, output by output. The block is a copy: one whose address left the caller would be
- * read anew after every store. */
-static void by_one(const q8_dwconv_shape *shape, const block *all, const uint8_t *const *cols, uint8_t *y,
-                   size_t y_stride) {
-  const block b = *all;
+/* One block of channels along the row, output by output. */
+Q8_INLINE void by_one(const q8_dwconv_shape *shape, const block *b, const uint8_t *const *cols, uint8_t *y,
+                      size_t y_stride) {
   for (size_t x = 0; x < shape->q; x++, cols += shape->col_step * shape->r, y += y_stride) {
-    halves sum = b.bias;
-    add_taps(shape, &b, cols, &sum);
-    finish(&sum, &b, y);
+    halves sum = b->bias;
+    add_taps(shape, b, cols, &sum);
+    finish(&sum, b, y);
   }
 }
 
-/* Four by four; the last four outputs may overlap those before. */
-Q8_INLINE void by_four(size_t size, size_t step, const q8_dwconv_shape *shape, const block *all,
-                       const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
+/* The number size, step for what has code of its own, else 0. */
+static size_t size_and_step(const q8_dwconv_shape *p) {
+  const int fits = p->r == p->s && p->q >= OUTPUTS && p->col_dilation == 1 && p->col_step <= 2;
+  const size_t both = 10 * p->s + p->col_step;
+  return fits && (p->s == 3 || p->s == 5 || both == 71) ? both : 0;
+}
+
+/* Four by four with one rounding for all sizes, the last four outputs may overlap those before; other sizes one by one. The block is a copy: one whose
+ * address left the caller would be read anew after every store. */
+static void row(const q8_dwconv_shape *shape, const block *all, const uint8_t *const *cols, uint8_t *y,
+                size_t y_stride) {
   const block b = *all;
-  const size_t q = shape->q;
-  for (size_t at = 0; at < q; at += OUTPUTS) {
+  const size_t q = shape->q, kind = size_and_step(shape), next = shape->col_step * shape->r;
+  if (!kind)
+    by_one(shape, &b, cols, y, y_stride);
+  for (size_t at = 0; kind && at < q; at += OUTPUTS) {
     const size_t x = at + OUTPUTS > q ? q - OUTPUTS : at;
-    four_outputs(size, step, &b, cols + x * step * size, y + x * y_stride, y_stride);
+    const uint8_t *const *from = cols + x * next;
+    halves sum[OUTPUTS];
+    Q8_UNROLL
+    for (size_t o = 0; o < OUTPUTS; o++)
+      sum[o] = b.bias;
+    if (kind == 31)
+      add_four(3, 1, &b, from, sum);
+    else if (kind == 32)
+      add_four(3, 2, &b, from, sum);
+    else if (kind == 51)
+      add_four(5, 1, &b, from, sum);
+    else if (kind == 52)
+      add_four(5, 2, &b, from, sum);
+    else
+      add_four(7, 1, &b, from, sum);
+    Q8_UNROLL
+    for (size_t o = 0; o < OUTPUTS; o++)
+      finish(&sum[o], &b, y + (x + o) * y_stride);
   }
-}
-
-typedef void row_fn(const q8_dwconv_shape *shape, const block *b, const uint8_t *const *cols, uint8_t *y,
-                    size_t y_stride);
-#define BY_FOUR(size, step)                                                                                     \
-  static void by_four_##size##_##step(const q8_dwconv_shape *shape, const block *b, const uint8_t *const *cols, \
-                                   uint8_t *y, size_t y_stride) {                                            \
-    by_four(size, step, shape, b, cols, y, y_stride);                                                           \
-  }
-BY_FOUR(3, 1)
-BY_FOUR(3, 2)
-BY_FOUR(5, 1)
-BY_FOUR(5, 2)
-BY_FOUR(7, 1)
-
-static row_fn *row_of(const q8_dwconv_shape *shape) {
-  static row_fn *const all[3][2] = {{by_four_3_1, by_four_3_2}, {by_four_5_1, by_four_5_2}, {by_four_7_1, by_one}};
-  const size_t size = shape->s, step = shape->col_step;
-  const int fours = shape->r == size && shape->q >= OUTPUTS && shape->col_dilation == 1 && step <= 2;
-  return fours && (size == 3 || size == 5 || size == 7) ? all[(size - 3) / 2][step - 1] : by_one;
 }
 
 static void dwconv(const q8_dwconv_shape *shape, const void *packed, const q8_requant *rq, const uint8_t *const *cols,
                    uint8_t *y, size_t y_stride) {
   const size_t block_size = packed_size(1, shape->r, shape->s);
   const uint8_t *w = packed;
-  row_fn *const row = row_of(shape);
   for (size_t c = 0; c < shape->channels; c += BLOCK, w += block_size) {
     const block b = make_block(shape, rq, w, c);
     row(shape, &b, cols, y, y_stride);

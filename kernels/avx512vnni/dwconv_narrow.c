@@ -41,19 +41,20 @@ Q8_INLINE __m512i load_quads(int whole, size_t taps, const uint8_t *const x[4], 
 }
 
 /* Tap 0 stands in for taps that do not exist, column `last` for columns past it: their weight is 0, or nobody stores
- * the sum. */
-Q8_INLINE void fill16(int whole, const block *b, const uint8_t *const *cols, size_t last, const quad_source *q,
-                      size_t units, uint8_t *scratch) {
+ * the sum. The loop for such columns is also that of fewer channels. */
+void q8_avx512vnni_dwconv_fill16(const block *b, const uint8_t *const *cols, size_t last, const quad_source *q,
+                                 size_t units, uint8_t *scratch) {
   const size_t pitch = b->pitch, step = b->shape->col_step, first = b->first, down = q->down, across = q->across;
   const size_t row = q->row, taps = q->taps, tap = down + across * pitch;
   const size_t second = taps > 1 ? tap : 0, third = taps > 2 ? 2 * tap : 0, fourth = taps > 3 ? 3 * tap : 0;
-  const __mmask16 m = first16(b->channels);
   const uint8_t *const *p = cols + q->column * pitch + row;
+  const __mmask16 m = first16(b->channels);
   uint8_t *const end = scratch + 64 * units;
   size_t column = q->column;
-  for (; scratch < end && column + (taps - 1) * across <= last; scratch += 64, column += step, p += step * pitch) {
+  for (; m == 0xffff && scratch < end && column + (taps - 1) * across <= last; scratch += 64) {
     const uint8_t *const x[4] = {p[0], p[second], p[third], p[fourth]};
-    _mm512_store_si512(scratch, load_quads(whole, 4, x, first, m));
+    _mm512_store_si512(scratch, load_quads(1, 4, x, first, 0));
+    column += step, p += step * pitch;
   }
   for (; scratch < end; scratch += 64, column += step) {
     const uint8_t *x[4];
@@ -61,16 +62,8 @@ Q8_INLINE void fill16(int whole, const block *b, const uint8_t *const *cols, siz
       const size_t t = i < taps ? i : 0, far = column + t * across;
       x[i] = cols[(far < last ? far : last) * pitch + row + t * down];
     }
-    _mm512_store_si512(scratch, load_quads(whole, 4, x, first, m));
+    _mm512_store_si512(scratch, load_quads(0, 4, x, first, m));
   }
-}
-
-void q8_avx512vnni_dwconv_fill16(const block *b, const uint8_t *const *cols, size_t last, const quad_source *q,
-                                 size_t units, uint8_t *scratch) {
-  if (b->channels == 16)
-    fill16(1, b, cols, last, q, units, scratch);
-  else
-    fill16(0, b, cols, last, q, units, scratch);
 }
 
 /* The sums of four pixels, of which the first n exist, to y. */

@@ -96,23 +96,33 @@ Q8_INLINE void column3x3(int pixels, int rows, const block *b, const strips *s, 
     add_column(quad, b->w + i * 768, first[i]);
 }
 
+/* The first two columns end no output. In pairs of rows of 64 channels, which are often short, they come before the loop:
+ * the branch around the stores would cost a misprediction for each block. */
 Q8_INLINE void rows3x3(int pixels, int rows, const block *b, const uint8_t *const *cols, uint8_t *y, size_t n) {
   const size_t next = (size_t)rows + 2;
+  const int before = pixels == 1 && rows == 2;
   strips s;
   __m512i sum[3][2][4];
-  n = cut_row(pixels, b, next, n, cols, y, &s);
+  size_t at = 0, out = 0;
+  n = cut_row(pixels, b, next, n, cols, y, &s) + 2;
   Q8_UNROLL
   for (int i = 0; i < 3 * rows; i++)
     start(b, sum[i / rows][i % rows]);
-  column3x3(pixels, rows, b, &s, 0, sum[1], sum[2], sum[0]);
-  column3x3(pixels, rows, b, &s, next, sum[2], sum[0], sum[1]);
-  for (size_t at = 2 * next, out = 0;;) {
+  if (before) {
+    column3x3(pixels, rows, b, &s, 0, sum[1], sum[2], sum[0]);
+    column3x3(pixels, rows, b, &s, next, sum[2], sum[0], sum[1]);
+    at = 2 * next, n -= 2;
+  }
+  for (;;) {
 #define COLUMN(done, second, first)                                                                          \
   column3x3(pixels, rows, b, &s, at, sum[done], sum[second], sum[first]);                                    \
-  store_strips(pixels, sum[done][0], b, &s, out);                                                            \
-  if (rows == 2)                                                                                             \
-    store_strips(pixels, sum[done][1], b, &s, out + b->row_stride);                                          \
-  at += next, out += s.y_stride;                                                                            \
+  if (before || at >= 2 * next) {                                                                            \
+    store_strips(pixels, sum[done][0], b, &s, out);                                                          \
+    if (rows == 2)                                                                                           \
+      store_strips(pixels, sum[done][1], b, &s, out + b->row_stride);                                        \
+    out += s.y_stride;                                                                                       \
+  }                                                                                                          \
+  at += next;                                                                                                \
   if (--n == 0)                                                                                              \
     return;
     COLUMN(0, 1, 2)
@@ -182,6 +192,7 @@ Q8_INLINE void row3x3_2(int pixels, const block *b, const uint8_t *const *cols, 
 Q8_INLINE void column5(const block *b, const strips *s, size_t c, size_t last, __m512i s0[4], __m512i s1[4],
                        __m512i s2[4], __m512i s3[4], __m512i s4[4]) {
   const int8_t *const w = b->w;
+  const size_t next = c + 3 <= last ? 5 : 0; /* of the last columns only the first counts */
   __m512i row[4], quad[4];
   RELOAD;
   start(b, s4);
@@ -194,7 +205,7 @@ Q8_INLINE void column5(const block *b, const strips *s, size_t c, size_t last, _
   RELOAD;
   Q8_UNROLL
   for (size_t i = 0; i < 4; i++)
-    row[i] = load_strips(1, s, (c + i < last ? c + i : last) * 5 + 4);
+    row[i] = load_strips(1, s, c * 5 + 4 + i * next);
   interleave4(row, quad);
   add_column(quad, w + 6 * 256, s0);
   add_column(quad, w + 5 * 256, s4);

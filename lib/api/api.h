@@ -40,6 +40,14 @@ const q8_plan *q8_api_plan(const qint8_plan *plan);
 q8_status q8_fail_null(qint8_error *error, const char *name);
 q8_status q8_fail_size(qint8_error *error, const char *name, size_t size, size_t expected);
 
+/* A zeroed object whose first member is its q8_host, made of the caller's; NULL: *status tells why. */
+void *q8_api_new(const qint8_host *host, size_t size, const char *what, q8_status *status, qint8_error *error);
+/* What measures or mends a recipe on samples needs: neither is missing, and the recipe belongs to the model. */
+q8_status q8_check_samples(const qint8_model *model, const qint8_recipe *recipe, const qint8_tensor *const *inputs,
+                           size_t batch_count, qint8_error *error);
+/* U8 or S8. */
+q8_status q8_check_activations(int32_t dtype, qint8_error *error);
+
 /* Inside (0, 100]. */
 q8_status q8_check_percentile(float percentile, qint8_error *error);
 /* scale finite and > 0, zero point inside u8, s8 or (s32 allowed if `allow_s32`) s32. */

@@ -14,6 +14,36 @@ q8_status q8_fail_size(qint8_error *error, const char *name, size_t size, size_t
                  expected);
 }
 
+void *q8_api_new(const qint8_host *host, size_t size, const char *what, q8_status *status, qint8_error *error) {
+  q8_host inner;
+  *status = q8_host_init(&inner, host, error);
+  void *object = *status == QINT8_OK ? q8_calloc(&inner, 1, size) : NULL;
+  if (object)
+    memcpy(object, &inner, sizeof inner);
+  else if (*status == QINT8_OK)
+    *status = q8_fail_memory(error, what, size);
+  return object;
+}
+
+q8_status q8_check_samples(const qint8_model *model, const qint8_recipe *recipe, const qint8_tensor *const *inputs,
+                           size_t batch_count, qint8_error *error) {
+  Q8_REQUIRE(error, model);
+  Q8_REQUIRE(error, recipe);
+  Q8_REQUIRE(error, inputs);
+  if (batch_count == 0)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "batch_count", "no samples given");
+  if (recipe->recipe->tensor_count != model->graph->tensor_count ||
+      recipe->recipe->node_count != model->graph->node_count)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "recipe", "it belongs to another model");
+  return QINT8_OK;
+}
+
+q8_status q8_check_activations(int32_t dtype, qint8_error *error) {
+  if (dtype != QINT8_DTYPE_U8 && dtype != QINT8_DTYPE_S8)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "activation_dtype", "type %d is not U8 or S8", (int)dtype);
+  return QINT8_OK;
+}
+
 q8_status q8_check_percentile(float percentile, qint8_error *error) {
   if (!(percentile > 0.0f && percentile <= 100.0f))
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "percentile", "%g is outside (0, 100]", (double)percentile);

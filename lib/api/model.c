@@ -95,10 +95,9 @@ qint8_status qint8_model_map_file(const char *path, const qint8_host *host, qint
 void qint8_model_destroy(qint8_model *model) {
   if (!model)
     return;
-  q8_host host = model->host;
   q8_graph_destroy(model->graph);
   q8_recipe_free(model->recipe);
-  q8_free(&host, model);
+  q8_free(&model->host, model);
 }
 
 q8_status q8_api_float_graph(const qint8_model *model, const q8_graph **graph, q8_graph **copy, qint8_error *error) {

@@ -34,21 +34,19 @@ qint8_status qint8_observer_create(const qint8_observer_options *options, const 
   Q8_TRY(check_options(options, error));
   q8_kernels kernels;
   Q8_TRY(q8_default_kernels(&kernels, error));
-  q8_host inner;
-  Q8_TRY(q8_host_init(&inner, host, error));
-  qint8_observer *observer = q8_calloc(&inner, 1, sizeof *observer);
+  q8_status status;
+  qint8_observer *observer = q8_api_new(host, sizeof *observer, "observer", &status, error);
   if (!observer)
-    return q8_fail_memory(error, "observer", sizeof *observer);
-  observer->host = inner;
+    return status;
   q8_observer_config config = {.kind = options->kind,
                                .channels = (size_t)options->channels,
                                .moving_average = options->moving_average,
                                .percentile = options->percentile,
                                .minmax = kernels.minmax,
                                .slots = kernels.slots};
-  q8_status status = q8_observer_new(&config, &observer->host, &observer->observer, error);
+  status = q8_observer_new(&config, &observer->host, &observer->observer, error);
   if (status != QINT8_OK) {
-    q8_free(&inner, observer);
+    q8_free(&observer->host, observer);
     return status;
   }
   *out = observer;
@@ -58,9 +56,8 @@ qint8_status qint8_observer_create(const qint8_observer_options *options, const 
 void qint8_observer_destroy(qint8_observer *observer) {
   if (!observer)
     return;
-  q8_host host = observer->host;
   q8_observer_free(observer->observer);
-  q8_free(&host, observer);
+  q8_free(&observer->host, observer);
 }
 
 qint8_status qint8_observer_observe(qint8_observer *observer, const float *values, size_t outer, size_t channels,

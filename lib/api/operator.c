@@ -1,7 +1,6 @@
 /* operator.c - GEMM and convolution with packed weights: both are a convolution inside, a matrix is M images of one
  * pixel. */
-#include <math.h>
-#include <string.h>
+#include <stddef.h>
 
 #include "api/api.h"
 #include "nn/conv.h"
@@ -17,22 +16,9 @@ struct qint8_operator {
   q8_epilogue epilogue;
   int32_t x_zero;        /* stored form */
   int32_t x_flip;        /* s8 input: copied with the top bit flipped */
-  int32_t pad_bottom, pad_right, is_gemm;
+  size_t pad_bottom, pad_right;
+  int is_gemm;
 };
-
-/* The two descriptions in one. */
-typedef struct description {
-  q8_conv_geometry g; /* of the smallest image */
-  int64_t pad_bottom, pad_right;
-  const int8_t *weights;
-  const float *w_scale;
-  int64_t w_scale_count;
-  const int32_t *bias;
-  qint8_qparams x, y;
-  int32_t clamp_low, clamp_high;
-  const char *isa;
-  int32_t is_gemm;
-} description;
 
 static q8_status check_size(const char *name, int64_t value, int64_t least, qint8_error *error) {
   if (value < least || value > MAX_SIZE)
@@ -41,26 +27,50 @@ static q8_status check_size(const char *name, int64_t value, int64_t least, qint
   return QINT8_OK;
 }
 
-static q8_status check_description(const description *d, qint8_error *error) {
-  int64_t low = d->y.dtype == QINT8_DTYPE_S8 ? -128 : 0;
+static q8_status check_sizes(const qint8_conv_desc *d, qint8_error *error) {
+#define FIELD(name, least) {#name, offsetof(qint8_conv_desc, name), least}
+  static const struct {
+    char name[12];
+    uint16_t offset, least;
+  } sizes[] = {FIELD(c, 1), FIELD(k, 1), FIELD(groups, 1), FIELD(r, 1), FIELD(s, 1), FIELD(stride_h, 1),
+               FIELD(stride_w, 1), FIELD(dilation_h, 1), FIELD(dilation_w, 1), FIELD(pad_top, 0), FIELD(pad_left, 0),
+               FIELD(pad_bottom, 0), FIELD(pad_right, 0)};
+#undef FIELD
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+    Q8_TRY(check_size(sizes[i].name, *(const int64_t *)(const void *)((const char *)d + sizes[i].offset),
+                      sizes[i].least, error));
+  if (d->c % d->groups || d->k % d->groups)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "groups", "%lld groups do not divide %lld and %lld channels",
+                   (long long)d->groups, (long long)d->c, (long long)d->k);
+  if ((d->r - 1) * d->dilation_h >= MAX_SIZE || (d->s - 1) * d->dilation_w >= MAX_SIZE)
+    return q8_fail(error, QINT8_ERROR_LIMIT, "dilation", "the kernel reaches over more than %lld pixels",
+                   (long long)MAX_SIZE);
+  return QINT8_OK;
+}
+
+static q8_status check(const qint8_conv_desc *d, qint8_error *error) {
+  int low = d->y.dtype == QINT8_DTYPE_S8 ? -128 : 0;
+  int64_t products = d->r * d->s; /* at most 2^48 */
+  if (products <= Q8_MAX_DOT)
+    products *= d->c / d->groups;
   Q8_TRY(q8_check_qparams(&d->x, 0, error));
   Q8_TRY(q8_check_qparams(&d->y, 0, error));
   if (!d->weights || !d->w_scale)
     return q8_fail(error, QINT8_ERROR_ARGUMENT, d->weights ? "w_scale" : "weights", "NULL");
-  if (d->w_scale_count != 1 && d->w_scale_count != (int64_t)d->g.k)
-    return q8_fail(error, QINT8_ERROR_ARGUMENT, "w_scale_count", "%lld scales for %zu output channels",
-                   (long long)d->w_scale_count, d->g.k);
+  if (d->w_scale_count != 1 && d->w_scale_count != d->k)
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "w_scale_count", "%lld scales for %lld output channels",
+                   (long long)d->w_scale_count, (long long)d->k);
   if (d->clamp_low < low || d->clamp_high > low + 255 || d->clamp_low > d->clamp_high)
-    return q8_fail(error, QINT8_ERROR_ARGUMENT, "clamp", "[%d, %d] is not a range inside [%lld, %lld]",
-                   (int)d->clamp_low, (int)d->clamp_high, (long long)low, (long long)low + 255);
-  if (d->g.r * d->g.s * (d->g.c / d->g.groups) > Q8_MAX_DOT)
-    return q8_fail(error, QINT8_ERROR_LIMIT, "weights", "%zu products per output, at most %d fit the accumulator",
-                   d->g.r * d->g.s * (d->g.c / d->g.groups), Q8_MAX_DOT);
+    return q8_fail(error, QINT8_ERROR_ARGUMENT, "clamp", "[%d, %d] is not a range inside [%d, %d]", (int)d->clamp_low,
+                   (int)d->clamp_high, low, low + 255);
+  if (products > Q8_MAX_DOT)
+    return q8_fail(error, QINT8_ERROR_LIMIT, "weights", "%lld products per output, at most %d fit the accumulator",
+                   (long long)products, Q8_MAX_DOT);
   return QINT8_OK;
 }
 
-static q8_status make_epilogue(qint8_operator *op, const description *d, qint8_error *error) {
-  size_t k = d->g.k;
+static q8_status make_epilogue(qint8_operator *op, const qint8_conv_desc *d, qint8_error *error) {
+  size_t k = op->conv.g.k;
   int32_t shift = d->y.dtype == QINT8_DTYPE_S8 ? 128 : 0;
   int whole = d->clamp_low == 0 && d->clamp_high == 0;
   int32_t *bias = q8_pool_alloc(&op->pool, k + 64, sizeof *bias);
@@ -84,31 +94,57 @@ static q8_status make_epilogue(qint8_operator *op, const description *d, qint8_e
   return QINT8_OK;
 }
 
-static q8_status build(qint8_operator *op, const description *d, qint8_error *error) {
+/* Outputs along one dimension of `in` values, padding included; 0 if the kernel does not fit. */
+static size_t outputs(size_t in, size_t kernel, size_t dilation, size_t stride) {
+  size_t reach = (kernel - 1) * dilation + 1;
+  return in < reach ? 0 : (in - reach) / stride + 1;
+}
+
+static void set_image(const qint8_operator *op, size_t n, size_t h, size_t w, q8_conv_geometry *g) {
+  g->n = n;
+  g->h = h;
+  g->w = w;
+  g->p = outputs(h + g->pad_top + op->pad_bottom, g->r, g->dilation_h, g->stride_h);
+  g->q = outputs(w + g->pad_left + op->pad_right, g->s, g->dilation_w, g->stride_w);
+}
+
+static q8_status build(qint8_operator *op, const qint8_conv_desc *d, qint8_error *error) {
   q8_cpu_mask mask;
   const char *name;
   Q8_TRY(q8_choose_isa(d->isa, &mask, &name, error));
   q8_kernels_select(mask, &op->kernels);
   op->x_flip = d->x.dtype == QINT8_DTYPE_S8;
   op->x_zero = d->x.zero_point + (op->x_flip ? 128 : 0);
-  op->pad_bottom = (int32_t)d->pad_bottom;
-  op->pad_right = (int32_t)d->pad_right;
-  op->is_gemm = d->is_gemm;
-  Q8_TRY(q8_conv_pack(&op->kernels, &d->g, d->weights, 1, &op->pool, &op->conv, error));
+  op->pad_bottom = (size_t)d->pad_bottom;
+  op->pad_right = (size_t)d->pad_right;
+  q8_conv_geometry g = {.c = (size_t)d->c,
+                        .k = (size_t)d->k,
+                        .groups = (size_t)d->groups,
+                        .r = (size_t)d->r,
+                        .s = (size_t)d->s,
+                        .stride_h = (size_t)d->stride_h,
+                        .stride_w = (size_t)d->stride_w,
+                        .dilation_h = (size_t)d->dilation_h,
+                        .dilation_w = (size_t)d->dilation_w,
+                        .pad_top = (size_t)d->pad_top,
+                        .pad_left = (size_t)d->pad_left};
+  set_image(op, 1, (g.r - 1) * g.dilation_h + 1, (g.s - 1) * g.dilation_w + 1, &g);
+  Q8_TRY(q8_conv_pack(&op->kernels, &g, d->weights, 1, &op->pool, &op->conv, error));
   op->conv.exact_x = !op->x_flip; /* the flipped copy has bytes behind it, the caller's memory may not */
   return make_epilogue(op, d, error);
 }
 
-static q8_status create(const description *d, const qint8_host *host, qint8_operator **out, qint8_error *error) {
-  Q8_TRY(check_description(d, error));
-  q8_host inner;
-  Q8_TRY(q8_host_init(&inner, host, error));
-  qint8_operator *op = q8_calloc(&inner, 1, sizeof *op);
+static q8_status create(const qint8_conv_desc *d, int is_gemm, const qint8_host *host, qint8_operator **out,
+                        qint8_error *error) {
+  q8_status status;
+  Q8_TRY(check_sizes(d, error));
+  Q8_TRY(check(d, error));
+  qint8_operator *op = q8_api_new(host, sizeof *op, "operator", &status, error);
   if (!op)
-    return q8_fail_memory(error, "operator", sizeof *op);
-  op->host = inner;
-  q8_pool_init(&op->pool, &inner);
-  q8_status status = build(op, d, error);
+    return status;
+  op->is_gemm = is_gemm;
+  q8_pool_init(&op->pool, &op->host);
+  status = build(op, d, error);
   if (status != QINT8_OK) {
     qint8_operator_destroy(op);
     return status;
@@ -125,44 +161,25 @@ qint8_status qint8_gemm_create(const qint8_gemm_desc *desc, const qint8_host *ho
   Q8_REQUIRE_SIZE(error, desc);
   Q8_TRY(check_size("n", desc->n, 1, error));
   Q8_TRY(check_size("k", desc->k, 1, error));
-  description d = {.g = {.n = 1, .h = 1, .w = 1, .c = (size_t)desc->k, .k = (size_t)desc->n, .groups = 1, .r = 1,
-                         .s = 1, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .p = 1, .q = 1},
-                   .weights = desc->weights,
-                   .w_scale = desc->w_scale,
-                   .w_scale_count = desc->w_scale_count,
-                   .bias = desc->bias,
-                   .x = desc->x,
-                   .y = desc->y,
-                   .clamp_low = desc->clamp_low,
-                   .clamp_high = desc->clamp_high,
-                   .isa = desc->isa,
-                   .is_gemm = 1};
-  return create(&d, host, out, error);
-}
-
-static q8_status check_conv(const qint8_conv_desc *desc, qint8_error *error) {
-  const struct {
-    const char *name;
-    int64_t value, least;
-  } sizes[] = {{"c", desc->c, 1}, {"k", desc->k, 1}, {"groups", desc->groups, 1}, {"r", desc->r, 1}, {"s", desc->s, 1},
-               {"stride_h", desc->stride_h, 1}, {"stride_w", desc->stride_w, 1}, {"dilation_h", desc->dilation_h, 1},
-               {"dilation_w", desc->dilation_w, 1}, {"pad_top", desc->pad_top, 0}, {"pad_left", desc->pad_left, 0},
-               {"pad_bottom", desc->pad_bottom, 0}, {"pad_right", desc->pad_right, 0}};
-  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-    Q8_TRY(check_size(sizes[i].name, sizes[i].value, sizes[i].least, error));
-  if (desc->c % desc->groups || desc->k % desc->groups)
-    return q8_fail(error, QINT8_ERROR_ARGUMENT, "groups", "%lld groups do not divide %lld and %lld channels",
-                   (long long)desc->groups, (long long)desc->c, (long long)desc->k);
-  if ((desc->r - 1) * desc->dilation_h >= MAX_SIZE || (desc->s - 1) * desc->dilation_w >= MAX_SIZE)
-    return q8_fail(error, QINT8_ERROR_LIMIT, "dilation", "the kernel reaches over more than %lld pixels",
-                   (long long)MAX_SIZE);
-  return QINT8_OK;
-}
-
-/* Sizes of one dimension: the output, or 0 if the kernel does not fit. */
-static int64_t output_size(int64_t in, int64_t pads, int64_t kernel, int64_t dilation, int64_t stride) {
-  int64_t room = in + pads - ((kernel - 1) * dilation + 1);
-  return room < 0 ? 0 : room / stride + 1;
+  qint8_conv_desc d = {.c = desc->k,
+                       .k = desc->n,
+                       .groups = 1,
+                       .r = 1,
+                       .s = 1,
+                       .stride_h = 1,
+                       .stride_w = 1,
+                       .dilation_h = 1,
+                       .dilation_w = 1,
+                       .weights = desc->weights,
+                       .w_scale = desc->w_scale,
+                       .w_scale_count = desc->w_scale_count,
+                       .bias = desc->bias,
+                       .x = desc->x,
+                       .y = desc->y,
+                       .clamp_low = desc->clamp_low,
+                       .clamp_high = desc->clamp_high,
+                       .isa = desc->isa};
+  return create(&d, 1, host, out, error);
 }
 
 qint8_status qint8_conv_create(const qint8_conv_desc *desc, const qint8_host *host, qint8_operator **out,
@@ -171,66 +188,29 @@ qint8_status qint8_conv_create(const qint8_conv_desc *desc, const qint8_host *ho
   *out = NULL;
   Q8_REQUIRE(error, desc);
   Q8_REQUIRE_SIZE(error, desc);
-  Q8_TRY(check_conv(desc, error));
-  int64_t h = (desc->r - 1) * desc->dilation_h + 1, w = (desc->s - 1) * desc->dilation_w + 1;
-  description d = {
-      .g = {.n = 1,
-            .h = (size_t)h,
-            .w = (size_t)w,
-            .c = (size_t)desc->c,
-            .k = (size_t)desc->k,
-            .groups = (size_t)desc->groups,
-            .r = (size_t)desc->r,
-            .s = (size_t)desc->s,
-            .stride_h = (size_t)desc->stride_h,
-            .stride_w = (size_t)desc->stride_w,
-            .dilation_h = (size_t)desc->dilation_h,
-            .dilation_w = (size_t)desc->dilation_w,
-            .pad_top = (size_t)desc->pad_top,
-            .pad_left = (size_t)desc->pad_left,
-            .p = (size_t)output_size(h, desc->pad_top + desc->pad_bottom, desc->r, desc->dilation_h, desc->stride_h),
-            .q = (size_t)output_size(w, desc->pad_left + desc->pad_right, desc->s, desc->dilation_w, desc->stride_w)},
-      .pad_bottom = desc->pad_bottom,
-      .pad_right = desc->pad_right,
-      .weights = desc->weights,
-      .w_scale = desc->w_scale,
-      .w_scale_count = desc->w_scale_count,
-      .bias = desc->bias,
-      .x = desc->x,
-      .y = desc->y,
-      .clamp_low = desc->clamp_low,
-      .clamp_high = desc->clamp_high,
-      .isa = desc->isa};
-  return create(&d, host, out, error);
+  return create(desc, 0, host, out, error);
 }
 
 void qint8_operator_destroy(qint8_operator *op) {
   if (!op)
     return;
-  q8_host host = op->host;
   q8_pool_destroy(&op->pool);
-  q8_free(&host, op);
+  q8_free(&op->host, op);
 }
 
 /* The convolution for one input size. */
 static q8_status resize(const qint8_operator *op, int64_t batch, int64_t height, int64_t width, q8_conv *out,
                         qint8_error *error) {
   q8_conv_geometry g = op->conv.g;
+  if (op->is_gemm)
+    height = width = 1;
   Q8_TRY(check_size("batch", batch, 1, error));
-  g.n = (size_t)batch;
-  if (!op->is_gemm) {
-    Q8_TRY(check_size("height", height, 1, error));
-    Q8_TRY(check_size("width", width, 1, error));
-    g.h = (size_t)height;
-    g.w = (size_t)width;
-    g.p = (size_t)output_size(height, (int64_t)g.pad_top + op->pad_bottom, (int64_t)g.r, (int64_t)g.dilation_h,
-                              (int64_t)g.stride_h);
-    g.q = (size_t)output_size(width, (int64_t)g.pad_left + op->pad_right, (int64_t)g.s, (int64_t)g.dilation_w,
-                              (int64_t)g.stride_w);
-    if (!g.p || !g.q)
-      return q8_fail(error, QINT8_ERROR_SHAPE, "conv", "a %lld x %lld image is smaller than the kernel's reach",
-                     (long long)height, (long long)width);
-  }
+  Q8_TRY(check_size("height", height, 1, error));
+  Q8_TRY(check_size("width", width, 1, error));
+  set_image(op, (size_t)batch, (size_t)height, (size_t)width, &g);
+  if (!g.p || !g.q)
+    return q8_fail(error, QINT8_ERROR_SHAPE, "conv", "a %lld x %lld image is smaller than the kernel's reach",
+                   (long long)height, (long long)width);
   size_t in, result;
   if (!q8_mul(g.n * g.h, g.w * g.c, &in) || !q8_mul(g.n * g.p, g.q * g.k, &result) || in > SIZE_MAX / 16 ||
       result > SIZE_MAX / 16)

@@ -50,13 +50,17 @@ static q8_status take_values(const q8_graph *graph, const qint8_plan_options *op
 }
 
 static q8_status compile(const qint8_model *model, const qint8_recipe *recipe, const qint8_plan_options *options,
-                         const q8_host *host, q8_shape *shapes, const void **values, q8_plan **out,
-                         qint8_error *error) {
+                         q8_pool *pool, q8_plan **out, qint8_error *error) {
+  size_t inputs = model->graph->input_count + 1;
+  q8_shape *shapes = q8_pool_alloc(pool, inputs, sizeof *shapes);
+  const void **values = q8_pool_alloc(pool, inputs, sizeof *values);
   q8_plan_config config = {.inputs = shapes, .values = values};
+  if (!shapes || !values)
+    return q8_fail_memory(error, "plan", inputs * sizeof *shapes);
   Q8_TRY(q8_choose_isa(options ? options->isa : NULL, &config.mask, &config.isa, error));
   Q8_TRY(take_shapes(model->graph, options, shapes, error));
   Q8_TRY(take_values(model->graph, options, shapes, values, error));
-  return q8_plan_compile(model->graph, recipe ? recipe->recipe : NULL, &config, host, out, error);
+  return q8_plan_compile(model->graph, recipe ? recipe->recipe : NULL, &config, &pool->host, out, error);
 }
 
 qint8_status qint8_plan_create(const qint8_model *model, const qint8_recipe *recipe, const qint8_plan_options *options,
@@ -66,22 +70,16 @@ qint8_status qint8_plan_create(const qint8_model *model, const qint8_recipe *rec
   Q8_REQUIRE(error, model);
   if (options)
     Q8_REQUIRE_SIZE(error, options);
-  q8_host inner;
-  Q8_TRY(q8_host_init(&inner, host, error));
-  qint8_plan *plan = q8_calloc(&inner, 1, sizeof *plan);
-  q8_shape *shapes = q8_calloc(&inner, model->graph->input_count + 1, sizeof *shapes);
-  const void **values = q8_calloc(&inner, model->graph->input_count + 1, sizeof *values);
-  q8_status status = QINT8_OK;
-  if (!plan || !shapes || !values)
-    status = q8_fail_memory(error, "plan", sizeof *plan);
-  if (status == QINT8_OK) {
-    plan->host = inner;
-    status = compile(model, recipe, options, &inner, shapes, values, &plan->plan, error);
-  }
-  q8_free(&inner, shapes);
-  q8_free(&inner, values);
+  q8_status status;
+  qint8_plan *plan = q8_api_new(host, sizeof *plan, "plan", &status, error);
+  if (!plan)
+    return status;
+  q8_pool pool;
+  q8_pool_init(&pool, &plan->host);
+  status = compile(model, recipe, options, &pool, &plan->plan, error);
+  q8_pool_destroy(&pool);
   if (status != QINT8_OK) {
-    q8_free(&inner, plan);
+    qint8_plan_destroy(plan);
     return status;
   }
   *out = plan;
@@ -91,9 +89,8 @@ qint8_status qint8_plan_create(const qint8_model *model, const qint8_recipe *rec
 void qint8_plan_destroy(qint8_plan *plan) {
   if (!plan)
     return;
-  q8_host host = plan->host;
   q8_plan_free(plan->plan);
-  q8_free(&host, plan);
+  q8_free(&plan->host, plan);
 }
 
 size_t qint8_plan_step_count(const qint8_plan *plan) {

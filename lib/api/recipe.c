@@ -25,9 +25,7 @@ qint8_status qint8_recipe_create(const qint8_model *model, const qint8_ranges *r
   if (!options)
     options = &preset;
   Q8_REQUIRE_SIZE(error, options);
-  if (options->activation_dtype != QINT8_DTYPE_U8 && options->activation_dtype != QINT8_DTYPE_S8)
-    return q8_fail(error, QINT8_ERROR_ARGUMENT, "activation_dtype", "type %d is not U8 or S8",
-                   (int)options->activation_dtype);
+  Q8_TRY(q8_check_activations(options->activation_dtype, error));
   if (options->config == QINT8_CONFIG_QAT)
     return q8_fail(error, QINT8_ERROR_UNSUPPORTED, "config", "qat_int8 is not supported yet");
   if (!qint8_config_name((qint8_config)options->config))

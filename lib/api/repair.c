@@ -9,21 +9,19 @@
 #include "ptq/rounding.h"
 
 /* A recipe -> recipe step of lib/ptq. */
-typedef q8_status repair_fn(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
-                            const char *isa, const q8_host *host, qint8_error *error);
+typedef q8_status repair_fn(const q8_graph *graph, q8_recipe *recipe, const q8_runner *runner, qint8_error *error);
 
 static q8_status run_repair(repair_fn *repair, const q8_graph *graph, q8_recipe *recipe,
                             const qint8_tensor *const *inputs, size_t batch_count, const q8_host *host,
                             qint8_error *error) {
-  q8_cpu_mask mask;
-  const char *isa;
   q8_batches batches;
+  q8_runner runner = {.batches = &batches, .host = host};
   q8_pool pool;
-  Q8_TRY(q8_choose_isa(NULL, &mask, &isa, error));
+  Q8_TRY(q8_choose_isa(NULL, &runner.mask, &runner.isa, error));
   q8_pool_init(&pool, host);
   q8_status status = q8_take_batches(graph, inputs, batch_count, &pool, &batches, error);
   if (status == QINT8_OK)
-    status = repair(graph, recipe, &batches, mask, isa, host, error);
+    status = repair(graph, recipe, &runner, error);
   q8_pool_destroy(&pool);
   return status;
 }
@@ -31,15 +29,9 @@ static q8_status run_repair(repair_fn *repair, const q8_graph *graph, q8_recipe 
 static q8_status repair_recipe(repair_fn *repair, const qint8_model *model, qint8_recipe *recipe,
                                const qint8_tensor *const *inputs, size_t batch_count, const qint8_host *host,
                                qint8_error *error) {
-  Q8_REQUIRE(error, model);
-  Q8_REQUIRE(error, recipe);
-  Q8_REQUIRE(error, inputs);
-  const q8_graph *graph = model->graph;
-  if (batch_count == 0)
-    return q8_fail(error, QINT8_ERROR_ARGUMENT, "batch_count", "no samples given");
-  if (recipe->recipe->tensor_count != graph->tensor_count || recipe->recipe->node_count != graph->node_count)
-    return q8_fail(error, QINT8_ERROR_ARGUMENT, "recipe", "it belongs to another model");
+  Q8_TRY(q8_check_samples(model, recipe, inputs, batch_count, error));
   q8_host inner;
+  const q8_graph *graph;
   q8_graph *copy;
   Q8_TRY(q8_host_init(&inner, host, error));
   Q8_TRY(q8_recipe_own(&recipe->recipe, error));

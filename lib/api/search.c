@@ -58,9 +58,7 @@ static q8_status check_options(const qint8_search_options *o, qint8_error *error
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "validation", "no samples given");
   if (!o->calibration && o->calibration_batches > 0)
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "calibration", "calibration is NULL");
-  if (o->activation_dtype != QINT8_DTYPE_U8 && o->activation_dtype != QINT8_DTYPE_S8)
-    return q8_fail(error, QINT8_ERROR_ARGUMENT, "activation_dtype", "type %d is not U8 or S8",
-                   (int)o->activation_dtype);
+  Q8_TRY(q8_check_activations(o->activation_dtype, error));
   if (o->format != QINT8_FORMAT_QDQ && o->format != QINT8_FORMAT_QOPERATOR)
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "format", "format %d is unknown", (int)o->format);
   if (isnan(o->max_drop) || isnan(o->max_seconds))
@@ -100,22 +98,20 @@ qint8_status qint8_search_create(const qint8_model *model, const qint8_search_op
   Q8_TRY(check_options(options, error));
   if (model->recipe)
     return q8_fail(error, QINT8_ERROR_STATE, "model", "it is quantized already; search on the float model");
-  q8_host inner;
-  Q8_TRY(q8_host_init(&inner, host, error));
-  qint8_search *search = q8_calloc(&inner, 1, sizeof *search);
+  q8_status status;
+  qint8_search *search = q8_api_new(host, sizeof *search, "search", &status, error);
   if (!search)
-    return q8_fail_memory(error, "search", sizeof *search);
-  search->host = inner;
+    return status;
   q8_pool pool;
-  q8_pool_init(&pool, &inner);
-  q8_status status = run(model->graph, options, &inner, &pool, &search->search, error);
+  q8_pool_init(&pool, &search->host);
+  status = run(model->graph, options, &search->host, &pool, &search->search, error);
   q8_pool_destroy(&pool);
   if (status != QINT8_OK) {
-    q8_free(&inner, search);
+    qint8_search_destroy(search);
     return status;
   }
   search->recipe.recipe = search->search->recipe;
-  search->equalised = (qint8_model){.host = inner, .graph = search->search->graph};
+  search->equalised = (qint8_model){.host = search->host, .graph = search->search->graph};
   search->model = search->search->graph ? &search->equalised : model;
   *out = search;
   return QINT8_OK;
@@ -124,9 +120,8 @@ qint8_status qint8_search_create(const qint8_model *model, const qint8_search_op
 void qint8_search_destroy(qint8_search *search) {
   if (!search)
     return;
-  q8_host host = search->host;
   q8_search_free(search->search);
-  q8_free(&host, search);
+  q8_free(&search->host, search);
 }
 
 /* ---- What was found ---- */

@@ -23,24 +23,15 @@ qint8_status qint8_sensitivity_create(const qint8_model *model, const qint8_reci
                                       qint8_sensitivity **out, qint8_error *error) {
   Q8_REQUIRE(error, out);
   *out = NULL;
-  Q8_REQUIRE(error, model);
-  Q8_REQUIRE(error, recipe);
-  Q8_REQUIRE(error, inputs);
-  if (batch_count == 0)
-    return q8_fail(error, QINT8_ERROR_ARGUMENT, "batch_count", "no samples given");
-  if (recipe->recipe->tensor_count != model->graph->tensor_count ||
-      recipe->recipe->node_count != model->graph->node_count)
-    return q8_fail(error, QINT8_ERROR_ARGUMENT, "recipe", "it belongs to another model");
-  q8_host inner;
-  Q8_TRY(q8_host_init(&inner, host, error));
-  qint8_sensitivity *s = q8_calloc(&inner, 1, sizeof *s);
+  Q8_TRY(q8_check_samples(model, recipe, inputs, batch_count, error));
+  q8_status status;
+  qint8_sensitivity *s = q8_api_new(host, sizeof *s, "sensitivity", &status, error);
   if (!s)
-    return q8_fail_memory(error, "sensitivity", sizeof *s);
-  s->host = inner;
+    return status;
   s->graph = model->graph;
   q8_pool pool;
-  q8_pool_init(&pool, &inner);
-  q8_status status = measure(s, recipe, inputs, batch_count, &pool, error);
+  q8_pool_init(&pool, &s->host);
+  status = measure(s, recipe, inputs, batch_count, &pool, error);
   q8_pool_destroy(&pool);
   if (status == QINT8_OK)
     *out = s;
@@ -52,9 +43,8 @@ qint8_status qint8_sensitivity_create(const qint8_model *model, const qint8_reci
 void qint8_sensitivity_destroy(qint8_sensitivity *sensitivity) {
   if (!sensitivity)
     return;
-  q8_host host = sensitivity->host;
   q8_sensitivity_free(sensitivity->measured);
-  q8_free(&host, sensitivity);
+  q8_free(&sensitivity->host, sensitivity);
 }
 
 size_t qint8_sensitivity_count(const qint8_sensitivity *sensitivity) {

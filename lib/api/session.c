@@ -28,13 +28,11 @@ qint8_status qint8_session_create(const qint8_plan *plan, void *arena, size_t ar
   Q8_REQUIRE(error, out);
   *out = NULL;
   Q8_REQUIRE(error, plan);
-  q8_host inner;
-  Q8_TRY(q8_host_init(&inner, host, error));
-  qint8_session *session = q8_calloc(&inner, 1, sizeof *session);
+  q8_status status;
+  qint8_session *session = q8_api_new(host, sizeof *session, "session", &status, error);
   if (!session)
-    return q8_fail_memory(error, "session", sizeof *session);
-  session->host = inner;
-  q8_status status = open_session(session, plan, arena, arena_size, error);
+    return status;
+  status = open_session(session, plan, arena, arena_size, error);
   if (status != QINT8_OK) {
     qint8_session_destroy(session);
     return status;
@@ -46,11 +44,11 @@ qint8_status qint8_session_create(const qint8_plan *plan, void *arena, size_t ar
 void qint8_session_destroy(qint8_session *session) {
   if (!session)
     return;
-  q8_host host = session->host;
+  const q8_host *host = &session->host;
   q8_session_close(session->session);
-  q8_free(&host, session->inputs);
-  q8_free(&host, session->outputs);
-  q8_free(&host, session);
+  q8_free(host, session->inputs);
+  q8_free(host, session->outputs);
+  q8_free(host, session);
 }
 
 static q8_status check_io(qint8_session *session, const qint8_tensor *const *inputs, size_t input_count,

@@ -81,6 +81,12 @@ q8_status q8_host_init(q8_host *out, const qint8_host *host, qint8_error *error)
   return QINT8_OK;
 }
 
+q8_status q8_progress(const q8_host *host, const char *what, size_t done, size_t total, qint8_error *error) {
+  if (host->progress && host->progress(host->user, what, done, total))
+    return q8_fail(error, QINT8_ERROR_CANCELLED, what, "stopped by the progress callback");
+  return QINT8_OK;
+}
+
 void *q8_alloc(const q8_host *host, size_t count, size_t size) {
   size_t bytes;
   if (!q8_mul(count, size, &bytes))

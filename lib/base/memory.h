@@ -17,11 +17,15 @@ typedef struct q8_host {
 /* Defaults for NULL. ARGUMENT if only one of allocate and release is given or threads is negative. */
 q8_status q8_host_init(q8_host *out, const qint8_host *host, qint8_error *error);
 
+/* Tells the host, if it wants to know, that `done` of `total` are done; CANCELLED if it says to stop. */
+q8_status q8_progress(const q8_host *host, const char *what, size_t done, size_t total, qint8_error *error);
+
 #define Q8_ALIGN 64
 
 /* 64-byte aligned, uninitialised / zeroed; NULL on failure and for count * size overflow. */
 void *q8_alloc(const q8_host *host, size_t count, size_t size);
 void *q8_calloc(const q8_host *host, size_t count, size_t size);
+/* `host` may lie in `memory`. */
 void q8_free(const q8_host *host, void *memory);
 /* Grows an array to hold at least `needed` elements (doubling); keeps the old array on failure. */
 int q8_grow(const q8_host *host, void **array, size_t *capacity, size_t needed, size_t size, size_t used);

@@ -108,11 +108,9 @@ static q8_status plan_inputs(q8_planner *planner, qint8_error *error) {
 static q8_status take_integers(q8_planner *planner, q8_id tensor, qint8_error *error) {
   const q8_tensor_quant *quant = q8_plan_recipe(planner, tensor);
   q8_value *value = &planner->binding->values[tensor];
-  size_t inner = 1;
   if (!quant || !quant->integers || !q8_plan_is_constant(planner, tensor) || quant->integer_count != value->count)
     return QINT8_OK;
-  for (int32_t i = quant->axis + 1; quant->count > 1 && i < value->shape.rank; i++)
-    inner *= (size_t)value->shape.dim[i];
+  size_t inner = q8_shape_inner(&value->shape, quant->axis + 1);
   float *values = q8_pool_reserve(&planner->binding->pool, value->count + 1, sizeof *values);
   if (!values)
     return q8_fail_memory(error, planner->graph->tensors[tensor].name, value->count * sizeof *values);
@@ -292,11 +290,11 @@ q8_status q8_plan_compile(const q8_graph *graph, const q8_recipe *recipe, const 
 void q8_plan_free(q8_plan *plan) {
   if (!plan)
     return;
-  q8_host host = plan->pool.host;
-  q8_free(&host, plan->buffers);
-  q8_free(&host, plan->steps);
+  const q8_host *host = &plan->pool.host;
+  q8_free(host, plan->buffers);
+  q8_free(host, plan->steps);
   q8_pool_destroy(&plan->pool);
-  q8_free(&host, plan);
+  q8_free(host, plan);
 }
 
 size_t q8_plan_input_count(const q8_plan *plan) {

@@ -176,9 +176,7 @@ static void run_copy(const q8_step_run *r) {
 static void split_shape(const q8_shape *shape, size_t *batch, size_t *channels, size_t *positions) {
   *batch = shape->rank > 0 ? (size_t)shape->dim[0] : 1;
   *channels = shape->rank > 1 ? (size_t)shape->dim[1] : 1;
-  *positions = 1;
-  for (int i = 2; i < shape->rank; i++)
-    *positions *= (size_t)shape->dim[i];
+  *positions = q8_shape_inner(shape, 2);
 }
 
 int q8_layouts_agree(const q8_shape *shape) {
@@ -314,18 +312,12 @@ q8_status q8_convert(q8_planner *planner, q8_id tensor, q8_form_type form, q8_la
   from = forms[form_index(other_form, other)];
   if (from != Q8_NONE && !planner->plain && changes_at_once(&q8_plan_value(planner, tensor)->shape))
     return change_both(planner, tensor, from, form, layout, out, error);
-  if (from != Q8_NONE) {
-    q8_buffer middle;
-    if (form == Q8_FORM_INT8) {
-      Q8_TRY(change_type(planner, tensor, from, form, other, &middle, error));
-      return change_layout(planner, tensor, middle, form, layout, out, error);
-    }
-    Q8_TRY(change_layout(planner, tensor, from, other_form, layout, &middle, error));
-    return change_type(planner, tensor, middle, form, layout, out, error);
-  }
-  if (!q8_plan_is_constant(planner, tensor))
+  if (from != Q8_NONE) /* the layout is changed in the int8 form */
+    Q8_TRY(q8_convert(planner, tensor, Q8_FORM_INT8, form == Q8_FORM_INT8 ? other : layout, &from, error));
+  else if (q8_plan_is_constant(planner, tensor))
+    Q8_TRY(constant_buffer(planner, tensor, &from, error));
+  else
     return q8_fail(error, QINT8_ERROR_INTERNAL, planner->graph->tensors[tensor].name, "used before it is computed");
-  Q8_TRY(constant_buffer(planner, tensor, &from, error));
   return q8_convert(planner, tensor, form, layout, out, error);
 }
 

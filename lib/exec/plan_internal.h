@@ -25,9 +25,8 @@ typedef struct plan_buffer {
   uint8_t form, layout;
 } plan_buffer;
 
+/* The fields that most code reads come first. */
 struct q8_plan {
-  q8_pool pool; /* parameters, packed weights, names */
-  q8_kernels kernels;
   const char *isa;
   int32_t threads; /* scratch is laid out for this many */
   plan_buffer *buffers;
@@ -45,6 +44,8 @@ struct q8_plan {
   size_t arena_size;
   size_t band_size; /* of PLACE_BAND buffers, of those of the same step */
   size_t max_watch_count; /* elements of the largest tensor a watcher may see */
+  q8_pool pool;           /* parameters, packed weights, names */
+  q8_kernels kernels;
 };
 
 #define FORM_COUNT 4 /* type x layout */

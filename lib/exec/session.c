@@ -62,18 +62,18 @@ q8_status q8_session_open(const q8_plan *plan, void *arena, size_t arena_size, c
 void q8_session_close(q8_session *session) {
   if (!session)
     return;
-  q8_host host = session->host;
+  const q8_host *host = &session->host;
   if (session->owns_arena)
-    q8_free(&host, session->arena);
-  q8_free(&host, session->address);
-  q8_free(&host, session->user_buffers);
-  q8_free(&host, session->in);
-  q8_free(&host, session->out);
-  q8_free(&host, session->watch_values);
-  q8_free(&host, session->watch_ordered);
-  q8_free(&host, session->bands);
-  q8_free(&host, session->microseconds);
-  q8_free(&host, session);
+    q8_free(host, session->arena);
+  q8_free(host, session->address);
+  q8_free(host, session->user_buffers);
+  q8_free(host, session->in);
+  q8_free(host, session->out);
+  q8_free(host, session->watch_values);
+  q8_free(host, session->watch_ordered);
+  q8_free(host, session->bands);
+  q8_free(host, session->microseconds);
+  q8_free(host, session);
 }
 
 static double now_us(void) {

@@ -7,7 +7,6 @@
 
 struct q8_session {
   const q8_plan *plan;
-  q8_host host;
   uint8_t *arena;
   int owns_arena;
   void **address;         /* [buffer_count]; of inputs and outputs set by each run */
@@ -24,6 +23,7 @@ struct q8_session {
   float *watch_values, *watch_ordered; /* [max_watch_count] each */
   uint8_t *bands;                      /* while watched: the buffers that steps in bands do without */
   double *microseconds;                /* [step_count] when timing */
+  q8_host host;
 };
 
 /* Inputs and outputs of a run get their addresses. */

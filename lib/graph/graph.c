@@ -23,14 +23,14 @@ q8_status q8_graph_create(const q8_host *host, q8_graph **out, qint8_error *erro
 void q8_graph_destroy(q8_graph *graph) {
   if (!graph)
     return;
-  q8_host host = graph->pool.host;
-  q8_names_destroy(&host, graph->names);
-  q8_free(&host, graph->tensors);
-  q8_free(&host, graph->nodes);
-  q8_free(&host, graph->bytes);
+  const q8_host *host = &graph->pool.host;
+  q8_names_destroy(host, graph->names);
+  q8_free(host, graph->tensors);
+  q8_free(host, graph->nodes);
+  q8_free(host, graph->bytes);
   q8_unmap(&graph->mapping);
   q8_pool_destroy(&graph->pool);
-  q8_free(&host, graph);
+  q8_free(host, graph);
 }
 
 q8_status q8_graph_add_tensor(q8_graph *graph, const char *name, int32_t dtype, const q8_shape *shape,
@@ -136,10 +136,7 @@ q8_status q8_graph_set_outputs(q8_graph *graph, const q8_id *ids, size_t count, 
 
 void q8_int8_to_float(const q8_tensor *tensor, float *out) {
   const q8_int8_values *from = tensor->integers;
-  size_t count = q8_shape_count(&tensor->shape, NULL), inner = 1;
-  for (int32_t i = from->axis + 1; from->count > 1 && i < tensor->shape.rank; i++)
-    inner *= (size_t)tensor->shape.dim[i];
-  inner = inner ? inner : 1;
+  size_t count = q8_shape_count(&tensor->shape, NULL), inner = q8_shape_inner(&tensor->shape, from->axis + 1);
   for (size_t i = 0, c = 0; i < count; i += inner, c = c + 1 < (size_t)from->count ? c + 1 : 0) {
     const size_t end = count - i < inner ? count - i : inner;
     for (size_t j = 0; j < end; j++)

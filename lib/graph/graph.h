@@ -18,6 +18,8 @@ typedef struct q8_shape {
 
 /* Elements of a shape whose dimensions are all known; 0 on overflow or unknown dimensions (`ok` tells, may be NULL). */
 size_t q8_shape_count(const q8_shape *shape, int *ok);
+/* Elements of one index of all dimensions before `from`: the product of those from there on. */
+size_t q8_shape_inner(const q8_shape *shape, int32_t from);
 int q8_shape_equal(const q8_shape *a, const q8_shape *b);
 /* "[1, 3, 224, 224]" into `text`; returns `text`. */
 const char *q8_shape_text(const q8_shape *shape, char *text, size_t size);

@@ -13,6 +13,13 @@ size_t q8_shape_count(const q8_shape *shape, int *ok) {
   return fine ? count : 0;
 }
 
+size_t q8_shape_inner(const q8_shape *shape, int32_t from) {
+  size_t inner = 1;
+  for (int32_t i = from; i < shape->rank; i++)
+    inner *= (size_t)shape->dim[i];
+  return inner;
+}
+
 int q8_shape_equal(const q8_shape *a, const q8_shape *b) {
   if (a->rank != b->rank)
     return 0;

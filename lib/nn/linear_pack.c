@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/cold.h"
 #include "base/cpu.h"
 #include "nn/linear.h"
 
@@ -48,8 +49,9 @@ static const q8_sgemm_kernel *choose_float(const q8_sgemm_kernel *wide, size_t l
 
 /* Panels that cover n columns: the widest, or those of `tall` while more columns than the widest has are left; then the
  * narrowest that covers the rest. */
-static q8_status lay_out_panels(q8_linear *l, const q8_gemm_kernel *wide, const q8_gemm_kernel *tall,
-                                const q8_sgemm_kernel *wide_float, size_t element, q8_pool *pool, qint8_error *error) {
+Q8_COLD static q8_status lay_out_panels(q8_linear *l, const q8_gemm_kernel *wide, const q8_gemm_kernel *tall,
+                                        const q8_sgemm_kernel *wide_float, size_t element, q8_pool *pool,
+                                        qint8_error *error) {
   const size_t widest = wide ? wide->nr : wide_float->nr, nr = tall ? tall->nr : widest;
   l->panel_count = l->n <= widest ? 1 : 1 + (l->n - widest + nr - 1) / nr;
   l->panels = q8_pool_alloc(pool, l->panel_count, sizeof *l->panels);
@@ -101,7 +103,7 @@ static size_t common_multiple(size_t a, size_t b) {
 
 /* A block's input fills a quarter of L2, beside the panels, or half of it where the panels do not fit there and are read
  * anew for every block; its pointers stay in L1. */
-static void choose_rows(q8_linear *l, size_t row_bytes) {
+Q8_COLD static void choose_rows(q8_linear *l, size_t row_bytes) {
   l->row_step = l->panels[0].mr;
   for (size_t i = 1; i < l->panel_count; i++)
     if (l->row_step != l->panels[i].mr)
@@ -258,14 +260,12 @@ static void sum_columns(const q8_linear *l, const q8_gemm_kernel *kernel, const 
     column_sum[j] = left ? (int32_t)((uint32_t)sums[j] + (uint32_t)rest[j]) : sums[j];
 }
 
-static void pack_panel(const q8_linear *l, const q8_linear_desc *d, size_t group, const q8_panel *panel,
-                       int32_t *column_sum) {
+static void pack_panel(const q8_linear *l, const q8_linear_desc *d, const int8_t *w, const q8_panel *panel,
+                       uint8_t *out, int32_t *column_sum) {
   const q8_gemm_kernel *kernel = panel->kernel;
   const size_t nr = panel->nr, kr = kernel->kr, columns = d->n - panel->column < nr ? d->n - panel->column : nr;
   const int four_bytes = kr * kernel->b_bytes == 4 && d->taps <= STAGE_SPAN / 4;
   const int in_order = four_bytes && kr == 2 && d->w_in == 1;
-  uint8_t *out = l->weights + group * l->group_size + panel->offset;
-  const int8_t *w = (const int8_t *)d->w + group * d->w_group + panel->column * d->w_out;
   if (columns < nr || !four_bytes)
     memset(out, 0, d->taps * l->k_padded * nr * kernel->b_bytes);
   if (in_order)
@@ -278,7 +278,7 @@ static void pack_panel(const q8_linear *l, const q8_linear_desc *d, size_t group
     for (size_t j = 0; j < columns; j += STAGE_COLUMNS)
       l->transpose32(columns - j < STAGE_COLUMNS ? columns - j : STAGE_COLUMNS, d->taps * d->k / 4, w + j * d->w_out,
                      d->w_out / 4, out + 4 * j, nr);
-  sum_columns(l, kernel, out, columns, column_sum + panel->column);
+  sum_columns(l, kernel, out, columns, column_sum);
 }
 
 /* Weights beyond L2 are the time of few rows, and taller tiles read them fewer times. */
@@ -312,17 +312,20 @@ static size_t unload_packed(const q8_linear_desc *d, size_t end, size_t unloaded
   return end;
 }
 
-q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool, q8_linear *out,
-                         qint8_error *error) {
-  if (d->taps * d->k > Q8_MAX_DOT)
-    return q8_fail(error, QINT8_ERROR_LIMIT, "weights",
-                   "%zu products per output, at most %d fit the accumulator", d->taps * d->k, Q8_MAX_DOT);
-  int32_t *column_sum = q8_pool_alloc(pool, d->groups * d->n + 64, sizeof *column_sum);
-  if (!column_sum)
-    return q8_fail_memory(error, "weights", d->groups * d->n * sizeof *column_sum);
-  const q8_gemm_kernel *wide = kernels->gemm;
-  if (wide->b_min > -128 && smallest_weight(d) < wide->b_min)
-    wide = kernels->gemm_full;
+void q8_linear_fill(const q8_linear *l, const q8_linear_desc *d, void *weights, int32_t *column_sum) {
+  size_t unloaded = 0;
+  for (size_t g = 0; g < d->groups; g++)
+    for (const q8_panel *p = l->panels; p < l->panels + l->panel_count; p++) {
+      const size_t at = g * d->w_group + p->column * d->w_out;
+      pack_panel(l, d, (const int8_t *)d->w + at, p, (uint8_t *)weights + g * l->group_size + p->offset,
+                 column_sum + g * d->n + p->column);
+      unloaded = unload_packed(d, at, unloaded);
+    }
+}
+
+/* All but the rows of a block. */
+Q8_COLD static q8_status lay_out(const q8_kernels *kernels, const q8_gemm_kernel *wide, const q8_linear_desc *d,
+                                 q8_pool *pool, q8_linear *out, qint8_error *error) {
   *out = (q8_linear){.groups = d->groups,
                      .taps = d->taps,
                      .k = d->k,
@@ -330,22 +333,35 @@ q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_
                      .n = d->n,
                      .a_bytes = wide->a_bytes,
                      .a_shift = wide->a_shift,
-                     .column_sum = column_sum,
-                     .kernel_name = wide->name,
                      .transpose8 = kernels->transpose8,
                      .transpose32 = kernels->transpose32,
                      .pack_pairs = kernels->pack_pairs};
   Q8_TRY(lay_out_panels(out, wide, choose_tall(d, wide), NULL, wide->b_bytes, pool, error));
-  out->weights = reserve_weights(out, pool);
-  if (!out->weights)
-    return q8_fail_memory(error, "weights", d->groups * out->group_size);
-  size_t unloaded = 0;
-  for (size_t g = 0; g < d->groups; g++)
-    for (size_t i = 0; i < out->panel_count; i++) {
-      pack_panel(out, d, g, &out->panels[i], column_sum + g * d->n);
-      unloaded = unload_packed(d, g * d->w_group + out->panels[i].column * d->w_out, unloaded);
-    }
   out->kernel_name = ((const q8_gemm_kernel *)out->panels[0].kernel)->name;
+  return QINT8_OK;
+}
+
+Q8_COLD q8_status q8_linear_layout(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool, q8_linear *out,
+                                   qint8_error *error) {
+  Q8_TRY(lay_out(kernels, kernels->gemm_full, d, pool, out, error));
+  choose_rows(out, d->row_bytes);
+  return QINT8_OK;
+}
+
+Q8_COLD q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool, q8_linear *out,
+                                 qint8_error *error) {
+  if (d->taps * d->k > Q8_MAX_DOT)
+    return q8_fail(error, QINT8_ERROR_LIMIT, "weights",
+                   "%zu products per output, at most %d fit the accumulator", d->taps * d->k, Q8_MAX_DOT);
+  const q8_gemm_kernel *wide = kernels->gemm;
+  if (wide->b_min > -128 && smallest_weight(d) < wide->b_min)
+    wide = kernels->gemm_full;
+  Q8_TRY(lay_out(kernels, wide, d, pool, out, error));
+  out->column_sum = q8_pool_alloc(pool, d->groups * d->n + 64, sizeof *out->column_sum);
+  out->weights = reserve_weights(out, pool);
+  if (!out->column_sum || !out->weights)
+    return q8_fail_memory(error, "weights", d->groups * out->group_size);
+  q8_linear_fill(out, d, out->weights, out->column_sum);
   if (d->joined) {
     assert(out->k == out->k_padded);
     out->taps /= d->joined;
@@ -353,33 +369,6 @@ q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_
   }
   choose_rows(out, d->row_bytes);
   return QINT8_OK;
-}
-
-q8_status q8_linear_layout(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool, q8_linear *out,
-                           qint8_error *error) {
-  const q8_gemm_kernel *wide = kernels->gemm_full;
-  *out = (q8_linear){.groups = d->groups,
-                     .taps = d->taps,
-                     .k = d->k,
-                     .k_padded = pad_depth(d->k, wide->kr),
-                     .n = d->n,
-                     .a_bytes = wide->a_bytes,
-                     .a_shift = wide->a_shift,
-                     .transpose8 = kernels->transpose8,
-                     .transpose32 = kernels->transpose32,
-                     .pack_pairs = kernels->pack_pairs};
-  Q8_TRY(lay_out_panels(out, wide, wide, NULL, wide->b_bytes, pool, error));
-  out->kernel_name = ((const q8_gemm_kernel *)out->panels[0].kernel)->name;
-  choose_rows(out, d->row_bytes);
-  return QINT8_OK;
-}
-
-void q8_linear_fill(const q8_linear *l, const q8_linear_desc *d, void *weights, int32_t *column_sum) {
-  q8_linear filled = *l;
-  filled.weights = weights;
-  for (size_t g = 0; g < d->groups; g++)
-    for (size_t i = 0; i < l->panel_count; i++)
-      pack_panel(&filled, d, g, &l->panels[i], column_sum + g * d->n);
 }
 
 /* The widest tile whose panel fits L2, as each row tile reads all of it; none below half the width of the first, nor where
@@ -391,8 +380,8 @@ static const q8_sgemm_kernel *widest_float(const q8_sgemm_kernel *first, size_t 
   return first;
 }
 
-q8_status q8_linear_layout_float(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool,
-                                 q8_linear *out, qint8_error *error) {
+Q8_COLD q8_status q8_linear_layout_float(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool,
+                                         q8_linear *out, qint8_error *error) {
   *out = (q8_linear){
       .groups = d->groups, .taps = d->taps, .k = d->k, .k_padded = d->k, .n = d->n, .a_bytes = sizeof(float)};
   Q8_TRY(lay_out_panels(out, NULL, NULL, widest_float(kernels->sgemm, d->taps * d->k), sizeof(float), pool, error));
@@ -401,8 +390,8 @@ q8_status q8_linear_layout_float(const q8_kernels *kernels, const q8_linear_desc
   return QINT8_OK;
 }
 
-q8_status q8_linear_pack_float(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool,
-                               q8_linear *out, qint8_error *error) {
+Q8_COLD q8_status q8_linear_pack_float(const q8_kernels *kernels, const q8_linear_desc *d, q8_pool *pool,
+                                       q8_linear *out, qint8_error *error) {
   Q8_TRY(q8_linear_layout_float(kernels, d, pool, out, error));
   out->weights = q8_pool_reserve(pool, d->groups, out->group_size);
   if (!out->weights)

@@ -20,7 +20,7 @@ static q8_status write_graph(q8_exporter *exporter, qint8_error *error) {
   for (size_t i = 0; i < graph->output_count; i++)
     q8_export_value(exporter, Q8_GRAPH_OUTPUT, &graph->tensors[graph->outputs[i]]);
   for (size_t i = 0; i < graph->input_count; i++)
-    Q8_TRY(q8_export_pairs(exporter, graph->inputs[i], error));
+    q8_export_pairs(exporter, graph->inputs[i]);
   for (size_t i = 0; i < graph->node_count; i++)
     Q8_TRY(q8_export_graph_node(exporter, i, error));
   for (size_t i = 0; i < graph->output_count; i++)
@@ -38,11 +38,11 @@ static void write_entry(q8_writer *w, const char *key, const char *value) {
 }
 
 /* First outputs of the nodes that are float although their tensors would make them int8, a line each. */
-static q8_status write_float_nodes(q8_exporter *exporter, qint8_error *error) {
+static void write_float_nodes(q8_exporter *exporter) {
   const q8_graph *graph = exporter->graph;
-  uint8_t *dynamic = q8_pool_alloc(&exporter->pool, graph->tensor_count + 1, 1);
+  uint8_t *dynamic = q8_export_alloc(exporter, graph->tensor_count + 1, 1);
   if (!dynamic)
-    return q8_fail_memory(error, "model", graph->tensor_count);
+    return;
   for (size_t i = 0; i < graph->tensor_count; i++)
     dynamic[i] = exporter->tensors[i].wants_dynamic;
   q8_writer lines;
@@ -60,7 +60,6 @@ static q8_status write_float_nodes(q8_exporter *exporter, qint8_error *error) {
   else if (lines.size > 1)
     write_entry(&exporter->writer, "qint8.float_nodes", (const char *)lines.bytes);
   q8_writer_free(&lines);
-  return QINT8_OK;
 }
 
 static void write_opset(q8_writer *w, const char *domain, uint64_t version) {
@@ -82,21 +81,37 @@ static q8_status write_model(q8_exporter *exporter, qint8_error *error) {
   const char *config = qint8_config_name((qint8_config)(exporter->recipe ? exporter->recipe->config : 0));
   if (config)
     write_entry(w, "qint8.config", config);
-  return exporter->recipe ? write_float_nodes(exporter, error) : QINT8_OK;
+  if (exporter->recipe)
+    write_float_nodes(exporter);
+  return QINT8_OK;
 }
 
-static q8_status start(q8_exporter *exporter, qint8_error *error) {
+void *q8_export_alloc(q8_exporter *exporter, size_t count, size_t size) {
+  void *memory = q8_pool_alloc(&exporter->pool, count, size);
+  exporter->writer.failed |= !memory;
+  return memory;
+}
+
+static void start(q8_exporter *exporter) {
   const q8_graph *graph = exporter->graph;
+  int32_t inputs = 0, outputs = 0;
+  for (size_t i = 0; i < graph->node_count; i++) {
+    inputs = graph->nodes[i].input_count > inputs ? graph->nodes[i].input_count : inputs;
+    outputs = graph->nodes[i].output_count > outputs ? graph->nodes[i].output_count : outputs;
+  }
   q8_pool_init(&exporter->pool, &exporter->host);
   q8_writer_init(&exporter->writer, &exporter->host);
   exporter->names = q8_names_create(&exporter->host);
   exporter->node_names = q8_names_create(&exporter->host);
-  exporter->tensors = q8_pool_alloc(&exporter->pool, graph->tensor_count + 1, sizeof *exporter->tensors);
-  exporter->modes = q8_pool_alloc(&exporter->pool, graph->node_count + 1, 1);
-  exporter->on_integers = q8_pool_alloc(&exporter->pool, graph->node_count + 1, 1);
-  if (!exporter->names || !exporter->node_names || !exporter->tensors || !exporter->modes || !exporter->on_integers)
-    return q8_fail_memory(error, "model", graph->tensor_count * sizeof *exporter->tensors);
-  return q8_export_decide(exporter, error);
+  exporter->tensors = q8_export_alloc(exporter, graph->tensor_count + 1, sizeof *exporter->tensors);
+  exporter->modes = q8_export_alloc(exporter, graph->node_count + 1, 1);
+  exporter->on_integers = q8_export_alloc(exporter, graph->node_count + 1, 1);
+  exporter->inputs = q8_export_alloc(exporter, 3 * (size_t)inputs + 8, sizeof *exporter->inputs); /* triples */
+  exporter->outputs = q8_export_alloc(exporter, (size_t)outputs + 1, sizeof *exporter->outputs);
+  if (!exporter->names || !exporter->node_names)
+    exporter->writer.failed = 1;
+  if (!exporter->writer.failed)
+    q8_export_decide(exporter);
 }
 
 q8_status q8_onnx_export(const q8_graph *graph, const q8_recipe *recipe, int32_t format, const q8_host *host,
@@ -106,10 +121,11 @@ q8_status q8_onnx_export(const q8_graph *graph, const q8_recipe *recipe, int32_t
   if (recipe && (recipe->tensor_count != graph->tensor_count || recipe->node_count != graph->node_count))
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "recipe", "the recipe was made for another model");
   q8_exporter exporter = {.host = *host, .graph = graph, .recipe = recipe, .format = format};
-  q8_status status = start(&exporter, error);
-  if (status == QINT8_OK)
+  q8_status status = QINT8_OK;
+  start(&exporter);
+  if (!exporter.writer.failed)
     status = write_model(&exporter, error);
-  if (status == QINT8_OK && exporter.writer.failed)
+  if (exporter.writer.failed)
     status = exporter.writer.size > INT32_MAX / 2
                  ? q8_fail(error, QINT8_ERROR_LIMIT, "model", "the file would pass 2 GiB, or memory was refused")
                  : q8_fail_memory(error, "model", exporter.writer.size);

@@ -108,43 +108,38 @@ void q8_export_attributes(q8_exporter *exporter, const q8_node *node) {
 /* ---- The activation that a rewrite merged into a node ---- */
 /* Other internal attributes only repeat what inputs say: an operator for which they mean more has an `expand`. */
 
-static q8_status write_clamp(q8_exporter *exporter, float low, float high, const char *from, const char *to,
-                             qint8_error *error) {
+static void write_clamp(q8_exporter *exporter, float low, float high, const char *from, const char *to) {
   const char *inputs[3] = {from, NULL, NULL};
-  if (low == 0 && high == INFINITY)
-    return q8_export_node(exporter, "Relu", inputs, 1, to, NULL, 0, error);
-  if (low > -INFINITY && !(inputs[1] = q8_export_scalar(exporter, to, low)))
-    return q8_fail_memory(error, to, sizeof low);
-  if (high < INFINITY && !(inputs[2] = q8_export_scalar(exporter, to, high)))
-    return q8_fail_memory(error, to, sizeof low);
-  return q8_export_node(exporter, "Clip", inputs, inputs[2] ? 3 : 2, to, NULL, 0, error);
+  if (low == 0 && high == INFINITY) {
+    q8_export_quant_node(exporter, "Relu", inputs, 1, &to, 1, -1);
+    return;
+  }
+  if (low > -INFINITY)
+    inputs[1] = q8_export_scalar(exporter, to, low);
+  if (high < INFINITY)
+    inputs[2] = q8_export_scalar(exporter, to, high);
+  q8_export_quant_node(exporter, "Clip", inputs, inputs[2] ? 3 : 2, &to, 1, -1);
 }
 
 /* ---- Nodes ---- */
 
-/* `base`, or with a number, which was not taken yet; NULL without memory. */
-static const char *fresh(q8_exporter *exporter, struct q8_names *taken, const char *base) {
+/* base + suffix, or with a number, which was not taken yet; NULL without memory. Nodes of a graph may share a name, those
+ * of a file must not: ONNX Runtime refuses it. */
+static const char *fresh(q8_exporter *exporter, struct q8_names *taken, const char *base, const char *suffix) {
   char text[512];
-  snprintf(text, sizeof text, "%.480s", base);
+  int length = snprintf(text, sizeof text - 16, "%.450s%s", base, suffix);
   for (unsigned i = 1; q8_names_get(taken, text) >= 0; i++)
-    snprintf(text, sizeof text, "%.480s_%u", base, i);
+    snprintf(text + length, 16, "_%u", i);
   const char *name = q8_pool_string(&exporter->pool, text, strlen(text));
-  return name && q8_names_put(&exporter->host, taken, name, 0) ? name : NULL;
+  if (name && q8_names_put(&exporter->host, taken, name, 0))
+    return name;
+  exporter->writer.failed = 1;
+  return NULL;
 }
 
-/* Nodes of a graph may share a name, those of a file must not: ONNX Runtime refuses it. */
-void q8_export_node_name(q8_exporter *exporter, const char *base) {
-  const char *name = fresh(exporter, exporter->node_names, base);
-  if (name)
-    q8_write_string(&exporter->writer, Q8_NODE_NAME, name);
-  else
-    exporter->writer.failed = 1;
-}
-
-static void derive_node_name(q8_exporter *exporter, const char *output, const char *op_type) {
-  char text[512];
-  snprintf(text, sizeof text, "%.450s_%s", output, op_type);
-  q8_export_node_name(exporter, text);
+const char *q8_export_derive(q8_exporter *exporter, const char *base, const char *suffix) {
+  const char *name = fresh(exporter, exporter->names, base, suffix);
+  return name ? name : "";
 }
 
 static void write_names(q8_writer *w, uint32_t number, const char *const *names, int32_t count) {
@@ -152,57 +147,63 @@ static void write_names(q8_writer *w, uint32_t number, const char *const *names,
     q8_write_string(w, number, names[i] ? names[i] : "");
 }
 
-q8_status q8_export_standard(q8_exporter *exporter, const q8_node *node, qint8_error *error) {
+size_t q8_export_begin(q8_exporter *exporter, const char *op_type, const char *name, const char *const *inputs,
+                       int32_t input_count, const char *const *outputs, int32_t output_count) {
   q8_writer *w = &exporter->writer;
+  char suffix[32] = "";
+  if (!name)
+    snprintf(suffix, sizeof suffix, "_%.30s", op_type);
+  size_t mark = q8_write_begin(w, Q8_GRAPH_NODE);
+  write_names(w, Q8_NODE_INPUT, inputs, input_count);
+  write_names(w, Q8_NODE_OUTPUT, outputs, output_count);
+  name = fresh(exporter, exporter->node_names, name ? name : outputs[0], suffix);
+  write_names(w, Q8_NODE_NAME, &name, 1);
+  q8_write_string(w, Q8_NODE_OP, op_type);
+  return mark;
+}
+
+q8_status q8_export_standard(q8_exporter *exporter, const q8_node *node, qint8_error *error) {
   float low, high;
   int clamped = q8_node_clamp(node, &low, &high);
-  const char *result = q8_export_output(exporter, node, 0), *first = result;
-  if (clamped && !(first = q8_export_fresh(exporter, result)))
-    return q8_fail_memory(error, node->name, strlen(result));
-  size_t mark = q8_write_begin(w, Q8_GRAPH_NODE);
-  write_names(w, Q8_NODE_INPUT, exporter->inputs, node->input_count);
-  q8_write_string(w, Q8_NODE_OUTPUT, first);
-  for (int32_t i = 1; i < node->output_count; i++) {
-    const char *name = q8_export_output(exporter, node, i);
-    write_names(w, Q8_NODE_OUTPUT, &name, 1);
-  }
-  q8_export_node_name(exporter, node->name);
-  q8_write_string(w, Q8_NODE_OP, node->op->name);
+  (void)error;
+  for (int32_t i = 0; i < node->output_count; i++)
+    exporter->outputs[i] = q8_export_output(exporter, node, i);
+  const char *result = exporter->outputs[0];
+  if (clamped)
+    exporter->outputs[0] = q8_export_derive(exporter, result, "");
+  size_t mark = q8_export_begin(exporter, node->op->name, node->name, exporter->inputs, node->input_count,
+                                exporter->outputs, node->output_count);
   q8_export_attributes(exporter, node);
-  q8_write_end(w, mark);
-  return clamped ? write_clamp(exporter, low, high, first, result, error) : QINT8_OK;
+  q8_write_end(&exporter->writer, mark);
+  if (clamped)
+    write_clamp(exporter, low, high, exporter->outputs[0], result);
+  return QINT8_OK;
 }
 
 q8_status q8_export_graph_node(q8_exporter *exporter, size_t index, qint8_error *error) {
   const q8_node *node = &exporter->graph->nodes[index];
   const q8_op_extras *extras = q8_extras(node->op);
-  if (!exporter->on_integers[index])
-    Q8_TRY(q8_export_inputs(exporter, index, error));
-  if (exporter->on_integers[index])
-    Q8_TRY(q8_export_on_integers(exporter, index, error));
-  else if (extras->expand)
-    Q8_TRY(extras->expand(exporter, exporter->graph, node, error));
-  else if (node->op->pattern)
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "%s has no standard form", node->op->name);
-  else
-    Q8_TRY(q8_export_standard(exporter, node, error));
+  if (exporter->on_integers[index]) {
+    q8_export_on_integers(exporter, index);
+  } else {
+    q8_export_inputs(exporter, index);
+    if (!extras->expand && node->op->pattern)
+      return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "%s has no standard form", node->op->name);
+    Q8_TRY(extras->expand ? extras->expand(exporter, exporter->graph, node, error)
+                          : q8_export_standard(exporter, node, error));
+  }
   for (int32_t i = 0; i < node->output_count; i++)
     if (node->outputs[i] != Q8_NONE)
-      Q8_TRY(q8_export_pairs(exporter, node->outputs[i], error));
+      q8_export_pairs(exporter, node->outputs[i]);
   return QINT8_OK;
 }
 
 void q8_export_quant_node(q8_exporter *exporter, const char *op_type, const char *const *inputs, int32_t input_count,
                           const char *const *outputs, int32_t output_count, int32_t axis) {
-  q8_writer *w = &exporter->writer;
-  size_t mark = q8_write_begin(w, Q8_GRAPH_NODE);
-  write_names(w, Q8_NODE_INPUT, inputs, input_count);
-  write_names(w, Q8_NODE_OUTPUT, outputs, output_count);
-  derive_node_name(exporter, outputs[0], op_type);
-  q8_write_string(w, Q8_NODE_OP, op_type);
+  size_t mark = q8_export_begin(exporter, op_type, NULL, inputs, input_count, outputs, output_count);
   if (axis >= 0)
-    write_int(w, "axis", axis);
-  q8_write_end(w, mark);
+    write_int(&exporter->writer, "axis", axis);
+  q8_write_end(&exporter->writer, mark);
 }
 
 /* ---- Hooks for `expand` ---- */
@@ -220,14 +221,12 @@ const char *q8_export_output(q8_exporter *exporter, const q8_node *node, int32_t
 }
 
 const char *q8_export_fresh(q8_exporter *exporter, const char *base) {
-  return fresh(exporter, exporter->names, base);
+  return fresh(exporter, exporter->names, base, "");
 }
 
 const char *q8_export_constant(q8_exporter *exporter, const char *base, int32_t dtype, const q8_shape *shape,
                                const void *data) {
-  char text[512];
-  snprintf(text, sizeof text, "%.450s_constant", base);
-  const char *name = q8_export_fresh(exporter, text);
+  const char *name = fresh(exporter, exporter->names, base, "_constant");
   if (name)
     q8_export_tensor_proto(exporter, Q8_GRAPH_INITIALIZER, name, &(q8_out_data){dtype, shape->rank, shape->dim, data});
   return name;
@@ -244,11 +243,7 @@ q8_status q8_export_node(q8_exporter *exporter, const char *op_type, const char 
   q8_writer *w = &exporter->writer;
   if (!output)
     return q8_fail_memory(error, op_type, 1);
-  size_t mark = q8_write_begin(w, Q8_GRAPH_NODE);
-  write_names(w, Q8_NODE_INPUT, inputs, input_count);
-  q8_write_string(w, Q8_NODE_OUTPUT, output);
-  derive_node_name(exporter, output, op_type);
-  q8_write_string(w, Q8_NODE_OP, op_type);
+  size_t mark = q8_export_begin(exporter, op_type, NULL, inputs, input_count, &output, 1);
   for (int32_t i = 0; i < attribute_count; i++) {
     if (attributes[i].type == Q8_ATTR_INT) {
       write_int(w, attributes[i].name, attributes[i].i);

@@ -1,7 +1,5 @@
 /* export_plan.c - before a byte is written: the mode of every node, the forms of every tensor. */
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "onnx/exporter.h"
 #include "onnx/modes.h"
@@ -88,7 +86,7 @@ static void want_inputs(q8_exporter *exporter, const q8_node *node, q8_mode mode
   }
 }
 
-static q8_status take_names(q8_exporter *exporter, qint8_error *error) {
+static void take_names(q8_exporter *exporter) {
   const q8_graph *graph = exporter->graph;
   for (size_t i = 0; i < graph->tensor_count; i++) {
     const char *name = graph->tensors[i].name;
@@ -97,20 +95,11 @@ static q8_status take_names(q8_exporter *exporter, qint8_error *error) {
       used = graph->inputs[j] == (q8_id)i;
     exporter->tensors[i].raw = name;
     if (used && !q8_names_put(&exporter->host, exporter->names, name, (int32_t)i))
-      return q8_fail_memory(error, name, strlen(name));
+      exporter->writer.failed = 1;
   }
-  return QINT8_OK;
 }
 
-static q8_status name_form(q8_exporter *exporter, const char *base, const char *suffix, const char **out,
-                           qint8_error *error) {
-  char text[512];
-  snprintf(text, sizeof text, "%.450s%s", base, suffix);
-  *out = q8_export_fresh(exporter, text);
-  return *out ? QINT8_OK : q8_fail_memory(error, base, sizeof text);
-}
-
-static q8_status name_forms(q8_exporter *exporter, q8_id id, qint8_error *error) {
+static void name_forms(q8_exporter *exporter, q8_id id) {
   q8_out_tensor *out = &exporter->tensors[id];
   const char *name = exporter->graph->tensors[id].name;
   int constant = q8_graph_is_constant(exporter->graph, id), is_output = q8_graph_is_output(exporter->graph, id);
@@ -118,24 +107,20 @@ static q8_status name_forms(q8_exporter *exporter, q8_id id, qint8_error *error)
     out->dequantized = name;
   } else if (out->wants_pair && !constant && out->stored_int8 && is_output) {
     out->dequantized = name;
-    Q8_TRY(name_form(exporter, name, "_float", &out->raw, error));
+    out->raw = q8_export_derive(exporter, name, "_float");
   } else if (out->wants_pair) {
-    Q8_TRY(name_form(exporter, name, "_dequantized", &out->dequantized, error));
+    out->dequantized = q8_export_derive(exporter, name, "_dequantized");
   }
   if (out->wants_dynamic)
-    Q8_TRY(name_form(exporter, name, "_dynamic_dequantized", &out->dynamic, error));
-  return QINT8_OK;
+    out->dynamic = q8_export_derive(exporter, name, "_dynamic_dequantized");
 }
 
-q8_status q8_export_decide(q8_exporter *exporter, qint8_error *error) {
+void q8_export_decide(q8_exporter *exporter) {
   const q8_graph *graph = exporter->graph;
-  Q8_TRY(take_names(exporter, error));
-  if (exporter->recipe) {
-    const uint8_t *none = q8_pool_alloc(&exporter->pool, graph->tensor_count + 1, 1);
-    if (!none)
-      return q8_fail_memory(error, "model", graph->tensor_count);
+  take_names(exporter);
+  const uint8_t *none = exporter->recipe ? q8_export_alloc(exporter, graph->tensor_count + 1, 1) : NULL;
+  if (none)
     decide_modes(exporter, none);
-  }
   for (size_t i = 0; exporter->recipe && i < graph->tensor_count; i++)
     exporter->tensors[i].stored_int8 = exporter->recipe->rounds[i] && is_quantized(exporter, (q8_id)i);
   for (size_t i = 0; i < graph->node_count; i++)
@@ -156,6 +141,5 @@ q8_status q8_export_decide(q8_exporter *exporter, qint8_error *error) {
     out->wants_raw = 1;
   }
   for (size_t i = 0; i < graph->tensor_count; i++)
-    Q8_TRY(name_forms(exporter, (q8_id)i, error));
-  return QINT8_OK;
+    name_forms(exporter, (q8_id)i);
 }

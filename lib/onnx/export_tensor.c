@@ -9,7 +9,7 @@ static void write_raw(q8_exporter *exporter, const q8_out_data *data, size_t cou
   const uint16_t probe = 1;
   uint8_t first;
   memcpy(&first, &probe, 1);
-  if (first == 1 || size == 1) {
+  if (first == 1 || size == 1 || exporter->writer.failed) {
     q8_write_bytes(&exporter->writer, Q8_TENSOR_RAW, data->data, count * size);
     return;
   }

@@ -26,6 +26,8 @@ typedef struct q8_out_tensor {
   uint8_t raw_written, pair_written, bias_named; /* constants */
 } q8_out_tensor;
 
+/* Without memory writer.failed is set, what is missing has no name or is left out, and export goes on: nothing of it is
+ * kept. */
 struct q8_exporter {
   const q8_graph *graph;
   const q8_recipe *recipe; /* NULL: float */
@@ -36,13 +38,16 @@ struct q8_exporter {
   uint8_t *modes;          /* [node_count] q8_mode, as the planner will take them */
   int32_t format;          /* qint8_format */
   uint8_t *on_integers;    /* [node_count] written by qoperator_out.c */
-  const char **inputs;     /* names that the current node reads; NULL where left out */
+  const char **inputs, **outputs; /* names of the current node, NULL where left out: of the one with the most */
   q8_host host;
   q8_pool pool;
 };
 
+/* export.c: zeroed memory until the file is written; NULL without. */
+void *q8_export_alloc(q8_exporter *exporter, size_t count, size_t size);
+
 /* export_plan.c: modes, and which tensor is written in which forms. */
-q8_status q8_export_decide(q8_exporter *exporter, qint8_error *error);
+void q8_export_decide(q8_exporter *exporter);
 /* Whether the bias of a STATIC weighted node can be s32 with the scale of its accumulators. */
 int q8_export_bias_is_int32(const q8_exporter *exporter, const q8_node *node);
 
@@ -57,27 +62,30 @@ void q8_export_value(q8_exporter *exporter, uint32_t number, const q8_tensor *te
 
 /* qdq_out.c */
 /* Names of everything the node reads into exporter->inputs, writing constants on their first use. */
-q8_status q8_export_inputs(q8_exporter *exporter, size_t node, qint8_error *error);
+void q8_export_inputs(q8_exporter *exporter, size_t node);
 /* A constant as it is, under its own name; once. */
 void q8_export_raw_constant(q8_exporter *exporter, q8_id tensor);
 /* Names of integers, scale and zero point of an activation or a constant, which is written with them; once. */
-q8_status q8_export_name_integers(q8_exporter *exporter, q8_id tensor, qint8_error *error);
-/* The bias of a STATIC node as s32, with scales beside it if `pair`; then DequantizeLinear writes `name`. */
-q8_status q8_export_bias(q8_exporter *exporter, const q8_node *node, int pair, const char **name, qint8_error *error);
+void q8_export_name_integers(q8_exporter *exporter, q8_id tensor);
+/* The bias of a STATIC node as s32, with scales beside it if `pair`: then DequantizeLinear writes the name returned. */
+const char *q8_export_bias(q8_exporter *exporter, const q8_node *node, int pair);
 /* The pairs behind an activation, once it has a value. */
-q8_status q8_export_pairs(q8_exporter *exporter, q8_id tensor, qint8_error *error);
+void q8_export_pairs(q8_exporter *exporter, q8_id tensor);
 
 /* qoperator_out.c */
 /* Whether the node has a QOperator form that says the same. */
 int q8_export_fits_integers(const q8_exporter *exporter, const q8_node *node);
-q8_status q8_export_on_integers(q8_exporter *exporter, size_t node, qint8_error *error);
+void q8_export_on_integers(q8_exporter *exporter, size_t node);
 
 /* export_node.c */
-/* Writes `base`, or with a number, as the name of the node being written: one that no other node has. */
-void q8_export_node_name(q8_exporter *exporter, const char *base);
+/* base + suffix, or with a number: a tensor name that is not used yet. */
+const char *q8_export_derive(q8_exporter *exporter, const char *base, const char *suffix);
+/* Opens a node, for its attributes. `name` is made unique; NULL: from the first output. */
+size_t q8_export_begin(q8_exporter *exporter, const char *op_type, const char *name, const char *const *inputs,
+                       int32_t input_count, const char *const *outputs, int32_t output_count);
 void q8_export_attributes(q8_exporter *exporter, const q8_node *node);
 q8_status q8_export_graph_node(q8_exporter *exporter, size_t node, qint8_error *error);
-/* A node with up to three inputs, one output per name and an INT attribute `axis` if it is not -1. */
+/* A node with an INT attribute `axis` if it is not -1. */
 void q8_export_quant_node(q8_exporter *exporter, const char *op_type, const char *const *inputs, int32_t input_count,
                           const char *const *outputs, int32_t output_count, int32_t axis);
 

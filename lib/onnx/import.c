@@ -7,13 +7,31 @@
 #include "onnx/importer.h"
 #include "onnx/qoperator.h"
 
-q8_status q8_bad_wire(qint8_error *error, const char *where, const char *what) {
-  return q8_fail(error, QINT8_ERROR_FORMAT, where, "%s is truncated or malformed", what);
+q8_status q8_bad_wire(const q8_importer *importer, const uint8_t *at, const char *where, qint8_error *error) {
+  size_t offset = (size_t)((uintptr_t)at - (uintptr_t)importer->file.at);
+  if (offset > q8_reader_size(&importer->file)) /* bytes of a rewritten node */
+    offset = 0;
+  return q8_fail(error, QINT8_ERROR_FORMAT, where, "truncated or malformed: at byte %zu of %zu", offset,
+                 q8_reader_size(&importer->file));
+}
+
+q8_status q8_import_message(const q8_importer *importer, q8_reader bytes, const char *where, q8_message out,
+                            qint8_error *error) {
+  q8_field field;
+  q8_wire_result result;
+  memset(out, 0, sizeof(q8_message));
+  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD)
+    if (field.number < Q8_FIELDS)
+      out[field.number] = field;
+  return result == Q8_WIRE_BAD ? q8_bad_wire(importer, bytes.at, where, error) : QINT8_OK;
 }
 
 q8_status q8_import_string(q8_importer *importer, const q8_field *field, const char *where, const char **out,
                            qint8_error *error) {
   size_t size = q8_reader_size(&field->bytes);
+  *out = "";
+  if (!field->number)
+    return QINT8_OK;
   if (field->type != Q8_WIRE_BYTES || (size && memchr(field->bytes.at, 0, size)))
     return q8_fail(error, QINT8_ERROR_FORMAT, where, "a name is not a string");
   *out = q8_pool_string(&importer->pool, (const char *)field->bytes.at, size);
@@ -51,25 +69,12 @@ q8_status q8_import_fresh(q8_importer *importer, const char *base, q8_id *out, q
 
 /* ---- The model ---- */
 
-typedef struct model_head {
-  int has_graph, has_opset;
-  int64_t ir_version;
-} model_head;
-
-static q8_status read_opset(q8_importer *importer, q8_reader bytes, model_head *head, qint8_error *error) {
-  const char *domain = "";
-  uint64_t version = 0;
-  q8_field field;
-  q8_wire_result result;
-  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
-    if (field.number == Q8_OPSET_DOMAIN)
-      Q8_TRY(q8_import_string(importer, &field, "opset_import", &domain, error));
-    else if (field.number == Q8_OPSET_VERSION)
-      version = field.value;
-  }
-  if (result == Q8_WIRE_BAD)
-    return q8_bad_wire(error, "opset_import", "opset");
-  head->has_opset = 1;
+static q8_status read_opset(q8_importer *importer, q8_reader bytes, qint8_error *error) {
+  const char *domain;
+  q8_message m;
+  Q8_TRY(q8_import_message(importer, bytes, "opset_import", m, error));
+  Q8_TRY(q8_import_string(importer, &m[Q8_OPSET_DOMAIN], "opset_import", &domain, error));
+  uint64_t version = m[Q8_OPSET_VERSION].value;
   if (*domain && strcmp(domain, "ai.onnx")) /* matters only if a node uses the domain */
     return QINT8_OK;
   if (version < Q8_OPSET_MIN || version > Q8_OPSET_MAX)
@@ -96,15 +101,10 @@ static int split_lines(q8_onnx_quant *quant, char *text) {
 
 q8_status q8_import_entry(q8_importer *importer, q8_reader bytes, const char *where, const char **key, const char **value,
                           qint8_error *error) {
-  q8_field field;
-  q8_wire_result result;
-  *key = *value = "";
-  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
-    size_t size = q8_reader_size(&field.bytes);
-    if ((field.number == Q8_ENTRY_KEY || field.number == Q8_ENTRY_VALUE) && size && !memchr(field.bytes.at, 0, size))
-      Q8_TRY(q8_import_string(importer, &field, where, field.number == Q8_ENTRY_KEY ? key : value, error));
-  }
-  return result == Q8_WIRE_BAD ? q8_bad_wire(error, where, "entry") : QINT8_OK;
+  q8_message m;
+  Q8_TRY(q8_import_message(importer, bytes, where, m, error));
+  Q8_TRY(q8_import_string(importer, &m[Q8_ENTRY_KEY], where, key, error));
+  return q8_import_string(importer, &m[Q8_ENTRY_VALUE], where, value, error);
 }
 
 static q8_status read_metadata(q8_importer *importer, q8_reader bytes, qint8_error *error) {
@@ -123,32 +123,27 @@ static q8_status read_metadata(q8_importer *importer, q8_reader bytes, qint8_err
   return QINT8_OK;
 }
 
-static q8_status read_model(q8_importer *importer, q8_reader bytes, qint8_error *error) {
-  model_head head = {0};
+static q8_status read_model(q8_importer *importer, qint8_error *error) {
+  q8_reader bytes = importer->file;
+  q8_message m;
   q8_field field;
-  q8_wire_result result;
-  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
-    if (field.number == Q8_MODEL_IR_VERSION && field.type == Q8_WIRE_VARINT) {
-      head.ir_version = (int64_t)field.value;
-    } else if (field.number == Q8_MODEL_GRAPH && field.type == Q8_WIRE_BYTES) {
-      if (head.has_graph)
-        return q8_fail(error, QINT8_ERROR_FORMAT, "model", "the file has two graphs");
-      head.has_graph = 1;
-      importer->graph_bytes = field.bytes;
-    } else if (field.number == Q8_MODEL_OPSET) {
-      Q8_TRY(read_opset(importer, field.bytes, &head, error));
-    } else if (field.number == Q8_MODEL_METADATA) {
+  int graphs = 0;
+  Q8_TRY(q8_import_message(importer, bytes, "model", m, error));
+  importer->graph_bytes = m[Q8_MODEL_GRAPH].bytes;
+  while (q8_wire_next(&bytes, &field) == Q8_WIRE_FIELD) {
+    graphs += field.number == Q8_MODEL_GRAPH && field.type == Q8_WIRE_BYTES;
+    if (field.number == Q8_MODEL_OPSET)
+      Q8_TRY(read_opset(importer, field.bytes, error));
+    else if (field.number == Q8_MODEL_METADATA)
       Q8_TRY(read_metadata(importer, field.bytes, error));
-    }
   }
-  if (result == Q8_WIRE_BAD)
-    return q8_bad_wire(error, "model", "the file");
-  if (!head.has_graph)
-    return q8_fail(error, QINT8_ERROR_FORMAT, "model", "the file has no graph: is it an ONNX model?");
-  if (head.ir_version < 3)
+  if (graphs != 1)
+    return q8_fail(error, QINT8_ERROR_FORMAT, "model", graphs ? "the file has two graphs"
+                                                              : "the file has no graph: is it an ONNX model?");
+  if ((int64_t)m[Q8_MODEL_IR_VERSION].value < 3)
     return q8_fail(error, QINT8_ERROR_UNSUPPORTED, "model", "IR version %" PRId64 ", expected 3 or later",
-                   head.ir_version);
-  if (!head.has_opset)
+                   (int64_t)m[Q8_MODEL_IR_VERSION].value);
+  if (!m[Q8_MODEL_OPSET].number)
     return q8_fail(error, QINT8_ERROR_FORMAT, "opset_import", "the file does not say its opset");
   return QINT8_OK;
 }
@@ -157,11 +152,12 @@ static q8_status read_model(q8_importer *importer, q8_reader bytes, qint8_error 
 
 static q8_status read_initializers(q8_importer *importer, qint8_error *error) {
   q8_reader bytes = importer->graph_bytes;
+  q8_message m;
   q8_field field;
-  q8_wire_result result;
-  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
-    if (field.number == Q8_GRAPH_SPARSE)
-      return q8_fail(error, QINT8_ERROR_UNSUPPORTED, "graph", "sparse initializers");
+  Q8_TRY(q8_import_message(importer, bytes, "graph", m, error));
+  if (m[Q8_GRAPH_SPARSE].number)
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, "graph", "sparse initializers");
+  while (q8_wire_next(&bytes, &field) == Q8_WIRE_FIELD) {
     if (field.number != Q8_GRAPH_INITIALIZER)
       continue;
     q8_raw_tensor tensor;
@@ -170,7 +166,7 @@ static q8_status read_initializers(q8_importer *importer, qint8_error *error) {
       return q8_fail(error, QINT8_ERROR_FORMAT, "graph", "an initializer has no name");
     Q8_TRY(q8_import_define(importer, tensor.name, &tensor, error));
   }
-  return result == Q8_WIRE_BAD ? q8_bad_wire(error, "graph", "the graph") : QINT8_OK;
+  return QINT8_OK;
 }
 
 static q8_status read_values(q8_importer *importer, uint32_t number, q8_value_kind kind, qint8_error *error) {
@@ -222,7 +218,8 @@ static q8_status import(q8_importer *importer, const void *bytes, size_t size, q
   if (size > INT32_MAX)
     return q8_fail(error, QINT8_ERROR_LIMIT, "model", "the file has %zu bytes, the format allows 2^31 - 1", size);
   Q8_TRY(create_quant(&importer->host, &importer->quant, error));
-  Q8_TRY(read_model(importer, q8_reader_make(bytes, size), error));
+  importer->file = q8_reader_make(bytes, size);
+  Q8_TRY(read_model(importer, error));
   return read_graph(importer, error);
 }
 

@@ -28,17 +28,13 @@ static q8_raw_kind kind_of(const char *op_type, const char *domain) {
   return !strcmp(op_type, "DequantizeLinear") ? Q8_RAW_DEQUANTIZE : Q8_RAW_OP;
 }
 
-static q8_status count_names(q8_reader bytes, q8_raw_node *node, const char *where, qint8_error *error) {
+static q8_status read_ids(q8_importer *importer, q8_raw_node *node, qint8_error *error) {
+  q8_reader bytes = node->bytes;
   q8_field field;
-  q8_wire_result result;
-  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
+  while (q8_wire_next(&bytes, &field) == Q8_WIRE_FIELD) {
     node->input_count += field.number == Q8_NODE_INPUT;
     node->output_count += field.number == Q8_NODE_OUTPUT;
   }
-  return result == Q8_WIRE_BAD ? q8_bad_wire(error, where, "node") : QINT8_OK;
-}
-
-static q8_status read_ids(q8_importer *importer, q8_raw_node *node, qint8_error *error) {
   size_t room = (size_t)node->input_count + Q8_UPGRADE_INPUTS; /* for `upgrade` */
   node->inputs = q8_pool_alloc(&importer->pool, room, sizeof *node->inputs);
   size_t output_room = (size_t)node->output_count + SPARE_OUTPUTS; /* for name_outputs */
@@ -47,8 +43,7 @@ static q8_status read_ids(q8_importer *importer, q8_raw_node *node, qint8_error 
     return q8_fail_memory(error, node->name, room * sizeof *node->inputs);
   for (size_t i = 0; i < room; i++)
     node->inputs[i] = Q8_NONE;
-  q8_reader bytes = node->bytes;
-  q8_field field;
+  bytes = node->bytes;
   int32_t inputs = 0, outputs = 0;
   while (q8_wire_next(&bytes, &field) == Q8_WIRE_FIELD) {
     if (field.number != Q8_NODE_INPUT && field.number != Q8_NODE_OUTPUT)
@@ -73,20 +68,15 @@ static q8_status read_ids(q8_importer *importer, q8_raw_node *node, qint8_error 
 }
 
 q8_status q8_import_node(q8_importer *importer, q8_reader bytes, struct q8_unknown *unknown, qint8_error *error) {
-  q8_raw_node node = {.name = "", .op_type = "", .bytes = bytes};
-  const char *domain = "";
+  q8_raw_node node = {.bytes = bytes};
+  const char *domain;
   char where[64];
+  q8_message m;
   snprintf(where, sizeof where, "node %zu", importer->node_count);
-  Q8_TRY(count_names(bytes, &node, where, error));
-  q8_field field;
-  while (q8_wire_next(&bytes, &field) == Q8_WIRE_FIELD) {
-    if (field.number == Q8_NODE_NAME)
-      Q8_TRY(q8_import_string(importer, &field, where, &node.name, error));
-    else if (field.number == Q8_NODE_OP)
-      Q8_TRY(q8_import_string(importer, &field, where, &node.op_type, error));
-    else if (field.number == Q8_NODE_DOMAIN)
-      Q8_TRY(q8_import_string(importer, &field, where, &domain, error));
-  }
+  Q8_TRY(q8_import_message(importer, bytes, where, m, error));
+  Q8_TRY(q8_import_string(importer, &m[Q8_NODE_NAME], where, &node.name, error));
+  Q8_TRY(q8_import_string(importer, &m[Q8_NODE_OP], where, &node.op_type, error));
+  Q8_TRY(q8_import_string(importer, &m[Q8_NODE_DOMAIN], where, &domain, error));
   if (!*node.op_type)
     return q8_fail(error, QINT8_ERROR_FORMAT, *node.name ? node.name : where, "node has no operator type");
   if (!*node.name) {

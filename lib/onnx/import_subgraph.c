@@ -63,9 +63,10 @@ static q8_status declare_initializer(q8_importer *importer, q8_reader bytes, qin
 }
 
 static q8_status declare_outputs(q8_importer *importer, q8_reader bytes, qint8_error *error) {
+  q8_message m;
   q8_field field;
-  q8_wire_result result;
-  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
+  Q8_TRY(q8_import_message(importer, bytes, importer->scope->owner, m, error));
+  while (q8_wire_next(&bytes, &field) == Q8_WIRE_FIELD) {
     const char *name;
     q8_id id;
     if (field.number != Q8_NODE_OUTPUT)
@@ -74,13 +75,14 @@ static q8_status declare_outputs(q8_importer *importer, q8_reader bytes, qint8_e
     if (*name)
       Q8_TRY(declare(importer, name, &id, error));
   }
-  return result == Q8_WIRE_BAD ? q8_bad_wire(error, importer->scope->owner, "node") : QINT8_OK;
+  return QINT8_OK;
 }
 
 /* The names of the body's inputs or outputs. */
 static q8_status read_names(q8_importer *importer, q8_reader bytes, uint32_t number, const char **names,
                             int32_t *count, qint8_error *error) {
-  q8_field field, part;
+  q8_field field;
+  q8_message m;
   *count = 0;
   while (q8_wire_next(&bytes, &field) == Q8_WIRE_FIELD) {
     if (field.number != number)
@@ -88,11 +90,8 @@ static q8_status read_names(q8_importer *importer, q8_reader bytes, uint32_t num
     if (*count == MAX_VALUES)
       return q8_fail(error, QINT8_ERROR_LIMIT, importer->scope->owner, "a subgraph with more than %d values",
                      MAX_VALUES);
-    const char *name = "";
-    while (q8_wire_next(&field.bytes, &part) == Q8_WIRE_FIELD)
-      if (part.number == Q8_INFO_NAME)
-        Q8_TRY(q8_import_string(importer, &part, importer->scope->owner, &name, error));
-    names[(*count)++] = name;
+    Q8_TRY(q8_import_message(importer, field.bytes, importer->scope->owner, m, error));
+    Q8_TRY(q8_import_string(importer, &m[Q8_INFO_NAME], importer->scope->owner, &names[(*count)++], error));
   }
   return QINT8_OK;
 }
@@ -102,18 +101,17 @@ static q8_status read_body(q8_importer *importer, q8_reader bytes, struct q8_unk
                            int32_t *count, qint8_error *error) {
   const char *owner = importer->scope->owner, *names[MAX_VALUES];
   q8_reader scan = bytes;
+  q8_message m;
   q8_field field;
-  q8_wire_result result;
-  while ((result = q8_wire_next(&scan, &field)) == Q8_WIRE_FIELD) {
-    if (field.number == Q8_GRAPH_SPARSE)
-      return q8_fail(error, QINT8_ERROR_UNSUPPORTED, owner, "sparse initializers");
+  Q8_TRY(q8_import_message(importer, bytes, owner, m, error));
+  if (m[Q8_GRAPH_SPARSE].number)
+    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, owner, "sparse initializers");
+  while (q8_wire_next(&scan, &field) == Q8_WIRE_FIELD) {
     if (field.number == Q8_GRAPH_INITIALIZER)
       Q8_TRY(declare_initializer(importer, field.bytes, error));
     else if (field.number == Q8_GRAPH_NODE)
       Q8_TRY(declare_outputs(importer, field.bytes, error));
   }
-  if (result == Q8_WIRE_BAD)
-    return q8_bad_wire(error, owner, "a subgraph");
   scan = bytes;
   while (q8_wire_next(&scan, &field) == Q8_WIRE_FIELD) {
     if (field.number != Q8_GRAPH_NODE)
@@ -150,40 +148,23 @@ static void leave(q8_importer *importer) {
 static q8_status find_body(q8_importer *importer, const q8_raw_node *node, const char *wanted, q8_reader *out,
                            qint8_error *error) {
   q8_reader bytes = node->bytes;
-  q8_field field, part;
+  q8_field field;
+  q8_message m;
   while (q8_wire_next(&bytes, &field) == Q8_WIRE_FIELD) {
-    const char *name = "";
-    q8_reader body = {0};
+    const char *name;
     if (field.number != Q8_NODE_ATTRIBUTE)
       continue;
-    while (q8_wire_next(&field.bytes, &part) == Q8_WIRE_FIELD) {
-      if (part.number == Q8_ATTRIBUTE_NAME)
-        Q8_TRY(q8_import_string(importer, &part, node->name, &name, error));
-      else if (part.number == Q8_ATTRIBUTE_G && part.type == Q8_WIRE_BYTES)
-        body = part.bytes;
-    }
-    *out = body;
-    if (!strcmp(name, wanted) && body.at)
+    Q8_TRY(q8_import_message(importer, field.bytes, node->name, m, error));
+    Q8_TRY(q8_import_string(importer, &m[Q8_ATTRIBUTE_NAME], node->name, &name, error));
+    *out = m[Q8_ATTRIBUTE_G].bytes;
+    if (!strcmp(name, wanted) && out->at)
       return QINT8_OK;
   }
   return q8_fail(error, QINT8_ERROR_FORMAT, node->name, "%s has no subgraph %s", node->op_type, wanted);
 }
 
-static q8_status add_node(q8_importer *importer, const char *op_type, const char *domain, const char *name,
-                          const q8_id *inputs, int32_t count, q8_id output, qint8_error *error) {
-  q8_raw_node node = {.kind = Q8_RAW_OP, .name = name, .op_type = op_type, .op = q8_op_find(op_type, domain),
-                      .input_count = count, .output_count = 1};
-  node.inputs = q8_pool_alloc(&importer->pool, (size_t)count + Q8_UPGRADE_INPUTS, sizeof *node.inputs);
-  node.outputs = q8_pool_alloc(&importer->pool, 1, sizeof *node.outputs);
-  if (!node.inputs || !node.outputs ||
-      !q8_grow(&importer->host, (void **)&importer->nodes, &importer->node_capacity, importer->node_count + 1,
-               sizeof node, importer->node_count))
-    return q8_fail_memory(error, name, sizeof node);
-  for (int32_t i = 0; i < count + Q8_UPGRADE_INPUTS; i++)
-    node.inputs[i] = i < count ? inputs[i] : Q8_NONE;
-  node.outputs[0] = output;
-  importer->nodes[importer->node_count++] = node;
-  return QINT8_OK;
+static q8_status add_identity(q8_importer *importer, const char *name, q8_id from, q8_id to, qint8_error *error) {
+  return q8_import_add(importer, Q8_RAW_OP, "Identity", name, &from, 1, &to, 1, NULL, error);
 }
 
 /* The raw node that writes a tensor, or NULL. */
@@ -262,9 +243,9 @@ q8_status q8_import_if(q8_importer *importer, const q8_raw_node *node, struct q8
     if (node->outputs[i] == Q8_NONE)
       continue;
     if (known)
-      Q8_TRY(add_node(importer, "Identity", "", node->name, &inputs[condition ? 1 : 2], 1, node->outputs[i], error));
+      Q8_TRY(add_identity(importer, node->name, inputs[condition ? 1 : 2], node->outputs[i], error));
     else
-      Q8_TRY(add_node(importer, "Select", "qint8", node->name, inputs, 3, node->outputs[i], error));
+      Q8_TRY(q8_import_add(importer, Q8_RAW_OP, "Select", node->name, inputs, 3, &node->outputs[i], 1, NULL, error));
   }
   return QINT8_OK;
 }
@@ -329,7 +310,7 @@ static q8_status stack(q8_importer *importer, const loop *l, int32_t scan, q8_id
   }
   q8_id joined;
   Q8_TRY(q8_import_new_node(importer, "Concat", l->node->name, parts, (int32_t)l->done, &joined, error));
-  return add_node(importer, "Identity", "", l->node->name, &joined, 1, out, error);
+  return add_identity(importer, l->node->name, joined, out, error);
 }
 
 static q8_status unroll(q8_importer *importer, loop *l, struct q8_unknown *unknown, qint8_error *error) {
@@ -346,7 +327,7 @@ static q8_status unroll(q8_importer *importer, loop *l, struct q8_unknown *unkno
     if (out == Q8_NONE)
       continue;
     if (i < l->carried)
-      Q8_TRY(add_node(importer, "Identity", "", l->node->name, &l->values[i], 1, out, error));
+      Q8_TRY(add_identity(importer, l->node->name, l->values[i], out, error));
     else if (l->done == 0)
       return q8_fail(error, QINT8_ERROR_UNSUPPORTED, l->node->name, "a Loop that never runs gives values of each round");
     else

@@ -84,7 +84,7 @@ typedef struct tensor_head {
   q8_external external;
 } tensor_head;
 
-static q8_status read_dims(q8_field *field, const char *where, q8_shape *shape, qint8_error *error) {
+static q8_status read_dims(const q8_importer *importer, q8_field *field, const char *where, q8_shape *shape, qint8_error *error) {
   uint64_t dim;
   q8_wire_result result;
   while ((result = q8_wire_number(field, Q8_WIRE_VARINT, &dim)) == Q8_WIRE_FIELD) {
@@ -94,7 +94,7 @@ static q8_status read_dims(q8_field *field, const char *where, q8_shape *shape, 
       return q8_fail(error, QINT8_ERROR_FORMAT, where, "constant has dimension %" PRId64, (int64_t)dim);
     shape->dim[shape->rank++] = (int64_t)dim;
   }
-  return result == Q8_WIRE_BAD ? q8_bad_wire(error, where, "dims") : QINT8_OK;
+  return result == Q8_WIRE_BAD ? q8_bad_wire(importer, field->bytes.at, where, error) : QINT8_OK;
 }
 
 static q8_status note_typed(tensor_head *head, const q8_field *field, const char *where, qint8_error *error) {
@@ -119,29 +119,27 @@ static q8_status note_typed(tensor_head *head, const q8_field *field, const char
 
 static q8_status read_head(q8_importer *importer, q8_reader bytes, const char *where, q8_raw_tensor *out,
                            tensor_head *head, qint8_error *error) {
+  q8_message m;
   q8_field field;
-  q8_wire_result result;
-  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
-    if (field.number == Q8_TENSOR_NAME)
-      Q8_TRY(q8_import_string(importer, &field, where, &out->name, error));
-    else if (field.number == Q8_TENSOR_DIMS)
-      Q8_TRY(read_dims(&field, *out->name ? out->name : where, &out->shape, error));
-    else if (field.number == Q8_TENSOR_TYPE)
-      head->onnx_type = (int64_t)field.value;
-    else if (field.number == Q8_TENSOR_LOCATION)
-      head->is_external = field.value == 1;
+  Q8_TRY(q8_import_message(importer, bytes, where, m, error));
+  Q8_TRY(q8_import_string(importer, &m[Q8_TENSOR_NAME], where, &out->name, error));
+  where = *out->name ? out->name : where;
+  head->onnx_type = (int64_t)m[Q8_TENSOR_TYPE].value;
+  head->is_external = m[Q8_TENSOR_LOCATION].value == 1;
+  head->has_raw = m[Q8_TENSOR_RAW].number && m[Q8_TENSOR_RAW].type == Q8_WIRE_BYTES;
+  head->raw = m[Q8_TENSOR_RAW].bytes;
+  while (q8_wire_next(&bytes, &field) == Q8_WIRE_FIELD) {
+    if (field.number == Q8_TENSOR_DIMS)
+      Q8_TRY(read_dims(importer, &field, where, &out->shape, error));
     else if (field.number == Q8_TENSOR_EXTERNAL)
-      Q8_TRY(q8_external_entry(importer, field.bytes, *out->name ? out->name : where, &head->external, error));
-    else if (field.number == Q8_TENSOR_RAW && field.type == Q8_WIRE_BYTES) {
-      head->has_raw = 1;
-      head->raw = field.bytes;
-    } else
+      Q8_TRY(q8_external_entry(importer, field.bytes, where, &head->external, error));
+    else
       Q8_TRY(note_typed(head, &field, where, error));
   }
-  return result == Q8_WIRE_BAD ? q8_bad_wire(error, *out->name ? out->name : where, "tensor") : QINT8_OK;
+  return QINT8_OK;
 }
 
-static q8_status decode_typed(const source_type *type, q8_reader bytes, const char *where, size_t count, void *data,
+static q8_status decode_typed(const q8_importer *importer, const source_type *type, q8_reader bytes, const char *where, size_t count, void *data,
                               qint8_error *error) {
   q8_field field;
   size_t at = 0;
@@ -156,7 +154,7 @@ static q8_status decode_typed(const source_type *type, q8_reader bytes, const ch
       at++;
     }
     if (result == Q8_WIRE_BAD)
-      return q8_bad_wire(error, where, "tensor values");
+      return q8_bad_wire(importer, field.bytes.at, where, error);
   }
   if (at != count)
     return q8_fail(error, QINT8_ERROR_FORMAT, where, "tensor has %zu values, its dimensions say %zu", at, count);
@@ -197,7 +195,7 @@ static q8_status read_elements(q8_importer *importer, q8_reader bytes, const sou
   if (!*data)
     return q8_fail_memory(error, where, size);
   if (head->typed)
-    return decode_typed(type, bytes, where, head->count, *data, error);
+    return decode_typed(importer, type, bytes, where, head->count, *data, error);
   if (head->external.file && fread(*data, 1, size, head->external.file) != size)
     return q8_fail(error, QINT8_ERROR_FILE, where, "%.150s cannot be read", head->external.path);
   decode_raw(type, head->external.file ? *data : head->raw.at, head->count, *data);

@@ -13,67 +13,42 @@ typedef struct value_type {
 
 static q8_status read_dim(q8_importer *importer, q8_reader bytes, const char *where, value_type *out,
                           qint8_error *error) {
-  q8_field field;
-  q8_wire_result result;
-  int64_t dim = -1;
-  const char *symbol = NULL;
-  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
-    if (field.number == Q8_DIM_VALUE && field.type == Q8_WIRE_VARINT)
-      dim = (int64_t)field.value;
-    else if (field.number == Q8_DIM_SYMBOL)
-      Q8_TRY(q8_import_string(importer, &field, where, &symbol, error));
-  }
-  if (result == Q8_WIRE_BAD)
-    return q8_bad_wire(error, where, "dimension");
+  q8_message m;
+  const char *symbol;
+  Q8_TRY(q8_import_message(importer, bytes, where, m, error));
+  Q8_TRY(q8_import_string(importer, &m[Q8_DIM_SYMBOL], where, &symbol, error));
+  int64_t dim = m[Q8_DIM_VALUE].number && m[Q8_DIM_VALUE].type == Q8_WIRE_VARINT ? (int64_t)m[Q8_DIM_VALUE].value : -1;
   if (out->shape.rank == Q8_MAX_RANK) {
     out->too_deep = 1;
     return QINT8_OK;
   }
-  out->symbol[out->shape.rank] = dim < 0 && symbol && *symbol ? symbol : NULL;
+  out->symbol[out->shape.rank] = dim < 0 && *symbol ? symbol : NULL;
   out->shape.dim[out->shape.rank++] = dim < 0 ? -1 : dim;
   return QINT8_OK;
 }
 
-static q8_status read_shape(q8_importer *importer, q8_reader bytes, const char *where, value_type *out,
-                            qint8_error *error) {
-  q8_field field;
-  q8_wire_result result;
-  out->has_shape = 1;
-  out->shape.rank = 0;
-  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD)
-    if (field.number == Q8_SHAPE_DIM)
-      Q8_TRY(read_dim(importer, field.bytes, where, out, error));
-  return result == Q8_WIRE_BAD ? q8_bad_wire(error, where, "shape") : QINT8_OK;
-}
-
-static q8_status read_tensor_type(q8_importer *importer, q8_reader bytes, const char *where, value_type *out,
-                                  qint8_error *error) {
-  q8_field field;
-  q8_wire_result result;
-  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
-    if (field.number == Q8_TENSOR_TYPE_ELEMENT)
-      out->element = (int64_t)field.value;
-    else if (field.number == Q8_TENSOR_TYPE_SHAPE)
-      Q8_TRY(read_shape(importer, field.bytes, where, out, error));
-  }
-  return result == Q8_WIRE_BAD ? q8_bad_wire(error, where, "tensor type") : QINT8_OK;
-}
-
 static q8_status read_type(q8_importer *importer, q8_reader bytes, const char *where, value_type *out,
                            qint8_error *error) {
+  q8_message m, shape;
   q8_field field;
-  q8_wire_result result;
-  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
-    if (field.number == Q8_VALUE_TENSOR) {
-      out->has_tensor = 1;
-      Q8_TRY(read_tensor_type(importer, field.bytes, where, out, error));
-    } else if (field.number <= 9) { /* sequence, map, sparse, optional; 6 is a denotation */
-      if (field.number != 6)
-        return q8_fail(error, QINT8_ERROR_UNSUPPORTED, where,
-                       "a sequence, map, optional or sparse value: only dense tensors are supported");
-    }
-  }
-  return result == Q8_WIRE_BAD ? q8_bad_wire(error, where, "type") : QINT8_OK;
+  Q8_TRY(q8_import_message(importer, bytes, where, m, error));
+  for (int other = 2; other <= 9; other++) /* sequence, map, sparse, optional; 6 is a denotation */
+    if (other != 6 && m[other].number)
+      return q8_fail(error, QINT8_ERROR_UNSUPPORTED, where,
+                     "a sequence, map, optional or sparse value: only dense tensors are supported");
+  out->has_tensor = m[Q8_VALUE_TENSOR].number != 0;
+  Q8_TRY(q8_import_message(importer, m[Q8_VALUE_TENSOR].bytes, where, m, error));
+  out->element = (int64_t)m[Q8_TENSOR_TYPE_ELEMENT].value;
+  if (!m[Q8_TENSOR_TYPE_SHAPE].number)
+    return QINT8_OK;
+  out->has_shape = 1;
+  out->shape.rank = 0;
+  q8_reader dims = m[Q8_TENSOR_TYPE_SHAPE].bytes;
+  Q8_TRY(q8_import_message(importer, dims, where, shape, error));
+  while (q8_wire_next(&dims, &field) == Q8_WIRE_FIELD)
+    if (field.number == Q8_SHAPE_DIM)
+      Q8_TRY(read_dim(importer, field.bytes, where, out, error));
+  return QINT8_OK;
 }
 
 static q8_status append(q8_importer *importer, q8_id id, q8_id **list, size_t *count, size_t *capacity,
@@ -109,19 +84,11 @@ static q8_status check_input(const char *name, const value_type *type, qint8_err
 }
 
 q8_status q8_import_value(q8_importer *importer, q8_reader bytes, q8_value_kind kind, qint8_error *error) {
-  const char *name = "";
+  const char *name;
   value_type type = {.shape.rank = -1};
-  q8_reader type_bytes = {0};
-  q8_field field;
-  q8_wire_result result;
-  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
-    if (field.number == Q8_INFO_NAME)
-      Q8_TRY(q8_import_string(importer, &field, "graph", &name, error));
-    else if (field.number == Q8_INFO_TYPE)
-      type_bytes = field.bytes;
-  }
-  if (result == Q8_WIRE_BAD)
-    return q8_bad_wire(error, "graph", "value");
+  q8_message m;
+  Q8_TRY(q8_import_message(importer, bytes, "graph", m, error));
+  Q8_TRY(q8_import_string(importer, &m[Q8_INFO_NAME], "graph", &name, error));
   if (!*name)
     return kind == Q8_VALUE_INFO ? QINT8_OK
                                  : q8_fail(error, QINT8_ERROR_FORMAT, "graph", "an input or output has no name");
@@ -132,7 +99,7 @@ q8_status q8_import_value(q8_importer *importer, q8_reader bytes, q8_value_kind 
     return QINT8_OK;
   if (kind == Q8_VALUE_INPUT && id != Q8_NONE)
     return q8_fail(error, QINT8_ERROR_FORMAT, name, "two inputs have this name");
-  Q8_TRY(read_type(importer, type_bytes, name, &type, error));
+  Q8_TRY(read_type(importer, m[Q8_INFO_TYPE].bytes, name, &type, error));
   if (kind == Q8_VALUE_INPUT)
     Q8_TRY(check_input(name, &type, error));
   Q8_TRY(q8_import_reference(importer, name, &id, error));

@@ -56,6 +56,7 @@ struct q8_importer {
   size_t node_count, node_capacity;
   q8_id *inputs, *outputs; /* of the graph */
   size_t input_count, input_capacity, output_count, output_capacity;
+  q8_reader file;   /* all bytes */
   const char *path; /* of the file, whose bytes may outlive the import: constants may point into them; or NULL */
   int needs_bytes;  /* and some do */
   struct q8_external_file *files; /* mapped beside it */
@@ -108,6 +109,12 @@ q8_status q8_import_ops(q8_importer *importer, qint8_error *error);   /* nodes o
 /* qdq_keep.c: quantizing nodes that must stay become operators of the graph. */
 q8_status q8_import_keep(q8_importer *importer, qint8_error *error);
 
+/* import_build.c: a node at the end of the list, which may move. Trailing inputs that are left out are no inputs. `bytes`:
+ * attributes, as of a NodeProto, or NULL. */
+q8_status q8_import_add(q8_importer *importer, q8_raw_kind kind, const char *op_type, const char *name,
+                        const q8_id *inputs, int32_t input_count, const q8_id *outputs, int32_t output_count,
+                        const q8_reader *bytes, qint8_error *error);
+
 /* Reads a NodeProto into the node list. */
 struct q8_unknown; /* operators that the library does not have */
 q8_status q8_import_node(q8_importer *importer, q8_reader bytes, struct q8_unknown *unknown, qint8_error *error);
@@ -124,11 +131,19 @@ q8_id q8_scope_find(const q8_scope *scope, const char *name);
 q8_status q8_import_qdq(q8_importer *importer, qint8_error *error);
 
 /* import.c */
+/* The fields of a message by number, number 0 where there is none; of a repeated field the last. Higher numbers are
+ * left out. */
+#define Q8_FIELDS 22
+typedef q8_field q8_message[Q8_FIELDS];
+/* FORMAT unless the bytes are a sequence of fields; says where in the file. */
+q8_status q8_import_message(const q8_importer *importer, q8_reader bytes, const char *where, q8_message out,
+                            qint8_error *error);
 /* A StringStringEntryProto; "" where a string is missing or contains a zero byte. */
 q8_status q8_import_entry(q8_importer *importer, q8_reader bytes, const char *where, const char **key, const char **value,
                           qint8_error *error);
-q8_status q8_bad_wire(qint8_error *error, const char *where, const char *what);
-/* The bytes as a string in the importer's pool; FORMAT if they contain a zero byte. */
+/* FORMAT, of the byte that is at fault. */
+q8_status q8_bad_wire(const q8_importer *importer, const uint8_t *at, const char *where, qint8_error *error);
+/* The bytes as a string in the importer's pool, "" if the field is not there; FORMAT if they contain a zero byte. */
 q8_status q8_import_string(q8_importer *importer, const q8_field *field, const char *where, const char **out,
                            qint8_error *error);
 /* The tensor of that name, made if it is new. */

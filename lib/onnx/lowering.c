@@ -5,29 +5,6 @@
 
 /* ---- New nodes ---- */
 
-q8_status q8_lower_node(q8_lowering *l, q8_raw_kind kind, const char *op_type, const char *name, const q8_id *inputs,
-                          int32_t input_count, const q8_id *outputs, int32_t output_count, q8_reader bytes,
-                          qint8_error *error) {
-  q8_importer *importer = l->importer;
-  q8_raw_node node = {.kind = kind, .name = name, .op_type = op_type, .input_count = input_count,
-                      .output_count = output_count, .bytes = bytes};
-  node.inputs = q8_pool_alloc(&importer->pool, (size_t)input_count + Q8_UPGRADE_INPUTS, sizeof *node.inputs);
-  node.outputs = q8_pool_alloc(&importer->pool, (size_t)output_count, sizeof *node.outputs);
-  if (!node.inputs || !node.outputs ||
-      !q8_grow(&importer->host, (void **)&importer->nodes, &importer->node_capacity, importer->node_count + 1,
-               sizeof node, importer->node_count))
-    return q8_fail_memory(error, name, sizeof node);
-  if (kind == Q8_RAW_OP && !(node.op = q8_op_find(op_type, "")))
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, name, "operators that are not supported: %s", op_type);
-  for (int32_t i = 0; i < input_count + Q8_UPGRADE_INPUTS; i++)
-    node.inputs[i] = i < input_count ? inputs[i] : Q8_NONE;
-  memcpy(node.outputs, outputs, (size_t)output_count * sizeof *outputs);
-  while (node.input_count && node.inputs[node.input_count - 1] == Q8_NONE)
-    node.input_count--;
-  importer->nodes[importer->node_count++] = node;
-  return QINT8_OK;
-}
-
 /* Other tools append "_quantized" to the name of the float value. */
 q8_status q8_lower_name(q8_lowering *l, q8_id id, q8_id *out, qint8_error *error) {
   static const char suffix[] = "_quantized";
@@ -62,7 +39,7 @@ q8_status q8_lower_dequantize(q8_lowering *l, const char *name, const q8_id *tri
     Q8_TRY(q8_lower_name(l, triple[0], out, error));
   else /* stands for the value that was quantized, which gets the good name */
     Q8_TRY(q8_import_fresh(l->importer, name, out, error));
-  return q8_lower_node(l, Q8_RAW_DEQUANTIZE, "DequantizeLinear", name, triple, 3, out, 1, bytes, error);
+  return q8_import_add(l->importer, Q8_RAW_DEQUANTIZE, "DequantizeLinear", name, triple, 3, out, 1, &bytes, error);
 }
 
 /* ---- Attributes ---- */
@@ -70,18 +47,11 @@ q8_status q8_lower_dequantize(q8_lowering *l, const char *name, const q8_id *tri
 /* Those that only ONNX Runtime's operators have are checked and left out. */
 static q8_status own_attribute(q8_lowering *l, const q8_raw_node *node, q8_reader bytes, int *is_own,
                                qint8_error *error) {
-  const char *name = "";
-  int64_t value = 0;
-  q8_field field;
-  q8_wire_result result;
-  while ((result = q8_wire_next(&bytes, &field)) == Q8_WIRE_FIELD) {
-    if (field.number == Q8_ATTRIBUTE_NAME)
-      Q8_TRY(q8_import_string(l->importer, &field, node->name, &name, error));
-    else if (field.number == Q8_ATTRIBUTE_I)
-      value = (int64_t)field.value;
-  }
-  if (result == Q8_WIRE_BAD)
-    return q8_bad_wire(error, node->name, "attribute");
+  const char *name;
+  q8_message m;
+  Q8_TRY(q8_import_message(l->importer, bytes, node->name, m, error));
+  Q8_TRY(q8_import_string(l->importer, &m[Q8_ATTRIBUTE_NAME], node->name, &name, error));
+  int64_t value = (int64_t)m[Q8_ATTRIBUTE_I].value;
   *is_own = !strcmp(name, "channels_last") || !strcmp(name, "opset");
   int last = !strcmp(name, "channels_last") && value != 0;
   int other_axes = !strcmp(name, "opset") && (value < 13) != (l->importer->graph->opset < 13);

@@ -29,9 +29,6 @@ static inline q8_id q8_lower_input(const q8_raw_node *node, int32_t i) {
 }
 
 /* lowering.c */
-q8_status q8_lower_node(q8_lowering *l, q8_raw_kind kind, const char *op_type, const char *name, const q8_id *inputs,
-                        int32_t input_count, const q8_id *outputs, int32_t output_count, q8_reader bytes,
-                        qint8_error *error);
 /* A new tensor for the float value of an integer tensor, named after it. */
 q8_status q8_lower_name(q8_lowering *l, q8_id integers, q8_id *out, qint8_error *error);
 /* DequantizeLinear of (integers, scale, zero point). */

@@ -192,26 +192,6 @@ static q8_status take_dequantize(qdq *q, const q8_raw_node *node, qint8_error *e
 
 /* ---- Names ---- */
 
-static q8_status add_identity(qdq *q, q8_id from, q8_id to, qint8_error *error) {
-  q8_importer *importer = q->importer;
-  q8_raw_node node = {.kind = Q8_RAW_OP, .name = tensor_name(q, to), .op_type = "Identity",
-                      .op = q8_op_find("Identity", ""), .input_count = 1, .output_count = 1};
-  node.inputs = q8_pool_alloc(&importer->pool, 1 + Q8_UPGRADE_INPUTS, sizeof *node.inputs);
-  node.outputs = q8_pool_alloc(&importer->pool, 1, sizeof *node.outputs);
-  if (!node.op)
-    return q8_fail(error, QINT8_ERROR_INTERNAL, node.name, "no Identity operator");
-  if (!node.inputs || !node.outputs ||
-      !q8_grow(&importer->host, (void **)&importer->nodes, &importer->node_capacity, importer->node_count + 1,
-               sizeof node, importer->node_count))
-    return q8_fail_memory(error, node.name, sizeof node);
-  for (int32_t i = 1; i <= Q8_UPGRADE_INPUTS; i++)
-    node.inputs[i] = Q8_NONE;
-  node.inputs[0] = from;
-  node.outputs[0] = to;
-  importer->nodes[importer->node_count++] = node;
-  return QINT8_OK;
-}
-
 /* An output of the graph that a pair writes. */
 static q8_status keep_outputs(qdq *q, qint8_error *error) {
   const q8_importer *importer = q->importer;
@@ -223,7 +203,7 @@ static q8_status keep_outputs(qdq *q, qint8_error *error) {
     q->states[out].alias = out;
     tensor_state *state = &q->states[x];
     if (state->is_input || state->is_output || q8_graph_is_constant(importer->graph, x))
-      Q8_TRY(add_identity(q, x, out, error));
+      Q8_TRY(q8_import_add(q->importer, Q8_RAW_OP, "Identity", tensor_name(q, out), &x, 1, &out, 1, NULL, error));
     else
       state->alias = out;
   }

@@ -1,36 +1,24 @@
 /* qdq_out.c - quantized constants and the QuantizeLinear / DequantizeLinear pairs of activations. */
-#include <stdio.h>
-#include <string.h>
 
 #include "onnx/exporter.h"
 #include "onnx/round.h"
 
-/* base + suffix, not taken yet; NULL without memory. */
-static const char *derive(q8_exporter *exporter, const char *base, const char *suffix) {
-  char text[512];
-  snprintf(text, sizeof text, "%.450s%s", base, suffix);
-  return q8_export_fresh(exporter, text);
-}
-
 /* Scale and zero point initializers, per tensor (scalars) or per channel (lists). s32 has no zero point: names[1] is
  * NULL then. */
-static q8_status write_params(q8_exporter *exporter, const char *base, const q8_tensor_quant *quant,
-                              const char *names[2], qint8_error *error) {
-  names[0] = derive(exporter, base, "_scale");
-  names[1] = quant->dtype == QINT8_DTYPE_S32 ? NULL : derive(exporter, base, "_zero_point");
-  uint8_t *zero = q8_pool_alloc(&exporter->pool, (size_t)quant->count, 1);
-  if (!names[0] || (!names[1] && quant->dtype != QINT8_DTYPE_S32) || !zero)
-    return q8_fail_memory(error, base, (size_t)quant->count);
+static void write_params(q8_exporter *exporter, const char *base, const q8_tensor_quant *quant, const char *names[2]) {
   int64_t dims[1] = {quant->count};
   int32_t rank = quant->count > 1;
+  names[0] = q8_export_derive(exporter, base, "_scale");
+  names[1] = NULL;
   q8_export_tensor_proto(exporter, Q8_GRAPH_INITIALIZER, names[0],
                          &(q8_out_data){QINT8_DTYPE_F32, rank, dims, quant->scale});
-  if (!names[1])
-    return QINT8_OK;
-  for (int32_t i = 0; i < quant->count; i++)
+  if (quant->dtype == QINT8_DTYPE_S32)
+    return;
+  names[1] = q8_export_derive(exporter, base, "_zero_point");
+  uint8_t *zero = q8_export_alloc(exporter, (size_t)quant->count, 1);
+  for (int32_t i = 0; zero && i < quant->count; i++)
     zero[i] = (uint8_t)quant->zero_point[i]; /* two's complement serves s8 */
   q8_export_tensor_proto(exporter, Q8_GRAPH_INITIALIZER, names[1], &(q8_out_data){quant->dtype, rank, dims, zero});
-  return QINT8_OK;
 }
 
 /* The constant's floats; NULL without memory. *temporary is what to free afterwards. */
@@ -77,45 +65,41 @@ static void *round_constant(q8_exporter *exporter, const q8_tensor *tensor, cons
   return out;
 }
 
-/* base_quantized */
-static q8_status write_integers(q8_exporter *exporter, const q8_tensor *tensor, const q8_tensor_quant *quant,
-                                const char *base, const char **integers, qint8_error *error) {
+/* base_quantized, whose name it returns. */
+static const char *write_integers(q8_exporter *exporter, const q8_tensor *tensor, const q8_tensor_quant *quant,
+                                  const char *base) {
   void *data = round_constant(exporter, tensor, quant);
-  *integers = derive(exporter, base, "_quantized");
-  if (!*integers || !data) {
-    q8_free(&exporter->host, data);
-    return q8_fail_memory(error, tensor->name, q8_shape_count(&tensor->shape, NULL));
-  }
-  q8_export_tensor_proto(exporter, Q8_GRAPH_INITIALIZER, *integers,
+  const char *name = q8_export_derive(exporter, base, "_quantized");
+  exporter->writer.failed |= !data;
+  q8_export_tensor_proto(exporter, Q8_GRAPH_INITIALIZER, name,
                          &(q8_out_data){quant->dtype, tensor->shape.rank, tensor->shape.dim, data});
   q8_free(&exporter->host, data);
-  return QINT8_OK;
+  return name;
 }
 
 /* name_quantized -> DequantizeLinear -> output */
-static q8_status write_constant(q8_exporter *exporter, const q8_tensor *tensor, const q8_tensor_quant *quant,
-                                const char *output, qint8_error *error) {
-  const char *params[2], *integers;
-  Q8_TRY(write_integers(exporter, tensor, quant, output, &integers, error));
-  Q8_TRY(write_params(exporter, output, quant, params, error));
-  const char *inputs[3] = {integers, params[0], params[1]};
-  q8_export_quant_node(exporter, "DequantizeLinear", inputs, params[1] ? 3 : 2, &output, 1,
+static void write_constant(q8_exporter *exporter, const q8_tensor *tensor, const q8_tensor_quant *quant,
+                           const char *output) {
+  const char *inputs[3] = {write_integers(exporter, tensor, quant, output)};
+  write_params(exporter, output, quant, inputs + 1);
+  q8_export_quant_node(exporter, "DequantizeLinear", inputs, inputs[2] ? 3 : 2, &output, 1,
                        quant->count > 1 ? quant->axis : -1);
-  return QINT8_OK;
 }
 
 /* A bias has the scale of its node's accumulators: another node that shares it gets its own. */
-q8_status q8_export_bias(q8_exporter *exporter, const q8_node *node, int pair, const char **name, qint8_error *error) {
+const char *q8_export_bias(q8_exporter *exporter, const q8_node *node, int pair) {
   const q8_tensor *bias = &exporter->graph->tensors[node->inputs[2]];
   const q8_tensor_quant *w = &exporter->recipe->tensors[node->inputs[1]];
   q8_out_tensor *out = &exporter->tensors[node->inputs[2]];
   size_t count = (size_t)w->count;
   q8_tensor_quant quant = {.dtype = QINT8_DTYPE_S32, .axis = count > 1 ? bias->shape.rank - 1 : -1, .count = w->count};
-  quant.scale = q8_pool_alloc(&exporter->pool, count, sizeof *quant.scale);
-  quant.zero_point = q8_pool_alloc(&exporter->pool, count, sizeof *quant.zero_point);
-  *name = out->bias_named || out->wants_raw || out->wants_pair ? derive(exporter, bias->name, "_int32") : bias->name;
-  if (!quant.scale || !quant.zero_point || !*name)
-    return q8_fail_memory(error, bias->name, count * sizeof *quant.scale);
+  quant.scale = q8_export_alloc(exporter, count, sizeof *quant.scale);
+  quant.zero_point = q8_export_alloc(exporter, count, sizeof *quant.zero_point);
+  if (!quant.scale || !quant.zero_point)
+    return NULL;
+  const char *name = bias->name;
+  if (out->bias_named || out->wants_raw || out->wants_pair)
+    name = q8_export_derive(exporter, name, "_int32");
   out->bias_named = 1;
   const q8_tensor_quant *imported = &exporter->recipe->tensors[node->inputs[2]];
   int same = imported->count == w->count;
@@ -127,25 +111,24 @@ q8_status q8_export_bias(q8_exporter *exporter, const q8_node *node, int pair, c
     quant.integers = imported->integers;
     quant.integer_count = imported->integer_count;
   }
-  return pair ? write_constant(exporter, bias, &quant, *name, error)
-              : write_integers(exporter, bias, &quant, *name, name, error);
+  if (!pair)
+    return write_integers(exporter, bias, &quant, name);
+  write_constant(exporter, bias, &quant, name);
+  return name;
 }
 
-q8_status q8_export_name_integers(q8_exporter *exporter, q8_id id, qint8_error *error) {
+void q8_export_name_integers(q8_exporter *exporter, q8_id id) {
   q8_out_tensor *out = &exporter->tensors[id];
   const q8_tensor *tensor = &exporter->graph->tensors[id];
   const q8_tensor_quant *quant = &exporter->recipe->tensors[id];
   const char *params[2];
   if (out->integers)
-    return QINT8_OK;
-  if (q8_graph_is_constant(exporter->graph, id))
-    Q8_TRY(write_integers(exporter, tensor, quant, tensor->name, &out->integers, error));
-  else if (!(out->integers = derive(exporter, tensor->name, "_quantized")))
-    return q8_fail_memory(error, tensor->name, strlen(tensor->name));
-  Q8_TRY(write_params(exporter, tensor->name, quant, params, error));
+    return;
+  out->integers = q8_graph_is_constant(exporter->graph, id) ? write_integers(exporter, tensor, quant, tensor->name)
+                                                            : q8_export_derive(exporter, tensor->name, "_quantized");
+  write_params(exporter, tensor->name, quant, params);
   out->scale = params[0];
   out->zero = params[1];
-  return QINT8_OK;
 }
 
 void q8_export_raw_constant(q8_exporter *exporter, q8_id id) {
@@ -164,68 +147,59 @@ void q8_export_raw_constant(q8_exporter *exporter, q8_id id) {
   q8_free(&exporter->host, floats);
 }
 
-static q8_status constant_input(q8_exporter *exporter, const q8_node *node, q8_mode mode, int32_t i,
-                                const char **name, qint8_error *error) {
+static const char *constant_input(q8_exporter *exporter, const q8_node *node, q8_mode mode, int32_t i) {
   q8_id id = node->inputs[i];
   q8_out_tensor *out = &exporter->tensors[id];
   int32_t weights = q8_weight_inputs(node->op);
   if (weights == 1 && i == 2 && mode == Q8_MODE_STATIC && q8_export_bias_is_int32(exporter, node))
-    return q8_export_bias(exporter, node, 1, name, error);
+    return q8_export_bias(exporter, node, 1);
   int rounded = out->wants_pair && mode != Q8_MODE_FLOAT && (!weights || (i >= 1 && i <= weights)) &&
                 q8_is_quantized(&exporter->recipe->tensors[id]);
   if (!rounded) {
     q8_export_raw_constant(exporter, id);
-    *name = out->raw;
-    return QINT8_OK;
+    return out->raw;
   }
-  *name = out->dequantized;
-  if (out->pair_written)
-    return QINT8_OK;
+  if (!out->pair_written)
+    write_constant(exporter, &exporter->graph->tensors[id], &exporter->recipe->tensors[id], out->dequantized);
   out->pair_written = 1;
-  return write_constant(exporter, &exporter->graph->tensors[id], &exporter->recipe->tensors[id], *name, error);
+  return out->dequantized;
 }
 
-q8_status q8_export_inputs(q8_exporter *exporter, size_t index, qint8_error *error) {
+void q8_export_inputs(q8_exporter *exporter, size_t index) {
   const q8_node *node = &exporter->graph->nodes[index];
   q8_mode mode = (q8_mode)exporter->modes[index];
-  exporter->inputs = q8_pool_alloc(&exporter->pool, (size_t)node->input_count + 1, sizeof *exporter->inputs);
-  if (!exporter->inputs)
-    return q8_fail_memory(error, node->name, (size_t)node->input_count * sizeof *exporter->inputs);
   for (int32_t i = 0; i < node->input_count; i++) {
     q8_id id = node->inputs[i];
+    exporter->inputs[i] = NULL;
     if (id == Q8_NONE)
       continue;
     const q8_out_tensor *out = &exporter->tensors[id];
-    if (q8_graph_is_constant(exporter->graph, id)) {
-      Q8_TRY(constant_input(exporter, node, mode, i, &exporter->inputs[i], error));
-      continue;
-    }
     int rounded = out->stored_int8 ||
                   (mode == Q8_MODE_STATIC && q8_is_quantized(&exporter->recipe->tensors[id]));
-    exporter->inputs[i] = rounded ? out->dequantized : out->raw;
-    if (mode == Q8_MODE_DYNAMIC && i == 0)
+    if (q8_graph_is_constant(exporter->graph, id))
+      exporter->inputs[i] = constant_input(exporter, node, mode, i);
+    else if (mode == Q8_MODE_DYNAMIC && i == 0)
       exporter->inputs[i] = out->dynamic;
+    else
+      exporter->inputs[i] = rounded ? out->dequantized : out->raw;
   }
-  return QINT8_OK;
 }
 
-static q8_status write_dynamic(q8_exporter *exporter, q8_id id, qint8_error *error) {
+static void write_dynamic(q8_exporter *exporter, q8_id id) {
   const q8_out_tensor *out = &exporter->tensors[id];
   const char *name = exporter->graph->tensors[id].name;
-  const char *from = out->stored_int8 ? out->dequantized : out->raw;
-  const char *parts[3] = {derive(exporter, name, "_dynamic"), derive(exporter, name, "_dynamic_scale"),
-                          derive(exporter, name, "_dynamic_zero_point")};
-  if (!parts[0] || !parts[1] || !parts[2])
-    return q8_fail_memory(error, name, strlen(name));
+  const char *from = out->stored_int8 ? out->dequantized : out->raw, *parts[3];
+  parts[0] = q8_export_derive(exporter, name, "_dynamic");
+  parts[1] = q8_export_derive(exporter, name, "_dynamic_scale");
+  parts[2] = q8_export_derive(exporter, name, "_dynamic_zero_point");
   q8_export_quant_node(exporter, "DynamicQuantizeLinear", &from, 1, parts, 3, -1);
   q8_export_quant_node(exporter, "DequantizeLinear", parts, 3, &out->dynamic, 1, -1);
-  return QINT8_OK;
 }
 
-q8_status q8_export_pairs(q8_exporter *exporter, q8_id id, qint8_error *error) {
+void q8_export_pairs(q8_exporter *exporter, q8_id id) {
   const q8_out_tensor *out = &exporter->tensors[id];
   if (out->wants_pair || out->wants_integers) {
-    Q8_TRY(q8_export_name_integers(exporter, id, error));
+    q8_export_name_integers(exporter, id);
     const char *quantize[3] = {out->raw, out->scale, out->zero};
     const char *dequantize[3] = {out->integers, out->scale, out->zero};
     if (!out->integers_made)
@@ -233,5 +207,6 @@ q8_status q8_export_pairs(q8_exporter *exporter, q8_id id, qint8_error *error) {
     if (out->wants_pair)
       q8_export_quant_node(exporter, "DequantizeLinear", dequantize, 3, &out->dequantized, 1, -1);
   }
-  return out->wants_dynamic ? write_dynamic(exporter, id, error) : QINT8_OK;
+  if (out->wants_dynamic)
+    write_dynamic(exporter, id);
 }

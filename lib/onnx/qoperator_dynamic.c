@@ -52,7 +52,7 @@ static q8_status add_integer_product(q8_lowering *l, const q8_raw_node *node, co
   Q8_TRY(flat_scale(l, w[1], &weight[1], error));
   Q8_TRY(q8_lower_dequantize(l, node->name, x, -1, &floats[0], error));
   Q8_TRY(q8_lower_dequantize(l, node->name, weight, axis, &floats[1], error));
-  return q8_lower_node(l, Q8_RAW_OP, op, node->name, floats, 2, &y, 1, bytes, error);
+  return q8_import_add(l->importer, Q8_RAW_OP, op, node->name, floats, 2, &y, 1, &bytes, error);
 }
 
 static int is_conv(const q8_raw_node *node) {
@@ -97,13 +97,13 @@ q8_status q8_lower_fused(q8_lowering *l, int32_t index, qint8_error *error) {
   if (bias != Q8_NONE) {
     Q8_TRY(q8_lower_name(l, y, &y, error));
     q8_id sum[2] = {y, bias};
-    Q8_TRY(q8_lower_node(l, Q8_RAW_OP, "Add", node.name, sum, 2, node.outputs, 1, (q8_reader){NULL, NULL}, error));
+    Q8_TRY(q8_import_add(l->importer, Q8_RAW_OP, "Add", node.name, sum, 2, node.outputs, 1, NULL, error));
   }
   if (is_dynamic) {
     for (int i = 0; i < 3; i++)
       Q8_TRY(q8_import_fresh(l->importer, q8_lower_tensor(l, node.inputs[0])->name, &x[i], error));
-    Q8_TRY(q8_lower_node(l, Q8_RAW_DYNAMIC, "DynamicQuantizeLinear", node.name, node.inputs, 1, x, 3,
-                         (q8_reader){NULL, NULL}, error));
+    Q8_TRY(q8_import_add(l->importer, Q8_RAW_DYNAMIC, "DynamicQuantizeLinear", node.name, node.inputs, 1, x, 3,
+                         NULL, error));
     w[1] = q8_lower_input(&node, 2);
     w[2] = q8_lower_input(&node, 3);
   } else {

@@ -15,7 +15,7 @@ static q8_status quantize(q8_lowering *l, const char *name, q8_id y, q8_id scale
                           qint8_error *error) {
   Q8_TRY(q8_lower_name(l, y, out, error));
   q8_id inputs[3] = {*out, scale, zero};
-  return q8_lower_node(l, Q8_RAW_QUANTIZE, "QuantizeLinear", name, inputs, 3, &y, 1, (q8_reader){NULL, NULL}, error);
+  return q8_import_add(l->importer, Q8_RAW_QUANTIZE, "QuantizeLinear", name, inputs, 3, &y, 1, NULL, error);
 }
 
 /* DequantizeLinear of a bias, whose scale is x_scale * w_scale. */
@@ -62,7 +62,7 @@ static q8_status lower_qlinear(q8_lowering *l, const q8_raw_node *node, const q8
     y = node->outputs[0];
   else
     Q8_TRY(quantize(l, node->name, node->outputs[0], node->inputs[q->y], q8_lower_input(node, q->y + 1), &y, error));
-  Q8_TRY(q8_lower_node(l, Q8_RAW_OP, q->op, node->name, floats, count, &y, 1, bytes, error));
+  Q8_TRY(q8_import_add(l->importer, Q8_RAW_OP, q->op, node->name, floats, count, &y, 1, &bytes, error));
   if (y != node->outputs[0])
     l->tensors[node->outputs[0]] = (q8_integers){1, node->inputs[q->y], q8_lower_input(node, q->y + 1)};
   return QINT8_OK;

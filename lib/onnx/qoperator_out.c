@@ -63,36 +63,34 @@ int q8_export_fits_integers(const q8_exporter *exporter, const q8_node *node) {
                                             q8_op_float(node->op, node->params, "beta", 1) == 1);
 }
 
-static q8_status add_triple(q8_exporter *exporter, q8_id id, const char **at, qint8_error *error) {
-  Q8_TRY(q8_export_name_integers(exporter, id, error));
+static void add_triple(q8_exporter *exporter, q8_id id, const char **at) {
+  q8_export_name_integers(exporter, id);
   const q8_out_tensor *out = &exporter->tensors[id];
   at[0] = out->integers;
   at[1] = out->scale;
   at[2] = out->zero;
-  return QINT8_OK;
 }
 
-static q8_status name_qlinear(q8_exporter *exporter, const q8_node *node, const q8_qoperator *q, const char **names,
-                              int32_t *count, qint8_error *error) {
+/* Returns how many names there are. */
+static int32_t name_qlinear(q8_exporter *exporter, const q8_node *node, const q8_qoperator *q, const char **names) {
   int32_t triples = q->triples ? q->triples : node->input_count;
   const char *y[3];
   for (int32_t i = 0; i < triples; i++)
-    Q8_TRY(add_triple(exporter, node->inputs[i], names + q->first + 3 * i, error));
-  Q8_TRY(add_triple(exporter, node->outputs[0], y, error));
+    add_triple(exporter, node->inputs[i], names + q->first + 3 * i);
+  add_triple(exporter, node->outputs[0], y);
   names[q->y] = y[1];
   names[q->y + 1] = y[2];
-  *count = q->y >= q->first ? q->y + 2 : q->first + 3 * triples;
+  int32_t count = q->y >= q->first ? q->y + 2 : q->first + 3 * triples;
   if (node->input_count > triples && node->inputs[triples] != Q8_NONE) {
-    Q8_TRY(q8_export_bias(exporter, node, 0, &names[q->bias], error));
-    *count = q->bias >= *count ? q->bias + 1 : *count;
+    names[q->bias] = q8_export_bias(exporter, node, 0);
+    count = q->bias >= count ? q->bias + 1 : count;
   }
-  return QINT8_OK;
+  return count;
 }
 
-static q8_status name_move(q8_exporter *exporter, const q8_node *node, const char **names, qint8_error *error) {
-  const char *triple[3];
-  Q8_TRY(add_triple(exporter, node->inputs[0], triple, error));
-  names[0] = triple[0];
+static int32_t name_move(q8_exporter *exporter, const q8_node *node, const char **names) {
+  q8_export_name_integers(exporter, node->inputs[0]);
+  names[0] = exporter->tensors[node->inputs[0]].integers;
   for (int32_t i = 1; i < node->input_count; i++) {
     if (node->inputs[i] == Q8_NONE)
       continue;
@@ -100,35 +98,26 @@ static q8_status name_move(q8_exporter *exporter, const q8_node *node, const cha
       q8_export_raw_constant(exporter, node->inputs[i]);
     names[i] = exporter->tensors[node->inputs[i]].raw;
   }
-  return QINT8_OK;
+  return node->input_count;
 }
 
-q8_status q8_export_on_integers(q8_exporter *exporter, size_t index, qint8_error *error) {
+void q8_export_on_integers(q8_exporter *exporter, size_t index) {
   const q8_node *node = &exporter->graph->nodes[index];
   const q8_qoperator *q = q8_qoperator_of(node->op->name);
-  q8_writer *w = &exporter->writer;
-  int32_t count = node->input_count;
-  const char **names = q8_pool_alloc(&exporter->pool, 3 * (size_t)node->input_count + 8, sizeof *names);
-  if (!names)
-    return q8_fail_memory(error, node->name, 3 * (size_t)node->input_count * sizeof *names);
-  if (q)
-    Q8_TRY(name_qlinear(exporter, node, q, names, &count, error));
-  else
-    Q8_TRY(name_move(exporter, node, names, error));
-  for (int32_t i = 0; i < node->output_count; i++)
-    if (node->outputs[i] != Q8_NONE)
-      Q8_TRY(q8_export_name_integers(exporter, node->outputs[i], error));
-  size_t mark = q8_write_begin(w, Q8_GRAPH_NODE);
-  for (int32_t i = 0; i < count; i++)
-    q8_write_string(w, Q8_NODE_INPUT, names[i] ? names[i] : "");
-  for (int32_t i = 0; i < node->output_count; i++)
-    q8_write_string(w, Q8_NODE_OUTPUT,
-                    node->outputs[i] == Q8_NONE ? "" : exporter->tensors[node->outputs[i]].integers);
-  q8_export_node_name(exporter, node->name);
-  q8_write_string(w, Q8_NODE_OP, q ? q->name : node->op->name);
+  const char **names = exporter->inputs;
+  memset(names, 0, (3 * (size_t)node->input_count + 8) * sizeof *names);
+  int32_t count = q ? name_qlinear(exporter, node, q, names) : name_move(exporter, node, names);
+  for (int32_t i = 0; i < node->output_count; i++) {
+    exporter->outputs[i] = NULL;
+    if (node->outputs[i] == Q8_NONE)
+      continue;
+    q8_export_name_integers(exporter, node->outputs[i]);
+    exporter->outputs[i] = exporter->tensors[node->outputs[i]].integers;
+  }
+  size_t mark = q8_export_begin(exporter, q ? q->name : node->op->name, node->name, names, count, exporter->outputs,
+                                node->output_count);
   if (q && *q->domain)
-    q8_write_string(w, Q8_NODE_DOMAIN, q->domain);
+    q8_write_string(&exporter->writer, Q8_NODE_DOMAIN, q->domain);
   q8_export_attributes(exporter, node);
-  q8_write_end(w, mark);
-  return QINT8_OK;
+  q8_write_end(&exporter->writer, mark);
 }

@@ -38,29 +38,33 @@ static int read_number(q8_reader *reader, q8_wire_type type, uint64_t *value) {
 }
 
 q8_wire_result q8_wire_next(q8_reader *reader, q8_field *field) {
+  q8_reader at = *reader;
+  uint64_t tag, length;
+  *field = (q8_field){.number = 0};
   if (q8_reader_size(reader) == 0)
     return Q8_WIRE_END;
-  uint64_t tag;
-  if (!read_varint(reader, &tag) || tag >> 3 == 0 || tag >> 32)
+  if (!read_varint(&at, &tag) || tag >> 3 == 0 || tag >> 32)
     return Q8_WIRE_BAD;
-  *field = (q8_field){.number = (uint32_t)(tag >> 3)};
-  uint64_t length;
-  switch (tag & 7) {
+  field->number = (uint32_t)(tag >> 3);
+  field->type = (q8_wire_type)(tag & 7);
+  switch (field->type) {
   case Q8_WIRE_VARINT:
   case Q8_WIRE_FIXED64:
   case Q8_WIRE_FIXED32:
-    field->type = (q8_wire_type)(tag & 7);
-    return read_number(reader, field->type, &field->value) ? Q8_WIRE_FIELD : Q8_WIRE_BAD;
-  case Q8_WIRE_BYTES:
-    if (!read_varint(reader, &length) || length > q8_reader_size(reader))
+    if (!read_number(&at, field->type, &field->value))
       return Q8_WIRE_BAD;
-    field->type = Q8_WIRE_BYTES;
-    field->bytes = (q8_reader){reader->at, reader->at + length};
-    reader->at += length;
-    return Q8_WIRE_FIELD;
+    break;
+  case Q8_WIRE_BYTES:
+    if (!read_varint(&at, &length) || length > q8_reader_size(&at))
+      return Q8_WIRE_BAD;
+    field->bytes = (q8_reader){at.at, at.at + length};
+    at.at += length;
+    break;
   default:
     return Q8_WIRE_BAD;
   }
+  *reader = at;
+  return Q8_WIRE_FIELD;
 }
 
 q8_wire_result q8_wire_number(q8_field *field, q8_wire_type type, uint64_t *value) {

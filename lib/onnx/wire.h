@@ -32,7 +32,7 @@ static inline q8_reader q8_reader_make(const void *bytes, size_t size) {
 static inline size_t q8_reader_size(const q8_reader *reader) {
   return reader->at ? (size_t)(reader->end - reader->at) : 0;
 }
-/* The next field, END exactly at the end. BAD: truncated, a varint over 10 bytes or 64 bits, a length past the end,
+/* The next field, END exactly at the end. BAD, and the reader stays there: truncated, a varint over 10 bytes or 64 bits, a length past the end,
  * field number 0 or over 2^29 - 1, a group, an unknown wire type. A caller skips a field by ignoring it. */
 q8_wire_result q8_wire_next(q8_reader *reader, q8_field *field);
 

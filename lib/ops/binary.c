@@ -45,18 +45,6 @@ static q8_status eval(const q8_op_io *io) {
   return eval_set(io, io->node->op->variant);
 }
 
-/* a - b is a + b with the scale of b negated: exact. */
-static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
-  const q8_node *n = q8_plan_node(planner, node);
-  const q8_pair_set *set = n->op->variant;
-  const q8_kernels *kernels = q8_plan_kernels(planner);
-  q8_binary_fn *int8 = set->int8 == Q8_INT8_MUL ? kernels->mul : set->int8 ? kernels->add : NULL;
-  if (n->input_count != 2 || q8_plan_value(planner, n->inputs[0])->dtype != QINT8_DTYPE_F32 ||
-      q8_plan_value(planner, n->inputs[1])->dtype != QINT8_DTYPE_F32)
-    return q8_plan_eval(planner, node, error);
-  return q8_plan_binary(planner, node, set->f32, int8, set->int8 == Q8_INT8_SUB ? -1 : 1, error);
-}
-
 /* ---- Before opset 7: the second input's dimensions stood at `axis` of the first one's, or at the end ---- */
 
 typedef struct binary_params {
@@ -103,7 +91,7 @@ static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_
 #define INTEGERS "no int8 form: arithmetic of integers and conditions"
 
 static const q8_op_family arithmetic = {
-    .int8_obstacle = NEEDS_FLOAT, .infer = infer, .eval = eval, .plan = plan, .upgrade = upgrade};
+    .int8_obstacle = NEEDS_FLOAT, .infer = infer, .eval = eval, .plan = q8_plan_binary, .upgrade = upgrade};
 static const q8_op_family logic = {.int8_obstacle = INTEGERS, .infer = infer, .eval = eval, .upgrade = upgrade};
 
 #define RECORD(id, onnx_name, first_opset, max_in, list, rule, its_family, set)                                    \
@@ -123,6 +111,15 @@ static const q8_op_family logic = {.int8_obstacle = INTEGERS, .infer = infer, .e
 #define IN_DOUBLE(name, expression) ELEMENT(name, double, double, expression)
 #define IN_SIGNED(name, expression) ELEMENT(name, uint64_t, int64_t, expression)
 #define IN_UNSIGNED(name, expression) ELEMENT(name, uint64_t, uint64_t, expression)
+
+/* Rows of float32, small rather than fast: the fast ones are in binary_rows.c. */
+#define ROW(name, expression)                                                                                      \
+  static void name(size_t n, const float *a, const float *b, float *y) {                                           \
+    for (; n > 0; n--) {                                                                                           \
+      const float x = *a++, z = *b++;                                                                              \
+      *y++ = (expression);                                                                                         \
+    }                                                                                                              \
+  }
 
 /* ---- Arithmetic: integers wrap, a division by zero gives 0 ---- */
 
@@ -215,17 +212,12 @@ static q8_status infer_prelu(const q8_op_io *io) {
   return QINT8_OK;
 }
 static const q8_op_family slope = {
-    .int8_obstacle = NEEDS_FLOAT, .infer = infer_prelu, .eval = eval, .plan = plan, .upgrade = upgrade_prelu};
+    .int8_obstacle = NEEDS_FLOAT, .infer = infer_prelu, .eval = eval, .plan = q8_plan_binary, .upgrade = upgrade_prelu};
 RECORD(prelu, "PRelu", 1, 2, old_attributes, Q8_QUANT_FLOAT, &slope, prelu)
 
 /* ---- Pow: the exponent may have another type ---- */
 
-static void pow_row(size_t n, const void *pa, int64_t sa, const void *pb, int64_t sb, void *py) {
-  const float *a = pa, *b = pb;
-  float *y = py;
-  for (; n > 0; n--, a += sa, b += sb)
-    *y++ = power(*a, *b);
-}
+ROW(pow_row, power(x, z))
 PAIRS(raise, pow_row, pow(x, z), integer_power(x, z), whole_power(x, z))
 
 static q8_status infer_pow(const q8_op_io *io) {
@@ -246,7 +238,7 @@ static q8_status eval_pow(const q8_op_io *io) {
   return QINT8_OK;
 }
 static const q8_op_family powers = {
-    .int8_obstacle = NEEDS_FLOAT, .infer = infer_pow, .eval = eval_pow, .plan = plan, .upgrade = upgrade};
+    .int8_obstacle = NEEDS_FLOAT, .infer = infer_pow, .eval = eval_pow, .plan = q8_plan_binary, .upgrade = upgrade};
 RECORD(pow, "Pow", 1, 2, old_attributes, Q8_QUANT_FLOAT, &powers, raise)
 
 /* ---- Mod: the sign of the divisor, or of the dividend as in C with `fmod`; x mod 0 is 0 for integers ---- */
@@ -274,10 +266,12 @@ RECORD(mod, "Mod", 10, 2, mod_attributes, Q8_QUANT_FLOAT, &modulo, mod)
   static const q8_pair_set pairs_##id = {__VA_ARGS__};                                                             \
   RECORD(id, onnx_name, first_opset, 2, old_attributes, Q8_QUANT_FLOAT, &logic, pairs_##id)
 #define COMPARISON(id, onnx_name, first_opset, op)                                                                 \
+  ROW(id##_f32, x op z)                                                                                            \
   IN_DOUBLE(id##_f64, x op z)                                                                                      \
   IN_SIGNED(id##_s64, x op z)                                                                                      \
   IN_UNSIGNED(id##_u64, x op z)                                                                                    \
-  LOGIC(id, onnx_name, first_opset, .f64 = id##_f64, .s64 = id##_s64, .u64 = id##_u64, .gives_bool = 1)
+  LOGIC(id, onnx_name, first_opset, .f32 = id##_f32, .f64 = id##_f64, .s64 = id##_s64,                           \
+        .u64 = id##_u64, .gives_bool = 1)
 #define CONDITION(id, onnx_name, op)                                                                               \
   IN_UNSIGNED(id##_u64, x op z)                                                                                    \
   LOGIC(id, onnx_name, 1, .u64 = id##_u64, .takes_bool = 1, .gives_bool = 1)

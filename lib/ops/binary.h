@@ -4,10 +4,13 @@
 
 #include "ops/common.h"
 
-/* y[i] = a[i * a_stride] OP b[i * b_stride], n dense results; strides in elements. y may be a or b. */
-typedef void q8_binary_row(size_t n, const void *a, int64_t a_stride, const void *b, int64_t b_stride, void *y);
-/* Those of float32 that networks use. */
+/* y[i] = a[i] OP b[i], n dense values; y may be a or b. */
+typedef void q8_binary_row(size_t n, const float *a, const float *b, float *y);
+/* Those that networks use. */
 q8_binary_row q8_add_row, q8_sub_row, q8_mul_row, q8_div_row, q8_min_row, q8_max_row, q8_prelu_row;
+/* y[i] = a[i * a_stride] OP b[i * b_stride]; strides in elements. y may be a dense a or b. */
+void q8_strided_row(q8_binary_row *row, size_t n, const float *a, int64_t a_stride, const float *b, int64_t b_stride,
+                    float *y);
 
 /* A broadcast as nested loops with as few dimensions as possible, the last one for the row function. */
 typedef struct q8_loops {
@@ -30,9 +33,8 @@ void q8_eval_pairs(const q8_pair_set *set, int32_t in, const q8_value *a, const 
 
 /* Shape and type of the result of all inputs, which have one type. */
 q8_status q8_infer_binary(const q8_op_io *io);
-/* The int8 step if the mode and the shapes allow it and `int8` is not NULL, with the scale of b times `b_sign`; else the
- * float step. In the layout that the inputs have. */
-q8_status q8_plan_binary(q8_planner *planner, q8_id node, q8_binary_row *row, q8_binary_fn *int8, float b_sign,
-                         qint8_error *error);
+/* The `plan` of records with a q8_pair_set: int8 by its kernel if the mode and the shapes allow it, else the float step.
+ * In the layout that the inputs have. */
+q8_status q8_plan_binary(q8_planner *planner, q8_id node, qint8_error *error);
 
 #endif

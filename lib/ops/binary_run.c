@@ -10,48 +10,63 @@ typedef struct binary_run {
   char *y;
 } binary_run;
 
+/* The last dimension runs through both inputs: always so for kernels. */
+static int is_dense(const q8_loops *loops) {
+  return loops->a[loops->shape.rank - 1] == 1 && loops->b[loops->shape.rank - 1] == 1;
+}
+
+/* rows x n dense values; strides in elements, a row of y is n long. */
+static void dense_rows(const q8_binary_step *p, size_t rows, size_t n, const char *a, size_t sa, const char *b,
+                       size_t sb, char *y) {
+  const float *fa = (const float *)(const void *)a, *fb = (const float *)(const void *)b;
+  float *fy = (float *)(void *)y;
+  if (p->int8)
+    p->int8(rows, n, (const uint8_t *)a, sa, (const uint8_t *)b, sb, &p->quant, (uint8_t *)y, n);
+  else if (p->f32)
+    p->f32(rows, n, fa, sa, fb, sb, fy, n);
+  else
+    for (; rows > 0; rows--, fa += sa, fb += sb, fy += n)
+      p->row(n, fa, fb, fy);
+}
+
+/* One row of other strides. */
+static void strided_row(const q8_binary_step *p, size_t n, const char *a, const char *b, char *y) {
+  int32_t last = p->loops.shape.rank - 1;
+  q8_strided_row(p->row, n, (const float *)(const void *)a, p->loops.a[last], (const float *)(const void *)b,
+                 p->loops.b[last], (float *)(void *)y);
+}
+
 /* One dimension. */
 static void line_part(const void *context, size_t first, size_t n, void *y) {
   const binary_run *run = context;
   const q8_binary_step *p = run->p;
-  const size_t e = p->element;
-  const char *a = run->a + (size_t)p->loops.a[0] * first * e, *b = run->b + (size_t)p->loops.b[0] * first * e;
-  if (p->int8)
-    p->int8(1, n, (const uint8_t *)a, 0, (const uint8_t *)b, 0, &p->quant, y, n);
-  else if (p->f32)
-    p->f32(1, n, (const float *)(const void *)a, 0, (const float *)(const void *)b, 0, y, n);
+  const char *a = run->a + (size_t)p->loops.a[0] * first * p->element;
+  const char *b = run->b + (size_t)p->loops.b[0] * first * p->element;
+  if (is_dense(&p->loops))
+    dense_rows(p, 1, n, a, 0, b, 0, y);
   else
-    p->row(n, a, p->loops.a[0], b, p->loops.b[0], y);
-}
-
-/* rows x n values by the kernel; strides in elements, a row of y is n long. */
-static void call_kernel(const q8_binary_step *p, size_t rows, size_t n, const char *a, size_t sa, const char *b,
-                        size_t sb, char *y) {
-  if (p->int8)
-    p->int8(rows, n, (const uint8_t *)a, sa, (const uint8_t *)b, sb, &p->quant, (uint8_t *)y, n);
-  else
-    p->f32(rows, n, (const float *)(const void *)a, sa, (const float *)(const void *)b, sb, (float *)(void *)y, n);
+    strided_row(p, n, a, b, y);
 }
 
 #define REPEATED 512 /* elements of a short row repeated */
 
 /* The same. A row of b that serves all of them is written out several times, so that as many short rows of a, one behind
  * the other, become a long one. */
-static void kernel_rows(const q8_binary_step *p, size_t rows, size_t n, const char *a, size_t sa, const char *b,
+static void short_rows(const q8_binary_step *p, size_t rows, size_t n, const char *a, size_t sa, const char *b,
                         size_t sb, char *y) {
   size_t times = sa == n && sb == 0 && n > 0 ? REPEATED / n : 1, size = n * p->element;
   times = times < rows ? times : rows;
   if (times <= 1) {
-    call_kernel(p, rows, n, a, sa, b, sb, y);
+    dense_rows(p, rows, n, a, sa, b, sb, y);
     return;
   }
   _Alignas(64) char repeated[REPEATED * sizeof(float)];
   for (size_t i = 0; i < times; i++)
     memcpy(repeated + i * size, b, size);
   size_t done = rows / times * times;
-  call_kernel(p, rows / times, times * n, a, times * n, repeated, 0, y);
+  dense_rows(p, rows / times, times * n, a, times * n, repeated, 0, y);
   if (done < rows) /* fewer than `times` rows are left: one row */
-    call_kernel(p, 1, (rows - done) * n, a + done * size, 0, repeated, 0, y + done * size);
+    dense_rows(p, 1, (rows - done) * n, a + done * size, 0, repeated, 0, y + done * size);
 }
 
 /* Rows [r, end) to y, one behind the other: in runs along the last but one dimension. */
@@ -69,11 +84,11 @@ static void rows_between(const binary_run *run, size_t r, size_t end, char *y) {
     }
     size_t rows = side - in_side < end - r ? side - in_side : end - r;
     size_t sa = (size_t)loops->a[last - 1], sb = (size_t)loops->b[last - 1];
-    if (p->int8 || p->f32)
-      kernel_rows(p, rows, n, run->a + a_at * e, sa, run->b + b_at * e, sb, y);
-    for (size_t k = 0; !p->int8 && !p->f32 && k < rows; k++)
-      p->row(n, run->a + (a_at + k * sa) * e, loops->a[last], run->b + (b_at + k * sb) * e, loops->b[last],
-             y + k * n * e);
+    int dense = is_dense(loops);
+    if (dense)
+      short_rows(p, rows, n, run->a + a_at * e, sa, run->b + b_at * e, sb, y);
+    for (size_t k = 0; !dense && k < rows; k++)
+      strided_row(p, n, run->a + (a_at + k * sa) * e, run->b + (b_at + k * sb) * e, y + k * n * e);
     r += rows;
     y += rows * n * e;
   }

@@ -30,11 +30,11 @@ void q8_loops_init(q8_loops *loops, const q8_shape *a, const q8_shape *b, const 
 
 #define BLOCK 64
 
-static char *element(const q8_value *value, int64_t i) {
+static void *element(const q8_value *value, int64_t i) {
   return (char *)value->data + i * (int64_t)qint8_dtype_size((qint8_dtype)value->dtype);
 }
 
-/* A row of n results of elements that are cast on the way, a block at a time; strides in elements. */
+/* A row of n results that are cast on the way, a block at a time; strides in elements. */
 static void run_wide(const q8_pair_set *set, int32_t in, size_t n, const q8_value *a, int64_t sa, const q8_value *b,
                      int64_t sb, const q8_value *y) {
   uint64_t (*whole)(uint64_t, uint64_t) = in == QINT8_DTYPE_S64 ? set->s64 : set->u64;
@@ -42,8 +42,15 @@ static void run_wide(const q8_pair_set *set, int32_t in, size_t n, const q8_valu
     double f;
     uint64_t u;
   } x[BLOCK], z[BLOCK];
+  float truth[BLOCK];
   for (size_t at = 0; at < n; at += BLOCK) {
     size_t count = n - at < BLOCK ? n - at : BLOCK;
+    if (in == QINT8_DTYPE_F32) { /* a comparison */
+      q8_strided_row(set->f32, count, element(a, (int64_t)at * sa), sa, element(b, (int64_t)at * sb), sb, truth);
+      for (size_t i = 0; i < count; i++)
+        ((uint8_t *)y->data)[at + i] = truth[i] != 0;
+      continue;
+    }
     q8_cast(a->dtype, element(a, (int64_t)at * sa), sa, in, x, count);
     q8_cast(b->dtype, element(b, (int64_t)at * sb), sb, in, z, count);
     for (size_t i = 0; i < count; i++)
@@ -64,8 +71,8 @@ void q8_eval_pairs(const q8_pair_set *set, int32_t in, const q8_value *a, const 
   int64_t index[Q8_MAX_RANK] = {0};
   q8_value ra = *a, rb = *b, ry = *y; /* the current row */
   for (size_t rows = n ? q8_dims(shape, 0, last) : 0; rows > 0; rows--) {
-    if (in == QINT8_DTYPE_F32)
-      set->f32(n, ra.data, loops.a[last], rb.data, loops.b[last], ry.data);
+    if (in == QINT8_DTYPE_F32 && !set->gives_bool)
+      q8_strided_row(set->f32, n, ra.data, loops.a[last], rb.data, loops.b[last], ry.data);
     else
       run_wide(set, in, n, &ra, loops.a[last], &rb, loops.b[last], &ry);
     ry.data = element(&ry, (int64_t)n);

@@ -177,14 +177,12 @@ static q8_status prepare_product(q8_planner *planner, q8_id id, const q8_conv_nd
 static q8_status prepare_phase(q8_planner *planner, q8_id id, const q8_conv_nd *c, size_t copies, phase *f,
                                q8_form_type *in, q8_form_type *out, qint8_error *error) {
   const q8_host *host = &q8_plan_pool(planner)->host;
-  size_t outputs = c->k * copies;
-  float *weights = q8_alloc(host, outputs * (size_t)(f->h.taps * f->w.taps), c->c / c->groups * sizeof *weights);
-  float *bias = q8_alloc(host, outputs, sizeof *bias);
-  q8_status status = weights && bias
-                         ? prepare_product(planner, id, c, copies, weights, bias, f, in, out, error)
+  size_t outputs = c->k * copies, filter = (size_t)(f->h.taps * f->w.taps) * (c->c / c->groups);
+  float *weights = q8_alloc(host, outputs, (filter + 1) * sizeof *weights); /* and the bias behind them */
+  q8_status status = weights
+                         ? prepare_product(planner, id, c, copies, weights, weights + outputs * filter, f, in, out, error)
                          : q8_fail_memory(error, q8_plan_node(planner, id)->name, outputs * c->c * sizeof *weights);
   q8_free(host, weights);
-  q8_free(host, bias);
   return status;
 }
 

@@ -1,4 +1,5 @@
 /* einsum.c - Einsum: a product of operands, summed over the labels that the output lacks. */
+#include "base/element.h"
 #include "ops/einsum.h"
 
 static q8_status infer(const q8_op_io *io) {
@@ -29,45 +30,62 @@ static int next(const q8_einsum *e, int32_t from, int32_t to, int64_t *index, in
   return 0;
 }
 
-#define SUM_PRODUCTS(T, A)                                                                                          \
-  do {                                                                                                              \
-    T *y = io->outputs[0].data;                                                                                     \
-    do {                                                                                                            \
-      A sum = 0;                                                                                                    \
-      do {                                                                                                          \
-        A product = 1;                                                                                              \
-        for (int32_t i = 0; i < e.operands; i++)                                                                    \
-          product *= (A)((const T *)io->inputs[i]->data)[at[i]];                                                    \
-        sum += product;                                                                                             \
-      } while (next(&e, e.outputs, e.labels, index, at));                                                           \
-      *y++ = (T)sum;                                                                                                \
-    } while (next(&e, 0, e.outputs, index, at));                                                                    \
-  } while (0)
+/* The product of the operands' values: in double, or modulo 2^64. */
+typedef union number {
+  double f;
+  uint64_t u;
+} number;
+
+static number product_at(const q8_op_io *io, const int64_t *at, int is_float) {
+  number p = {.u = 1};
+  if (is_float)
+    p.f = 1;
+  for (int32_t i = 0; i < io->node->input_count; i++) {
+    const q8_value *v = io->inputs[i];
+    if (v->dtype == QINT8_DTYPE_F32)
+      p.f *= (double)((const float *)v->data)[at[i]];
+    else if (is_float)
+      p.f *= ((const double *)v->data)[at[i]];
+    else
+      p.u *= (uint64_t)q8_int_at(v, (size_t)at[i]);
+  }
+  return p;
+}
+
+static void store(q8_value *y, size_t i, number sum) {
+  switch (y->dtype) {
+  case QINT8_DTYPE_F32:
+    ((float *)y->data)[i] = (float)sum.f;
+    break;
+  case QINT8_DTYPE_S32:
+    ((uint32_t *)y->data)[i] = (uint32_t)sum.u;
+    break;
+  default: /* F64 and S64: the number as it is */
+    ((number *)y->data)[i] = sum;
+  }
+}
 
 static q8_status eval(const q8_op_io *io) {
   q8_einsum e;
   int64_t index[Q8_EINSUM_LABELS] = {0}, at[Q8_EINSUM_OPERANDS] = {0};
+  q8_value *y = &io->outputs[0];
+  int is_float = q8_is_float(y->dtype), empty = 0;
   Q8_TRY(q8_einsum_of(io, &e));
-  if (io->outputs[0].count == 0)
-    return QINT8_OK;
   for (int32_t l = e.outputs; l < e.labels; l++)
-    if (e.dim[l] == 0) { /* a sum over nothing */
-      for (size_t i = 0, n = io->outputs[0].count * qint8_dtype_size((qint8_dtype)io->outputs[0].dtype); i < n; i++)
-        ((char *)io->outputs[0].data)[i] = 0;
-      return QINT8_OK;
-    }
-  switch (io->inputs[0]->dtype) {
-  case QINT8_DTYPE_F32:
-    SUM_PRODUCTS(float, double);
-    break;
-  case QINT8_DTYPE_F64:
-    SUM_PRODUCTS(double, double);
-    break;
-  case QINT8_DTYPE_S32:
-    SUM_PRODUCTS(int32_t, uint32_t);
-    break;
-  default:
-    SUM_PRODUCTS(int64_t, uint64_t);
+    empty |= e.dim[l] == 0; /* a sum over nothing */
+  for (size_t i = 0; i < y->count; i++) {
+    number sum = {.u = 0}; /* which is 0.0, too */
+    do {
+      if (empty)
+        break;
+      number p = product_at(io, at, is_float);
+      if (is_float)
+        sum.f += p.f;
+      else
+        sum.u += p.u;
+    } while (next(&e, e.outputs, e.labels, index, at));
+    store(y, i, sum);
+    next(&e, 0, e.outputs, index, at);
   }
   return QINT8_OK;
 }

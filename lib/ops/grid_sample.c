@@ -39,66 +39,70 @@ static q8_status infer(const q8_op_io *io) {
   return q8_infer_set(io, 0, QINT8_DTYPE_F32, &y);
 }
 
+/* Rows or columns: pixels lie at 0 to n - 1, [lo, hi] is what -1 to 1 means. */
+typedef struct axis {
+  int64_t n;
+  double lo, hi;
+} axis;
+
 typedef struct plane {
   const float *x;
-  int64_t h, w;
+  axis h, w;
   char padding;
-  int align;
 } plane;
 
 /* `at` mirrored into [lo, hi]. */
-static double reflect(double at, double lo, double hi) {
-  double range = hi - lo, over = at < lo ? lo - at : at > hi ? at - hi : -1;
+static double reflect(const axis *a, double at) {
+  double range = a->hi - a->lo, over = at < a->lo ? a->lo - at : at > a->hi ? at - a->hi : -1;
   if (over < 0 || range <= 0)
-    return range <= 0 ? lo : at;
+    return range <= 0 ? a->lo : at;
   double turns = floor(over / range), rest = over - turns * range;
-  int from_low = (at < lo) == (fmod(turns, 2) == 0);
-  return from_low ? lo + rest : hi - rest;
+  int from_low = (at < a->lo) == (fmod(turns, 2) == 0);
+  return from_low ? a->lo + rest : a->hi - rest;
 }
 
-/* The index that the padding shows at `i` of n; -1 for zero. */
-static int64_t padded(const plane *p, double i, int64_t n) {
-  if (i >= 0 && i < (double)n)
+static double to_border(const axis *a, double i) {
+  return i < 0 ? 0 : i > (double)(a->n - 1) ? (double)(a->n - 1) : i;
+}
+
+/* The index that the padding shows at `i`; -1 for zero. */
+static int64_t padded(const plane *p, const axis *a, double i) {
+  if (i >= 0 && i < (double)a->n)
     return (int64_t)i;
-  if (p->padding == 'z')
-    return -1;
-  double lo = p->align ? 0 : -0.5, hi = (double)n - (p->align ? 1 : 0.5);
-  double at = p->padding == 'b' ? i : reflect(i, lo, hi);
-  at = at < 0 ? 0 : at;
-  return at > (double)(n - 1) ? n - 1 : (int64_t)at;
+  return p->padding == 'z' ? -1 : (int64_t)to_border(a, p->padding == 'b' ? i : reflect(a, i));
 }
 
 static double pixel(const plane *p, double row, double column) {
-  int64_t i = padded(p, row, p->h), j = padded(p, column, p->w);
-  return i < 0 || j < 0 ? 0 : (double)p->x[i * p->w + j];
+  int64_t i = padded(p, &p->h, row), j = padded(p, &p->w, column);
+  return i < 0 || j < 0 ? 0 : (double)p->x[i * p->w.n + j];
 }
 
 /* Keys' cubic with A = -0.75 at distances t + 1, t, 1 - t, 2 - t. */
 static void cubic_weights(double t, double *w) {
-  const double a = -0.75, u = 1 - t;
-  w[0] = ((a * (t + 1) - 5 * a) * (t + 1) + 8 * a) * (t + 1) - 4 * a;
-  w[1] = ((a + 2) * t - (a + 3)) * t * t + 1;
-  w[2] = ((a + 2) * u - (a + 3)) * u * u + 1;
-  w[3] = ((a * (u + 1) - 5 * a) * (u + 1) + 8 * a) * (u + 1) - 4 * a;
+  const double a = -0.75;
+  for (int i = 0; i < 2; i++, t = 1 - t) {
+    w[i ? 3 : 0] = ((a * (t + 1) - 5 * a) * (t + 1) + 8 * a) * (t + 1) - 4 * a;
+    w[i ? 2 : 1] = ((a + 2) * t - (a + 3)) * t * t + 1;
+  }
 }
 
-/* `taps` rows and columns around (row, column): 1, 2 or 4. */
+/* 2 or 4 values around `at`. Returns the place of the first one. */
+static double weights_at(double at, int taps, double *w) {
+  double first = floor(at);
+  if (taps == 4) {
+    cubic_weights(at - first, w);
+    return first - 1;
+  }
+  w[1] = at - first;
+  w[0] = 1 - w[1];
+  return first;
+}
+
 static float interpolate(const plane *p, double row, double column, int taps) {
-  double wr[4] = {1}, wc[4] = {1}, sum = 0;
+  double wr[4], wc[4], sum = 0;
   if (taps == 1)
     return (float)pixel(p, row, column);
-  double r0 = floor(row), c0 = floor(column);
-  if (taps == 2) {
-    wr[1] = row - r0;
-    wr[0] = 1 - wr[1];
-    wc[1] = column - c0;
-    wc[0] = 1 - wc[1];
-  } else {
-    cubic_weights(row - r0, wr);
-    cubic_weights(column - c0, wc);
-    r0 -= 1;
-    c0 -= 1;
-  }
+  double r0 = weights_at(row, taps, wr), c0 = weights_at(column, taps, wc);
   for (int i = 0; i < taps; i++)
     for (int j = 0; j < taps; j++)
       sum += wr[i] * wc[j] * pixel(p, r0 + i, c0 + j);
@@ -106,48 +110,51 @@ static float interpolate(const plane *p, double row, double column, int taps) {
 }
 
 /* From [-1, 1] to pixels. */
-static double place(const plane *p, double at, int64_t n) {
-  double i = p->align ? (at + 1) / 2 * (double)(n - 1) : ((at + 1) * (double)n - 1) / 2;
+static double place(const axis *a, int align, double at) {
+  double i = align ? (at + 1) / 2 * (double)(a->n - 1) : ((at + 1) * (double)a->n - 1) / 2;
   return i >= -1e9 && i <= 1e9 ? i : -1e9; /* beyond every image; NaN likewise */
 }
 
-static int is_outside(const plane *p, double i, int64_t n) {
-  return p->align ? i < 0 || i > (double)(n - 1) : i < -0.5 || i > (double)n - 0.5;
+static int is_outside(const axis *a, double i) {
+  return i < a->lo || i > a->hi;
 }
 
 /* A coordinate of a place outside the image, moved to its border or mirrored. */
-static double moved(const plane *p, double i, int64_t n) {
-  if (p->padding == 'b')
-    return i < 0 ? 0 : i > (double)(n - 1) ? (double)(n - 1) : i;
-  return p->padding == 'r' ? reflect(i, p->align ? 0 : -0.5, (double)n - (p->align ? 1 : 0.5)) : i;
+static double moved(const plane *p, const axis *a, double i) {
+  return p->padding == 'b' ? to_border(a, i) : p->padding == 'r' ? reflect(a, i) : i;
 }
 
-static float sample(const plane *p, const float *grid, int taps) {
-  double row = place(p, grid[1], p->h), column = place(p, grid[0], p->w);
+static float sample(const plane *p, int align, const float *grid, int taps) {
+  double row = place(&p->h, align, grid[1]), column = place(&p->w, align, grid[0]);
   if (taps == 1) {
     row = rint(row);
     column = rint(column);
   }
   int by_pixel = taps == 4 && p->padding == 'b'; /* each of the 16 is clamped for itself */
-  if (!by_pixel && (is_outside(p, row, p->h) || is_outside(p, column, p->w))) {
-    row = moved(p, row, p->h);
-    column = moved(p, column, p->w);
+  if (!by_pixel && (is_outside(&p->h, row) || is_outside(&p->w, column))) {
+    row = moved(p, &p->h, row);
+    column = moved(p, &p->w, column);
   }
   return interpolate(p, row, column, taps);
+}
+
+static axis axis_of(int64_t n, int align) {
+  return (axis){n, align ? 0 : -0.5, (double)n - (align ? 1 : 0.5)};
 }
 
 static q8_status eval(const q8_op_io *io) {
   const grid_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape, *y = &io->outputs[0].shape;
   int taps = p->mode[0] == 'n' ? 1 : strstr(p->mode, "cubic") ? 4 : 2;
-  plane image = {.h = x->dim[2], .w = x->dim[3], .padding = p->padding[0], .align = p->align != 0};
+  int align = p->align != 0;
+  plane image = {.h = axis_of(x->dim[2], align), .w = axis_of(x->dim[3], align), .padding = p->padding[0]};
   size_t places = (size_t)(y->dim[2] * y->dim[3]), planes = (size_t)(x->dim[0] * x->dim[1]);
   float *out = io->outputs[0].data;
   for (size_t i = 0; i < planes; i++) {
     const float *grid = (const float *)io->inputs[1]->data + i / (size_t)x->dim[1] * places * 2;
-    image.x = (const float *)io->inputs[0]->data + i * (size_t)(image.h * image.w);
+    image.x = (const float *)io->inputs[0]->data + i * (size_t)(image.h.n * image.w.n);
     for (size_t j = 0; j < places; j++)
-      out[i * places + j] = sample(&image, grid + 2 * j, taps);
+      out[i * places + j] = sample(&image, align, grid + 2 * j, taps);
   }
   return QINT8_OK;
 }

@@ -15,43 +15,48 @@ static const q8_attribute attributes[] = {{"epsilon", Q8_ATTR_FLOAT, AT(epsilon)
                                           {"num_groups", Q8_ATTR_INT, AT(num_groups), 1, 0, 0},
                                           {"stash_type", Q8_ATTR_INT, AT(stash_type), 0, 0, 1}};
 
-static q8_status infer(const q8_op_io *io) {
-  const group_norm_params *p = io->node->params;
+q8_status q8_group_norm_infer(const q8_op_io *io, int64_t groups) {
   const q8_shape *x = &io->inputs[0]->shape;
-  Q8_TRY(q8_need_channels(io, 2));
-  if (p->num_groups < 1 || x->dim[1] % p->num_groups)
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "%lld groups of an input of shape %p", (long long)p->num_groups,
-                      x);
+  if (groups < 1 || x->dim[1] % groups)
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "%lld groups of an input of shape %p", (long long)groups, x);
   for (int32_t i = 1; i < 3; i++) {
     Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
     size_t count = io->inputs[i]->count;
-    if (count != (size_t)x->dim[1] && count != (size_t)p->num_groups)
+    if (count != (size_t)x->dim[1] && count != (size_t)groups)
       return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of shape %p for %lld groups of an input of shape %p",
-                        i == 1 ? "scale" : "bias", &io->inputs[i]->shape, (long long)p->num_groups, x);
+                        i == 1 ? "scale" : "bias", &io->inputs[i]->shape, (long long)groups, x);
   }
   return q8_infer_same(io);
 }
 
-static q8_status eval(const q8_op_io *io) {
-  const group_norm_params *p = io->node->params;
+q8_status q8_group_norm_eval(const q8_op_io *io, int64_t group_count, float epsilon) {
   const q8_shape *shape = &io->inputs[0]->shape;
   const float *x = io->inputs[0]->data, *scale = io->inputs[1]->data, *bias = io->inputs[2]->data;
   float *y = io->outputs[0].data;
-  size_t channels = (size_t)shape->dim[1], groups = (size_t)p->num_groups, per_group = channels / groups;
+  size_t channels = (size_t)shape->dim[1], groups = (size_t)group_count, per_group = channels / groups;
   size_t n = q8_dims(shape, 2, shape->rank), planes = (size_t)shape->dim[0] * groups;
   size_t per_scale = io->inputs[1]->count == channels ? 1 : per_group;
   size_t per_bias = io->inputs[2]->count == channels ? 1 : per_group;
   for (size_t g = 0; g < planes && n; g++) {
     double mean, variance;
     q8_moments(per_group * n, x + g * per_group * n, &mean, &variance);
-    double inverse = 1 / sqrt(variance + (double)p->epsilon);
     for (size_t i = 0; i < per_group; i++) {
       size_t channel = g % groups * per_group + i, at = (g * per_group + i) * n;
-      double factor = scale[channel / per_scale] * inverse;
+      double factor = scale[channel / per_scale] / sqrt(variance + (double)epsilon);
       q8_scale_shift(n, x + at, (float)factor, (float)(bias[channel / per_bias] - mean * factor), y + at);
     }
   }
   return QINT8_OK;
+}
+
+static q8_status infer(const q8_op_io *io) {
+  Q8_TRY(q8_need_channels(io, 2));
+  return q8_group_norm_infer(io, ((const group_norm_params *)io->node->params)->num_groups);
+}
+
+static q8_status eval(const q8_op_io *io) {
+  const group_norm_params *p = io->node->params;
+  return q8_group_norm_eval(io, p->num_groups, p->epsilon);
 }
 
 /* ---- As operators of opset 17: a group is an instance of [N, groups, the rest] ---- */

@@ -62,8 +62,13 @@ q8_status q8_export_node(q8_exporter *exporter, const char *op_type, const char 
 /* 1 if the node clamps its result; [-inf, inf] otherwise. On export such a node writes to a fresh tensor, followed by a
  * Relu ([0, inf]) or a Clip that writes the node's output. */
 int q8_node_clamp(const q8_node *node, float *lo, float *hi);
-/* The table entry of an attribute, internal ones included, or NULL; the value of a float attribute. */
+/* The table entry of an attribute, internal ones included, or NULL; the field of the params that it fills, or NULL; the
+ * value of a float attribute, of an integer one. */
 const q8_attribute *q8_op_attribute(const q8_op *op, const char *name);
+void *q8_op_field(const q8_op *op, const void *params, const char *name);
 float q8_op_float(const q8_op *op, const void *params, const char *name, float otherwise);
+int64_t q8_op_int(const q8_op *op, const void *params, const char *name, int64_t otherwise);
+/* Whether the node is one of these standard operators (domain ""), names with a space between them. */
+int q8_is_op(const q8_node *node, const char *names);
 
 #endif

@@ -1,6 +1,4 @@
-/* instance_norm.c - InstanceNormalization: mean and variance per sample and channel. */
-#include <math.h>
-
+/* instance_norm.c - InstanceNormalization: mean and variance per sample and channel, which is a group of its own. */
 #include "ops/norm.h"
 
 typedef struct instance_norm_params {
@@ -11,30 +9,12 @@ static const q8_attribute attributes[] = {
     {"epsilon", Q8_ATTR_FLOAT, offsetof(instance_norm_params, epsilon), 0, 0, 1e-5}};
 
 static q8_status infer(const q8_op_io *io) {
-  const q8_shape *x = &io->inputs[0]->shape;
   Q8_TRY(q8_need_channels(io, 2));
-  for (int32_t i = 1; i < 3; i++) {
-    Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
-    if (io->inputs[i]->count != (size_t)x->dim[1])
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of shape %p for an input of shape %p",
-                        i == 1 ? "scale" : "B", &io->inputs[i]->shape, x);
-  }
-  return q8_infer_same(io);
+  return q8_group_norm_infer(io, io->inputs[0]->shape.dim[1]);
 }
 
 static q8_status eval(const q8_op_io *io) {
-  float epsilon = ((const instance_norm_params *)io->node->params)->epsilon;
-  const q8_shape *shape = &io->inputs[0]->shape;
-  const float *x = io->inputs[0]->data, *scale = io->inputs[1]->data, *bias = io->inputs[2]->data;
-  float *y = io->outputs[0].data;
-  size_t channels = (size_t)shape->dim[1], planes = q8_dims(shape, 0, 2), n = q8_dims(shape, 2, shape->rank);
-  for (size_t i = 0; i < planes && n; i++) {
-    double mean, variance;
-    q8_moments(n, x + i * n, &mean, &variance);
-    double factor = scale[i % channels] / sqrt(variance + (double)epsilon);
-    q8_scale_shift(n, x + i * n, (float)factor, (float)(bias[i % channels] - mean * factor), y + i * n);
-  }
-  return QINT8_OK;
+  return q8_group_norm_eval(io, io->inputs[0]->shape.dim[1], ((const instance_norm_params *)io->node->params)->epsilon);
 }
 
 const q8_op q8_op_instance_norm = {

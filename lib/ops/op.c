@@ -87,6 +87,25 @@ const q8_attribute *q8_op_attribute(const q8_op *op, const char *name) {
   return NULL;
 }
 
+void *q8_op_field(const q8_op *op, const void *params, const char *name) {
+  const q8_attribute *a = q8_op_attribute(op, name);
+  return a ? (char *)(uintptr_t)params + a->offset : NULL;
+}
+
+int64_t q8_op_int(const q8_op *op, const void *params, const char *name, int64_t otherwise) {
+  const int64_t *field = q8_op_field(op, params, name);
+  return field ? *field : otherwise;
+}
+
+int q8_is_op(const q8_node *node, const char *names) {
+  const char *name = node->op->name, *at = names;
+  const size_t length = strlen(name);
+  for (; !node->op->pattern && (at = strstr(at, name)); at += length)
+    if ((at == names || at[-1] == ' ') && (at[length] == ' ' || !at[length]))
+      return 1;
+  return 0;
+}
+
 float q8_op_float(const q8_op *op, const void *params, const char *name, float otherwise) {
   const q8_attribute *a = q8_op_attribute(op, name);
   if (!a || a->type != Q8_ATTR_FLOAT)

@@ -8,6 +8,9 @@
 #include "ops/hooks.h"
 #include "ops/unary.h"
 
+#define ROOT 0.79788456080286535588 /* sqrt(2 / pi) */
+#define CUBIC 0.044715
+
 static float silu(const void *params, float x) {
   (void)params;
   return (float)(x * q8_sigmoid(x));
@@ -29,38 +32,54 @@ static q8_sunary gelu_kernel(const void *params) {
 static const q8_unary_set silu_set = {.exact = silu, .kernel = silu_kernel},
                           gelu_set = {.exact = gelu, .kernel = gelu_kernel};
 
-/* Writes op_type(inputs) to a new tensor, or to `output` if given; its name in *out. */
-static q8_status write_node(q8_exporter *exporter, const q8_node *node, const char *op_type, const char *a,
-                            const char *b, const char *output, const char **out, qint8_error *error) {
-  const char *inputs[2] = {a, b};
-  *out = output ? output : q8_export_fresh(exporter, node->name);
-  if (!*out || !a)
-    return q8_fail_memory(error, node->name, 64);
-  return q8_export_node(exporter, op_type, inputs, b ? 2 : 1, *out, NULL, 0, error);
+/* A function as standard nodes in turn. An operand is 'x', the input, 't', what the node before gave, or a constant. */
+typedef struct step {
+  const char *op_type;
+  char a, b; /* b: 0 if there is none */
+} step;
+static const struct constant {
+  char letter;
+  float value;
+} constants[] = {{'r', 1.41421356237309504880f}, {'1', 1}, {'h', 0.5f}, {'p', (float)ROOT}, {'c', (float)CUBIC}};
+#define CONSTANTS (sizeof constants / sizeof *constants)
+
+static q8_status write_steps(q8_exporter *exporter, const q8_node *node, const step *steps, size_t count,
+                             qint8_error *error) {
+  const char *scalars[CONSTANTS] = {NULL}, *t = NULL;
+  for (size_t i = 0; i < count; i++) {
+    const char *inputs[2] = {NULL, NULL};
+    for (int j = 0; j < 2; j++) {
+      char operand = j ? steps[i].b : steps[i].a;
+      inputs[j] = operand == 'x' ? q8_export_input(exporter, node, 0) : operand == 't' ? t : NULL;
+      for (size_t k = 0; k < CONSTANTS; k++)
+        if (operand == constants[k].letter) {
+          scalars[k] = scalars[k] ? scalars[k] : q8_export_scalar(exporter, "constant", constants[k].value);
+          inputs[j] = scalars[k];
+        }
+      if (operand && !inputs[j])
+        return q8_fail_memory(error, node->name, 64);
+    }
+    t = i + 1 < count ? q8_export_fresh(exporter, node->name) : q8_export_output(exporter, node, 0);
+    if (!t)
+      return q8_fail_memory(error, node->name, 64);
+    Q8_TRY(q8_export_node(exporter, steps[i].op_type, inputs, steps[i].b ? 2 : 1, t, NULL, 0, error));
+  }
+  return QINT8_OK;
 }
+#define EXPAND(name, steps)                                                                                        \
+  static q8_status name(q8_exporter *exporter, const q8_graph *graph, const q8_node *node, qint8_error *error) {   \
+    (void)graph;                                                                                                   \
+    return write_steps(exporter, node, steps, sizeof steps / sizeof *steps, error);                                \
+  }
 
 /* x * Sigmoid(x) */
-static q8_status silu_expand(q8_exporter *exporter, const q8_graph *graph, const q8_node *node, qint8_error *error) {
-  (void)graph;
-  const char *x = q8_export_input(exporter, node, 0), *y = q8_export_output(exporter, node, 0), *s;
-  Q8_TRY(write_node(exporter, node, "Sigmoid", x, NULL, NULL, &s, error));
-  return write_node(exporter, node, "Mul", x, s, y, &s, error);
-}
+static const step silu_steps[] = {{"Sigmoid", 'x', 0}, {"Mul", 'x', 't'}};
+EXPAND(silu_expand, silu_steps)
 
 /* x * (Erf(x / sqrt(2)) + 1) * 0.5 */
-static q8_status gelu_expand(q8_exporter *exporter, const q8_graph *graph, const q8_node *node, qint8_error *error) {
-  (void)graph;
-  const char *x = q8_export_input(exporter, node, 0), *y = q8_export_output(exporter, node, 0), *t;
-  const char *root = q8_export_scalar(exporter, "sqrt_two", 1.41421356237309504880f);
-  const char *one = q8_export_scalar(exporter, "one", 1), *half = q8_export_scalar(exporter, "half", 0.5f);
-  if (!root || !one || !half)
-    return q8_fail_memory(error, node->name, 64);
-  Q8_TRY(write_node(exporter, node, "Div", x, root, NULL, &t, error));
-  Q8_TRY(write_node(exporter, node, "Erf", t, NULL, NULL, &t, error));
-  Q8_TRY(write_node(exporter, node, "Add", t, one, NULL, &t, error));
-  Q8_TRY(write_node(exporter, node, "Mul", x, t, NULL, &t, error));
-  return write_node(exporter, node, "Mul", t, half, y, &t, error);
-}
+static const step gelu_steps[] = {
+    {"Div", 'x', 'r'}, {"Erf", 't', 0}, {"Add", 't', '1'}, {"Mul", 'x', 't'}, {"Mul", 't', 'h'}};
+EXPAND(gelu_expand, gelu_steps)
 
 #define PATTERN(id, pattern_name)                                                                            \
   const q8_op q8_op_##id = {                                                                                       \
@@ -85,9 +104,6 @@ static int is_tanh(const void *params) {
   return !strcmp(((const gelu_params *)params)->approximate, "tanh");
 }
 
-#define ROOT 0.79788456080286535588 /* sqrt(2 / pi) */
-#define CUBIC 0.044715
-
 static float any_gelu(const void *params, float x) {
   double v = x;
   return is_tanh(params) ? (float)(0.5 * v * (1 + q8_tanh(ROOT * (v + CUBIC * v * v * v)))) : gelu(NULL, x);
@@ -105,25 +121,12 @@ static q8_status any_gelu_infer(const q8_op_io *io) {
   return q8_infer_unary(io);
 }
 
-static q8_status any_gelu_expand(q8_exporter *exporter, const q8_graph *graph, const q8_node *node,
-                                 qint8_error *error) {
-  const char *x = q8_export_input(exporter, node, 0), *y = q8_export_output(exporter, node, 0), *t;
-  if (!is_tanh(node->params))
-    return gelu_expand(exporter, graph, node, error);
-  const char *one = q8_export_scalar(exporter, "one", 1), *half = q8_export_scalar(exporter, "half", 0.5f);
-  const char *root = q8_export_scalar(exporter, "root", (float)ROOT);
-  const char *cubic = q8_export_scalar(exporter, "cubic", (float)CUBIC);
-  if (!one || !half || !root || !cubic)
-    return q8_fail_memory(error, node->name, 64);
-  Q8_TRY(write_node(exporter, node, "Mul", x, x, NULL, &t, error));
-  Q8_TRY(write_node(exporter, node, "Mul", t, cubic, NULL, &t, error));
-  Q8_TRY(write_node(exporter, node, "Add", t, one, NULL, &t, error));
-  Q8_TRY(write_node(exporter, node, "Mul", t, x, NULL, &t, error));
-  Q8_TRY(write_node(exporter, node, "Mul", t, root, NULL, &t, error));
-  Q8_TRY(write_node(exporter, node, "Tanh", t, NULL, NULL, &t, error));
-  Q8_TRY(write_node(exporter, node, "Add", t, one, NULL, &t, error));
-  Q8_TRY(write_node(exporter, node, "Mul", x, t, NULL, &t, error));
-  return write_node(exporter, node, "Mul", t, half, y, &t, error);
+static const step tanh_steps[] = {{"Mul", 'x', 'x'}, {"Mul", 't', 'c'}, {"Add", 't', '1'},
+                                  {"Mul", 't', 'x'}, {"Mul", 't', 'p'}, {"Tanh", 't', 0},
+                                  {"Add", 't', '1'}, {"Mul", 'x', 't'}, {"Mul", 't', 'h'}};
+EXPAND(tanh_expand, tanh_steps)
+static q8_status any_gelu_expand(q8_exporter *exporter, const q8_graph *graph, const q8_node *node, qint8_error *error) {
+  return (is_tanh(node->params) ? tanh_expand : gelu_expand)(exporter, graph, node, error);
 }
 
 const q8_op q8_op_standard_gelu = {

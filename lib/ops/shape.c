@@ -1,5 +1,4 @@
 /* shape.c - helpers of infer and eval: axes, strides, broadcasting. */
-#include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,36 +9,17 @@
 
 #define MAX_TENSOR ((size_t)1 << 40) /* bytes */
 
-/* One value as its conversion says. */
-static void append_value(char *out, size_t size, const char *conversion, size_t length, va_list *values) {
-  char one[8], shape[128];
-  assert(length < sizeof one);
-  memcpy(one, conversion, length);
-  one[length] = 0;
-  switch (one[length - 1]) {
-  case 'p':
-    snprintf(out, size, "%s", q8_shape_text(va_arg(*values, const q8_shape *), shape, sizeof shape));
-    return;
-  case 's':
-    snprintf(out, size, one, va_arg(*values, const char *));
-    return;
-  case 'g':
-    snprintf(out, size, one, va_arg(*values, double));
-    return;
-  default: /* integers */
-    if (one[1] == 'z')
-      snprintf(out, size, one, va_arg(*values, size_t));
-    else if (one[1] != 'l')
-      snprintf(out, size, one, va_arg(*values, int));
-    else if (one[2] != 'l')
-      snprintf(out, size, one, va_arg(*values, long));
-    else
-      snprintf(out, size, one, va_arg(*values, long long));
-  }
+/* An integer of the conversion's type. */
+static long long integer(const char *conversion, va_list *values) {
+  if (conversion[1] == 'z')
+    return (long long)va_arg(*values, size_t);
+  if (conversion[1] != 'l')
+    return conversion[1] == 'u' ? (long long)va_arg(*values, unsigned) : va_arg(*values, int);
+  return conversion[2] == 'l' ? va_arg(*values, long long) : va_arg(*values, long);
 }
 
 q8_status q8_op_fail(const q8_op_io *io, q8_status status, const char *format, ...) {
-  char text[sizeof io->error->message];
+  char text[sizeof io->error->message], shape[128];
   size_t at = 0;
   va_list values;
   va_start(values, format);
@@ -48,11 +28,19 @@ q8_status q8_op_fail(const q8_op_io *io, q8_status status, const char *format, .
       text[at++] = *format++;
       continue;
     }
-    size_t length = strcspn(format, "dsgpu") + 1;
-    text[at] = 0;
-    append_value(text + at, sizeof text - at, format, length, &values);
-    at += strlen(text + at);
-    format += length;
+    size_t length = strcspn(format, "dsgpu"), left = sizeof text - at;
+    char kind = format[length];
+    int written;
+    if (kind == 'g')
+      written = snprintf(text + at, left, "%g", va_arg(values, double));
+    else if (kind == 's')
+      written = snprintf(text + at, left, "%s", va_arg(values, const char *));
+    else if (kind == 'p')
+      written = snprintf(text + at, left, "%s", q8_shape_text(va_arg(values, const q8_shape *), shape, sizeof shape));
+    else
+      written = snprintf(text + at, left, "%lld", integer(format, &values));
+    at += (size_t)written < left ? (size_t)written : left - 1;
+    format += length + 1;
   }
   va_end(values);
   text[at] = 0;

@@ -58,27 +58,27 @@ static int64_t range_of(int64_t n, int64_t start, int64_t end, int64_t step, int
 
 static q8_status view_of(const q8_op_io *io, slice_view *v) {
   const q8_shape *x = &io->inputs[0]->shape;
-  q8_ints starts, ends, axes = {.count = -1}, steps = {.count = -1};
-  Q8_TRY(q8_infer_ints(io, 1, &starts));
-  Q8_TRY(q8_infer_ints(io, 2, &ends));
-  if (q8_input(io, 3))
-    Q8_TRY(q8_infer_ints(io, 3, &axes));
-  if (q8_input(io, 4))
-    Q8_TRY(q8_infer_ints(io, 4, &steps));
-  int32_t n = starts.count;
-  if (ends.count != n || n > x->rank || (axes.count >= 0 && axes.count != n) || (steps.count >= 0 && steps.count != n))
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "starts, ends, axes and steps have different lengths");
+  enum { STARTS, ENDS, AXES, STEPS, LISTS };
+  q8_ints list[LISTS];
+  for (int32_t i = 0; i < LISTS; i++) {
+    list[i].count = -1;
+    if (i < AXES || q8_input(io, i + 1))
+      Q8_TRY(q8_infer_ints(io, i + 1, &list[i]));
+    if (list[i].count > x->rank || (list[i].count >= 0 && list[i].count != list[STARTS].count))
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "starts, ends, axes and steps have different lengths");
+  }
   *v = (slice_view){.shape = *x};
   q8_strides(x, v->stride);
-  for (int32_t i = 0; i < n; i++) {
-    int32_t axis = q8_axis(axes.count >= 0 ? axes.v[i] : i, x->rank);
-    int64_t step = steps.count >= 0 ? steps.v[i] : 1, first;
+  for (int32_t i = 0; i < list[STARTS].count; i++) {
+    int64_t wanted = list[AXES].count >= 0 ? list[AXES].v[i] : i, step = list[STEPS].count >= 0 ? list[STEPS].v[i] : 1;
+    int64_t first;
+    int32_t axis = q8_axis(wanted, x->rank);
     if (axis < 0)
-      return q8_bad_axis(io, axes.v[i], x);
+      return q8_bad_axis(io, wanted, x);
     if (step == 0 || step < -INT32_MAX || step > INT32_MAX)
       return q8_op_fail(io, QINT8_ERROR_SHAPE, "step %" PRId64 " of axis %d is out of range", step,
                         (int)axis);
-    v->shape.dim[axis] = range_of(x->dim[axis], starts.v[i], ends.v[i], step, &first);
+    v->shape.dim[axis] = range_of(x->dim[axis], list[STARTS].v[i], list[ENDS].v[i], step, &first);
     if (v->shape.dim[axis] > 0)
       v->offset += first * v->stride[axis];
     v->stride[axis] *= step;

@@ -21,7 +21,6 @@ typedef struct mean_image {
 
 typedef struct corrector {
   q8_pool pool;
-  q8_host host;
   const q8_graph *graph;
   q8_recipe *recipe;
   q8_peek_run run;
@@ -47,7 +46,7 @@ static void add_to_mean(void *user, q8_id tensor, const char *name, const q8_sha
     mean->shape = *shape;
     if (shape->rank > 1)
       mean->shape.dim[0] = 1;
-    mean->sum = q8_calloc(&c->host, mean->count, sizeof *mean->sum);
+    mean->sum = q8_calloc(&c->pool.host, mean->count, sizeof *mean->sum);
     c->out_of_memory |= !mean->sum;
   }
   mean->mixed = !mean->sum || count != mean->count * (size_t)samples;
@@ -58,7 +57,7 @@ static void add_to_mean(void *user, q8_id tensor, const char *name, const q8_sha
 }
 
 static void drop_mean(corrector *c, mean_image *mean) {
-  q8_free(&c->host, mean->sum);
+  q8_free(&c->pool.host, mean->sum);
   *mean = (mean_image){.sum = NULL};
 }
 
@@ -92,10 +91,8 @@ static float *round_weights(corrector *c, const q8_node *node) {
   const q8_tensor *w = &c->graph->tensors[node->inputs[1]];
   const q8_tensor_quant *quant = &c->recipe->tensors[node->inputs[1]];
   const float *x = w->data;
-  size_t count = q8_shape_count(&w->shape, NULL), inner = 1;
-  float *out = q8_alloc(&c->host, count ? count : 1, sizeof *out);
-  for (int32_t i = quant->axis + 1; quant->count > 1 && i < w->shape.rank; i++)
-    inner *= (size_t)w->shape.dim[i];
+  size_t count = q8_shape_count(&w->shape, NULL), inner = q8_shape_inner(&w->shape, quant->axis + 1);
+  float *out = q8_alloc(&c->pool.host, count ? count : 1, sizeof *out);
   for (size_t i = 0; out && i < count; i++) {
     float scale = quant->scale[quant->count > 1 ? i / inner % (size_t)quant->count : 0];
     float q = quant->integers ? (float)quant->integers[i] : rintf(x[i] / scale);
@@ -114,10 +111,9 @@ static q8_status unclamped(corrector *c, const q8_node *node, q8_node *out, qint
   if (size)
     memcpy(params, node->params, size);
   for (int i = 0; i < 2; i++) {
-    const q8_attribute *a = q8_op_attribute(node->op, bounds[i]);
-    float bound = i ? INFINITY : -INFINITY;
-    if (a)
-      memcpy(params + a->offset, &bound, sizeof bound);
+    float *bound = q8_op_field(node->op, params, bounds[i]);
+    if (bound)
+      *bound = i ? INFINITY : -INFINITY;
   }
   *out = *node;
   out->params = params;
@@ -128,9 +124,7 @@ static q8_status unclamped(corrector *c, const q8_node *node, q8_node *out, qint
 static void add_channel_means(const q8_value *y, const q8_shape *weight, double sign, size_t channels, double *mean) {
   int32_t rank = y->shape.rank, axis = rank > 2 && weight->rank == rank ? 1 : rank - 1;
   const float *values = y->data;
-  size_t inner = 1;
-  for (int32_t i = axis + 1; i < rank; i++)
-    inner *= (size_t)y->shape.dim[i];
+  size_t inner = q8_shape_inner(&y->shape, axis + 1);
   for (size_t i = 0; i < y->count; i++)
     mean[i / inner % channels] += sign * (double)values[i] * (double)channels / (double)y->count;
 }
@@ -139,20 +133,20 @@ static void add_channel_means(const q8_value *y, const q8_shape *weight, double 
 static q8_status add_means_of_all(corrector *c, q8_op_io *io, double sign, size_t channels, double *mean) {
   q8_value *y = io->outputs;
   Q8_TRY(io->node->op->family->infer(io));
-  y->data = q8_alloc(&c->host, y->count ? y->count : 1, sizeof(float));
+  y->data = q8_alloc(&c->pool.host, y->count ? y->count : 1, sizeof(float));
   if (!y->data)
     return q8_fail_memory(io->error, io->node->name, y->count * sizeof(float));
   q8_status status = io->node->op->family->eval(io);
   if (status == QINT8_OK)
     add_channel_means(y, &io->inputs[1]->shape, sign, channels, mean);
-  q8_free(&c->host, y->data);
+  q8_free(&c->pool.host, y->data);
   return status;
 }
 
 static q8_status run_on_mean(corrector *c, const q8_node *node, const mean_image *x, const float *weights, double sign,
                              size_t channels, double *mean, qint8_error *error) {
   const q8_tensor *w = &c->graph->tensors[node->inputs[1]], *b = &c->graph->tensors[node->inputs[2]];
-  float *image = q8_alloc(&c->host, x->count, sizeof *image);
+  float *image = q8_alloc(&c->pool.host, x->count, sizeof *image);
   q8_value inputs[3] = {{QINT8_DTYPE_F32, x->shape, x->count, image},
                         {QINT8_DTYPE_F32, w->shape, q8_shape_count(&w->shape, NULL), (void *)(uintptr_t)weights},
                         {QINT8_DTYPE_F32, b->shape, q8_shape_count(&b->shape, NULL), (void *)(uintptr_t)b->data}};
@@ -163,9 +157,9 @@ static q8_status run_on_mean(corrector *c, const q8_node *node, const mean_image
     return q8_fail_memory(error, node->name, x->count * sizeof *image);
   for (size_t i = 0; i < x->count; i++)
     image[i] = (float)(x->sum[i] / (double)x->samples);
-  q8_status status = q8_extras(node->op)->add_means ? q8_extras(node->op)->add_means(&io, &c->host, sign, mean)
+  q8_status status = q8_extras(node->op)->add_means ? q8_extras(node->op)->add_means(&io, &c->pool.host, sign, mean)
                                                     : add_means_of_all(c, &io, sign, channels, mean);
-  q8_free(&c->host, image);
+  q8_free(&c->pool.host, image);
   return status;
 }
 
@@ -174,7 +168,7 @@ static q8_status keep_bias(corrector *c, const q8_node *node, const double *diff
                            qint8_error *error) {
   const float *bias = c->graph->tensors[node->inputs[2]].data;
   const q8_tensor_quant *quant = &c->recipe->tensors[node->inputs[2]];
-  int32_t *integers = q8_alloc(&c->host, channels, sizeof *integers);
+  int32_t *integers = q8_alloc(&c->pool.host, channels, sizeof *integers);
   if (!integers)
     return q8_fail_memory(error, node->name, channels * sizeof *integers);
   for (size_t k = 0; k < channels; k++) {
@@ -183,7 +177,7 @@ static q8_status keep_bias(corrector *c, const q8_node *node, const double *diff
     integers[k] = (int32_t)steps;
   }
   q8_status status = q8_recipe_keep_integers(c->recipe, node->inputs[2], integers, channels, error);
-  q8_free(&c->host, integers);
+  q8_free(&c->pool.host, integers);
   return status;
 }
 
@@ -199,7 +193,7 @@ static q8_status difference_of(corrector *c, const q8_node *node, size_t channel
                                  error);
   if (status == QINT8_OK)
     status = run_on_mean(c, &linear, rounded, weights, -1, channels, difference, error);
-  q8_free(&c->host, weights);
+  q8_free(&c->pool.host, weights);
   return status;
 }
 
@@ -231,13 +225,13 @@ static q8_status correct_node(corrector *c, const q8_node *node, qint8_error *er
   Q8_TRY(take_int8_mean(c, x, error));
   if (!are_comparable(&c->means[0][x], &c->means[1][x]))
     return QINT8_OK;
-  double *difference = q8_calloc(&c->host, channels, sizeof *difference);
+  double *difference = q8_calloc(&c->pool.host, channels, sizeof *difference);
   if (!difference)
     return q8_fail_memory(error, node->name, channels * sizeof *difference);
   q8_status status = difference_of(c, node, channels, difference, error);
   if (status == QINT8_OK && are_finite(difference, channels))
     status = keep_bias(c, node, difference, channels, error);
-  q8_free(&c->host, difference);
+  q8_free(&c->pool.host, difference);
   return status;
 }
 
@@ -276,23 +270,20 @@ static q8_status correct_all(corrector *c, qint8_error *error) {
       continue;
     Q8_TRY(correct_node(c, &c->graph->nodes[n], error));
     drop_means(c, n);
-    if (c->host.progress && c->host.progress(c->host.user, "correct biases", ++done, total))
-      return q8_fail(error, QINT8_ERROR_CANCELLED, "bias correction", "stopped by the progress callback");
+    Q8_TRY(q8_progress(&c->pool.host, "correct biases", ++done, total, error));
   }
   return QINT8_OK;
 }
 
-q8_status q8_correct_biases(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
-                            const char *isa, const q8_host *host, qint8_error *error) {
-  corrector c = {.host = *host, .graph = graph, .recipe = recipe};
+q8_status q8_correct_biases(const q8_graph *graph, q8_recipe *recipe, const q8_runner *runner, qint8_error *error) {
+  corrector c = {.graph = graph, .recipe = recipe, .run = {.graph = graph, .runner = runner}};
   size_t tensors = graph->tensor_count + 1;
-  c.run = (q8_peek_run){graph, NULL, batches, mask, isa, &c.host, NULL};
-  q8_pool_init(&c.pool, host);
+  q8_pool_init(&c.pool, runner->host);
   c.wanted = q8_pool_alloc(&c.pool, tensors, 1);
   for (int i = 0; i < 2; i++)
     c.means[i] = q8_pool_alloc(&c.pool, tensors, sizeof *c.means[i]);
   q8_status status = c.wanted && c.means[0] && c.means[1]
-                         ? q8_frontier_new(batches->count, FRONTIER_BYTES, host, &c.frontier, error)
+                         ? q8_frontier_new(runner->batches->count, FRONTIER_BYTES, runner->host, &c.frontier, error)
                          : q8_fail_memory(error, "bias correction", tensors * sizeof *c.means[0]);
   if (status == QINT8_OK)
     status = correct_all(&c, error);

@@ -18,7 +18,6 @@
  * float and one int8 run of all batches, and compiling once for each of them: each run goes on where the one before
  * stopped. The same on every ISA but for the rounding of float runs.
  * MEMORY, DATA (an input that is not finite), and what compiling and running may say. */
-q8_status q8_correct_biases(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
-                            const char *isa, const q8_host *host, qint8_error *error);
+q8_status q8_correct_biases(const q8_graph *graph, q8_recipe *recipe, const q8_runner *runner, qint8_error *error);
 
 #endif

@@ -75,10 +75,10 @@ void q8_calibrator_free(q8_calibrator *calibrator) {
     return;
   drop_plan(calibrator);
   q8_ranges_free(calibrator->ranges);
-  q8_host host = calibrator->host;
-  q8_free(&host, calibrator->shapes);
-  q8_free(&host, calibrator->outputs);
-  q8_free(&host, calibrator);
+  const q8_host *host = &calibrator->host;
+  q8_free(host, calibrator->shapes);
+  q8_free(host, calibrator->outputs);
+  q8_free(host, calibrator);
 }
 
 /* Samples in one batch: the first dimension of the first input. */

@@ -25,13 +25,6 @@ static const q8_shape *shape_of(const finder *f, q8_id t) {
 
 /* ---- Nodes that commute with a factor per channel ---- */
 
-static int is_one_of(const q8_node *node, const char *const *names) {
-  for (; !node->op->pattern && *names; names++)
-    if (!strcmp(node->op->name, *names))
-      return 1;
-  return 0;
-}
-
 static int keeps_channels(const finder *f, q8_id x, q8_id y) {
   const q8_shape *a = shape_of(f, x), *b = shape_of(f, y);
   return a->rank > CHANNEL_AXIS && b->rank > CHANNEL_AXIS && a->dim[0] == b->dim[0] &&
@@ -46,8 +39,8 @@ static int flattens(const finder *f, q8_id x, q8_id y) {
 
 static int pads_with_zeros(const finder *f, const q8_node *node) {
   float value = 0;
-  const q8_attribute *mode = q8_op_attribute(node->op, "mode");
-  int is_constant = mode && !strcmp((const char *)node->params + mode->offset, "constant");
+  const char *mode = q8_op_field(node->op, node->params, "mode");
+  int is_constant = mode && !strcmp(mode, "constant");
   if (is_constant && node->input_count > 2 && node->inputs[2] != Q8_NONE &&
       !q8_graph_scalar(f->graph, node->inputs[2], &value))
     return 0;
@@ -62,26 +55,22 @@ static int is_activation(const finder *f, q8_id t) {
 
 /* y = f(x) with f(x / s) = f(x) / s for each channel; other inputs are constants. */
 static int commutes(const finder *f, const q8_node *node) {
-  static const char *const pointwise[] = {"Relu", "LeakyRelu", "PRelu", "Identity", "Dropout", "MaxPool", "AveragePool",
-                                          "GlobalAveragePool", "GlobalMaxPool", NULL};
-  static const char *const views[] = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", NULL}, *const pads[] = {"Pad", NULL};
   q8_id x = node->inputs[0], y = node->outputs[0];
   if (node->output_count != 1 || !is_activation(f, x) || !is_activation(f, y))
     return 0;
   for (int32_t i = 1; i < node->input_count; i++)
     if (node->inputs[i] != Q8_NONE && !f->binding->values[node->inputs[i]].data)
       return 0;
-  if (is_one_of(node, pointwise))
+  if (q8_is_op(node, "Relu LeakyRelu PRelu Identity Dropout MaxPool AveragePool GlobalAveragePool GlobalMaxPool"))
     return keeps_channels(f, x, y);
-  if (is_one_of(node, views))
+  if (q8_is_op(node, "Reshape Flatten Squeeze Unsqueeze"))
     return keeps_channels(f, x, y) || flattens(f, x, y);
-  return is_one_of(node, pads) && keeps_channels(f, x, y) && pads_with_zeros(f, node);
+  return q8_is_op(node, "Pad") && keeps_channels(f, x, y) && pads_with_zeros(f, node);
 }
 
 /* A sum of two activations of the same channels. */
 static int adds(const finder *f, const q8_node *node) {
-  static const char *const names[] = {"Add", "Sub", NULL};
-  return is_one_of(node, names) && is_activation(f, node->inputs[0]) && is_activation(f, node->inputs[1]) &&
+  return q8_is_op(node, "Add Sub") && is_activation(f, node->inputs[0]) && is_activation(f, node->inputs[1]) &&
          q8_shape_equal(shape_of(f, node->inputs[0]), shape_of(f, node->inputs[1])) &&
          shape_of(f, node->inputs[0])->rank > CHANNEL_AXIS;
 }
@@ -93,20 +82,13 @@ static int is_own(const q8_graph *graph, q8_id t) {
   return graph->tensors[t].data && graph->tensors[t].dtype == QINT8_DTYPE_F32 && graph->tensors[t].uses == 1;
 }
 
-static int attribute_of(const q8_node *node, const char *name, int otherwise) {
-  const q8_attribute *a = q8_op_attribute(node->op, name);
-  return a ? (int)*(const int64_t *)(const void *)((const char *)node->params + a->offset) : otherwise;
-}
-
 static int is_batchnorm(const q8_node *node) {
-  static const char *const names[] = {"BatchNormalization", NULL};
-  return is_one_of(node, names) && node->output_count == 1 && !attribute_of(node, "training_mode", 0) &&
-         attribute_of(node, "spatial", 1);
+  return q8_is_op(node, "BatchNormalization") && node->output_count == 1 &&
+         !q8_op_int(node->op, node->params, "training_mode", 0) && q8_op_int(node->op, node->params, "spatial", 1);
 }
 
 /* How the weights lie: 0 if the node is not one that is understood. */
 static int describe(const finder *f, const q8_node *node, q8_channel_node *out) {
-  static const char *const convs[] = {"Conv", NULL}, *const matrices[] = {"Gemm", "MatMul", NULL};
   if (node->input_count < 2 || node->inputs[1] == Q8_NONE || !is_own(f->graph, node->inputs[1]))
     return 0;
   const q8_shape *w = &f->graph->tensors[node->inputs[1]].shape;
@@ -116,8 +98,8 @@ static int describe(const finder *f, const q8_node *node, q8_channel_node *out) 
     out->step_out = 1;
     return w->dim[0] > 0;
   }
-  if (is_one_of(node, convs) && w->rank > 2) {
-    out->groups = (size_t)attribute_of(node, "group", 1);
+  if (q8_is_op(node, "Conv") && w->rank > 2) {
+    out->groups = (size_t)q8_op_int(node->op, node->params, "group", 1);
     out->outputs = (size_t)w->dim[0];
     out->inputs = (size_t)w->dim[1] * out->groups;
     out->taps = q8_shape_count(w, NULL) / (out->outputs * (size_t)w->dim[1]);
@@ -125,10 +107,10 @@ static int describe(const finder *f, const q8_node *node, q8_channel_node *out) 
     out->step_out = out->taps * (size_t)w->dim[1];
     return q8_shape_count(w, NULL) > 0;
   }
-  if (!is_one_of(node, matrices) || w->rank != 2 || shape_of(f, node->inputs[0])->rank != 2 ||
-      attribute_of(node, "transA", 0))
+  if (!q8_is_op(node, "Gemm MatMul") || w->rank != 2 || shape_of(f, node->inputs[0])->rank != 2 ||
+      q8_op_int(node->op, node->params, "transA", 0))
     return 0;
-  int transposed = attribute_of(node, "transB", 0);
+  int transposed = q8_op_int(node->op, node->params, "transB", 0) != 0;
   out->outputs = (size_t)w->dim[!transposed];
   out->inputs = (size_t)w->dim[transposed];
   out->step_out = transposed ? out->inputs : 1;
@@ -277,7 +259,6 @@ q8_status q8_channels_find(const q8_graph *graph, const q8_host *host, q8_channe
 void q8_channels_free(q8_channels *channels) {
   if (!channels)
     return;
-  q8_host host = channels->pool.host;
   q8_pool_destroy(&channels->pool);
-  q8_free(&host, channels);
+  q8_free(&channels->pool.host, channels);
 }

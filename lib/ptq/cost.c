@@ -29,13 +29,17 @@ typedef struct node_size {
   double samples; /* that are quantized by themselves: images of a Conv, else rows */
 } node_size;
 
-static node_size size_of(const q8_binding *binding, const q8_node *node) {
-  const q8_value *x = &binding->values[node->inputs[0]], *w = &binding->values[node->inputs[1]],
-                 *y = &binding->values[node->outputs[0]];
+double q8_depth_of(const q8_binding *binding, const q8_node *node, double *channels) {
+  const q8_value *w = &binding->values[node->inputs[1]];
   int32_t axis = q8_weight_axis(node);
   axis = axis < 0 ? axis + w->shape.rank : axis;
-  double channels = axis >= 0 && axis < w->shape.rank && w->shape.dim[axis] > 0 ? (double)w->shape.dim[axis] : 1;
-  double depth = w->count ? (double)w->count / channels : 1;
+  *channels = axis >= 0 && axis < w->shape.rank && w->shape.dim[axis] > 0 ? (double)w->shape.dim[axis] : 1;
+  return w->count ? (double)w->count / *channels : 1;
+}
+
+static node_size size_of(const q8_binding *binding, const q8_node *node) {
+  const q8_value *x = &binding->values[node->inputs[0]], *y = &binding->values[node->outputs[0]];
+  double channels, depth = q8_depth_of(binding, node, &channels);
   int is_conv = !strncmp(node->op->name, "Conv", 4);
   double samples = is_conv ? (double)x->shape.dim[0] : (double)y->count / channels;
   return (node_size){(double)y->count * depth, (double)x->count, (double)y->count, samples};

@@ -23,6 +23,8 @@ static inline q8_mode q8_decided_mode(const q8_decision *d, size_t node) {
 
 /* cost.c: nodes that would be slower become float again, unless `force`; the recipe counts them. */
 q8_status q8_decide_speed(q8_decision *d, qint8_error *error);
+/* Products of a weighted node for each of its output values; *channels: how many output channels it has, at least 1. */
+double q8_depth_of(const q8_binding *binding, const q8_node *node, double *channels);
 /* late.c: nodes that int8 would make less exact, and not faster; none if `force`. */
 q8_status q8_decide_late(q8_decision *d, qint8_error *error);
 /* headroom.c: how much farther than the samples a tensor may reach. */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cold.h"
+
 #define MAX_ROUNDS 40
 #define SETTLED 1e-3     /* of a factor's logarithm */
 #define LEAST_SPREAD 2.0 /* of a group's exponents from their median, at which it is rescaled */
@@ -116,7 +118,7 @@ static int ascending(const void *a, const void *b) {
 }
 
 /* The factors as whole exponents from their median; 1 if the group is worth it. */
-static int round_group(const equaliser *e, size_t g) {
+Q8_COLD static int round_group(const equaliser *e, size_t g) {
   size_t channels = e->channels->group_channels[g], count = 0;
   double spread = 0;
   for (size_t c = 0; c < channels; c++)
@@ -134,7 +136,7 @@ static int round_group(const equaliser *e, size_t g) {
   return spread >= LEAST_SPREAD;
 }
 
-static q8_status prepare(equaliser *e, qint8_error *error) {
+Q8_COLD static q8_status prepare(equaliser *e, qint8_error *error) {
   const q8_channels *channels = e->channels;
   size_t most = 1;
   e->magnitude = q8_pool_alloc(e->pool, channels->node_count + 1, sizeof *e->magnitude);
@@ -164,7 +166,7 @@ static q8_status prepare(equaliser *e, qint8_error *error) {
   return QINT8_OK;
 }
 
-static q8_status equalise(equaliser *e, q8_graph **out, size_t *changed, qint8_error *error) {
+Q8_COLD static q8_status equalise(equaliser *e, q8_graph **out, size_t *changed, qint8_error *error) {
   const q8_channels *channels = e->channels;
   Q8_TRY(prepare(e, error));
   double change = INFINITY;
@@ -185,7 +187,8 @@ static q8_status equalise(equaliser *e, q8_graph **out, size_t *changed, qint8_e
   return q8_channels_rescale(channels, (const int32_t *const *)e->exponents, out, error);
 }
 
-q8_status q8_equalise(const q8_graph *graph, const q8_host *host, q8_graph **out, size_t *changed, qint8_error *error) {
+Q8_COLD q8_status q8_equalise(const q8_graph *graph, const q8_host *host, q8_graph **out, size_t *changed,
+                              qint8_error *error) {
   q8_channels *channels;
   size_t count;
   *out = NULL;

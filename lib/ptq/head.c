@@ -52,12 +52,11 @@ static q8_status fit(const head *h, double rel_err, size_t *k, qint8_error *erro
 /* rel_err of the recipe if its biases were corrected. */
 static q8_status corrected_error(const head *h, const q8_recipe *recipe, const q8_outputs *want, double *rel_err,
                                  qint8_error *error) {
-  const q8_runner *r = h->runner;
   q8_recipe *corrected;
   Q8_TRY(q8_recipe_copy(recipe, &corrected, error));
-  q8_status status = q8_correct_biases(h->graph, corrected, r->batches, r->mask, r->isa, r->host, error);
+  q8_status status = q8_correct_biases(h->graph, corrected, h->runner, error);
   if (status == QINT8_OK)
-    status = q8_run_error(h->graph, corrected, r, want, rel_err, error);
+    status = q8_run_error(h->graph, corrected, h->runner, want, rel_err, error);
   q8_recipe_free(corrected);
   return status;
 }
@@ -113,20 +112,18 @@ static q8_status find_multiplies(head *h, qint8_error *error) {
   return QINT8_OK;
 }
 
-q8_status q8_keep_head(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
-                       const char *isa, const q8_host *host, qint8_error *error) {
-  q8_runner runner = {batches, mask, isa, host};
-  head h = {.graph = graph, .recipe = recipe, .runner = &runner};
+q8_status q8_keep_head(const q8_graph *graph, q8_recipe *recipe, const q8_runner *runner, qint8_error *error) {
+  head h = {.graph = graph, .recipe = recipe, .runner = runner};
   q8_outputs *want = NULL;
   q8_recipe *mixed = NULL;
   q8_status status = find_multiplies(&h, error);
   if (status == QINT8_OK && h.count > 1)
-    status = q8_run_all(graph, NULL, &runner, &want, error);
+    status = q8_run_all(graph, NULL, runner, &want, error);
   if (want)
     status = choose(&h, want, &mixed, error);
   q8_outputs_free(want);
-  q8_free(host, h.keep);
-  q8_free(host, h.multiplies);
+  q8_free(runner->host, h.keep);
+  q8_free(runner->host, h.multiplies);
   if (mixed) {
     q8_recipe given = *recipe;
     *recipe = *mixed;

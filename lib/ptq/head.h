@@ -20,7 +20,6 @@
 
 /* Changes the modes of a static recipe's nodes, to be followed by q8_correct_biases. Deterministic: times are the
  * expected ones of runs.h. CANCELLED, MEMORY, and what compiling and running may say: the recipe stays usable. */
-q8_status q8_keep_head(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
-                       const char *isa, const q8_host *host, qint8_error *error);
+q8_status q8_keep_head(const q8_graph *graph, q8_recipe *recipe, const q8_runner *runner, qint8_error *error);
 
 #endif

@@ -7,7 +7,6 @@
  * Sums behind a product by a matrix: MatMul has no bias, so its accumulators, which become float anyway, would be rounded
  * once before the bias is added, once after, and once more after the sum with a residual. In float that is once, for the
  * next product, and the sums take no longer. Sums that a convolution takes into its own step stay int8. */
-#include <string.h>
 
 #include "ops/hooks.h"
 #include "ptq/decide_internal.h"
@@ -19,7 +18,7 @@
 /* ---- Sums ---- */
 
 static int is_sum(const q8_node *node) {
-  return !node->op->pattern && (!strcmp(node->op->name, "Add") || !strcmp(node->op->name, "Sub"));
+  return q8_is_op(node, "Add Sub");
 }
 
 static const q8_node *producer(const q8_graph *graph, q8_id tensor) {
@@ -89,11 +88,8 @@ typedef struct size {
 } size;
 
 static size size_of(const q8_binding *binding, const q8_node *node) {
-  const q8_value *w = &binding->values[node->inputs[1]], *y = &binding->values[node->outputs[0]];
-  int32_t axis = q8_weight_axis(node);
-  axis = axis < 0 ? axis + w->shape.rank : axis;
-  double channels = axis >= 0 && axis < w->shape.rank && w->shape.dim[axis] > 0 ? (double)w->shape.dim[axis] : 1;
-  return (size){(double)y->count * ((double)w->count / channels), (double)w->count};
+  double channels, depth = q8_depth_of(binding, node, &channels);
+  return (size){(double)binding->values[node->outputs[0]].count * depth, depth * channels};
 }
 
 /* Rows of x times both matrices. */

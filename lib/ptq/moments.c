@@ -2,24 +2,22 @@
 
 #include <string.h>
 
+#include "base/cold.h"
 #include "ops/conv_nd.h"
 #include "ops/gemm.h"
+#include "ops/hooks.h"
 
 #define CHUNK 16     /* floats that a loop handles at once, so that compilers vectorize it */
 #define ROWS 4       /* input rows that are added at once */
 #define MIN_ROWS 1024
 #define ROWS_PER_INPUT 4
 
-static int is_named(const q8_node *node, const char *name) {
-  return !node->op->pattern && !strcmp(node->op->name, name);
-}
-
-static int matrix_of(const q8_node *node, q8_product *p) {
+Q8_COLD static int matrix_of(const q8_node *node, q8_product *p) {
   size_t rows = (size_t)p->w->shape.dim[0], columns = (size_t)p->w->shape.dim[1];
   int transposed = 0;
   if (p->w->shape.rank != 2)
     return 0;
-  if (is_named(node, "Gemm")) {
+  if (q8_is_op(node, "Gemm")) {
     const q8_gemm_params *params = node->params;
     if (params->trans_a)
       return 0;
@@ -33,14 +31,14 @@ static int matrix_of(const q8_node *node, q8_product *p) {
   return 1;
 }
 
-int q8_product_of(const q8_graph *graph, const q8_node *node, q8_product *out) {
-  *out = (q8_product){.node = node, .is_conv = is_named(node, "Conv")};
+Q8_COLD int q8_product_of(const q8_graph *graph, const q8_node *node, q8_product *out) {
+  *out = (q8_product){.node = node, .is_conv = q8_is_op(node, "Conv")};
   if (node->input_count < 2 || node->inputs[1] == Q8_NONE || !q8_graph_is_constant(graph, node->inputs[1]))
     return 0;
   out->w = &graph->tensors[node->inputs[1]];
   if (!out->w->data || out->w->dtype != QINT8_DTYPE_F32 || q8_shape_count(&out->w->shape, NULL) == 0)
     return 0;
-  if (is_named(node, "Gemm") || is_named(node, "MatMul"))
+  if (q8_is_op(node, "Gemm MatMul"))
     return matrix_of(node, out);
   if (!out->is_conv || out->w->shape.rank < 3)
     return 0;
@@ -60,7 +58,7 @@ size_t q8_moments_size(const q8_product *p) {
   return p->groups * (stride_of(p) * stride_of(p) * sizeof(float) + p->k * sizeof(double));
 }
 
-q8_status q8_moments_new(const q8_product *product, const q8_host *host, q8_moments *out, qint8_error *error) {
+Q8_COLD q8_status q8_moments_new(const q8_product *product, const q8_host *host, q8_moments *out, qint8_error *error) {
   *out = (q8_moments){.product = *product, .stride = stride_of(product)};
   out->h = q8_calloc(host, product->groups * out->stride, out->stride * sizeof(float));
   out->mean = q8_calloc(host, product->groups * product->k, sizeof(double));
@@ -70,7 +68,7 @@ q8_status q8_moments_new(const q8_product *product, const q8_host *host, q8_mome
   return q8_fail_memory(error, product->node->name, q8_moments_size(product));
 }
 
-void q8_moments_free(q8_moments *moments, const q8_host *host) {
+Q8_COLD void q8_moments_free(q8_moments *moments, const q8_host *host) {
   q8_free(host, moments->h);
   q8_free(host, moments->mean);
   moments->h = NULL;

@@ -38,9 +38,8 @@ void q8_frontier_free(q8_frontier *frontier) {
     return;
   for (size_t b = 0; b < frontier->count; b++)
     forget(frontier, &frontier->points[b]);
-  q8_host host = frontier->host;
-  q8_free(&host, frontier->points);
-  q8_free(&host, frontier);
+  q8_free(&frontier->host, frontier->points);
+  q8_free(&frontier->host, frontier);
 }
 
 /* A run to the end, which did not find all that was wanted or has no more to give, leaves the batch where it was. */
@@ -82,21 +81,22 @@ static q8_status make_outputs(const q8_plan *plan, q8_pool *pool, void ***out, q
 }
 
 static q8_status run_alike(const q8_peek_run *run, size_t first, size_t end, const q8_peek *peek, qint8_error *error) {
+  const q8_runner *r = run->runner;
   size_t inputs = run->graph->input_count;
   q8_plan_config config = {
-      .mask = run->mask, .isa = run->isa, .plain = 1, .inputs = run->batches->shapes + first * inputs};
+      .mask = r->mask, .isa = r->isa, .plain = 1, .inputs = r->batches->shapes + first * inputs};
   q8_plan *plan = NULL;
   q8_session *session = NULL;
   q8_pool pool;
   void **outputs = NULL;
-  q8_pool_init(&pool, run->host);
-  q8_status status = q8_plan_compile(run->graph, run->recipe, &config, run->host, &plan, error);
+  q8_pool_init(&pool, r->host);
+  q8_status status = q8_plan_compile(run->graph, run->recipe, &config, r->host, &plan, error);
   if (status == QINT8_OK)
     status = make_outputs(plan, &pool, &outputs, error);
   if (status == QINT8_OK)
-    status = q8_session_open(plan, NULL, 0, run->host, &session, error);
+    status = q8_session_open(plan, NULL, 0, r->host, &session, error);
   for (size_t b = first; b < end && status == QINT8_OK; b++) {
-    const void *const *data = run->batches->data + b * inputs;
+    const void *const *data = r->batches->data + b * inputs;
     status = run->frontier
                  ? run_on(run->frontier, &run->frontier->points[b], session, data, outputs, peek, error)
                  : q8_session_peek(session, data, outputs, peek, error);
@@ -111,8 +111,9 @@ q8_status q8_peek_batches(const q8_peek_run *run, const uint8_t *wanted, size_t 
                           qint8_error *error) {
   q8_peek peek = {.wanted = wanted, .count = count, .show = show, .user = user};
   peek.form = run->recipe ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
-  for (size_t first = 0, end; first < run->batches->count; first = end) {
-    end = q8_batches_alike(run->graph, run->batches, first);
+  const q8_batches *batches = run->runner->batches;
+  for (size_t first = 0, end; first < batches->count; first = end) {
+    end = q8_batches_alike(run->graph, batches, first);
     Q8_TRY(run_alike(run, first, end, &peek, error));
   }
   return QINT8_OK;

@@ -12,10 +12,7 @@ typedef struct q8_frontier q8_frontier;
 typedef struct q8_peek_run {
   const q8_graph *graph;
   const q8_recipe *recipe; /* NULL: float */
-  const q8_batches *batches;
-  q8_cpu_mask mask; /* as in q8_plan_config */
-  const char *isa;
-  const q8_host *host;
+  const q8_runner *runner;
   q8_frontier *frontier; /* NULL: every run is whole */
 } q8_peek_run;
 

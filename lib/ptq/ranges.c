@@ -103,9 +103,8 @@ void q8_ranges_free(q8_ranges *ranges) {
     return;
   for (size_t t = 0; t < ranges->tensor_count; t++)
     q8_observer_free(ranges->observers[t]);
-  q8_host host = ranges->pool.host;
   q8_pool_destroy(&ranges->pool);
-  q8_free(&host, ranges);
+  q8_free(&ranges->pool.host, ranges);
 }
 
 int q8_ranges_fit(const q8_ranges *ranges, const q8_graph *graph) {

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/cold.h"
 #include "base/fpenv.h"
 #include "base/parallel.h"
 #include "ptq/moments.h"
@@ -80,9 +81,9 @@ static void round_outputs(void *argument, size_t task) {
   q8_fpenv_leave(env);
 }
 
-static q8_status round_node(rounder *c, q8_moments *m, qint8_error *error) {
+Q8_COLD static q8_status round_node(rounder *c, q8_moments *m, qint8_error *error) {
   const q8_node *node = m->product.node;
-  const q8_host *host = c->run.host;
+  const q8_host *host = c->run.runner->host;
   size_t count = q8_shape_count(&m->product.w->shape, NULL);
   rounding r = {.moments = m, .quant = &c->recipe->tensors[node->inputs[1]], .tasks = (size_t)host->threads};
   r.integers = q8_alloc(host, count, sizeof *r.integers);
@@ -102,7 +103,7 @@ static q8_status round_node(rounder *c, q8_moments *m, qint8_error *error) {
 
 /* ---- All nodes, as many at once as the budget holds ---- */
 
-static int is_roundable(const rounder *c, size_t n, q8_product *product) {
+Q8_COLD static int is_roundable(const rounder *c, size_t n, q8_product *product) {
   const q8_node *node = &c->run.graph->nodes[n];
   if (c->recipe->modes[n] == Q8_MODE_FLOAT || !q8_product_of(c->run.graph, node, product))
     return 0;
@@ -120,22 +121,21 @@ static void add_moments(void *user, q8_id tensor, const char *name, const q8_sha
   (void)count;
   for (size_t i = 0; i < c->count && c->status == QINT8_OK; i++)
     if (c->moments[i].product.node->inputs[0] == tensor)
-      c->status = q8_moments_add(&c->moments[i], shape, values, c->run.batches->count, c->run.host, c->error);
+      c->status = q8_moments_add(&c->moments[i], shape, values, c->run.runner->batches->count, c->run.runner->host, c->error);
 }
 
-static q8_status round_gathered(rounder *c, size_t tensors, qint8_error *error) {
+Q8_COLD static q8_status round_gathered(rounder *c, size_t tensors, qint8_error *error) {
   Q8_TRY(q8_peek_batches(&c->run, c->wanted, tensors, add_moments, c, error));
   Q8_TRY(c->status);
   for (size_t i = 0; i < c->count; i++) {
     Q8_TRY(round_node(c, &c->moments[i], error));
-    if (c->run.host->progress && c->run.host->progress(c->run.host->user, "round weights", ++c->done, c->total))
-      return q8_fail(error, QINT8_ERROR_CANCELLED, "adaptive rounding", "stopped by the progress callback");
+    Q8_TRY(q8_progress(c->run.runner->host, "round weights", ++c->done, c->total, error));
   }
   return QINT8_OK;
 }
 
 /* Rounds nodes from *next on, and moves it behind them. */
-static q8_status round_some(rounder *c, size_t *next, qint8_error *error) {
+Q8_COLD static q8_status round_some(rounder *c, size_t *next, qint8_error *error) {
   const q8_graph *graph = c->run.graph;
   size_t size = 0, tensors = 0;
   q8_product product;
@@ -146,7 +146,7 @@ static q8_status round_some(rounder *c, size_t *next, qint8_error *error) {
       continue;
     if (c->count > 0 && size + q8_moments_size(&product) > BUDGET)
       break;
-    Q8_TRY(q8_moments_new(&product, c->run.host, &c->moments[c->count++], error));
+    Q8_TRY(q8_moments_new(&product, c->run.runner->host, &c->moments[c->count++], error));
     size += q8_moments_size(&product);
     tensors += !c->wanted[product.node->inputs[0]];
     c->wanted[product.node->inputs[0]] = 1;
@@ -154,9 +154,10 @@ static q8_status round_some(rounder *c, size_t *next, qint8_error *error) {
   return c->count > 0 ? round_gathered(c, tensors, error) : QINT8_OK;
 }
 
-q8_status q8_round_weights(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
-                           const char *isa, const q8_host *host, qint8_error *error) {
-  rounder c = {.run = {graph, NULL, batches, mask, isa, host, NULL}, .recipe = recipe, .error = error};
+Q8_COLD q8_status q8_round_weights(const q8_graph *graph, q8_recipe *recipe, const q8_runner *runner,
+                                   qint8_error *error) {
+  rounder c = {.run = {.graph = graph, .runner = runner}, .recipe = recipe, .error = error};
+  const q8_host *host = runner->host;
   q8_product product;
   c.wanted = q8_calloc(host, graph->tensor_count + 1, 1);
   c.moments = q8_calloc(host, graph->node_count + 1, sizeof *c.moments);

@@ -15,7 +15,6 @@
  * batches. Weights that several nodes read, and nodes with very many inputs per output, stay as they are. To be followed
  * by q8_correct_biases: the mean of the error is left to the biases where there are any.
  * MEMORY, CANCELLED, and what compiling and running may say. */
-q8_status q8_round_weights(const q8_graph *graph, q8_recipe *recipe, const q8_batches *batches, q8_cpu_mask mask,
-                           const char *isa, const q8_host *host, qint8_error *error);
+q8_status q8_round_weights(const q8_graph *graph, q8_recipe *recipe, const q8_runner *runner, qint8_error *error);
 
 #endif

@@ -113,9 +113,8 @@ q8_status q8_run_all(const q8_graph *graph, const q8_recipe *recipe, const q8_ru
 void q8_outputs_free(q8_outputs *outputs) {
   if (!outputs)
     return;
-  q8_host host = outputs->pool.host;
   q8_pool_destroy(&outputs->pool);
-  q8_free(&host, outputs);
+  q8_free(&outputs->pool.host, outputs);
 }
 
 double q8_outputs_rel_err(const q8_outputs *got, const q8_outputs *want) {

@@ -5,14 +5,6 @@
 #include "exec/exec.h"
 #include "ptq/batches.h"
 
-/* How and on what to run. */
-typedef struct q8_runner {
-  const q8_batches *batches;
-  q8_cpu_mask mask; /* as in q8_plan_config */
-  const char *isa;
-  const q8_host *host;
-} q8_runner;
-
 /* Output i of the graph for all samples: dimension 0 counts them. */
 typedef struct q8_output {
   int32_t dtype;

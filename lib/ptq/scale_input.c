@@ -1,7 +1,6 @@
 /* scale_input.c - channels of an input of the graph brought to like sizes. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "ops/hooks.h"
 #include "ptq/equalise.h"
@@ -21,12 +20,11 @@ static q8_status add_constant(q8_graph *graph, const char *base, float value, si
 }
 
 static q8_status make_params(q8_graph *graph, const q8_op *op, void **out, qint8_error *error) {
-  const q8_attribute *epsilon = q8_op_attribute(op, "epsilon");
   *out = q8_pool_alloc(&graph->pool, 1, op->params_size);
   if (!*out)
     return q8_fail_memory(error, op->name, op->params_size);
   q8_op_defaults(op, *out);
-  memset((char *)*out + epsilon->offset, 0, sizeof(float));
+  *(float *)q8_op_field(op, *out, "epsilon") = 0;
   return QINT8_OK;
 }
 
@@ -141,9 +139,7 @@ static int measure(const q8_batches *batches, size_t inputs, size_t input, size_
     const float *x = batches->data[b * inputs + input];
     if (shape->rank < 2 || (size_t)shape->dim[1] != channels)
       return 0;
-    size_t inner = 1;
-    for (int32_t i = 2; i < shape->rank; i++)
-      inner *= (size_t)shape->dim[i];
+    size_t inner = q8_shape_inner(shape, 2);
     for (size_t row = 0, rows = (size_t)shape->dim[0] * channels; row < rows; row++)
       for (size_t i = 0; i < inner; i++)
         largest[row % channels] = fmaxf(largest[row % channels], fabsf(*x++));

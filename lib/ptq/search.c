@@ -79,9 +79,7 @@ static q8_status keep_if_best(q8_searcher *s, const q8_graph *graph, const q8_re
 
 static q8_status report(const q8_searcher *s, qint8_error *error) {
   size_t most = s->config->max_evaluations ? s->config->max_evaluations : s->search->count + 1;
-  if (s->host.progress && s->host.progress(s->host.user, "search", s->search->count, most))
-    return q8_fail(error, QINT8_ERROR_CANCELLED, "search", "stopped by the progress callback");
-  return QINT8_OK;
+  return q8_progress(&s->host, "search", s->search->count, most, error);
 }
 
 q8_status q8_search_evaluate(q8_searcher *s, const q8_graph *graph, const q8_recipe *recipe, q8_tried *row,
@@ -148,11 +146,12 @@ q8_status q8_search_repair(q8_searcher *s, const q8_graph *graph, int32_t repair
                            qint8_error *error) {
   q8_batches few = q8_first_batches(graph, s->calibration.batches, REPAIR_VALUES);
   q8_host quiet = s->host;
+  q8_runner runner = {&few, s->calibration.mask, s->calibration.isa, &quiet};
   quiet.progress = NULL;
   if (repairs & Q8_REPAIR_ROUND)
-    Q8_TRY(q8_round_weights(graph, recipe, &few, s->calibration.mask, s->calibration.isa, &quiet, error));
+    Q8_TRY(q8_round_weights(graph, recipe, &runner, error));
   if (repairs & Q8_REPAIR_BIAS)
-    Q8_TRY(q8_correct_biases(graph, recipe, &few, s->calibration.mask, s->calibration.isa, &quiet, error));
+    Q8_TRY(q8_correct_biases(graph, recipe, &runner, error));
   return QINT8_OK;
 }
 
@@ -338,9 +337,8 @@ q8_status q8_search_run(const q8_search_config *config, const q8_host *host, q8_
 void q8_search_free(q8_search *search) {
   if (!search)
     return;
-  q8_host host = search->host;
   q8_graph_destroy(search->graph);
   q8_recipe_free(search->recipe);
-  q8_free(&host, search->tried);
-  q8_free(&host, search);
+  q8_free(&search->host, search->tried);
+  q8_free(&search->host, search);
 }

@@ -11,16 +11,9 @@ typedef struct meter {
   size_t done, total;
 } meter;
 
-static q8_status report(meter *m, qint8_error *error) {
-  const q8_host *host = m->runner->host;
-  if (host->progress && host->progress(host->user, "sensitivity", ++m->done, m->total))
-    return q8_fail(error, QINT8_ERROR_CANCELLED, "sensitivity", "stopped by the progress callback");
-  return QINT8_OK;
-}
-
 static q8_status error_of(meter *m, const q8_recipe *recipe, double *rel_err, qint8_error *error) {
   Q8_TRY(q8_run_error(m->graph, recipe, m->runner, m->exact, rel_err, error));
-  return report(m, error);
+  return q8_progress(m->runner->host, "sensitivity", ++m->done, m->total, error);
 }
 
 /* The recipe with the nodes marked in `keep` in float; `us` may be NULL. */
@@ -86,9 +79,8 @@ q8_status q8_measure_sensitivity(const q8_graph *graph, const q8_recipe *recipe,
 void q8_sensitivity_free(q8_sensitivity *sensitivity) {
   if (!sensitivity)
     return;
-  q8_host host = sensitivity->host;
-  q8_free(&host, sensitivity->rows);
-  q8_free(&host, sensitivity);
+  q8_free(&sensitivity->host, sensitivity->rows);
+  q8_free(&sensitivity->host, sensitivity);
 }
 
 double q8_damage_of(const q8_sensitivity *sensitivity, const q8_damage *row) {

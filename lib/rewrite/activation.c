@@ -1,5 +1,4 @@
 /* activation.c - activation functions spelled as arithmetic. */
-#include "ops/hooks.h"
 #include "rewrite/pass.h"
 
 /* x of Clip(x + 3, 0, 6), or Q8_NONE. */

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "ops/hooks.h"
 #include "rewrite/pass.h"
 
 /* Where the result of Conv and Gemm has its channels. */
@@ -16,17 +15,12 @@ typedef struct affine {
 
 /* Conv or Gemm with constant weights and bias, whose result only `user` reads, or NULL. */
 static const q8_node *weighted_before(const q8_graph *graph, q8_id tensor, q8_id user) {
-  const q8_node *n = q8_producer(graph, tensor, "Conv");
+  const q8_node *n = q8_producer(graph, tensor, "Conv Gemm ConvTranspose");
   float lo, hi;
-  if (!n)
-    n = q8_producer(graph, tensor, "Gemm");
-  if (!n)
-    n = q8_producer(graph, tensor, "ConvTranspose");
-  const q8_attribute *group = n ? q8_op_attribute(n->op, "group") : NULL;
-  if (group && q8_is_op(n, "ConvTranspose") && *(const int64_t *)(const void *)((const char *)n->params + group->offset) != 1)
-    return NULL; /* its weights do not have the output channels on one axis */
   if (!n || q8_graph_only_user(graph, tensor) != user || q8_node_clamp(n, &lo, &hi))
     return NULL;
+  if (q8_is_op(n, "ConvTranspose") && q8_op_int(n->op, n->params, "group", 1) != 1)
+    return NULL; /* its weights do not have the output channels on one axis */
   for (int32_t i = 1; i < n->input_count; i++)
     if (n->inputs[i] != Q8_NONE && (!q8_graph_is_constant(graph, n->inputs[i]) ||
                                     graph->tensors[n->inputs[i]].dtype != QINT8_DTYPE_F32))
@@ -59,8 +53,7 @@ static double value_of(const q8_tensor *t, size_t c) {
 /* y = (x - mean) / sqrt(var + epsilon) * scale + b */
 static int read_batchnorm(const q8_graph *graph, const q8_node *n, affine *a) {
   const q8_tensor *t[5];
-  const q8_attribute *training = q8_op_attribute(n->op, "training_mode");
-  if (training && *(const int64_t *)(const void *)((const char *)n->params + training->offset))
+  if (q8_op_int(n->op, n->params, "training_mode", 0))
     return 0;
   for (int i = 1; i < 5; i++) {
     t[i] = &graph->tensors[n->inputs[i]];
@@ -94,10 +87,8 @@ static q8_status scale_weights(q8_graph *graph, q8_id weights, int32_t axis, con
                                qint8_error *error) {
   Q8_TRY(q8_graph_expand(graph, weights, error));
   q8_tensor w = graph->tensors[weights]; /* a copy: adding a tensor moves the table */
-  size_t inner = 1, count = q8_shape_count(&w.shape, NULL);
+  size_t inner = q8_shape_inner(&w.shape, axis + 1), count = q8_shape_count(&w.shape, NULL);
   float *data;
-  for (int32_t i = axis + 1; i < w.shape.rank; i++)
-    inner *= (size_t)w.shape.dim[i];
   Q8_TRY(q8_new_constant(graph, w.name, &w.shape, out, &data, error));
   for (size_t i = 0; i < count; i++)
     data[i] = (float)(((const float *)w.data)[i] * a->g[i / inner % a->channels]);
@@ -151,11 +142,6 @@ static q8_status fold(q8_graph *graph, q8_id node, const q8_node *weighted, cons
   return QINT8_OK;
 }
 
-static int is_affine(const q8_node *n) {
-  return q8_is_op(n, "BatchNormalization") || q8_is_op(n, "Mul") || q8_is_op(n, "Div") || q8_is_op(n, "Add") ||
-         q8_is_op(n, "Sub");
-}
-
 static q8_status try_side(q8_graph *graph, q8_id node, int side, int *changed, qint8_error *error) {
   const q8_node *n = &graph->nodes[node], *weighted = weighted_before(graph, n->inputs[side], node);
   affine a = {.channels = weighted ? channels_of(graph, weighted) : 0};
@@ -184,7 +170,7 @@ static q8_status try_side(q8_graph *graph, q8_id node, int side, int *changed, q
 }
 
 q8_status q8_pass_affine(q8_graph *graph, q8_id node, int *changed, qint8_error *error) {
-  if (!is_affine(&graph->nodes[node]))
+  if (!q8_is_op(&graph->nodes[node], "BatchNormalization Mul Div Add Sub"))
     return QINT8_OK;
   for (int side = 0; side < 2 && !*changed; side++)
     Q8_TRY(try_side(graph, node, side, changed, error));

@@ -2,7 +2,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "ops/hooks.h"
 #include "rewrite/pass.h"
 
 /* 1 if the node is a clamp with constant bounds. */

@@ -1,7 +1,6 @@
 /* clip.c - constant bounds of a Clip, once folded, into its parameters, where a table can use them. */
 #include <string.h>
 
-#include "ops/hooks.h"
 #include "rewrite/pass.h"
 
 q8_status q8_pass_clip_bounds(q8_graph *graph, q8_id node, int *changed, qint8_error *error) {

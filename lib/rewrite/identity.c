@@ -5,7 +5,7 @@
 q8_status q8_pass_identity(q8_graph *graph, q8_id node, int *changed, qint8_error *error) {
   (void)error;
   const q8_node *n = &graph->nodes[node];
-  if (!q8_is_op(n, "Identity") && !q8_is_op(n, "Dropout"))
+  if (!q8_is_op(n, "Identity Dropout"))
     return QINT8_OK;
   q8_id x = n->inputs[0], y = n->outputs[0];
   /* Dropout's third input: `infer` looks at it unless it is false. */

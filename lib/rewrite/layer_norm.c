@@ -1,6 +1,5 @@
 /* layer_norm.c - LayerNormalization over the last dimension, as exporters before opset 17 write it:
  *   d = x - ReduceMean(x);  y = d / Sqrt(ReduceMean(d^2) + epsilon) * scale + bias */
-#include "ops/hooks.h"
 #include "rewrite/pass.h"
 
 /* The input of ReduceMean over the last dimension, which it keeps, or Q8_NONE. `axis`: one that is known to be the last
@@ -9,10 +8,9 @@ static q8_id mean_over_last(const q8_graph *graph, q8_id tensor, int64_t *axis) 
   const q8_node *n = q8_producer(graph, tensor, "ReduceMean");
   if (!n || n->input_count != 1)
     return Q8_NONE;
-  const q8_attribute *axes = q8_op_attribute(n->op, "axes"), *keep = q8_op_attribute(n->op, "keepdims");
-  const q8_ints *list = (const q8_ints *)(const void *)((const char *)n->params + axes->offset);
+  const q8_ints *list = q8_op_field(n->op, n->params, "axes");
   int32_t rank = graph->tensors[n->inputs[0]].shape.rank;
-  if (list->count != 1 || !*(const int64_t *)(const void *)((const char *)n->params + keep->offset) ||
+  if (list->count != 1 || !q8_op_int(n->op, n->params, "keepdims", 1) ||
       (list->v[0] != -1 && list->v[0] != *axis && (rank < 1 || list->v[0] != rank - 1)))
     return Q8_NONE;
   *axis = list->v[0];

@@ -2,7 +2,6 @@
  * GlobalAveragePool, which has an int8 form; without keepdims a Flatten follows. */
 #include <string.h>
 
-#include "ops/hooks.h"
 #include "rewrite/pass.h"
 
 #define DEPTH 8 /* producers looked through for a rank */
@@ -10,16 +9,13 @@
 /* The rank of a tensor: declared, or that of the weights of a convolution, through elementwise operators and pooling.
  * -1 if unknown, or where inputs of different ranks meet. */
 static int32_t rank_of(const q8_graph *graph, q8_id tensor, int depth) {
-  static const char *const keeping[] = {"BatchNormalization", "MaxPool", "AveragePool", "Add", "Sub", "Mul", "Div", "Concat"};
   const q8_tensor *t = &graph->tensors[tensor];
   if (t->shape.rank >= 0 || t->producer == Q8_NONE || depth == 0)
     return t->shape.rank;
   const q8_node *n = &graph->nodes[t->producer];
-  if (q8_is_op(n, "Conv") || q8_is_op(n, "ConvTranspose"))
+  if (q8_is_op(n, "Conv ConvTranspose"))
     return rank_of(graph, n->inputs[1], depth - 1);
-  int keeps = n->op->unary;
-  for (size_t i = 0; i < sizeof keeping / sizeof *keeping; i++)
-    keeps |= q8_is_op(n, keeping[i]);
+  int keeps = n->op->unary || q8_is_op(n, "BatchNormalization MaxPool AveragePool Add Sub Mul Div Concat");
   int32_t rank = keeps ? rank_of(graph, n->inputs[0], depth - 1) : -1;
   int several = n->input_count > 1 && !n->op->unary && !q8_is_op(n, "BatchNormalization");
   for (int32_t i = 1; several && rank >= 0 && i < n->input_count; i++) {
@@ -28,11 +24,6 @@ static int32_t rank_of(const q8_graph *graph, q8_id tensor, int depth) {
     rank = other == rank || (constant && other < rank) ? rank : -1;
   }
   return rank;
-}
-
-static const void *field_of(const q8_node *n, const char *attribute) {
-  const q8_attribute *a = q8_op_attribute(n->op, attribute);
-  return a ? (const char *)n->params + a->offset : NULL;
 }
 
 /* Whether the axes are 2, 3, ... rank - 1, in any order, counted from either end. */
@@ -53,11 +44,11 @@ q8_status q8_pass_mean(q8_graph *graph, q8_id node, int *changed, qint8_error *e
     return QINT8_OK;
   q8_id x = n->inputs[0], pooled;
   int32_t dtype = graph->tensors[x].dtype;
-  if (!is_spatial(field_of(n, "axes"), rank_of(graph, x, DEPTH)) ||
+  if (!is_spatial(q8_op_field(n->op, n->params, "axes"), rank_of(graph, x, DEPTH)) ||
       (dtype != QINT8_DTYPE_NONE && dtype != QINT8_DTYPE_F32))
     return QINT8_OK;
   *changed = 1;
-  if (*(const int64_t *)field_of(n, "keepdims"))
+  if (q8_op_int(n->op, n->params, "keepdims", 1))
     return q8_replace_unary(graph, node, "GlobalAveragePool", "", x, NULL, error);
   const char *name = q8_graph_fresh_name(graph, n->name);
   const q8_op *pool = q8_op_find("GlobalAveragePool", "");

@@ -1,7 +1,6 @@
 /* pad.c - Pad with zeros before Conv becomes the convolution's own padding. */
 #include <string.h>
 
-#include "ops/hooks.h"
 #include "rewrite/pass.h"
 
 static q8_ints *ints_field(const q8_op *op, void *params, const char *name) {

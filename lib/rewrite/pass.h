@@ -6,7 +6,7 @@
 #ifndef Q8_REWRITE_PASS_H
 #define Q8_REWRITE_PASS_H
 
-#include "ops/op.h"
+#include "ops/hooks.h"
 #include "rewrite/rewrite.h"
 
 /* Tries the pattern that ends in `node`. Sets *changed if it edited the graph. */
@@ -24,11 +24,9 @@ q8_pass_fn q8_pass_clamp;       /* clamp.c: Relu or Clip after Conv or Gemm */
 
 /* ---- Reading patterns ---- */
 
-/* The node is the standard operator (domain "") of that name. */
-int q8_is_op(const q8_node *node, const char *name);
-/* The node that produces the tensor if it is that operator, else NULL; NULL for a pinned tensor, which no pattern may
- * swallow. */
-const q8_node *q8_producer(const q8_graph *graph, q8_id tensor, const char *name);
+/* The node that produces the tensor if it is one of those operators (see q8_is_op), else NULL; NULL for a pinned tensor,
+ * which no pattern may swallow. */
+const q8_node *q8_producer(const q8_graph *graph, q8_id tensor, const char *names);
 /* For a node of two inputs: one is a scalar constant near `value`; the other one is returned, or Q8_NONE. */
 q8_id q8_other_than_constant(const q8_graph *graph, const q8_node *node, float value);
 /* |a - b| within 1e-5 of |b|. */

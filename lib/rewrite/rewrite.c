@@ -2,9 +2,7 @@
 #include "rewrite/rewrite.h"
 
 #include <math.h>
-#include <string.h>
 
-#include "ops/hooks.h"
 #include "rewrite/pass.h"
 
 /* Activations are recognised before affine operators are folded: the Add of x + 3 belongs to HardSigmoid. */
@@ -52,15 +50,11 @@ q8_status q8_rewrite_all(const q8_graph *in, const q8_host *host, q8_graph **out
   return QINT8_OK;
 }
 
-int q8_is_op(const q8_node *node, const char *name) {
-  return !node->op->pattern && !strcmp(node->op->name, name);
-}
-
-const q8_node *q8_producer(const q8_graph *graph, q8_id tensor, const char *name) {
+const q8_node *q8_producer(const q8_graph *graph, q8_id tensor, const char *names) {
   if (tensor == Q8_NONE || graph->tensors[tensor].producer == Q8_NONE || graph->tensors[tensor].pinned)
     return NULL;
   const q8_node *node = &graph->nodes[graph->tensors[tensor].producer];
-  return q8_is_op(node, name) ? node : NULL;
+  return q8_is_op(node, names) ? node : NULL;
 }
 
 int q8_near(float a, float b) {

@@ -121,13 +121,13 @@ static double square_error(const q8_recipe *recipe) {
 
 static void correct(q8_recipe *recipe) {
   if (recipe->config != QINT8_CONFIG_DYNAMIC)
-    CHECK(q8_correct_biases(graph, recipe, &batches, q8_cpu_detect(), "", &host, NULL) == QINT8_OK);
+    CHECK(q8_correct_biases(graph, recipe, &(q8_runner){&batches, q8_cpu_detect(), "", &host}, NULL) == QINT8_OK);
 }
 
 static void check_gain(const char *what, int32_t config, double most) {
   q8_recipe *nearest = decide(config), *rounded = decide(config);
   nearest->tensors[q8_recipe_find(nearest, "w")].integers = NULL; /* dynamic ones keep sums */
-  CHECK(q8_round_weights(graph, rounded, &batches, q8_cpu_detect(), "", &host, NULL) == QINT8_OK);
+  CHECK(q8_round_weights(graph, rounded, &(q8_runner){&batches, q8_cpu_detect(), "", &host}, NULL) == QINT8_OK);
   const q8_tensor_quant *quant = &rounded->tensors[q8_recipe_find(rounded, "w")];
   CHECK(quant->integers != NULL);
   for (size_t i = 0; quant->integers && i < quant->integer_count; i++)
@@ -197,7 +197,7 @@ static void chosen_integers_are_saved(void) {
   const q8_shape image = {4, {SAMPLES, 6, 8, 8}};
   build("Conv", &image, &(q8_shape){4, {5, 6, 3, 3}}, 5, NULL, 0);
   q8_recipe *recipe = decide(QINT8_CONFIG_STATIC_PER_CHANNEL), *loaded_recipe = NULL;
-  CHECK(q8_round_weights(graph, recipe, &batches, q8_cpu_detect(), "", &host, NULL) == QINT8_OK);
+  CHECK(q8_round_weights(graph, recipe, &(q8_runner){&batches, q8_cpu_detect(), "", &host}, NULL) == QINT8_OK);
   size_t count = run(recipe, 0, exact), size;
   void *bytes = NULL;
   q8_graph *original = graph, *loaded = NULL;
@@ -224,8 +224,8 @@ static void threads_do_not_matter(void) {
   q8_recipe *one = decide(QINT8_CONFIG_STATIC_PER_CHANNEL), *many = decide(QINT8_CONFIG_STATIC_PER_CHANNEL);
   q8_host split = host;
   split.threads = 3; /* without a parallel_for: split all the same */
-  CHECK(q8_round_weights(graph, one, &batches, q8_cpu_detect(), "", &host, NULL) == QINT8_OK);
-  CHECK(q8_round_weights(graph, many, &batches, q8_cpu_detect(), "", &split, NULL) == QINT8_OK);
+  CHECK(q8_round_weights(graph, one, &(q8_runner){&batches, q8_cpu_detect(), "", &host}, NULL) == QINT8_OK);
+  CHECK(q8_round_weights(graph, many, &(q8_runner){&batches, q8_cpu_detect(), "", &split}, NULL) == QINT8_OK);
   int32_t w = q8_recipe_find(one, "w");
   CHECK(!memcmp(one->tensors[w].integers, many->tensors[w].integers, one->tensors[w].integer_count * sizeof(int32_t)));
   q8_recipe_free(one);
