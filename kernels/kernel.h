@@ -348,6 +348,10 @@ const q8_sgemm_kernel *q8_sgemm_for_columns(const q8_sgemm_kernel *first, size_t
 const q8_gemm_kernel *q8_gemm_for_rows(const q8_gemm_kernel *tile, size_t m);
 const q8_sgemm_kernel *q8_sgemm_for_rows(const q8_sgemm_kernel *tile, size_t m);
 
+/* For m rows, whose time goes into reading the panels: a narrower record among the rows after `first` that share its packing,
+ * whose taller tiles m is a multiple of, as these read each panel fewer times; else `first`. */
+const q8_gemm_kernel *q8_gemm_for_few_rows(const q8_gemm_kernel *first, size_t m);
+
 /* The ISA with that name, or NULL; also NULL for one that the compiler does not target. */
 const q8_isa *q8_isa_find(const char *name);
 

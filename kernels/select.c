@@ -18,14 +18,38 @@ static int covers(q8_cpu_mask mask, const q8_isa *isa, q8_cpu_mask row_needs) {
   return !((isa->needs | row_needs) & ~mask);
 }
 
-/* Sets out->family from the first row that runs; a family of a folder that was compiled empty is NULL. */
-#define PICK(family, type)                                                                                   \
-  do {                                                                                                       \
-    for (size_t i = 0; i < q8_isa_count && !out->family; i++)                                                \
-      for (const type *row = q8_isa_list[i]->family; row && row->name && !out->family; row++)                \
-        if (covers(mask, q8_isa_list[i], row->needs))                                                        \
-          out->family = row->run;                                                                            \
-  } while (0)
+/* The families of one function: where q8_isa has their rows and q8_kernels what is picked. */
+static const struct {
+  uint16_t rows, run;
+} families[] = {
+#define FAMILY(name) {offsetof(q8_isa, name), offsetof(q8_kernels, name)}
+    FAMILY(requant),  FAMILY(dequant_acc), FAMILY(quantize),   FAMILY(dequantize),  FAMILY(minmax),
+    FAMILY(slots),    FAMILY(table),       FAMILY(add),        FAMILY(mul),         FAMILY(max_rows),
+    FAMILY(sum_rows), FAMILY(transpose8),  FAMILY(transpose32), FAMILY(pack_pairs), FAMILY(sdwconv),
+    FAMILY(sunary),   FAMILY(sadd),        FAMILY(smul),       FAMILY(ssum_rows),
+#undef FAMILY
+};
+
+/* Rows differ in the type of their function only: copied, they can be read as rows of any function. */
+typedef void any_fn(void);
+typedef Q8_FAMILY(any_fn) any_kernel;
+
+/* Stores the function of the first row that runs; NULL where every folder was compiled empty. */
+static void pick_family(q8_cpu_mask mask, size_t rows, void *picked) {
+  any_kernel found = {0};
+  for (size_t i = 0; i < q8_isa_count && !found.run; i++) {
+    const char *at;
+    memcpy(&at, (const char *)q8_isa_list[i] + rows, sizeof at);
+    for (any_kernel row; at && !found.run; at += sizeof row) {
+      memcpy(&row, at, sizeof row);
+      if (!row.name)
+        break;
+      if (covers(mask, q8_isa_list[i], row.needs))
+        found = row;
+    }
+  }
+  memcpy(picked, &found.run, sizeof found.run);
+}
 
 static const q8_gemm_kernel *pick_gemm(q8_cpu_mask mask, int b_min, const q8_isa **isa) {
   for (size_t i = 0; i < q8_isa_count; i++)
@@ -52,25 +76,8 @@ void q8_kernels_select(q8_cpu_mask mask, q8_kernels *out) {
   out->gemm = pick_gemm(mask, -127, &out->gemm_isa);
   out->gemm_full = pick_gemm(mask, -128, &full_isa);
   out->sgemm = pick_sgemm(mask);
-  PICK(requant, q8_requant_kernel);
-  PICK(dequant_acc, q8_dequant_acc_kernel);
-  PICK(quantize, q8_quantize_kernel);
-  PICK(dequantize, q8_dequantize_kernel);
-  PICK(minmax, q8_minmax_kernel);
-  PICK(slots, q8_slots_kernel);
-  PICK(table, q8_table_kernel);
-  PICK(add, q8_binary_kernel);
-  PICK(mul, q8_binary_kernel);
-  PICK(max_rows, q8_max_rows_kernel);
-  PICK(sum_rows, q8_sum_rows_kernel);
-  PICK(transpose8, q8_transpose_kernel);
-  PICK(transpose32, q8_transpose_kernel);
-  PICK(pack_pairs, q8_pack_pairs_kernel);
-  PICK(sdwconv, q8_sdwconv_kernel);
-  PICK(sunary, q8_sunary_kernel);
-  PICK(sadd, q8_sbinary_kernel);
-  PICK(smul, q8_sbinary_kernel);
-  PICK(ssum_rows, q8_ssum_rows_kernel);
+  for (size_t f = 0; f < sizeof families / sizeof *families; f++)
+    pick_family(mask, families[f].rows, (char *)out + families[f].run);
 }
 
 const q8_dwconv_kernel *q8_kernels_dwconv(q8_cpu_mask mask, size_t r, size_t s, int w_min) {
@@ -111,6 +118,14 @@ const q8_gemm_kernel *q8_gemm_for_rows(const q8_gemm_kernel *tile, size_t m) {
         !(row->needs & ~tile->needs))
       best = row;
   return best;
+}
+
+const q8_gemm_kernel *q8_gemm_for_few_rows(const q8_gemm_kernel *first, size_t m) {
+  for (const q8_gemm_kernel *row = first; row->name; row++)
+    if (2 * row->nr > first->nr && row->mr > first->mr && m % row->mr == 0 && same_packing(first, row) &&
+        !(row->needs & ~first->needs))
+      return row;
+  return first;
 }
 
 const q8_sgemm_kernel *q8_sgemm_for_rows(const q8_sgemm_kernel *tile, size_t m) {

@@ -68,9 +68,11 @@ typedef q8_sunary_function vf_which;
 
 Q8_INLINE vf vf_exp_or_elu(vf x, vf_which which, float a, float b) {
   (void)b;
+  vf t = x;
   if (which == Q8_SUNARY_EXP)
-    return vf_exp(x - a);
-  return vf_pick(x < 0, a * (vf_exp(x) - 1.0f), x);
+    t = x - a;
+  t = vf_exp(t);
+  return which == Q8_SUNARY_EXP ? t : vf_pick(x < 0, a * (t - 1.0f), x);
 }
 Q8_INLINE vf vf_sigmoid_or_silu(vf x, vf_which which, float a, float b) {
   (void)a, (void)b;
@@ -79,10 +81,13 @@ Q8_INLINE vf vf_sigmoid_or_silu(vf x, vf_which which, float a, float b) {
     top = x;
   return top / (1.0f + vf_exp(-x));
 }
-Q8_INLINE vf vf_hard(vf x, vf_which which, float a, float b) {
-  if (which == Q8_SUNARY_HARD_SWISH)
-    return x * vf_clamp(x * (1.0f / 6) + 0.5f, 0, 1);
+Q8_INLINE vf vf_hard_sigmoid(vf x, vf_which which, float a, float b) {
+  (void)which;
   return vf_clamp(a * x + b, 0, 1);
+}
+Q8_INLINE vf vf_hard_swish(vf x, vf_which which, float a, float b) {
+  (void)which, (void)a, (void)b;
+  return x * vf_clamp(x * (1.0f / 6) + 0.5f, 0, 1);
 }
 
 /* Within 2 units of the last place: an odd polynomial near 0, where 1 - 2 / (e^2x + 1) would cancel. */
@@ -138,26 +143,30 @@ Q8_INLINE vf vf_log_ratio(vf s) {
   p = p * z + 2.0f / 3;
   return p * z * s + 2.0f * s;
 }
-/* x = 2^k m, m from sqrt(1/2) to sqrt(2): log(x) = k log(2) + log(m). */
-Q8_INLINE vf vf_log(vf x) {
-  vi tiny = x < 0x1p-126f;
-  vf y = vf_pick(tiny, x * 0x1p24f, x);
-  vi k = ((vi)y - 0x3f3504f3) >> 23;
-  vf m = (vf)((vi)y - (k << 23));
-  vf e = (vf)(k - (tiny & 24) + 0x4b400000) - 12582912.0f;
-  vf r = e * 0.693359375f + (vf_log_ratio((m - 1.0f) / (m + 1.0f)) - e * 2.12194440e-4f);
+/* Logarithm: x = 2^k m, m from sqrt(1/2) to sqrt(2): log(x) = k log(2) + log(m), whose ratio is (m - 1) / (m + 1).
+ * Softplus: max(x, 0) + log(1 + e^-|x|), whose ratio is e / (2 + e). */
+Q8_INLINE vf vf_log_or_softplus(vf x, vf_which which, float a, float b) {
+  (void)a, (void)b;
+  vf e, numerator, denominator;
+  if (which == Q8_SUNARY_LOG) {
+    vi tiny = x < 0x1p-126f;
+    vf y = vf_pick(tiny, x * 0x1p24f, x);
+    vi k = ((vi)y - 0x3f3504f3) >> 23;
+    vf m = (vf)((vi)y - (k << 23));
+    e = (vf)(k - (tiny & 24) + 0x4b400000) - 12582912.0f;
+    numerator = m - 1.0f;
+    denominator = m + 1.0f;
+  } else {
+    e = numerator = vf_exp(-vf_abs(x));
+    denominator = 2.0f + e;
+  }
+  vf r = vf_log_ratio(numerator / denominator);
+  if (which != Q8_SUNARY_LOG)
+    return Q8_MAX(vf_all(0), x) + r;
+  r = e * 0.693359375f + (r - e * 2.12194440e-4f);
   r = vf_pick(x == INFINITY, x, r);
   r = vf_pick(x == 0, vf_all(-INFINITY), r);
   return vf_pick(x >= 0, r, vf_all(NAN));
-}
-/* max(x, 0) + log(1 + e^-|x|), whose ratio is e / (2 + e) */
-Q8_INLINE vf vf_softplus(vf x) {
-  vf e = vf_exp(-vf_abs(x));
-  return Q8_MAX(vf_all(0), x) + vf_log_ratio(e / (2.0f + e));
-}
-Q8_INLINE vf vf_log_or_softplus(vf x, vf_which which, float a, float b) {
-  (void)a, (void)b;
-  return which == Q8_SUNARY_LOG ? vf_log(x) : vf_softplus(x);
 }
 
 /* ---- Rows ---- */
@@ -166,23 +175,30 @@ Q8_INLINE vf vf_log_or_softplus(vf x, vf_which which, float a, float b) {
 Q8_INLINE void vf_map(size_t n, vf (*f)(vf, vf_which, float, float), const q8_sunary *s, const float *x, float *y) {
   const float alpha = s->alpha, beta = s->beta; /* y may alias *s as far as the compiler knows */
   const vf_which which = s->function;
-  const vf last = vf_load(x + n - VF_LANES);
-  for (size_t i = 0; i < n; i += VF_LANES) {
-    vf v = last;
-    size_t at = n - VF_LANES;
-    if (i < at) {
-      v = vf_load(x + i);
-      at = i;
-    }
+  const size_t end = n - VF_LANES;
+  const vf last = vf_load(x + end);
+  vf v = vf_load(x);
+  for (size_t at = 0;;) {
     vf_store(y + at, f(v, which, alpha, beta));
+    at += VF_LANES;
+    if (at <= end) {
+      v = vf_load(x + at);
+    } else if (at < n) {
+      v = last;
+      at = end;
+    } else {
+      break;
+    }
   }
 }
 
 static __attribute__((noinline)) void vf_unary(size_t n, const q8_sunary *f, const float *x, float *y) {
   switch (f->function) {
   case Q8_SUNARY_HARD_SIGMOID:
+    vf_map(n, vf_hard_sigmoid, f, x, y);
+    break;
   case Q8_SUNARY_HARD_SWISH:
-    vf_map(n, vf_hard, f, x, y);
+    vf_map(n, vf_hard_swish, f, x, y);
     break;
   case Q8_SUNARY_SIGMOID:
   case Q8_SUNARY_SILU:

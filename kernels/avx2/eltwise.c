@@ -41,7 +41,7 @@ Q8_INLINE void binary_row(int multiply, size_t n, const uint8_t *a, const uint8_
   }
 }
 
-Q8_INLINE void binary(int multiply, size_t rows, size_t n, const uint8_t *a, size_t a_stride,
+static void binary(int multiply, size_t rows, size_t n, const uint8_t *a, size_t a_stride,
                       const uint8_t *b, size_t b_stride, const q8_binary *p, uint8_t *y, size_t y_stride) {
   binary_state s = binary_state_of(p);
   for (size_t i = 0; i < rows; i++)

@@ -48,19 +48,20 @@ static void max_rows(size_t taps, size_t n, const uint8_t *const *a, uint8_t *y)
     max_columns16(taps, n - 16, a, y);
 }
 
-/* Columns c .. c + 15: 16-bit sums of up to 257 rows cannot overflow, then they are added to 32-bit ones. */
-static void sum_columns(size_t taps, size_t c, const uint8_t *a, size_t stride, int32_t *acc) {
+/* 16 columns: 16-bit sums of up to 257 rows cannot overflow, then they are added to 32-bit ones. */
+static void sum_columns(size_t taps, const uint8_t *a, size_t stride, int32_t *acc) {
   __m256i low = _mm256_setzero_si256(), high = low;
-  for (size_t t = 0; t < taps;) {
+  while (taps > 0) {
     __m256i words = _mm256_setzero_si256();
-    for (size_t end = taps - t < 257 ? taps : t + 257; t < end; t++)
-      words = _mm256_add_epi16(words,
-                               _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(a + t * stride + c))));
+    size_t left = taps < 257 ? taps : 257;
+    taps -= left;
+    for (; left > 0; left--, a += stride)
+      words = _mm256_add_epi16(words, _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)a)));
     low = _mm256_add_epi32(low, _mm256_cvtepu16_epi32(_mm256_castsi256_si128(words)));
     high = _mm256_add_epi32(high, _mm256_cvtepu16_epi32(_mm256_extracti128_si256(words, 1)));
   }
-  _mm256_storeu_si256((__m256i *)(acc + c), low);
-  _mm256_storeu_si256((__m256i *)(acc + c + 8), high);
+  _mm256_storeu_si256((__m256i *)acc, low);
+  _mm256_storeu_si256((__m256i *)(acc + 8), high);
 }
 
 static void sum_rows(size_t taps, size_t n, const uint8_t *a, size_t stride, int32_t *acc) {
@@ -74,9 +75,9 @@ static void sum_rows(size_t taps, size_t n, const uint8_t *a, size_t stride, int
     return;
   }
   for (; c + 16 <= n; c += 16)
-    sum_columns(taps, c, a, stride, acc);
+    sum_columns(taps, a + c, stride, acc + c);
   if (c < n)
-    sum_columns(taps, n - 16, a, stride, acc);
+    sum_columns(taps, a + n - 16, stride, acc + n - 16);
 }
 
 const q8_max_rows_kernel q8_avx2_max_rows[] = {{"max_rows_avx2", Q8_CPU_AVX2, max_rows}, {0}};

@@ -4,13 +4,8 @@
 #include "vec.h"
 #include <math.h>
 
-/* n <= 64 values. */
-Q8_INLINE __m512i quantize64(const float *x, size_t n, const quotient *scale, const requant_bounds *r) {
-  __m512i t[4];
-  Q8_UNROLL
-  for (int i = 0; i < 4; i++)
-    t[i] = round_below(divide(_mm512_maskz_loadu_ps(lanes16(n, 16 * i), x + 16 * i), scale), r);
-  return narrow_plain(t, r);
+Q8_INLINE __m512i quantize16(const float *x, __mmask16 lanes, const quotient *scale, const requant_bounds *r) {
+  return round_below(divide(_mm512_maskz_loadu_ps(lanes, x), scale), r);
 }
 
 static void quantize(size_t n, const float *x, float scale, int32_t zero_point, uint8_t flip, uint8_t *y) {
@@ -22,23 +17,43 @@ static void quantize(size_t n, const float *x, float scale, int32_t zero_point, 
   const quotient divisor = quotient_of(scale);
   const __m512i flips = _mm512_set1_epi8((char)flip);
   size_t i = 0;
-  for (; i + 64 <= n; i += 64)
-    _mm512_storeu_si512(y + i, _mm512_xor_si512(quantize64(x + i, 64, &divisor, &r), flips));
-  if (i < n)
-    _mm512_mask_storeu_epi8(y + i, first64(n - i),
-                            _mm512_xor_si512(quantize64(x + i, n - i, &divisor, &r), flips));
+  for (; i + 64 <= n; i += 64) {
+    __m512i t[4];
+    Q8_UNROLL
+    for (size_t v = 0; v < 4; v++)
+      t[v] = quantize16(x + i + 16 * v, 0xffff, &divisor, &r);
+    _mm512_storeu_si512(y + i, _mm512_xor_si512(narrow_plain(t, &r), flips));
+  }
+  for (; i < n; i += 16) {
+    const __mmask16 m = first16(n - i);
+    __m512i t = _mm512_add_epi32(quantize16(x + i, m, &divisor, &r), _mm512_set1_epi32(zero_point));
+    t = _mm512_xor_si512(_mm512_max_epi32(t, _mm512_setzero_si512()), flips);
+    _mm512_mask_cvtepi32_storeu_epi8(y + i, m, t);
+  }
+}
+
+typedef struct {
+  __m512 scale;
+  __m512i zero;
+  __m128i flips;
+} dequantizer;
+
+Q8_INLINE void dequantize16(const uint8_t *x, __mmask16 lanes, const dequantizer *g, float *y) {
+  const __m128i bytes = _mm_xor_si128(_mm_maskz_loadu_epi8(lanes, x), g->flips);
+  const __m512i v = _mm512_sub_epi32(_mm512_cvtepu8_epi32(bytes), g->zero);
+  _mm512_mask_storeu_ps(y, lanes, _mm512_mul_ps(_mm512_cvtepi32_ps(v), g->scale));
 }
 
 static void dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_point, uint8_t flip, float *y) {
-  const __m512 factor = _mm512_set1_ps(scale);
-  const __m512i zero = _mm512_set1_epi32(zero_point);
-  const __m128i flips = _mm_set1_epi8((char)flip);
-  for (size_t i = 0; i < n; i += 16) {
-    __mmask16 m = first16(n - i);
-    __m128i bytes = _mm_xor_si128(_mm_maskz_loadu_epi8(m, x + i), flips);
-    __m512i v = _mm512_sub_epi32(_mm512_cvtepu8_epi32(bytes), zero);
-    _mm512_mask_storeu_ps(y + i, m, _mm512_mul_ps(_mm512_cvtepi32_ps(v), factor));
+  const dequantizer g = {_mm512_set1_ps(scale), _mm512_set1_epi32(zero_point), _mm_set1_epi8((char)flip)};
+  size_t i = 0;
+  for (; i + 64 <= n; i += 64) {
+    Q8_UNROLL
+    for (size_t v = 0; v < 64; v += 16)
+      dequantize16(x + i + v, 0xffff, &g, y + i + v);
   }
+  for (; i < n; i += 16)
+    dequantize16(x + i, first16(n - i), &g, y + i);
 }
 
 /* min and max return their second operand when either is NaN: the running value, so that NaN is skipped. */

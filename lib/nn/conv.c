@@ -49,7 +49,8 @@ static q8_linear_desc describe(const q8_conv *conv, const void *w) {
                       .w_out = filter,
                       .w_tap = c,
                       .w_in = 1,
-                      .row_bytes = g->stride_h * g->stride_w * c * conv->element};
+                      .row_bytes = g->stride_h * g->stride_w * c * conv->element,
+                      .rows = g->n * g->p * g->q};
   if (conv->whole_pixels) {
     d.joined = g->s;
   } else if (conv->way == Q8_CONV_ROWS) {

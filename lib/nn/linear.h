@@ -24,6 +24,7 @@ typedef struct q8_linear_desc {
   /* Bytes of input that one more row adds to a block: less than taps * k where the taps of neighbouring rows
    * overlap, as in a convolution. 0 means taps * k values. */
   size_t row_bytes;
+  size_t rows; /* of a run, where that is known: a hint; else 0 */
   size_t joined; /* 0, or so many neighbouring taps are run as one, as their values lie side by side: k fills blocks then */
   const q8_mapping *mapping; /* NULL, or where w may lie: pages of int8 weights leave memory as they are packed */
 } q8_linear_desc;

@@ -46,11 +46,12 @@ static const q8_sgemm_kernel *choose_float(const q8_sgemm_kernel *wide, size_t l
   return q8_sgemm_for_columns(wide, left);
 }
 
-/* Panels that cover n columns: the widest while it fits, then the narrowest that covers the rest. */
-static q8_status lay_out_panels(q8_linear *l, const q8_gemm_kernel *wide, const q8_sgemm_kernel *wide_float,
-                                size_t element, q8_pool *pool, qint8_error *error) {
-  size_t nr = wide ? wide->nr : wide_float->nr;
-  l->panel_count = l->n <= nr ? 1 : (l->n + nr - 1) / nr;
+/* Panels that cover n columns: the widest, or those of `tall` while more columns than the widest has are left; then the
+ * narrowest that covers the rest. */
+static q8_status lay_out_panels(q8_linear *l, const q8_gemm_kernel *wide, const q8_gemm_kernel *tall,
+                                const q8_sgemm_kernel *wide_float, size_t element, q8_pool *pool, qint8_error *error) {
+  const size_t widest = wide ? wide->nr : wide_float->nr, nr = tall ? tall->nr : widest;
+  l->panel_count = l->n <= widest ? 1 : 1 + (l->n - widest + nr - 1) / nr;
   l->panels = q8_pool_alloc(pool, l->panel_count, sizeof *l->panels);
   if (!l->panels)
     return q8_fail_memory(error, "weights", l->panel_count * sizeof *l->panels);
@@ -61,7 +62,7 @@ static q8_status lay_out_panels(q8_linear *l, const q8_gemm_kernel *wide, const 
     panel->column = column;
     panel->offset = offset;
     if (wide) {
-      const q8_gemm_kernel *kernel = q8_gemm_for_columns(wide, left);
+      const q8_gemm_kernel *kernel = left > widest ? tall : q8_gemm_for_columns(wide, left);
       panel->kernel = kernel;
       panel->mr = kernel->mr;
       panel->nr = kernel->nr;
@@ -280,6 +281,13 @@ static void pack_panel(const q8_linear *l, const q8_linear_desc *d, size_t group
   sum_columns(l, kernel, out, columns, column_sum + panel->column);
 }
 
+/* Weights beyond L2 are the time of few rows, and taller tiles read them fewer times. */
+static const q8_gemm_kernel *choose_tall(const q8_linear_desc *d, const q8_gemm_kernel *wide) {
+  enum { FEW_ROWS = 16 };
+  const int large = d->taps * d->k * d->n * wide->b_bytes > q8_cpu_l2_size() / 2;
+  return large && d->rows > 0 && d->rows <= FEW_ROWS ? q8_gemm_for_few_rows(wide, d->rows) : wide;
+}
+
 /* Kernels fetch up to 1 KB behind a panel, and pages that are not there would slow them down: large weights, which may end
  * with their page, have so much behind them. */
 static uint8_t *reserve_weights(const q8_linear *l, q8_pool *pool) {
@@ -327,7 +335,7 @@ q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc *d, q8_
                      .transpose8 = kernels->transpose8,
                      .transpose32 = kernels->transpose32,
                      .pack_pairs = kernels->pack_pairs};
-  Q8_TRY(lay_out_panels(out, wide, NULL, wide->b_bytes, pool, error));
+  Q8_TRY(lay_out_panels(out, wide, choose_tall(d, wide), NULL, wide->b_bytes, pool, error));
   out->weights = reserve_weights(out, pool);
   if (!out->weights)
     return q8_fail_memory(error, "weights", d->groups * out->group_size);
@@ -360,7 +368,7 @@ q8_status q8_linear_layout(const q8_kernels *kernels, const q8_linear_desc *d, q
                      .transpose8 = kernels->transpose8,
                      .transpose32 = kernels->transpose32,
                      .pack_pairs = kernels->pack_pairs};
-  Q8_TRY(lay_out_panels(out, wide, NULL, wide->b_bytes, pool, error));
+  Q8_TRY(lay_out_panels(out, wide, wide, NULL, wide->b_bytes, pool, error));
   out->kernel_name = ((const q8_gemm_kernel *)out->panels[0].kernel)->name;
   choose_rows(out, d->row_bytes);
   return QINT8_OK;
@@ -387,7 +395,7 @@ q8_status q8_linear_layout_float(const q8_kernels *kernels, const q8_linear_desc
                                  q8_linear *out, qint8_error *error) {
   *out = (q8_linear){
       .groups = d->groups, .taps = d->taps, .k = d->k, .k_padded = d->k, .n = d->n, .a_bytes = sizeof(float)};
-  Q8_TRY(lay_out_panels(out, NULL, widest_float(kernels->sgemm, d->taps * d->k), sizeof(float), pool, error));
+  Q8_TRY(lay_out_panels(out, NULL, NULL, widest_float(kernels->sgemm, d->taps * d->k), sizeof(float), pool, error));
   out->kernel_name = ((const q8_sgemm_kernel *)out->panels[0].kernel)->name;
   choose_rows(out, d->row_bytes);
   return QINT8_OK;

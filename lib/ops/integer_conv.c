@@ -21,14 +21,17 @@ static q8_status infer(const q8_op_io *io) {
 /* The accumulator of an output position, modulo 2^32; padding holds the zero point. x: the first channel of the group;
  * w: the filter. */
 static uint32_t accumulate(const q8_conv_nd *c, const q8_integer_operand *x, const q8_integer_operand *w,
-                           size_t position) {
-  size_t channels = c->c / c->groups, taps = q8_conv_taps(c), positions = q8_conv_positions(c, 0);
+                           const int64_t *position) {
+  size_t channels = c->c / c->groups, taps = q8_conv_taps(c), positions = q8_conv_positions(c, 0), t = 0;
   uint32_t sum = 0;
-  for (size_t t = 0; t < taps; t++) {
-    int64_t source = q8_conv_read(c, position, t);
-    for (size_t i = 0; source >= 0 && i < channels; i++)
-      sum += q8_operand_at(x, i * positions + (size_t)source) * q8_operand_at(w, i * taps + t);
-  }
+  int64_t tap[Q8_CONV_DIMS];
+  for (tap[0] = 0; tap[0] < c->e[0].kernel; tap[0]++)
+    for (tap[1] = 0; tap[1] < c->e[1].kernel; tap[1]++)
+      for (tap[2] = 0; tap[2] < c->e[2].kernel; tap[2]++, t++) {
+        int64_t source = q8_conv_source(c, position, tap);
+        for (size_t i = 0; source >= 0 && i < channels; i++)
+          sum += q8_operand_at(x, i * positions + (size_t)source) * q8_operand_at(w, i * taps + t);
+      }
   return sum;
 }
 
@@ -36,14 +39,18 @@ static q8_status eval(const q8_op_io *io) {
   const q8_integer_places *at = q8_integer_places_of(io);
   q8_conv_nd c;
   Q8_TRY(find_conv(io, &c));
+  const int64_t dims[Q8_CONV_DIMS] = {c.e[0].out, c.e[1].out, c.e[2].out};
   size_t out = q8_conv_positions(&c, 1), channels = c.c / c.groups;
   for (size_t plane = 0; plane < c.n * c.k; plane++) {
     size_t n = plane / c.k, k = plane % c.k;
     q8_integer_operand x = q8_integer_operand_of(io, 0, at->a_zero, 0), w = q8_integer_operand_of(io, at->b, at->b_zero, k);
     x.data += (n * c.c + k / (c.k / c.groups) * channels) * q8_conv_positions(&c, 0);
     w.data += k * channels * q8_conv_taps(&c);
-    for (size_t q = 0; q < out; q++)
-      q8_integer_store(io, 0, k, plane * out + q, accumulate(&c, &x, &w, q));
+    for (size_t q = 0; q < out; q++) {
+      int64_t position[Q8_CONV_DIMS];
+      q8_conv_split(dims, q, position);
+      q8_integer_store(io, 0, k, plane * out + q, accumulate(&c, &x, &w, position));
+    }
   }
   return QINT8_OK;
 }

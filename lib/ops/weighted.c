@@ -5,31 +5,57 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nn/wide.h"
 #include "ops/hooks.h"
 #include "ops/quantize_rows.h"
-#include "ops/weighted_step.h"
+
+/* What a step runs on. */
+typedef struct weighted_step {
+  q8_conv conv; /* its geometry alone where `wide` has weights */
+  q8_wide wide;
+  const q8_kernels *kernels;
+  q8_epilogue epilogue;
+  int32_t zero_point; /* of the input, stored form */
+  const q8_binary *sum; /* a residual added as a second stage, or NULL: its tensor is input 1 */
+  q8_step_rows rows;    /* of steps that have them */
+} weighted_step;
 
 /* ---- Running ---- */
 
-static void run_static(const q8_step_run *r) {
-  const q8_weighted_step *p = r->params;
-  if (p->wide.weights) {
-    q8_wide_run(&p->wide, p->kernels, r->in[0], &p->zero_point, 0, &p->epilogue, r->out[0], r->host);
-    return;
-  }
+/* With the residual that may have been merged into the step. */
+static q8_epilogue epilogue_of(const weighted_step *p, const q8_step_run *r) {
   q8_epilogue epilogue = p->epilogue;
   epilogue.residual = p->sum;
   epilogue.other = p->sum ? r->in[1] : NULL;
-  q8_conv_run(&p->conv, p->kernels, r->in[0], &p->zero_point, 0, &epilogue, r->out[0], r->scratch, r->host);
+  return epilogue;
+}
+
+static void run_whole(const q8_step_run *r) {
+  const weighted_step *p = r->params;
+  q8_epilogue epilogue = epilogue_of(p, r);
+  if (p->wide.weights)
+    q8_wide_run(&p->wide, p->kernels, r->in[0], &p->zero_point, 0, &epilogue, r->out[0], r->host);
+  else
+    q8_conv_run(&p->conv, p->kernels, r->in[0], &p->zero_point, 0, &epilogue, r->out[0], r->scratch, r->host);
 }
 
 /* One row of a small product. */
 static void run_row(const q8_step_run *r) {
-  const q8_weighted_step *p = r->params;
-  q8_epilogue epilogue = p->epilogue;
-  epilogue.residual = p->sum;
-  epilogue.other = p->sum ? r->in[1] : NULL;
+  const weighted_step *p = r->params;
+  q8_epilogue epilogue = epilogue_of(p, r);
   q8_linear_row(&p->conv.linear, p->kernels, r->in[0], &epilogue, r->out[0]);
+}
+
+/* Some rows of the result. */
+static void run_rows(const q8_step_run *r, const q8_row_range *range) {
+  const weighted_step *p = r->params;
+  q8_epilogue epilogue = epilogue_of(p, r);
+  q8_conv_run_rows(&p->conv, p->kernels, r->in[0], p->zero_point, &epilogue, r->out[0], range, r->scratch, r->host);
+}
+
+static size_t rows_scratch(const void *params, size_t rows) {
+  const weighted_step *p = params;
+  return q8_conv_rows_scratch(&p->conv, rows);
 }
 
 static size_t sample_size(const q8_conv_geometry *g) {
@@ -38,7 +64,7 @@ static size_t sample_size(const q8_conv_geometry *g) {
 
 /* Scratch: the quantized input, then what the convolution needs. */
 static void run_dynamic(const q8_step_run *r) {
-  const q8_weighted_step *p = r->params;
+  const weighted_step *p = r->params;
   const q8_conv_geometry *g = &p->conv.g;
   q8_quantized_rows x = q8_quantize_rows(p->kernels, r->host, g->n, sample_size(g), r->in[0], r->scratch);
   q8_epilogue epilogue = p->epilogue;
@@ -51,12 +77,11 @@ static void run_dynamic(const q8_step_run *r) {
                 (uint8_t *)r->scratch + q8_quantized_rows_size(g->n, sample_size(g)), r->host);
 }
 
-static void run_float(const q8_step_run *r) {
-  const q8_weighted_step *p = r->params;
-  q8_conv_run(&p->conv, p->kernels, r->in[0], NULL, 0, &p->epilogue, r->out[0], r->scratch, r->host);
-}
-
 /* ---- Planning ---- */
+
+static size_t filter_size(const q8_conv_geometry *g) {
+  return g->r * g->s * (g->c / g->groups);
+}
 
 static int32_t clamp_int(double value, double low, double high) {
   return (int32_t)(value < low ? low : value > high ? high : value);
@@ -79,7 +104,7 @@ static int is_wide(const q8_tensor_quant *quant) {
 static const char *weight_obstacle(const q8_weighted *w, const q8_tensor_quant *quant) {
   if ((quant->dtype != QINT8_DTYPE_S8 && quant->dtype != QINT8_DTYPE_U8) || w->g.k % (size_t)quant->count)
     return "float: weights are not 8-bit with one scale or one per output channel";
-  if (w->g.r * w->g.s * (w->g.c / w->g.groups) > (is_wide(quant) ? Q8_MAX_WIDE_DOT : Q8_MAX_DOT))
+  if (filter_size(&w->g) > (is_wide(quant) ? Q8_MAX_WIDE_DOT : Q8_MAX_DOT))
     return "float: more products per output than int32 holds";
   return NULL;
 }
@@ -94,7 +119,7 @@ const int8_t *q8_weighted_integers(const q8_planner *planner, q8_id id, const q8
 /* q = clamp(rne(w / scale)): full s8 range, since imported weights may hold -128. */
 static int8_t *quantize_weights(q8_planner *planner, const q8_weighted *w, const q8_tensor_quant *quant) {
   const q8_kernels *kernels = q8_plan_kernels(planner);
-  size_t filter = w->g.r * w->g.s * (w->g.c / w->g.groups);
+  size_t filter = filter_size(&w->g);
   uint8_t *out = q8_alloc(&q8_plan_pool(planner)->host, w->g.k, filter);
   for (size_t k = 0; out && k < w->g.k; k++)
     kernels->quantize(filter, w->weights + k * filter, weight_scale(quant, k), 128, 0x80, out + k * filter);
@@ -121,69 +146,44 @@ static void quantize_bias(const q8_weighted *w, const q8_tensor_quant *quant, co
   }
 }
 
-static q8_status static_epilogue(q8_planner *planner, const q8_weighted *w, const q8_node *node,
-                                 const q8_tensor_quant *quant, float lo, float hi, q8_weighted_step *p,
-                                 qint8_error *error) {
+/* Static results are uint8 if the output has parameters; all others are float. */
+static q8_status set_epilogue(q8_planner *planner, const q8_weighted *w, const q8_node *node, q8_mode mode,
+                              const q8_tensor_quant *quant, weighted_step *p, qint8_error *error) {
+  q8_epilogue *e = &p->epilogue;
   float x_scale = 1, y_scale = 1;
-  int32_t y_zero = 0;
-  q8_plan_quant(planner, node->inputs[0], &x_scale, &p->zero_point);
-  int requant = q8_plan_quant(planner, node->outputs[0], &y_scale, &y_zero);
-  int whole_bias = requant || q8_plan_recipe(planner, w->bias_tensor) != NULL;
-  int32_t *offset = channel_array(planner, w->g.k);
-  float *scale = channel_array(planner, w->g.k), *bias = requant ? NULL : channel_array(planner, w->g.k);
-  if (!offset || !scale || (!bias && !requant))
+  int32_t y_zero = 0, *offset = NULL;
+  float *scale = NULL, *bias = NULL;
+  const q8_tensor_quant *imported = q8_plan_recipe(planner, w->bias_tensor);
+  int fixed = mode == Q8_MODE_STATIC, requant = fixed && q8_plan_quant(planner, node->outputs[0], &y_scale, &y_zero);
+  int in_accumulator = fixed && (requant || imported); /* where the bias goes */
+  if (fixed)
+    q8_plan_quant(planner, node->inputs[0], &x_scale, &p->zero_point);
+  if ((fixed && !(offset = channel_array(planner, w->g.k))) ||
+      (mode != Q8_MODE_FLOAT && !(scale = channel_array(planner, w->g.k))) ||
+      (!requant && !(bias = channel_array(planner, w->g.k))))
     return q8_fail_memory(error, node->name, w->g.k * 12);
-  if (whole_bias)
-    quantize_bias(w, quant, q8_plan_recipe(planner, w->bias_tensor), x_scale, offset);
-  if (!p->wide.weights)
+  if (in_accumulator)
+    quantize_bias(w, quant, imported, x_scale, offset);
+  else if (w->bias)
+    memcpy(bias, w->bias, w->g.k * sizeof *bias);
+  if (fixed && !p->wide.weights)
     q8_conv_fold_bias(&p->conv, offset, p->zero_point, offset);
-  for (size_t k = 0; k < w->g.k; k++) {
-    scale[k] = x_scale * weight_scale(quant, k);
-    if (requant)
-      scale[k] = scale[k] / y_scale;
-    if (!whole_bias && w->bias)
-      bias[k] = w->bias[k];
+  for (size_t k = 0; scale && k < w->g.k; k++) {
+    scale[k] = x_scale * weight_scale(quant, k) / y_scale;
     if (!isfinite(scale[k]))
       return q8_fail(error, QINT8_ERROR_DATA, node->name, "the scale of output channel %zu is not finite", k);
   }
-  p->epilogue = (q8_epilogue){.kind = requant ? Q8_EPILOGUE_REQUANT : Q8_EPILOGUE_DEQUANT,
-                              .offset = offset,
-                              .scale = scale,
-                              .bias = bias,
-                              .lo = lo,
-                              .hi = hi};
-  p->epilogue.requant = (q8_requant){.bias = offset,
-                                     .scale = scale,
-                                     .zero_point = y_zero,
-                                     .lo = clamp_int(nearbyint((double)(lo / y_scale)) + y_zero, 0, 255),
-                                     .hi = clamp_int(nearbyint((double)(hi / y_scale)) + y_zero, 0, 255)};
-  return QINT8_OK;
-}
-
-static q8_status float_epilogue(q8_planner *planner, const q8_weighted *w, const q8_node *node, float lo, float hi,
-                                q8_epilogue *out, qint8_error *error) {
-  float *bias = channel_array(planner, w->g.k);
-  if (!bias)
-    return q8_fail_memory(error, node->name, w->g.k * sizeof *bias);
-  if (w->bias)
-    memcpy(bias, w->bias, w->g.k * sizeof *bias);
-  *out = (q8_epilogue){.kind = Q8_EPILOGUE_FLOAT, .bias = bias, .lo = lo, .hi = hi};
-  return QINT8_OK;
-}
-
-static q8_status dynamic_epilogue(q8_planner *planner, const q8_weighted *w, const q8_node *node,
-                                  const q8_tensor_quant *quant, float lo, float hi, q8_epilogue *out,
-                                  qint8_error *error) {
-  Q8_TRY(float_epilogue(planner, w, node, lo, hi, out, error));
-  float *scale = channel_array(planner, w->g.k);
-  if (!scale)
-    return q8_fail_memory(error, node->name, w->g.k * sizeof *scale);
-  for (size_t k = 0; k < w->g.k; k++)
-    scale[k] = weight_scale(quant, k);
-  out->kind = Q8_EPILOGUE_DEQUANT;
-  out->scale = scale;
-  out->offset = NULL;
-  out->rows_per_sample = w->g.p * w->g.q;
+  *e = (q8_epilogue){.kind = !scale ? Q8_EPILOGUE_FLOAT : requant ? Q8_EPILOGUE_REQUANT : Q8_EPILOGUE_DEQUANT,
+                     .offset = offset,
+                     .scale = scale,
+                     .bias = bias,
+                     .rows_per_sample = mode == Q8_MODE_DYNAMIC ? w->g.p * w->g.q : 0};
+  q8_node_clamp(node, &e->lo, &e->hi);
+  e->requant = (q8_requant){.bias = offset,
+                            .scale = scale,
+                            .zero_point = y_zero,
+                            .lo = clamp_int(nearbyint((double)(e->lo / y_scale)) + y_zero, 0, 255),
+                            .hi = clamp_int(nearbyint((double)(e->hi / y_scale)) + y_zero, 0, 255)};
   return QINT8_OK;
 }
 
@@ -209,9 +209,9 @@ static q8_status pack(q8_planner *planner, const q8_weighted *w, const q8_node *
 
 /* q - zero_point = rne(w / scale), in the order of q8_wide. */
 static q8_status pack_wide(q8_planner *planner, const q8_weighted *w, const q8_node *node, const q8_tensor_quant *quant,
-                           q8_weighted_step *p, qint8_error *error) {
+                           weighted_step *p, qint8_error *error) {
   const q8_conv_geometry *g = &w->g;
-  size_t channels = g->c / g->groups, outputs = g->k / g->groups, taps = g->r * g->s, filter = taps * channels;
+  size_t outputs = g->k / g->groups, filter = filter_size(g);
   int16_t *out = q8_plan_alloc(planner, g->k * filter + 1, sizeof *out);
   if (!out)
     return q8_fail_memory(error, node->name, g->k * filter * sizeof *out);
@@ -232,56 +232,70 @@ q8_status q8_weighted_prepare(q8_planner *planner, q8_id id, const q8_weighted *
   const char *obstacle = mode == Q8_MODE_FLOAT ? NULL : weight_obstacle(w, quant);
   if (obstacle)
     mode = Q8_MODE_FLOAT;
-  q8_weighted_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+  weighted_step *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
     return q8_fail_memory(error, node->name, sizeof *p);
   p->kernels = q8_plan_kernels(planner);
-  float lo, hi;
-  q8_node_clamp(node, &lo, &hi);
   if (mode != Q8_MODE_FLOAT && is_wide(quant))
     Q8_TRY(pack_wide(planner, w, node, quant, p, error));
   else
     Q8_TRY(pack(planner, w, node, mode, quant, &p->conv, error));
 
   static const char *const precisions[] = {"fp32", "int8", "dynamic"};
-  static q8_step_fn *const runs[] = {run_float, run_static, run_dynamic};
-  q8_step step;
-  q8_plan_step(planner, id, p->conv.way == Q8_CONV_DEPTHWISE ? "dwconv" : w->kind, runs[mode], &step);
+  q8_plan_step(planner, id, p->conv.way == Q8_CONV_DEPTHWISE ? "dwconv" : w->kind,
+               mode == Q8_MODE_DYNAMIC ? run_dynamic : run_whole, out);
   if (mode == Q8_MODE_STATIC && !p->wide.weights && p->conv.way == Q8_CONV_MATRIX &&
       q8_linear_is_row(&p->conv.linear, w->g.n * w->g.h * w->g.w))
-    step.run = run_row;
-  step.precision = precisions[mode];
-  step.kernel = p->conv.kernel_name;
-  step.params = p;
-  step.scratch_size = p->wide.weights ? 0 : q8_conv_scratch(&p->conv, q8_plan_threads(planner));
-  if (mode == Q8_MODE_STATIC)
-    Q8_TRY(static_epilogue(planner, w, node, quant, lo, hi, p, error));
-  else if (mode == Q8_MODE_DYNAMIC)
-    Q8_TRY(dynamic_epilogue(planner, w, node, quant, lo, hi, &p->epilogue, error));
-  else
-    Q8_TRY(float_epilogue(planner, w, node, lo, hi, &p->epilogue, error));
+    out->run = run_row;
+  out->precision = precisions[mode];
+  out->kernel = p->conv.kernel_name;
+  out->params = p;
+  out->scratch_size = p->wide.weights ? 0 : q8_conv_scratch(&p->conv, q8_plan_threads(planner));
+  Q8_TRY(set_epilogue(planner, w, node, mode, quant, p, error));
   if (mode == Q8_MODE_DYNAMIC)
-    step.scratch_size += q8_quantized_rows_size(w->g.n, sample_size(&w->g));
-  size_t filter = w->g.r * w->g.s * (w->g.c / w->g.groups);
-  step.macs = (int64_t)(w->g.n * w->g.p * w->g.q * w->g.k * filter);
-  step.bytes = (int64_t)(w->g.k * filter * (mode == Q8_MODE_FLOAT ? sizeof(float) : p->wide.weights ? 2 : 1));
-  snprintf(step.note, sizeof step.note, "%s%s", obstacle ? obstacle : "",
-           lo > -INFINITY || hi < INFINITY ? (hi < INFINITY ? "+Clip" : "+Relu") : "");
-
-  int requant = mode == Q8_MODE_STATIC && p->epilogue.kind == Q8_EPILOGUE_REQUANT;
+    out->scratch_size += q8_quantized_rows_size(w->g.n, sample_size(&w->g));
+  size_t products = w->g.k * filter_size(&w->g);
+  out->macs = (int64_t)(w->g.n * w->g.p * w->g.q * products);
+  out->bytes = (int64_t)(products * (mode == Q8_MODE_FLOAT ? sizeof(float) : p->wide.weights ? 2 : 1));
+  snprintf(out->note, sizeof out->note, "%s%s", obstacle ? obstacle : "",
+           p->epilogue.hi < INFINITY    ? "+Clip"
+           : p->epilogue.lo > -INFINITY ? "+Relu"
+                                        : "");
   *in_form = mode == Q8_MODE_STATIC ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
-  *out_form = requant ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
-  if (requant)
-    step.table_slot = &p->epilogue.requant.table;
-  *out = step;
+  *out_form = Q8_FORM_NATIVE;
+  if (p->epilogue.kind == Q8_EPILOGUE_REQUANT) {
+    *out_form = Q8_FORM_INT8;
+    out->table_slot = &p->epilogue.requant.table;
+  }
   return QINT8_OK;
+}
+
+/* How the step makes some rows of its result; NULL if it cannot. */
+static const q8_step_rows *rows_of(weighted_step *step) {
+  const q8_conv_geometry *g = &step->conv.g;
+  const size_t in = step->conv.element, out = step->epilogue.kind == Q8_EPILOGUE_REQUANT ? 1 : sizeof(float);
+  if (step->wide.weights || !q8_conv_has_rows(&step->conv))
+    return NULL;
+  step->rows = (q8_step_rows){.run = run_rows,
+                              .scratch = rows_scratch,
+                              .images = g->n,
+                              .rows = g->p,
+                              .in_rows = g->h,
+                              .columns = g->q,
+                              .row_size = g->q * g->k * out,
+                              .in_row_size = g->w * g->c * in,
+                              .extent = (g->r - 1) * g->dilation_h + 1,
+                              .stride = g->stride_h,
+                              .pad = g->pad_top,
+                              .weights = g->k * filter_size(g) * in};
+  return &step->rows;
 }
 
 q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, qint8_error *error) {
   q8_step step;
   q8_form_type in, out;
   Q8_TRY(q8_weighted_prepare(planner, id, w, &step, &in, &out, error));
-  q8_weighted_step *p = (q8_weighted_step *)(uintptr_t)step.params;
+  weighted_step *p = (weighted_step *)(uintptr_t)step.params;
   if (out == Q8_FORM_INT8 && p->conv.way != Q8_CONV_DEPTHWISE && !p->wide.weights)
     step.add_slot = &p->sum;
   if (out == Q8_FORM_NATIVE && !p->wide.weights)
@@ -291,7 +305,7 @@ q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, 
     step.row_size = w->g.k;
   }
   if (step.run != run_dynamic)
-    step.rows = q8_weighted_rows(p);
+    step.rows = rows_of(p);
   return q8_plan_finish(planner, id, &step, 1, in, out, w->layout, error);
 }
 

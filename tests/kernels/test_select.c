@@ -97,6 +97,19 @@ static void columns(void) {
       }
 }
 
+/* A taller tile of the same packing that rows fill, or the widest. */
+static void few_rows(void) {
+  for (size_t i = 0; i < q8_isa_count; i++)
+    for (const q8_gemm_kernel *first = q8_isa_list[i]->gemm; first && first->name; first++)
+      for (size_t m = 1; m <= 40; m++) {
+        const q8_gemm_kernel *g = q8_gemm_for_few_rows(first, m);
+        CHECK(g == first || (g > first && m % g->mr == 0 && g->mr > first->mr && 2 * g->nr > first->nr));
+        CHECK(g->b_min == first->b_min && g->kr == first->kr && g->a_bytes == first->a_bytes &&
+              g->b_bytes == first->b_bytes && g->a_shift == first->a_shift && g->needs == first->needs);
+      }
+  CHECK(q8_gemm_for_few_rows(q8_isa_find("scalar")->gemm, 16) == q8_isa_find("scalar")->gemm);
+}
+
 /* A folder that was compiled empty is not found. */
 static void names(void) {
   CHECK(q8_isa_count > 0 && strcmp(q8_isa_list[q8_isa_count - 1]->name, "scalar") == 0);
@@ -111,6 +124,7 @@ int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
   RUN(masks);
   RUN(columns);
+  RUN(few_rows);
   RUN(names);
   return TEST_END();
 }

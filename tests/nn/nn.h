@@ -68,6 +68,7 @@ static inline void nn_free(nn_block *block) {
 
 typedef enum nn_shape {
   NN_MATRIX,
+  NN_FEW_ROWS, /* of weights that leave no room in L2 */
   NN_POINTWISE,
   NN_TAPS,
   NN_STEM,
@@ -84,6 +85,10 @@ static inline size_t nn_pick(int lo, int hi) {
 static inline void nn_channels(q8_conv_geometry *g, nn_shape shape) {
   g->groups = 1;
   g->c = nn_pick(1, shape == NN_MATRIX ? 300 : shape == NN_POINTWISE ? 100 : shape == NN_STEM ? 8 : 40);
+  if (shape == NN_FEW_ROWS) {
+    g->c = nn_pick(900, 1100);
+    g->k = q8_cpu_l2_size() / 2 / g->c + nn_pick(1, 130);
+  }
   if (shape == NN_LINES)
     g->c = 8 * nn_pick(2, 9);
   g->k = nn_pick(1, shape == NN_MATRIX || shape == NN_POINTWISE ? 150 : 70);
@@ -113,7 +118,9 @@ static inline q8_conv_geometry nn_geometry(nn_shape shape) {
   q8_conv_geometry g = {1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1};
   nn_channels(&g, shape);
   g.n = nn_pick(1, shape == NN_MATRIX ? 90 : 3);
-  if (shape == NN_MATRIX)
+  if (shape == NN_FEW_ROWS)
+    g.n = 4 * nn_pick(1, 4);
+  if (shape == NN_MATRIX || shape == NN_FEW_ROWS)
     return g;
   g.h = g.p = nn_pick(1, 15);
   g.w = g.q = nn_pick(1, 15);

@@ -215,6 +215,9 @@ static void run_cases(nn_shape shape, int count) {
 static void matrix(void) {
   run_cases(NN_MATRIX, 120);
 }
+static void few_rows(void) {
+  run_cases(NN_FEW_ROWS, 8);
+}
 static void pointwise(void) {
   run_cases(NN_POINTWISE, 40);
 }
@@ -271,6 +274,7 @@ static void longest_sum(void) {
 int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
   RUN(matrix);
+  RUN(few_rows);
   RUN(pointwise);
   RUN(taps);
   RUN(stem);
