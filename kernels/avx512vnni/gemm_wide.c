@@ -42,7 +42,7 @@ typedef struct {
   "vmovdqu64 192(%%r15), %%zmm" #c3 "\n\t"
 
 /* A block of k: its panel vectors, and the products of a row. The block four on is fetched into L1, a line behind each of the
- * first rows; of tiles of seven all but the first line, as it takes more of the decoder than it saves. */
+ * first rows; in tiles of seven every other line, as the others take more of the decoder than they save. */
 #define FETCH(at) "prefetcht0 1024+" #at "(%%rdx)\n\t"
 #define LINE_0(at) FETCH(at)
 #define LINE_1(at) FETCH(64 + at)
@@ -52,7 +52,7 @@ typedef struct {
 #define LINE_5(at)
 #define LINE7_0(at)
 #define LINE7_1(at) LINE_1(at)
-#define LINE7_2(at) LINE_2(at)
+#define LINE7_2(at)
 #define LINE7_3(at) LINE_3(at)
 #define LINE7_4(at)
 #define LINE7_5(at)

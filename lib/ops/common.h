@@ -11,20 +11,13 @@ static inline const q8_value *q8_input(const q8_op_io *io, int32_t i) {
 }
 
 /* `axis` counted from the front, or -1 if it does not lie in [-rank, rank - 1]. */
-static inline int32_t q8_axis(int64_t axis, int32_t rank) {
-  return axis >= -rank && axis < rank ? (int32_t)(axis < 0 ? axis + rank : axis) : -1;
-}
+int32_t q8_axis(int64_t axis, int32_t rank);
 q8_status q8_bad_axis(const q8_op_io *io, int64_t axis, const q8_shape *shape);
 /* UNSUPPORTED unless input `i` has type `dtype`. */
 q8_status q8_need_dtype(const q8_op_io *io, int32_t i, int32_t dtype);
 
 /* Product of dimensions [from, to). */
-static inline size_t q8_dims(const q8_shape *shape, int32_t from, int32_t to) {
-  size_t count = 1;
-  for (int32_t i = from; i < to; i++)
-    count *= (size_t)shape->dim[i];
-  return count;
-}
+size_t q8_dims(const q8_shape *shape, int32_t from, int32_t to);
 
 /* Strides in elements of a dense tensor. */
 void q8_strides(const q8_shape *shape, int64_t *stride);
@@ -55,6 +48,10 @@ q8_op_io q8_plan_op_io(const q8_planner *planner, q8_id node, const q8_value **v
  * all outputs. Input 0 and the outputs have that layout, further inputs are linear. */
 q8_status q8_plan_finish(q8_planner *planner, q8_id node, q8_step *step, uint32_t inputs, q8_form_type in,
                          q8_form_type out, q8_layout layout, qint8_error *error);
+
+/* Element i of a tensor, cast from the widest type of its class. */
+void q8_put_double(const q8_value *y, size_t i, double value);
+void q8_put_int(const q8_value *y, size_t i, int64_t value);
 
 /* Adds a step with one input and one output whose buffers are given. */
 q8_status q8_plan_step11(q8_planner *planner, q8_id node, const char *kind, q8_step_fn *run, const void *params,

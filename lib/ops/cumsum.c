@@ -28,8 +28,7 @@ static q8_status infer(const q8_op_io *io) {
 /* n elements, `stride` apart, beginning at `first`, in steps of `step` (negative from the end). */
 static void sum_row(const q8_op_io *io, size_t first, size_t n, int64_t step, int exclusive) {
   const q8_value *x = io->inputs[0];
-  size_t size = qint8_dtype_size((qint8_dtype)x->dtype);
-  char *y = io->outputs[0].data;
+  q8_value *y = &io->outputs[0];
   double sum = 0;
   uint64_t whole = 0;
   for (size_t i = 0; i < n; i++) {
@@ -38,10 +37,10 @@ static void sum_row(const q8_op_io *io, size_t first, size_t n, int64_t step, in
     uint64_t whole_before = whole;
     if (q8_is_float(x->dtype)) {
       sum += q8_element_double(x->dtype, x->data, at);
-      q8_cast(QINT8_DTYPE_F64, exclusive ? &before : &sum, 1, x->dtype, y + at * size, 1);
+      q8_put_double(y, at, exclusive ? before : sum);
     } else {
       whole += (uint64_t)q8_element_int(x->dtype, x->data, at);
-      q8_cast(QINT8_DTYPE_U64, exclusive ? &whole_before : &whole, 1, x->dtype, y + at * size, 1);
+      q8_put_int(y, at, (int64_t)(exclusive ? whole_before : whole));
     }
   }
 }

@@ -7,16 +7,6 @@
 #include "base/element.h"
 #include "ops/common.h"
 
-static q8_status need_data(const q8_op_io *io, int32_t i) {
-  if (io->inputs[i]->data)
-    return QINT8_OK;
-  return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED,
-                    "the shape of the result depends on the values of input %d, which must be constant or "
-                    "bound when the plan "
-                    "is compiled",
-                    (int)i);
-}
-
 static int is_zero(const q8_value *x, size_t i) {
   return q8_is_float(x->dtype) ? q8_element_double(x->dtype, x->data, i) == 0 : q8_element_int(x->dtype, x->data, i) == 0;
 }
@@ -45,7 +35,7 @@ static q8_status infer_compress(const q8_op_io *io) {
   int32_t axis;
   size_t n, kept = 0;
   Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_BOOL));
-  Q8_TRY(need_data(io, 1));
+  Q8_TRY(q8_need_data(io, 1));
   Q8_TRY(compress_view(io, &axis, &n));
   if (condition->shape.rank != 1 || condition->count > n)
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "a condition of %zu values for %zu", condition->count, n);
@@ -79,7 +69,7 @@ static q8_status eval_compress(const q8_op_io *io) {
 
 static q8_status infer_nonzero(const q8_op_io *io) {
   const q8_value *x = io->inputs[0];
-  Q8_TRY(need_data(io, 0));
+  Q8_TRY(q8_need_data(io, 0));
   q8_shape y = {.rank = 2, .dim = {x->shape.rank, 0}};
   for (size_t i = 0; i < x->count; i++)
     y.dim[1] += !is_zero(x, i);

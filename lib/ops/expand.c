@@ -8,13 +8,8 @@ static size_t element_of(const q8_value *value) {
 }
 
 static q8_status infer_expand(const q8_op_io *io) {
-  q8_ints list;
-  Q8_TRY(q8_infer_ints(io, 1, &list));
-  q8_shape wanted = {.rank = list.count}, y;
-  if (list.count > Q8_MAX_RANK)
-    return q8_op_fail(io, QINT8_ERROR_LIMIT, "rank %d, at most %d", (int)list.count, Q8_MAX_RANK);
-  for (int32_t i = 0; i < list.count; i++)
-    wanted.dim[i] = list.v[i];
+  q8_shape wanted, y;
+  Q8_TRY(q8_infer_shape(io, 1, &wanted));
   Q8_TRY(q8_infer_broadcast(io, &io->inputs[0]->shape, &wanted, &y));
   return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
 }

@@ -1,10 +1,8 @@
 /* gather.c - Gather: rows of the input along an axis, chosen by an integer tensor. */
-#include <inttypes.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "base/element.h"
-#include "ops/common.h"
+#include "ops/index.h"
 
 typedef struct gather_params {
   int64_t axis;
@@ -15,12 +13,10 @@ static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(gather_
 static q8_status infer(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape, *index = &io->inputs[1]->shape;
   int64_t wanted = ((const gather_params *)io->node->params)->axis;
-  int32_t axis = q8_axis(wanted, x->rank), type = io->inputs[1]->dtype;
+  int32_t axis = q8_axis(wanted, x->rank);
   if (axis < 0)
     return q8_bad_axis(io, wanted, x);
-  if (type != QINT8_DTYPE_S64 && type != QINT8_DTYPE_S32)
-    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "indices are %s, expected int32 or int64",
-                      q8_dtype_name(type));
+  Q8_TRY(q8_need_indices(io, 1));
   q8_shape y = {.rank = x->rank - 1 + index->rank};
   if (y.rank > Q8_MAX_RANK)
     return q8_op_fail(io, QINT8_ERROR_LIMIT, "rank %d, at most %d", (int)y.rank, Q8_MAX_RANK);
@@ -42,13 +38,10 @@ static q8_status eval(const q8_op_io *io) {
   char *to = io->outputs[0].data;
   for (size_t o = 0; o < outer; o++, from += rows * size)
     for (size_t i = 0; i < index->count; i++, to += size) {
-      int64_t at = q8_int_at(index, i);
-      at = at < 0 ? at + (int64_t)rows : at;
-      if (at < 0 || at >= (int64_t)rows)
-        return q8_op_fail(io, QINT8_ERROR_DATA, "index %" PRId64 " of an axis of %zu", q8_int_at(index, i),
-                          rows);
+      size_t at = 0;
+      Q8_TRY(q8_coordinate(io, index, i, (int64_t)rows, &at));
       if (size)
-        memcpy(to, from + (size_t)at * size, size);
+        memcpy(to, from + at * size, size);
     }
   return QINT8_OK;
 }

@@ -9,7 +9,7 @@ q8_status q8_need_indices(const q8_op_io *io, int32_t i) {
   int32_t dtype = io->inputs[i]->dtype;
   if (dtype == QINT8_DTYPE_S64 || dtype == QINT8_DTYPE_S32)
     return QINT8_OK;
-  return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "indices of %s", q8_dtype_name(dtype));
+  return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "indices are %s, expected int32 or int64", q8_dtype_name(dtype));
 }
 
 q8_status q8_check_beside(const q8_op_io *io, int32_t x, int32_t index, int32_t axis) {
@@ -22,8 +22,7 @@ q8_status q8_check_beside(const q8_op_io *io, int32_t x, int32_t index, int32_t 
                            (int)axis);
 }
 
-/* The entry as a coordinate of a dimension of n. */
-static q8_status coordinate(const q8_op_io *io, const q8_value *index, size_t i, int64_t n, size_t *out) {
+q8_status q8_coordinate(const q8_op_io *io, const q8_value *index, size_t i, int64_t n, size_t *out) {
   int64_t value = q8_int_at(index, i);
   if (value < -n || value >= n)
     return q8_op_fail(io, QINT8_ERROR_DATA, "index %" PRId64 " of an axis of %" PRId64, value, n);
@@ -34,7 +33,7 @@ static q8_status coordinate(const q8_op_io *io, const q8_value *index, size_t i,
 q8_status q8_element_place(const q8_op_io *io, const q8_shape *shape, const q8_value *index, size_t i, int32_t axis,
                            size_t *out) {
   size_t rest = i, stride = 1, chosen = 0;
-  Q8_TRY(coordinate(io, index, i, shape->dim[axis], &chosen));
+  Q8_TRY(q8_coordinate(io, index, i, shape->dim[axis], &chosen));
   *out = 0;
   for (int32_t d = shape->rank; d-- > 0;) {
     size_t own = rest % (size_t)index->shape.dim[d];
@@ -52,7 +51,7 @@ q8_status q8_slice_place(const q8_op_io *io, const q8_shape *shape, const q8_val
   for (size_t j = 0; j < n; j++) {
     size_t at = 0;
     int64_t dim = shape->dim[batch + (int32_t)j];
-    Q8_TRY(coordinate(io, index, i * n + j, dim, &at));
+    Q8_TRY(q8_coordinate(io, index, i * n + j, dim, &at));
     *out = *out * (size_t)dim + at;
   }
   return QINT8_OK;

@@ -31,11 +31,9 @@ static q8_status infer_eye(const q8_op_io *io) {
 static q8_status eval_eye(const q8_op_io *io) {
   const matrix_params *p = io->node->params;
   q8_value *y = &io->outputs[0];
-  size_t columns = (size_t)y->shape.dim[1], size = qint8_dtype_size((qint8_dtype)y->dtype);
-  for (size_t i = 0; i < y->count; i++) {
-    int64_t one = (int64_t)(i % columns) - (int64_t)(i / columns) == p->k;
-    q8_cast(QINT8_DTYPE_S64, &one, 1, y->dtype, (char *)y->data + i * size, 1);
-  }
+  size_t columns = (size_t)y->shape.dim[1];
+  for (size_t i = 0; i < y->count; i++)
+    q8_put_int(y, i, (int64_t)(i % columns) - (int64_t)(i / columns) == p->k);
   return QINT8_OK;
 }
 

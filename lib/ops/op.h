@@ -191,6 +191,10 @@ q8_status q8_infer_same(const q8_op_io *io);
 q8_status q8_infer_broadcast(const q8_op_io *io, const q8_shape *a, const q8_shape *b, q8_shape *out);
 /* Elements of a constant integer input as int64; SHAPE error if it is not constant or has more than Q8_MAX_INTS. */
 q8_status q8_infer_ints(const q8_op_io *io, int32_t input, q8_ints *out);
+/* The same as a shape, which may have negative dimensions. LIMIT if there are more than Q8_MAX_RANK. */
+q8_status q8_infer_shape(const q8_op_io *io, int32_t input, q8_shape *out);
+/* UNSUPPORTED unless input `i` has data: for results whose shape depends on it. */
+q8_status q8_need_data(const q8_op_io *io, int32_t i);
 
 /* Shapes bound: one q8_value per tensor of the graph, constants with data, computed by infer (and eval where all
  * inputs are constant, so that shape arithmetic disappears). */

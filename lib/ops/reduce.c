@@ -176,7 +176,6 @@ static q8_status eval(const q8_op_io *io) {
   uint32_t mask;
   Q8_TRY(reduced_axes(io, &mask));
   q8_axes_split v = q8_split_axes(&x->shape, mask);
-  size_t size = qint8_dtype_size((qint8_dtype)y->dtype);
   int whole = op->whole && !q8_is_float(x->dtype);
   reduce_rows r = {.x = x, .v = &v, .row = 1, .step = 1};
   if (op->columns && x->dtype == QINT8_DTYPE_F32 && v.reduced == 1 && v.stride[0] > 1 && x->count) {
@@ -190,10 +189,8 @@ static q8_status eval(const q8_op_io *io) {
   }
   for (size_t o = 0; o < v.outer; o++) {
     int64_t base = q8_split_offset(o, v.kept, v.kept_dim, v.kept_stride);
-    char *to = (char *)y->data + o * size;
     if (whole) {
-      int64_t sum = fold_integers(&r, base, op);
-      q8_cast(QINT8_DTYPE_S64, &sum, 1, y->dtype, to, 1);
+      q8_put_int(y, o, fold_integers(&r, base, op));
       continue;
     }
     double shift = op->shifted ? fold_floats(&r, base, -INFINITY, larger, 0) : 0;
@@ -201,8 +198,7 @@ static q8_status eval(const q8_op_io *io) {
     double sum = op->row && x->dtype == QINT8_DTYPE_F32 && r.step == 1
                      ? fold_rows(&r, base, op)
                      : fold_floats(&r, base, op->start, op->step, shift);
-    sum = (op->finish ? op->finish(sum, v.inner) : sum) + shift;
-    q8_cast(QINT8_DTYPE_F64, &sum, 1, y->dtype, to, 1);
+    q8_put_double(y, o, (op->finish ? op->finish(sum, v.inner) : sum) + shift);
   }
   return QINT8_OK;
 }

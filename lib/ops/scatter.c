@@ -85,11 +85,11 @@ static void put(const q8_op_io *io, size_t at, size_t from, size_t count) {
   for (size_t i = 0; i < count; i++) {
     if (q8_is_float(y->dtype)) {
       double v = combine_float(kind, q8_element_double(y->dtype, to, i), q8_element_double(y->dtype, src, i));
-      q8_cast(QINT8_DTYPE_F64, &v, 1, y->dtype, to + i * size, 1);
+      q8_put_double(y, at + i, v);
     } else {
       int64_t v = combine_integer(kind, q8_element_int(y->dtype, to, i), q8_element_int(y->dtype, src, i),
                                   q8_wide_dtype(y->dtype) == QINT8_DTYPE_U64);
-      q8_cast(QINT8_DTYPE_S64, &v, 1, y->dtype, to + i * size, 1);
+      q8_put_int(y, at + i, v);
     }
   }
 }

@@ -80,6 +80,35 @@ int64_t q8_int_at(const q8_value *value, size_t i) {
   return value->dtype == QINT8_DTYPE_S64 ? ((const int64_t *)value->data)[i] : ((const int32_t *)value->data)[i];
 }
 
+q8_status q8_infer_shape(const q8_op_io *io, int32_t input, q8_shape *out) {
+  q8_ints list;
+  Q8_TRY(q8_infer_ints(io, input, &list));
+  if (list.count > Q8_MAX_RANK)
+    return q8_op_fail(io, QINT8_ERROR_LIMIT, "rank %d, at most %d", (int)list.count, Q8_MAX_RANK);
+  *out = (q8_shape){.rank = list.count};
+  memcpy(out->dim, list.v, (size_t)list.count * sizeof *list.v);
+  return QINT8_OK;
+}
+
+q8_status q8_need_data(const q8_op_io *io, int32_t i) {
+  if (io->inputs[i]->data)
+    return QINT8_OK;
+  return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED,
+                    "the shape of the result depends on the values of input %d, which must be constant or bound when the "
+                    "plan is compiled",
+                    (int)i);
+}
+
+static void put(const q8_value *y, size_t i, int32_t dtype, const void *value) {
+  q8_cast(dtype, value, 1, y->dtype, (char *)y->data + i * qint8_dtype_size((qint8_dtype)y->dtype), 1);
+}
+void q8_put_double(const q8_value *y, size_t i, double value) {
+  put(y, i, QINT8_DTYPE_F64, &value);
+}
+void q8_put_int(const q8_value *y, size_t i, int64_t value) {
+  put(y, i, QINT8_DTYPE_S64, &value);
+}
+
 q8_status q8_infer_ints(const q8_op_io *io, int32_t input, q8_ints *out) {
   const q8_value *value = q8_input(io, input);
   if (!value || !value->data || (value->dtype != QINT8_DTYPE_S64 && value->dtype != QINT8_DTYPE_S32))
@@ -92,6 +121,17 @@ q8_status q8_infer_ints(const q8_op_io *io, int32_t input, q8_ints *out) {
   for (size_t i = 0; i < value->count; i++)
     out->v[i] = q8_int_at(value, i);
   return QINT8_OK;
+}
+
+int32_t q8_axis(int64_t axis, int32_t rank) {
+  return axis >= -rank && axis < rank ? (int32_t)(axis < 0 ? axis + rank : axis) : -1;
+}
+
+size_t q8_dims(const q8_shape *shape, int32_t from, int32_t to) {
+  size_t count = 1;
+  for (int32_t i = from; i < to; i++)
+    count *= (size_t)shape->dim[i];
+  return count;
 }
 
 q8_status q8_bad_axis(const q8_op_io *io, int64_t axis, const q8_shape *shape) {

@@ -62,13 +62,8 @@ static const q8_attribute fill_attributes[] = {
 
 static q8_status infer_fill(const q8_op_io *io) {
   const q8_scalar *value = &((const fill_params *)io->node->params)->value;
-  q8_ints dims;
-  Q8_TRY(q8_infer_ints(io, 0, &dims));
-  q8_shape y = {.rank = dims.count};
-  if (dims.count > Q8_MAX_RANK)
-    return q8_op_fail(io, QINT8_ERROR_LIMIT, "rank %d, at most %d", (int)dims.count, Q8_MAX_RANK);
-  for (int32_t i = 0; i < dims.count; i++)
-    y.dim[i] = dims.v[i];
+  q8_shape y;
+  Q8_TRY(q8_infer_shape(io, 0, &y));
   return q8_infer_set(io, 0, value->dtype == QINT8_DTYPE_NONE ? QINT8_DTYPE_F32 : value->dtype, &y);
 }
 
@@ -109,15 +104,13 @@ static q8_status infer_range(const q8_op_io *io) {
 static q8_status eval_range(const q8_op_io *io) {
   q8_value *y = &io->outputs[0];
   const void *first = io->inputs[0]->data, *delta = io->inputs[2]->data;
-  size_t size = qint8_dtype_size((qint8_dtype)y->dtype);
   for (size_t i = 0; i < y->count; i++) {
-    char *to = (char *)y->data + i * size;
     if (q8_is_float(y->dtype)) {
       double v = q8_element_double(y->dtype, first, 0) + (double)i * q8_element_double(y->dtype, delta, 0);
-      q8_cast(QINT8_DTYPE_F64, &v, 1, y->dtype, to, 1);
+      q8_put_double(y, i, v);
     } else {
       uint64_t v = (uint64_t)q8_element_int(y->dtype, first, 0) + i * (uint64_t)q8_element_int(y->dtype, delta, 0);
-      q8_cast(QINT8_DTYPE_U64, &v, 1, y->dtype, to, 1);
+      q8_put_int(y, i, (int64_t)v);
     }
   }
   return QINT8_OK;

@@ -55,8 +55,7 @@ static void eval_wide(const q8_op_io *io, const q8_unary_set *set) {
   const q8_value *x = io->inputs[0];
   for (size_t i = 0; i < x->count; i++) {
     double value = set->wide(io->node->params, q8_element_double(x->dtype, x->data, i));
-    q8_cast(QINT8_DTYPE_F64, &value, 1, x->dtype,
-            (char *)io->outputs[0].data + i * qint8_dtype_size((qint8_dtype)x->dtype), 1);
+    q8_put_double(&io->outputs[0], i, value);
   }
 }
 
@@ -66,8 +65,7 @@ static void eval_whole(const q8_op_io *io, const q8_unary_set *set) {
   for (size_t i = 0; i < x->count; i++) {
     int64_t value = q8_element_int(x->dtype, x->data, i);
     value = set->whole(value, value == 0 ? 0 : value > 0 || is_unsigned ? 1 : -1);
-    q8_cast(QINT8_DTYPE_S64, &value, 1, x->dtype,
-            (char *)io->outputs[0].data + i * qint8_dtype_size((qint8_dtype)x->dtype), 1);
+    q8_put_int(&io->outputs[0], i, value);
   }
 }
 

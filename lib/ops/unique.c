@@ -26,11 +26,7 @@ static q8_status view(const q8_op_io *io, slices *s) {
   const unique_params *p = io->node->params;
   const q8_value *x = io->inputs[0];
   *s = (slices){.x = x, .outer = 1, .n = x->count, .inner = 1, .axis = -1};
-  if (!x->data)
-    return q8_op_fail(
-        io, QINT8_ERROR_UNSUPPORTED,
-        "the shape of the result depends on the values of input 0, which must be constant or bound when the "
-        "plan is compiled");
+  Q8_TRY(q8_need_data(io, 0));
   if (p->axis == NO_AXIS)
     return QINT8_OK;
   if ((s->axis = q8_axis(p->axis, x->shape.rank)) < 0)

@@ -44,22 +44,13 @@ static q8_status fail_shape(const q8_op_io *io, const char *what, const q8_shape
                     other);
 }
 
-static q8_shape shape_of_ints(const q8_ints *list) {
-  q8_shape shape = {.rank = list->count < Q8_MAX_RANK ? list->count : Q8_MAX_RANK};
-  for (int32_t i = 0; i < shape.rank; i++)
-    shape.dim[i] = list->v[i];
-  return shape;
-}
-
 static q8_status infer_reshape(const q8_op_io *io) {
   const view_params *p = io->node->params;
   const q8_value *x = io->inputs[0];
-  q8_ints list;
-  Q8_TRY(q8_infer_ints(io, 1, &list));
-  q8_shape wanted = shape_of_ints(&list), shape = wanted;
   int32_t open = -1;
-  if (list.count > Q8_MAX_RANK)
-    return q8_op_fail(io, QINT8_ERROR_LIMIT, "rank %d, at most %d", (int)list.count, Q8_MAX_RANK);
+  q8_shape wanted;
+  Q8_TRY(q8_infer_shape(io, 1, &wanted));
+  q8_shape shape = wanted;
   for (int32_t i = 0; i < shape.rank; i++) {
     if (shape.dim[i] == 0 && !p->allow_zero) {
       if (i >= x->shape.rank)

@@ -33,7 +33,7 @@ static q8_status eval(const q8_op_io *io, double a0, double a1, double a2) {
   for (size_t i = 0; i < y->count; i++) {
     double t = n > 0 ? 6.28318530717958647693 * (double)i / n : 0;
     double value = a0 - a1 * cos(t) + a2 * cos(2 * t);
-    q8_cast(QINT8_DTYPE_F64, &value, 1, y->dtype, (char *)y->data + i * qint8_dtype_size((qint8_dtype)y->dtype), 1);
+    q8_put_double(y, i, value);
   }
   return QINT8_OK;
 }
