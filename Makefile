@@ -66,7 +66,8 @@ HOT := base/element base/math $(addprefix quant/,histogram observer qparams quan
   $(addprefix ops/,binary_rows layer_norm norm pool_plan reduce_rows \
     resize_rows resize_taps softmax transpose unary_rows)
 COLD := $(filter-out $(HOT:%=lib/%.c),$(wildcard lib/*/*.c))
-SMALLER := -Oz -fno-move-loop-invariants -fno-tree-loop-im -fno-expensive-optimizations -malign-data=abi
+SMALLER := -Oz -fno-move-loop-invariants -fno-tree-loop-im -fno-tree-loop-optimize -fno-expensive-optimizations -fno-optimize-sibling-calls \
+  -fno-tree-dominator-opts -fno-ira-hoist-pressure -fno-shrink-wrap -fno-tree-tail-merge -ftree-slp-vectorize -malign-data=abi
 SMALL := $(if $(filter -O2 -O3,$(CFLAGS)),-Os $(foreach f,$(SMALLER),$(call supports,-Werror $(f))))
 # The rest: loops are aligned, what is jumped to seldom is not.
 TIGHT := $(if $(filter -O2 -O3,$(CFLAGS)),$(foreach f,-falign-functions=1 -fno-align-jumps -fno-align-labels,$(call supports,-Werror $(f))))

@@ -81,7 +81,7 @@ static q8_status is_better(const head *h, const q8_recipe *mixed, const q8_outpu
 /* *out is NULL if the head is not worth its time. */
 static q8_status choose(const head *h, const q8_outputs *want, q8_recipe **out, qint8_error *error) {
   double before;
-  size_t k;
+  size_t k = 0;
   int better = 0;
   *out = NULL;
   Q8_TRY(q8_run_error(h->graph, h->recipe, h->runner, want, &before, error));

@@ -143,7 +143,7 @@ static q8_status longest(mixer *m, size_t *k, qint8_error *error) {
 
 /* Invariant: `high` met the budget, `low` did not. */
 static q8_status bisect(mixer *m, int per_us, qint8_error *error) {
-  size_t low = 0, high;
+  size_t low = 0, high = 0;
   int met;
   rank(m, per_us);
   Q8_TRY(longest(m, &high, error));
