@@ -106,6 +106,10 @@ static void unsuitable_shapes_are_named(void) {
   case_ints(&c, "pads", 4, 0, 2, 0, 0);
   case_f32(&c, F(1, 2, 3, 4), DIMS(1, 1, 2, 2));
   case_expect_shape_error(&c, "[1, 1, 2, 2] does not suit a window of 2 with padding 2 and 0");
+  c = case_new("MaxPool", ""); /* whose table of taps would wrap */
+  case_ints(&c, "kernel_shape", 2, 1 << 30, 1 << 30);
+  case_f32(&c, F(1, 2, 3, 4), DIMS(1, 1, 2, 2));
+  case_expect_shape_error(&c, "kernel 1073741824");
   c = case_new("GlobalAveragePool", "");
   case_f32(&c, F(1, 2), DIMS(1, 2));
   case_expect_shape_error(&c, "[1, 2]");
