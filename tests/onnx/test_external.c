@@ -116,10 +116,10 @@ static void same_as_one_file(void) {
   const struct {
     const char *name;
     place matrix, shift, factor;
-  } models[] = {{"near.onnx", {NULL}, {NULL}, {NULL}},
+  } models[] = {{.name = "near.onnx"},
                 {"all.onnx", {"all.data", "5", "12"}, {"all.data", "52", NULL}, {"all.data", "20", "12"}},
-                {"many.onnx", {NULL}, {"shift.data", NULL, NULL}, {"./factor.data", "0", "12"}},
-                {"mixed.onnx", {"all.data", "5", "12"}, {"shift.data", NULL, "12"}, {NULL}}};
+                {"many.onnx", {.location = NULL}, {"shift.data", NULL, NULL}, {"./factor.data", "0", "12"}},
+                {"mixed.onnx", {"all.data", "5", "12"}, {"shift.data", NULL, "12"}, {.location = NULL}}};
   size_t want_size = 0, size = 0;
   void *want = NULL;
   write_data();
@@ -132,7 +132,8 @@ static void same_as_one_file(void) {
         want_size = size;
         continue;
       }
-      CHECK_MSG(got && size == want_size && memcmp(got, want, size) == 0, "%s, loader %zu: another model of %zu bytes, expected %zu", models[i].name, l, size, want_size);
+      CHECK_MSG(got && size == want_size && memcmp(got, want, size) == 0,
+                "%s, loader %zu: another model of %zu bytes, expected %zu", models[i].name, l, size, want_size);
       free(got);
     }
   }
@@ -222,7 +223,7 @@ static void memory_has_no_folder(void) {
   builder b;
   qint8_model *model = NULL;
   qint8_error error = QINT8_ERROR_INIT;
-  build_sum(&b, (place){NULL}, (place){"shift.data", NULL, NULL}, (place){NULL});
+  build_sum(&b, (place){.location = NULL}, (place){"shift.data", NULL, NULL}, (place){.location = NULL});
   CHECK_EQ(qint8_model_load_memory(b.w.bytes, b.w.size, NULL, &model, &error), QINT8_ERROR_UNSUPPORTED);
   CHECK(!model && !strcmp(error.where, "shift"));
   CHECK_MSG(!strcmp(error.message, "its data lies in the file shift.data: load the model from its file, not from memory"),
