@@ -66,6 +66,11 @@ static int selected(const q8_isa *isa, const char *name, q8_cpu_mask needs) {
          (!options.only || strstr(name, options.only));
 }
 
+/* Of a family of one function. */
+static void function_name(char name[64], const char *family, const q8_isa *isa) {
+  snprintf(name, 64, "%s_%s", family, isa->name);
+}
+
 static void run_job(void *context, size_t count) {
   const job *j = context;
   while (count--)
@@ -275,14 +280,13 @@ static void call_sdwconv(const job *j, void *y) {
   ((q8_sdwconv_fn *)j->fn)(&shape, odd, odd, -1e30f, 1e30f, (const float *const *)pointers, y, j->n);
 }
 
-static void sdwconv_job(const q8_isa *isa, const q8_sdwconv_kernel *kernel, size_t size, size_t channels) {
-  job j = {isa,  kernel->name, kernel->needs, "", 0,    1,    call_sdwconv,
-           NULL, NULL,         size * size,   0,  size, size, channels};
+static void sdwconv_job(const q8_isa *isa, const char *name, size_t size, size_t channels) {
+  job j = {isa, name, 0, "", 0, 1, call_sdwconv, NULL, NULL, size * size, 0, size, size, channels};
   for (size_t i = 0; i < (PIXELS + size - 1) * size; i++)
     pointers[i] = odd + i * channels;
-  j.fn = (any_fn *)q8_isa_find("scalar")->sdwconv->run;
+  j.fn = (any_fn *)q8_isa_find("scalar")->sdwconv;
   call_sdwconv(&j, want);
-  j.fn = (any_fn *)kernel->run;
+  j.fn = (any_fn *)isa->sdwconv;
   j.work = 2.0 * PIXELS * (double)(size * size * channels);
   snprintf(j.text, sizeof j.text, "%zux%zu c=%zu", size, size, channels);
   report(&j, PIXELS * channels * sizeof(float));
@@ -296,9 +300,10 @@ static void dwconvs(void) {
       for (size_t s = 0; s < 3 && selected(isa, d->name, d->needs); s++)
         if (d->r == 0 || (d->r == sizes[s] && d->s == sizes[s]))
           dwconv_job(isa, d, sizes[s], 64);
-    for (const q8_sdwconv_kernel *d = isa->sdwconv; d && d->name; d++)
-      for (size_t s = 0; s < 3 && selected(isa, d->name, d->needs); s++)
-        sdwconv_job(isa, d, sizes[s], 64);
+    char name[64];
+    function_name(name, "sdwconv", isa);
+    for (size_t s = 0; s < 3 && isa->sdwconv && selected(isa, name, 0); s++)
+      sdwconv_job(isa, name, sizes[s], 64);
   }
 }
 
@@ -378,13 +383,15 @@ static void row_job(const q8_isa *isa, const char *name, q8_cpu_mask needs, any_
   report(&j, size);
 }
 
-#define FAMILY(type, family, call, text, work, size)                                                         \
+#define FAMILY(family, call, text, work, size)                                                               \
   do {                                                                                                       \
-    for (size_t i = 0; i < q8_isa_count; i++)                                                                \
-      for (const type *row = q8_isa_list[i]->family; row && row->name; row++)                                \
-        if (selected(q8_isa_list[i], row->name, row->needs))                                                 \
-          row_job(q8_isa_list[i], row->name, row->needs, (any_fn *)row->run,                                 \
-                  (any_fn *)q8_isa_find("scalar")->family->run, call, text, work, size);                     \
+    for (size_t i = 0; i < q8_isa_count; i++) {                                                              \
+      const q8_isa *isa = q8_isa_list[i];                                                                    \
+      char name[64];                                                                                         \
+      function_name(name, #family, isa);                                                                     \
+      if (isa->family && selected(isa, name, 0))                                                             \
+        row_job(isa, name, 0, (any_fn *)isa->family, (any_fn *)q8_isa_find("scalar")->family, call, text, work, size); \
+    }                                                                                                        \
   } while (0)
 
 /* Rows of floats: the same operations on every ISA, so the same bytes. */
@@ -392,29 +399,29 @@ static void float_rows(void) {
   static const char *const names[] = {"", "hard_sigmoid", "hard_swish", "sigmoid", "silu", "tanh", "erf", "gelu", "gelu_tanh", "exp"};
   for (size_t f = Q8_SUNARY_HARD_SIGMOID; f <= Q8_SUNARY_EXP; f++) {
     unary.function = (q8_sunary_function)f;
-    FAMILY(q8_sunary_kernel, sunary, call_sunary, names[f], COUNT, COUNT * 4);
+    FAMILY(sunary, call_sunary, names[f], COUNT, COUNT * 4);
   }
-  FAMILY(q8_sbinary_kernel, sadd, call_sbinary, "32x64", COUNT, COUNT * 4);
-  FAMILY(q8_sbinary_kernel, smul, call_sbinary, "32x64", COUNT, COUNT * 4);
-  FAMILY(q8_sbinary_kernel, smul, call_sbinary_row, "32x64 by a row", COUNT, COUNT * 4);
-  FAMILY(q8_ssum_rows_kernel, ssum_rows, call_ssum_rows, "32x64", COUNT, COLS * 4);
+  FAMILY(sadd, call_sbinary, "32x64", COUNT, COUNT * 4);
+  FAMILY(smul, call_sbinary, "32x64", COUNT, COUNT * 4);
+  FAMILY(smul, call_sbinary_row, "32x64 by a row", COUNT, COUNT * 4);
+  FAMILY(ssum_rows, call_ssum_rows, "32x64", COUNT, COLS * 4);
 }
 
 static void rows(void) {
-  FAMILY(q8_requant_kernel, requant, call_requant, "32x64", COUNT, COUNT);
-  FAMILY(q8_requant_kernel, requant, call_requant_table, "32x64 table", COUNT, COUNT);
-  FAMILY(q8_dequant_acc_kernel, dequant_acc, call_dequant_acc, "32x64", COUNT, COUNT * 4);
-  FAMILY(q8_quantize_kernel, quantize, call_quantize, "n=2048", COUNT, COUNT);
-  FAMILY(q8_dequantize_kernel, dequantize, call_dequantize, "n=2048", COUNT, COUNT * 4);
-  FAMILY(q8_minmax_kernel, minmax, call_minmax, "n=2048", COUNT, 8);
-  FAMILY(q8_minmax_rows_kernel, minmax_rows, call_minmax_rows, "32x64", COUNT, ROWS * 8);
-  FAMILY(q8_table_kernel, table, call_table, "n=2048", COUNT, COUNT);
-  FAMILY(q8_binary_kernel, add, call_binary, "32x64", COUNT, COUNT);
-  FAMILY(q8_binary_kernel, mul, call_binary, "32x64", COUNT, COUNT);
-  FAMILY(q8_max_rows_kernel, max_rows, call_max_rows, "taps=9 n=64", TAPS * COLS, COLS);
-  FAMILY(q8_sum_rows_kernel, sum_rows, call_sum_rows, "taps=32 n=64", COUNT, COLS * 4);
-  FAMILY(q8_transpose_kernel, transpose8, call_transpose8, "32x64", COUNT, COUNT);
-  FAMILY(q8_transpose_kernel, transpose32, call_transpose32, "32x64", COUNT, COUNT * 4);
+  FAMILY(requant, call_requant, "32x64", COUNT, COUNT);
+  FAMILY(requant, call_requant_table, "32x64 table", COUNT, COUNT);
+  FAMILY(dequant_acc, call_dequant_acc, "32x64", COUNT, COUNT * 4);
+  FAMILY(quantize, call_quantize, "n=2048", COUNT, COUNT);
+  FAMILY(dequantize, call_dequantize, "n=2048", COUNT, COUNT * 4);
+  FAMILY(minmax, call_minmax, "n=2048", COUNT, 8);
+  FAMILY(minmax_rows, call_minmax_rows, "32x64", COUNT, ROWS * 8);
+  FAMILY(table, call_table, "n=2048", COUNT, COUNT);
+  FAMILY(add, call_binary, "32x64", COUNT, COUNT);
+  FAMILY(mul, call_binary, "32x64", COUNT, COUNT);
+  FAMILY(max_rows, call_max_rows, "taps=9 n=64", TAPS * COLS, COLS);
+  FAMILY(sum_rows, call_sum_rows, "taps=32 n=64", COUNT, COLS * 4);
+  FAMILY(transpose8, call_transpose8, "32x64", COUNT, COUNT);
+  FAMILY(transpose32, call_transpose32, "32x64", COUNT, COUNT * 4);
 }
 
 /* ---- The core's own rates

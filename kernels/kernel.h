@@ -4,9 +4,9 @@
  *
  * A kernel is a pure function on memory that the caller owns. It allocates nothing, keeps nothing, and gives
  * the same bytes on every ISA for the same arguments, the fp32 families too (the bits of a NaN excepted).
- * Every kernel sits in a record table of its ISA folder, one row per kernel, ended by a row whose name is NULL.
- * The tables are collected per ISA in `q8_isa` (see isa.def); `q8_kernels_select` picks from them, the tests
- * and the benches walk them.
+ * What an ISA folder offers stands in its `q8_isa` (see isa.def): a function per family, or a record table for families
+ * of tiles, one row per kernel, ended by a row whose name is NULL. `q8_kernels_select` picks from them, the tests and
+ * the benches walk them.
  *
  * Shape letters: M N K for GEMM; N H W C (input) R S (kernel) P Q K (output) for convolution.
  * Activations are uint8 in this folder. int8 activations of a user are the same bytes with the top bit flipped
@@ -250,30 +250,26 @@ typedef void q8_ssum_rows_fn(size_t rows, size_t n, const float *x, size_t strid
 
 /* ---- Tables ---------------------------------------------------------------------------------------------------- */
 
-/* A family of one plain function: the rows of its table. */
-#define Q8_FAMILY(fn_type)                                                                                         \
-  struct {                                                                                                         \
-    const char *name;                                                                                              \
-    q8_cpu_mask needs;                                                                                             \
-    fn_type *run;                                                                                                  \
-  }
-typedef Q8_FAMILY(q8_requant_fn) q8_requant_kernel;
-typedef Q8_FAMILY(q8_dequant_acc_fn) q8_dequant_acc_kernel;
-typedef Q8_FAMILY(q8_quantize_fn) q8_quantize_kernel;
-typedef Q8_FAMILY(q8_dequantize_fn) q8_dequantize_kernel;
-typedef Q8_FAMILY(q8_minmax_fn) q8_minmax_kernel;
-typedef Q8_FAMILY(q8_minmax_rows_fn) q8_minmax_rows_kernel;
-typedef Q8_FAMILY(q8_slots_fn) q8_slots_kernel;
-typedef Q8_FAMILY(q8_table_fn) q8_table_kernel;
-typedef Q8_FAMILY(q8_binary_fn) q8_binary_kernel;
-typedef Q8_FAMILY(q8_max_rows_fn) q8_max_rows_kernel;
-typedef Q8_FAMILY(q8_sum_rows_fn) q8_sum_rows_kernel;
-typedef Q8_FAMILY(q8_transpose_fn) q8_transpose_kernel;
-typedef Q8_FAMILY(q8_pack_pairs_fn) q8_pack_pairs_kernel;
-typedef Q8_FAMILY(q8_sdwconv_fn) q8_sdwconv_kernel;
-typedef Q8_FAMILY(q8_sunary_fn) q8_sunary_kernel;
-typedef Q8_FAMILY(q8_sbinary_fn) q8_sbinary_kernel;
-typedef Q8_FAMILY(q8_ssum_rows_fn) q8_ssum_rows_kernel;
+/* The families of one function each: what an ISA folder offers of them, and what is chosen for a CPU. A kernel's name is that of its
+ * family and its ISA ("requant_avx2"). */
+#define Q8_FUNCTIONS                                                                                               \
+  q8_requant_fn *requant;                                                                                          \
+  q8_dequant_acc_fn *dequant_acc;                                                                                  \
+  q8_quantize_fn *quantize;                                                                                        \
+  q8_dequantize_fn *dequantize;                                                                                    \
+  q8_minmax_fn *minmax;                                                                                            \
+  q8_minmax_rows_fn *minmax_rows;                                                                                  \
+  q8_slots_fn *slots;                                                                                              \
+  q8_table_fn *table;                                                                                              \
+  q8_binary_fn *add, *mul;                                                                                         \
+  q8_max_rows_fn *max_rows;                                                                                        \
+  q8_sum_rows_fn *sum_rows;                                                                                        \
+  q8_transpose_fn *transpose8, *transpose32;                                                                       \
+  q8_pack_pairs_fn *pack_pairs;                                                                                    \
+  q8_sdwconv_fn *sdwconv;                                                                                          \
+  q8_sunary_fn *sunary;                                                                                            \
+  q8_sbinary_fn *sadd, *smul;                                                                                      \
+  q8_ssum_rows_fn *ssum_rows;
 
 /* Everything an ISA folder offers. A family it does not have is NULL, and the next older ISA serves.
  * In the gemm and sgemm tables the widest tile comes first and every narrower one shares its kr, b_bytes,
@@ -284,27 +280,8 @@ typedef struct q8_isa {
   q8_cpu_mask needs; /* what the folder is compiled for: no row runs without these bits */
   const q8_gemm_kernel *gemm;
   const q8_dwconv_kernel *dwconv;
-  const q8_requant_kernel *requant;
-  const q8_dequant_acc_kernel *dequant_acc;
-  const q8_quantize_kernel *quantize;
-  const q8_dequantize_kernel *dequantize;
-  const q8_minmax_kernel *minmax;
-  const q8_minmax_rows_kernel *minmax_rows;
-  const q8_slots_kernel *slots;
-  const q8_table_kernel *table;
-  const q8_binary_kernel *add;
-  const q8_binary_kernel *mul;
-  const q8_max_rows_kernel *max_rows;
-  const q8_sum_rows_kernel *sum_rows;
-  const q8_transpose_kernel *transpose8;
-  const q8_transpose_kernel *transpose32;
-  const q8_pack_pairs_kernel *pack_pairs;
   const q8_sgemm_kernel *sgemm;
-  const q8_sdwconv_kernel *sdwconv;
-  const q8_sunary_kernel *sunary;
-  const q8_sbinary_kernel *sadd;
-  const q8_sbinary_kernel *smul;
-  const q8_ssum_rows_kernel *ssum_rows;
+  Q8_FUNCTIONS
 } q8_isa;
 
 /* All ISA folders, newest first, scalar last (isa.def). One that the compiler does not target has a name but
@@ -321,23 +298,7 @@ typedef struct q8_kernels {
   const q8_gemm_kernel *gemm; /* first row of that table with b_min >= -127 allowed; widest tile */
   const q8_gemm_kernel *gemm_full; /* first row that is exact for -128 */
   const q8_sgemm_kernel *sgemm;
-  q8_requant_fn *requant;
-  q8_dequant_acc_fn *dequant_acc;
-  q8_quantize_fn *quantize;
-  q8_dequantize_fn *dequantize;
-  q8_minmax_fn *minmax;
-  q8_minmax_rows_fn *minmax_rows;
-  q8_slots_fn *slots;
-  q8_table_fn *table;
-  q8_binary_fn *add, *mul;
-  q8_max_rows_fn *max_rows;
-  q8_sum_rows_fn *sum_rows;
-  q8_transpose_fn *transpose8, *transpose32;
-  q8_pack_pairs_fn *pack_pairs;
-  q8_sdwconv_fn *sdwconv;
-  q8_sunary_fn *sunary;
-  q8_sbinary_fn *sadd, *smul;
-  q8_ssum_rows_fn *ssum_rows;
+  Q8_FUNCTIONS
 } q8_kernels;
 
 /* Fills `out` for the CPU bits in `mask`; mask 0 gives the scalar kernels. */

@@ -136,7 +136,7 @@ Q8_INLINE void sdw_parts(size_t pixels, const sdw_row *row) {
   }
 }
 
-static void sdwconv(const q8_dwconv_shape *shape, const float *w, const float *bias, float lo, float hi,
+void SDWCONV(const q8_dwconv_shape *shape, const float *w, const float *bias, float lo, float hi,
                     const float *const *cols, float *y, size_t y_stride) {
   const sdw_row a = {shape, w, bias, cols, lo, hi, y, y_stride, sdw_width(shape)};
   const int parts = shape->channels < SV_LANES || (SV_MASKED && shape->q < SDW_PIXELS);

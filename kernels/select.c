@@ -18,37 +18,17 @@ static int covers(q8_cpu_mask mask, const q8_isa *isa, q8_cpu_mask row_needs) {
   return !((isa->needs | row_needs) & ~mask);
 }
 
-/* The families of one function: where q8_isa has their rows and q8_kernels what is picked. */
-static const struct {
-  uint16_t rows, run;
-} families[] = {
-#define FAMILY(name) {offsetof(q8_isa, name), offsetof(q8_kernels, name)}
-    FAMILY(requant),  FAMILY(dequant_acc), FAMILY(quantize),   FAMILY(dequantize),  FAMILY(minmax),
-    FAMILY(slots),    FAMILY(table),       FAMILY(add),        FAMILY(mul),         FAMILY(max_rows),
-    FAMILY(sum_rows), FAMILY(transpose8),  FAMILY(transpose32), FAMILY(pack_pairs), FAMILY(sdwconv),
-    FAMILY(sunary),   FAMILY(sadd),        FAMILY(smul),       FAMILY(ssum_rows),   FAMILY(minmax_rows),
-#undef FAMILY
-};
-
-/* Rows differ in the type of their function only: copied, they can be read as rows of any function. */
+/* The functions lie in one order in q8_isa and q8_kernels. */
 typedef void any_fn(void);
-typedef Q8_FAMILY(any_fn) any_kernel;
+enum { FUNCTION_COUNT = (sizeof(q8_isa) - offsetof(q8_isa, requant)) / sizeof(any_fn *) };
 
-/* Stores the function of the first row that runs; NULL where every folder was compiled empty. */
-static void pick_family(q8_cpu_mask mask, size_t rows, void *picked) {
-  any_kernel found = {0};
-  for (size_t i = 0; i < q8_isa_count && !found.run; i++) {
-    const char *at;
-    memcpy(&at, (const char *)q8_isa_list[i] + rows, sizeof at);
-    for (any_kernel row; at && !found.run; at += sizeof row) {
-      memcpy(&row, at, sizeof row);
-      if (!row.name)
-        break;
-      if (covers(mask, q8_isa_list[i], row.needs))
-        found = row;
-    }
-  }
-  memcpy(picked, &found.run, sizeof found.run);
+/* The function of the newest ISA that runs and has one; NULL where every folder was compiled empty. */
+static any_fn *pick_function(q8_cpu_mask mask, size_t index) {
+  any_fn *found = NULL;
+  for (size_t i = 0; i < q8_isa_count && !found; i++)
+    if (covers(mask, q8_isa_list[i], 0))
+      memcpy(&found, (const char *)q8_isa_list[i] + offsetof(q8_isa, requant) + index * sizeof found, sizeof found);
+  return found;
 }
 
 static const q8_gemm_kernel *pick_gemm(q8_cpu_mask mask, int b_min, const q8_isa **isa) {
@@ -76,8 +56,10 @@ void q8_kernels_select(q8_cpu_mask mask, q8_kernels *out) {
   out->gemm = pick_gemm(mask, -127, &out->gemm_isa);
   out->gemm_full = pick_gemm(mask, -128, &full_isa);
   out->sgemm = pick_sgemm(mask);
-  for (size_t f = 0; f < sizeof families / sizeof *families; f++)
-    pick_family(mask, families[f].rows, (char *)out + families[f].run);
+  for (size_t f = 0; f < FUNCTION_COUNT; f++) {
+    any_fn *picked = pick_function(mask, f);
+    memcpy((char *)out + offsetof(q8_kernels, requant) + f * sizeof picked, &picked, sizeof picked);
+  }
 }
 
 const q8_dwconv_kernel *q8_kernels_dwconv(q8_cpu_mask mask, size_t r, size_t s, int w_min) {

@@ -331,10 +331,20 @@ static void ssum_rows(size_t rows, size_t n, const float *x, size_t stride, floa
   }
 }
 
-#define Q8_SROWS_TABLES(isa, needs)                                                                                \
-  const q8_sunary_kernel q8_##isa##_sunary[] = {{"sunary_" #isa, needs, sunary}, {0}};                              \
-  const q8_sbinary_kernel q8_##isa##_sadd[] = {{"sadd_" #isa, needs, sadd}, {0}};                                   \
-  const q8_sbinary_kernel q8_##isa##_smul[] = {{"smul_" #isa, needs, smul}, {0}};                                   \
-  const q8_ssum_rows_kernel q8_##isa##_ssum_rows[] = {{"ssum_rows_" #isa, needs, ssum_rows}, {0}};
+#define Q8_SROWS(isa)                                                                                              \
+  void q8_##isa##_sunary(size_t n, const q8_sunary *f, const float *x, float *y) {                                 \
+    sunary(n, f, x, y);                                                                                            \
+  }                                                                                                                \
+  void q8_##isa##_sadd(size_t rows, size_t n, const float *a, size_t a_stride, const float *b, size_t b_stride,    \
+                       float *y, size_t y_stride) {                                                                \
+    sadd(rows, n, a, a_stride, b, b_stride, y, y_stride);                                                          \
+  }                                                                                                                \
+  void q8_##isa##_smul(size_t rows, size_t n, const float *a, size_t a_stride, const float *b, size_t b_stride,    \
+                       float *y, size_t y_stride) {                                                                \
+    smul(rows, n, a, a_stride, b, b_stride, y, y_stride);                                                          \
+  }                                                                                                                \
+  void q8_##isa##_ssum_rows(size_t rows, size_t n, const float *x, size_t stride, float *y) {                      \
+    ssum_rows(rows, n, x, stride, y);                                                                              \
+  }
 
 #endif

@@ -33,6 +33,6 @@ const q8_isa q8_isa_avx2 = {
     .smul = q8_avx2_smul,
     .ssum_rows = q8_avx2_ssum_rows,
 };
-#else
+#elif defined(__x86_64__)
 const q8_isa q8_isa_avx2 = {.name = "avx2", .needs = Q8_CPU_AVX2};
 #endif

@@ -7,5 +7,5 @@
 #define Q8_MAX(a, b) _mm256_max_ps(a, b)
 #include "srows.h"
 
-Q8_SROWS_TABLES(avx2, Q8_CPU_AVX2)
+Q8_SROWS(avx2)
 #endif

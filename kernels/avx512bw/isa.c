@@ -31,6 +31,6 @@ const q8_isa q8_isa_avx512bw = {
     .smul = q8_avx512bw_smul,
     .ssum_rows = q8_avx512bw_ssum_rows,
 };
-#else
+#elif defined(__x86_64__)
 const q8_isa q8_isa_avx512bw = {.name = "avx512bw"};
 #endif

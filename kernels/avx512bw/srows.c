@@ -7,5 +7,5 @@
 #define Q8_MAX(a, b) _mm512_max_ps(a, b)
 #include "srows.h"
 
-Q8_SROWS_TABLES(avx512bw, Q8_NEEDS_AVX512)
+Q8_SROWS(avx512bw)
 #endif

@@ -13,6 +13,6 @@ const q8_isa q8_isa_avx512vnni = {
     .gemm = q8_avx512vnni_gemm,
     .dwconv = q8_avx512vnni_dwconv,
 };
-#else
+#elif defined(__x86_64__)
 const q8_isa q8_isa_avx512vnni = {.name = "avx512vnni"};
 #endif

@@ -12,6 +12,6 @@ const q8_isa q8_isa_avxvnni = {
     .gemm = q8_avxvnni_gemm,
     .dwconv = q8_avxvnni_dwconv,
 };
-#else
+#elif defined(__x86_64__)
 const q8_isa q8_isa_avxvnni = {.name = "avxvnni"};
 #endif

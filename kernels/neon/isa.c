@@ -27,6 +27,4 @@ const q8_isa q8_isa_neon = {
     .smul = q8_neon_smul,
     .ssum_rows = q8_neon_ssum_rows,
 };
-#else
-const q8_isa q8_isa_neon = {.name = "neon", .needs = Q8_CPU_NEON};
 #endif

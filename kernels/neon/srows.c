@@ -5,5 +5,5 @@
 #define Q8_VECTOR 16
 #include "srows.h"
 
-Q8_SROWS_TABLES(neon, Q8_CPU_NEON)
+Q8_SROWS(neon)
 #endif

@@ -11,6 +11,6 @@ const q8_isa q8_isa_neondot = {
     .gemm = q8_neondot_gemm,
     .dwconv = q8_neondot_dwconv,
 };
-#else
+#elif defined(__aarch64__)
 const q8_isa q8_isa_neondot = {.name = "neondot", .needs = Q8_CPU_NEON | Q8_CPU_NEONDOT};
 #endif

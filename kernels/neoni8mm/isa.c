@@ -8,6 +8,6 @@ extern const q8_isa q8_isa_neoni8mm;
 #if defined(__aarch64__) && defined(__ARM_FEATURE_MATMUL_INT8)
 extern const q8_gemm_kernel q8_neoni8mm_gemm[];
 const q8_isa q8_isa_neoni8mm = {.name = "neoni8mm", .needs = NEEDS, .gemm = q8_neoni8mm_gemm};
-#else
+#elif defined(__aarch64__)
 const q8_isa q8_isa_neoni8mm = {.name = "neoni8mm", .needs = NEEDS};
 #endif

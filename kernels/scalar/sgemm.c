@@ -53,7 +53,7 @@ static void pixel(const q8_dwconv_shape *shape, const float *w, const float *bia
     y[c] = q8_scalar_clamp(y[c], lo, hi);
 }
 
-static void sdwconv(const q8_dwconv_shape *shape, const float *w, const float *bias, float lo, float hi,
+void q8_scalar_sdwconv(const q8_dwconv_shape *shape, const float *w, const float *bias, float lo, float hi,
                     const float *const *cols, float *y, size_t y_stride) {
   for (size_t x = 0; x < shape->q; x++, y += y_stride, cols += shape->col_step * shape->r)
     pixel(shape, w, bias, lo, hi, cols, y);
@@ -64,4 +64,3 @@ const q8_sgemm_kernel q8_scalar_sgemm[] = {
     {"sgemm_scalar_4x8", 0, 4, 8, sgemm_4x8},
     {0},
 };
-const q8_sdwconv_kernel q8_scalar_sdwconv[] = {{"sdwconv_scalar", 0, sdwconv}, {0}};

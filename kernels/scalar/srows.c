@@ -4,4 +4,4 @@
 #define Q8_VECTOR 16
 #include "srows.h"
 
-Q8_SROWS_TABLES(scalar, 0)
+Q8_SROWS(scalar)

@@ -131,10 +131,10 @@ static void dequant_record(const void *record) {
 }
 
 static void requant(void) {
-  WALK(q8_requant_kernel, requant, requant_record);
+  WALK_FUNCTION(q8_requant_kernel, requant, requant_record);
 }
 static void dequant_acc(void) {
-  WALK(q8_dequant_acc_kernel, dequant_acc, dequant_record);
+  WALK_FUNCTION(q8_dequant_acc_kernel, dequant_acc, dequant_record);
 }
 
 int main(int argc, char **argv) {

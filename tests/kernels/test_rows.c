@@ -364,43 +364,43 @@ static void transpose32_record(const void *record) {
 }
 
 static void quantize(void) {
-  WALK(q8_quantize_kernel, quantize, quantize_record);
+  WALK_FUNCTION(q8_quantize_kernel, quantize, quantize_record);
 }
 static void dequantize(void) {
-  WALK(q8_dequantize_kernel, dequantize, dequantize_record);
+  WALK_FUNCTION(q8_dequantize_kernel, dequantize, dequantize_record);
 }
 static void minmax(void) {
-  WALK(q8_minmax_kernel, minmax, minmax_record);
+  WALK_FUNCTION(q8_minmax_kernel, minmax, minmax_record);
 }
 static void minmax_rows(void) {
-  WALK(q8_minmax_rows_kernel, minmax_rows, minmax_rows_record);
+  WALK_FUNCTION(q8_minmax_rows_kernel, minmax_rows, minmax_rows_record);
 }
 static void slots(void) {
-  WALK(q8_slots_kernel, slots, slots_record);
+  WALK_FUNCTION(q8_slots_kernel, slots, slots_record);
 }
 static void table(void) {
-  WALK(q8_table_kernel, table, table_record);
+  WALK_FUNCTION(q8_table_kernel, table, table_record);
 }
 static void add(void) {
-  WALK(q8_binary_kernel, add, add_record);
+  WALK_FUNCTION(q8_binary_kernel, add, add_record);
 }
 static void mul(void) {
-  WALK(q8_binary_kernel, mul, mul_record);
+  WALK_FUNCTION(q8_binary_kernel, mul, mul_record);
 }
 static void max_rows(void) {
-  WALK(q8_max_rows_kernel, max_rows, max_rows_record);
+  WALK_FUNCTION(q8_max_rows_kernel, max_rows, max_rows_record);
 }
 static void sum_rows(void) {
-  WALK(q8_sum_rows_kernel, sum_rows, sum_rows_record);
+  WALK_FUNCTION(q8_sum_rows_kernel, sum_rows, sum_rows_record);
 }
 static void transpose8(void) {
-  WALK(q8_transpose_kernel, transpose8, transpose8_record);
+  WALK_FUNCTION(q8_transpose_kernel, transpose8, transpose8_record);
 }
 static void pack_pairs(void) {
-  WALK(q8_pack_pairs_kernel, pack_pairs, pack_pairs_record);
+  WALK_FUNCTION(q8_pack_pairs_kernel, pack_pairs, pack_pairs_record);
 }
 static void transpose32(void) {
-  WALK(q8_transpose_kernel, transpose32, transpose32_record);
+  WALK_FUNCTION(q8_transpose_kernel, transpose32, transpose32_record);
 }
 
 int main(int argc, char **argv) {

@@ -114,7 +114,7 @@ static void sdwconv(void) {
     walk_buffer_init(&rows[i], MAX_K * sizeof(float));
   walk_buffer_init(&panel, MAX_PANEL * sizeof(float));
   walk_buffer_init(&bias_buffer, MAX_SIZE);
-  WALK(q8_sdwconv_kernel, sdwconv, sdwconv_record);
+  WALK_FUNCTION(q8_sdwconv_kernel, sdwconv, sdwconv_record);
 }
 
 /* ---- The fused multiply-add of CPUs that have none ---- */

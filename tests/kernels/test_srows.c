@@ -39,7 +39,7 @@ static void sunary_case(const q8_sunary_kernel *k, const q8_sunary *f, size_t n,
   walk_case("function %d n %zu%s", (int)f->function, n, in_place ? " in place" : "");
   const float *x = random_floats(&input, n, 1);
   walk_output out = walk_output_new(n * sizeof(float), sizeof(float));
-  scalar()->sunary->run(n, f, x, (float *)(void *)out.want);
+  scalar()->sunary(n, f, x, (float *)(void *)out.want);
   if (in_place)
     memcpy(out.got, x, n * sizeof *x);
   k->run(n, f, in_place ? (float *)(void *)out.got : x, (float *)(void *)out.got);
@@ -56,7 +56,7 @@ static void sunary_record(const void *record) {
 }
 static void sunary(void) {
   walk_buffer_init(&input, MAX_SIZE);
-  WALK(q8_sunary_kernel, sunary, sunary_record);
+  WALK_FUNCTION(q8_sunary_kernel, sunary, sunary_record);
 }
 
 /* ---- The scalar functions against libm ---- */
@@ -111,7 +111,7 @@ static void near_libm(void) {
     for (int i = -160000; i <= 160000; i++) {
       const q8_sunary f = {rows[r].function, 0.2f, 0.5f};
       float x = (float)i / 8192, y;
-      scalar()->sunary->run(1, &f, &x, &y);
+      scalar()->sunary(1, &f, &x, &y);
       double want = rows[r].exact((double)x), error = fabs((double)y - want);
       int is_near = error <= rows[r].relative * fabs(want) + rows[r].absolute || (double)y == want || (isnan(y) && isnan(want));
       CHECK_MSG(is_near, "function %d of %g is %.9g, not %.9g", (int)f.function, (double)x, (double)y, want);
@@ -125,15 +125,15 @@ static void exp_to_its_ends(void) {
   const q8_sunary f = {Q8_SUNARY_EXP, 0, 0};
   for (float x = -86.98f; x < 88.7228f; x += 0.0078f) {
     float y;
-    scalar()->sunary->run(1, &f, &x, &y);
+    scalar()->sunary(1, &f, &x, &y);
     double want = exp((double)x), error = fabs((double)y - want);
     CHECK_MSG(error <= 2.5e-7 * want, "exp(%.9g) is %.9g, not %.9g", (double)x, (double)y, want);
   }
   const float top = 88.722f, over = 88.73f, under = -87;
   float y[3];
-  scalar()->sunary->run(1, &f, &top, y);
-  scalar()->sunary->run(1, &f, &over, y + 1);
-  scalar()->sunary->run(1, &f, &under, y + 2);
+  scalar()->sunary(1, &f, &top, y);
+  scalar()->sunary(1, &f, &over, y + 1);
+  scalar()->sunary(1, &f, &under, y + 2);
   CHECK_MSG(isfinite(y[0]) && isinf(y[1]) && y[2] == 0, "exp gives %g, %g, %g", (double)y[0], (double)y[1], (double)y[2]);
 }
 
@@ -152,9 +152,9 @@ static void limits(void) {
   for (size_t i = 0; i < COUNT_OF(rows); i++) {
     const q8_sunary f = {rows[i].function, 0.2f, 0.5f};
     float y, x = NAN;
-    scalar()->sunary->run(1, &f, &rows[i].x, &y);
+    scalar()->sunary(1, &f, &rows[i].x, &y);
     CHECK_MSG(y == rows[i].y, "function %d of %g is %g", (int)f.function, (double)rows[i].x, (double)y);
-    scalar()->sunary->run(1, &f, &x, &y);
+    scalar()->sunary(1, &f, &x, &y);
     CHECK_MSG(isnan(y), "function %d of NaN is %g", (int)f.function, (double)y);
   }
 }
@@ -186,8 +186,8 @@ static void multiply_record(const void *record) {
 static void sbinary(void) {
   walk_buffer_init(&input, MAX_SIZE);
   walk_buffer_init(&other, MAX_SIZE);
-  WALK(q8_sbinary_kernel, sadd, add_record);
-  WALK(q8_sbinary_kernel, smul, multiply_record);
+  WALK_FUNCTION(q8_sbinary_kernel, sadd, add_record);
+  WALK_FUNCTION(q8_sbinary_kernel, smul, multiply_record);
 }
 
 static void sum_record(const void *record) {
@@ -209,7 +209,7 @@ static void sum_record(const void *record) {
 }
 static void ssum_rows(void) {
   walk_buffer_init(&input, MAX_SIZE);
-  WALK(q8_ssum_rows_kernel, ssum_rows, sum_record);
+  WALK_FUNCTION(q8_ssum_rows_kernel, ssum_rows, sum_record);
 }
 
 int main(int argc, char **argv) {

@@ -7,6 +7,7 @@
 #define Q8_TEST_WALK_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include "kernel.h"
 #include "test.h"
@@ -25,6 +26,42 @@ void walk_record(const q8_isa *isa, const char *name, q8_cpu_mask needs, walk_fn
     for (size_t walk_i = 0; walk_i < q8_isa_count; walk_i++)                                                 \
       for (const type *walk_r = q8_isa_list[walk_i]->family; walk_r && walk_r->name; walk_r++)               \
         walk_record(q8_isa_list[walk_i], walk_r->name, walk_r->needs, fn, walk_r);                           \
+  } while (0)
+
+/* A family of one function, as records: its name is that of the family and the ISA. */
+#define WALK_KERNEL(fn_type)                                                                                 \
+  struct {                                                                                                   \
+    const char *name;                                                                                        \
+    fn_type *run;                                                                                            \
+  }
+typedef WALK_KERNEL(q8_requant_fn) q8_requant_kernel;
+typedef WALK_KERNEL(q8_dequant_acc_fn) q8_dequant_acc_kernel;
+typedef WALK_KERNEL(q8_quantize_fn) q8_quantize_kernel;
+typedef WALK_KERNEL(q8_dequantize_fn) q8_dequantize_kernel;
+typedef WALK_KERNEL(q8_minmax_fn) q8_minmax_kernel;
+typedef WALK_KERNEL(q8_minmax_rows_fn) q8_minmax_rows_kernel;
+typedef WALK_KERNEL(q8_slots_fn) q8_slots_kernel;
+typedef WALK_KERNEL(q8_table_fn) q8_table_kernel;
+typedef WALK_KERNEL(q8_binary_fn) q8_binary_kernel;
+typedef WALK_KERNEL(q8_max_rows_fn) q8_max_rows_kernel;
+typedef WALK_KERNEL(q8_sum_rows_fn) q8_sum_rows_kernel;
+typedef WALK_KERNEL(q8_transpose_fn) q8_transpose_kernel;
+typedef WALK_KERNEL(q8_pack_pairs_fn) q8_pack_pairs_kernel;
+typedef WALK_KERNEL(q8_sdwconv_fn) q8_sdwconv_kernel;
+typedef WALK_KERNEL(q8_sunary_fn) q8_sunary_kernel;
+typedef WALK_KERNEL(q8_sbinary_fn) q8_sbinary_kernel;
+typedef WALK_KERNEL(q8_ssum_rows_fn) q8_ssum_rows_kernel;
+
+#define WALK_FUNCTION(type, family, fn)                                                                      \
+  do {                                                                                                       \
+    for (size_t walk_i = 0; walk_i < q8_isa_count; walk_i++) {                                               \
+      const q8_isa *walk_isa = q8_isa_list[walk_i];                                                          \
+      char walk_name[64];                                                                                    \
+      snprintf(walk_name, sizeof walk_name, "%s_%s", #family, walk_isa->name);                               \
+      const type walk_r = {walk_name, walk_isa->family};                                                     \
+      if (walk_r.run)                                                                                        \
+        walk_record(walk_isa, walk_name, walk_isa->needs, fn, &walk_r);                                      \
+    }                                                                                                        \
   } while (0)
 
 /* Whole pages between two unreadable ones, kept for the length of the program. */
