@@ -110,7 +110,7 @@ $(STATIC): $(LIB_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 $(SHARED): $(LIB_OBJ) lib/api/qint8.map
-	$(CC) -shared $(CFLAGS) -Wl,-soname,$(SONAME) -Wl,--version-script=lib/api/qint8.map $(NO_UNDEFINED) $(PACKED) -o $@ $(LIB_OBJ) $(LDLIBS)
+	$(CC) -shared $(CFLAGS) -Wl,-Bsymbolic-functions -Wl,-soname,$(SONAME) -Wl,--version-script=lib/api/qint8.map $(NO_UNDEFINED) $(PACKED) -o $@ $(LIB_OBJ) $(LDLIBS)
 $(BUILD)/$(SONAME): $(SHARED)
 	ln -sf $(notdir $<) $@
 $(BUILD)/libqint8.so: $(BUILD)/$(SONAME)
