@@ -76,6 +76,12 @@ TIGHT := $(if $(filter -O2 -O3,$(CFLAGS)),$(foreach f,-falign-functions=1 -fno-a
 # many Intel cores, and where code lies changes with every build (up to 1.7 times in short loops, for 1 % of size).
 JUMPS := $(firstword $(foreach f,-Wa$(comma)-mbranches -mbranches,$(call supports,-Werror $(f)-within-32B-boundaries)))
 
+# Kernels on x86 whose time is not in short loops are compiled for size, as fast; functions of float rows are written as they are
+# to run, and copies of their loops only make them larger.
+EVEN := $(addprefix avx2/,eltwise pack) $(addprefix avx512bw/,pack transpose) $(addprefix avx512vnni/,dwconv_fill dwconv_pack)
+FEWER := $(if $(TIGHT),$(foreach f,-fno-gcse -fno-tree-pre,$(call supports,-Werror $(f))))
+SIZED = $(if $(TIGHT),$(if $(filter $(1),$(EVEN)),-Os) $(if $(filter avx%/srows,$(1)),$(FEWER)))
+
 # Of the library's loops, those that are to be inlined say so (3 KB); kernels are left alone.
 CALM := $(if $(TIGHT),$(call supports,-Werror -fno-inline-functions))
 
@@ -97,7 +103,7 @@ tests: $(TESTS)
 
 $(BUILD)/obj/kernels/%.o: kernels/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(STD) $(WARNINGS) $(CFLAGS) $(TIGHT) $(JUMPS) $(FLAGS_$(firstword $(subst /, ,$*))) -Ikernels -MMD -MP -c $< -o $@
+	$(CC) $(STD) $(WARNINGS) $(CFLAGS) $(TIGHT) $(call SIZED,$*) $(JUMPS) $(FLAGS_$(firstword $(subst /, ,$*))) -Ikernels -MMD -MP -c $< -o $@
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(STD) $(WARNINGS) $(CFLAGS) $(if $(filter $<,$(COLD)),$(SMALL),$(TIGHT) $(CALM)) $(INCLUDES) $(if $(filter tests/%,$<),-Itests/support) -MMD -MP -c $< -o $@
