@@ -8,7 +8,8 @@ typedef struct pool_run {
   uint8_t *y;
 } pool_run;
 
-/* Positions of task i: one row of one image. Windows always hold a tap: padding is smaller than the window. */
+/* Positions of task i: one row of one image. Windows always hold a tap: padding is smaller than the window.
+ */
 static void window_task(void *argument, size_t i) {
   const pool_run *run = argument;
   const q8_pool_step *p = run->p;
@@ -56,8 +57,9 @@ static q8_pool_step *new_step(q8_planner *planner, q8_id id, qint8_error *error)
   return p;
 }
 
-/* Int8 if the mode says so; a maximum also needs equal parameters on both sides. Sums of at most 2^23 bytes are exact in
- * int32. `kind`: "global_maxpool" or "global_avgpool" from its place on where it says what the step is. */
+/* Int8 if the mode says so; a maximum also needs equal parameters on both sides. Sums of at most 2^23 bytes
+ * are exact in int32. `kind`: "global_maxpool" or "global_avgpool" from its place on where it says what the
+ * step is. */
 static q8_status add_step(q8_planner *planner, q8_id id, q8_pool_step *p, size_t place, qint8_error *error) {
   const q8_node *node = q8_plan_node(planner, id);
   int average = q8_pool_kind_of(node) == Q8_POOL_AVERAGE;

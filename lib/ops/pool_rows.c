@@ -1,4 +1,5 @@
-/* pool_rows.c - the channels of an output position of MaxPool, AveragePool and the pools over all positions. */
+/* pool_rows.c - the channels of an output position of MaxPool, AveragePool and the pools over all positions.
+ */
 #include <string.h>
 
 #include "ops/fast.h"
@@ -26,7 +27,8 @@ void q8_pool_max_float(const q8_pool_step *p, size_t n, const void *in, const q8
     max_row(n, x + place_of(p, taps, t), y);
 }
 
-void q8_pool_average_float(const q8_pool_step *p, size_t n, const void *in, const q8_pool_taps *taps, void *y) {
+void q8_pool_average_float(const q8_pool_step *p, size_t n, const void *in, const q8_pool_taps *taps,
+                           void *y) {
   const float *x = in;
   if (taps) {
     memcpy(y, x + place_of(p, taps, 0), n * sizeof *x);
@@ -53,7 +55,8 @@ void q8_pool_max_int8(const q8_pool_step *p, size_t n, const void *x, const q8_p
 }
 
 /* The quantized mean of sums of fewer values than `divisor` where padding counts. */
-void q8_pool_average_int8(const q8_pool_step *p, size_t channels, const void *in, const q8_pool_taps *taps, void *out) {
+void q8_pool_average_int8(const q8_pool_step *p, size_t channels, const void *in, const q8_pool_taps *taps,
+                          void *out) {
   const size_t count = count_of(p, taps);
   const int32_t zero = (int32_t)count * p->x_zero;
   const float scale = p->x_scale, values = (float)(taps ? taps->divisor : count);
