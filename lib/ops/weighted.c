@@ -173,17 +173,15 @@ static q8_status set_epilogue(q8_planner *planner, const q8_weighted *w, const q
     if (!isfinite(scale[k]))
       return q8_fail(error, QINT8_ERROR_DATA, node->name, "the scale of output channel %zu is not finite", k);
   }
-  *e = (q8_epilogue){.kind = !scale ? Q8_EPILOGUE_FLOAT : requant ? Q8_EPILOGUE_REQUANT : Q8_EPILOGUE_DEQUANT,
-                     .offset = offset,
-                     .scale = scale,
-                     .bias = bias,
-                     .rows_per_sample = mode == Q8_MODE_DYNAMIC ? w->g.p * w->g.q : 0};
+  e->kind = !scale ? Q8_EPILOGUE_FLOAT : requant ? Q8_EPILOGUE_REQUANT : Q8_EPILOGUE_DEQUANT;
+  e->offset = e->requant.bias = offset;
+  e->scale = e->requant.scale = scale;
+  e->bias = bias;
+  e->rows_per_sample = mode == Q8_MODE_DYNAMIC ? w->g.p * w->g.q : 0;
   q8_node_clamp(node, &e->lo, &e->hi);
-  e->requant = (q8_requant){.bias = offset,
-                            .scale = scale,
-                            .zero_point = y_zero,
-                            .lo = clamp_int(nearbyint((double)(e->lo / y_scale)) + y_zero, 0, 255),
-                            .hi = clamp_int(nearbyint((double)(e->hi / y_scale)) + y_zero, 0, 255)};
+  e->requant.zero_point = y_zero;
+  e->requant.lo = clamp_int(nearbyint((double)(e->lo / y_scale)) + y_zero, 0, 255);
+  e->requant.hi = clamp_int(nearbyint((double)(e->hi / y_scale)) + y_zero, 0, 255);
   return QINT8_OK;
 }
 
@@ -219,8 +217,9 @@ static q8_status pack_wide(q8_planner *planner, const q8_weighted *w, const q8_n
     for (size_t i = 0; i < filter; i++)
       out[(k / outputs * filter + i) * outputs + k % outputs] =
           (int16_t)clamp_int(nearbyint((double)(w->weights[k * filter + i] / weight_scale(quant, k))), -255, 255);
-  p->wide = (q8_wide){.g = *g, .weights = out};
-  p->conv = (q8_conv){.g = *g, .kernel_name = "wide"};
+  p->wide.g = p->conv.g = *g;
+  p->wide.weights = out;
+  p->conv.kernel_name = "wide";
   return QINT8_OK;
 }
 
