@@ -16,6 +16,10 @@ q8_status q8_bad_axis(const q8_op_io *io, int64_t axis, const q8_shape *shape);
 /* UNSUPPORTED unless input `i` has type `dtype`. */
 q8_status q8_need_dtype(const q8_op_io *io, int32_t i, int32_t dtype);
 
+/* The place of a text attribute among `words`, a list such as "constant, edge or wrap". UNSUPPORTED, with the list, if it is
+ * none of them. */
+q8_status q8_op_word(const q8_op_io *io, const char *attribute, const char *words, int *out);
+
 /* Product of dimensions [from, to). */
 size_t q8_dims(const q8_shape *shape, int32_t from, int32_t to);
 

@@ -103,9 +103,8 @@ static float any_gelu(const void *params, float x) {
 static const q8_unary_set any_gelu_set = {.exact = any_gelu, .kernel = Q8_SUNARY_GELU};
 
 static q8_status any_gelu_infer(const q8_op_io *io) {
-  const gelu_params *p = io->node->params;
-  if (!is_tanh(p) && strcmp(p->approximate, "none"))
-    return q8_op_fail(io, QINT8_ERROR_FORMAT, "approximate \"%s\"", p->approximate);
+  int approximate;
+  Q8_TRY(q8_op_word(io, "approximate", "none or tanh", &approximate));
   return q8_infer_unary(io);
 }
 

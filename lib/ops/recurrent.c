@@ -67,9 +67,9 @@ q8_status q8_recurrent_of(const q8_op_io *io, q8_recurrent *r) {
   const q8_recurrent_params *p = io->node->params;
   const q8_shape *x = &io->inputs[Q8_RNN_X]->shape, *weights = &io->inputs[Q8_RNN_R]->shape;
   Q8_TRY(q8_need_dtype(io, Q8_RNN_X, QINT8_DTYPE_F32));
-  int both = !strcmp(p->direction, "bidirectional"), reverse = !strcmp(p->direction, "reverse");
-  if (!both && !reverse && strcmp(p->direction, "forward") != 0)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "direction %s", p->direction);
+  enum { FORWARD, REVERSE, BIDIRECTIONAL };
+  int direction;
+  Q8_TRY(q8_op_word(io, "direction", "forward, reverse or bidirectional", &direction));
   if (x->rank != 3 || weights->rank != 3 || weights->dim[2] < 1)
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "X of shape %p, expected three dimensions",
                       x->rank != 3 ? x : weights);
@@ -83,9 +83,9 @@ q8_status q8_recurrent_of(const q8_op_io *io, q8_recurrent *r) {
                       .batch = (size_t)x->dim[p->layout != 1],
                       .input = (size_t)x->dim[2],
                       .hidden = (size_t)weights->dim[2],
-                      .directions = both ? 2 : 1,
+                      .directions = direction == BIDIRECTIONAL ? 2 : 1,
                       .batch_first = p->layout == 1,
-                      .reverse = reverse,
+                      .reverse = direction == REVERSE,
                       .input_forget = p->input_forget != 0,
                       .reset_after = p->linear_before_reset != 0,
                       .clip = p->clip > 0 ? p->clip : INFINITY};

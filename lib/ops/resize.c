@@ -21,29 +21,14 @@ static const q8_attribute attributes[] = {
 
 /* ---- Attributes ---- */
 
-/* The place of `text` in a list that ends with NULL. */
-static q8_status find_word(const q8_op_io *io, const char *attribute, const char *text, const char *const *list,
-                           int *out) {
-  for (*out = 0; list[*out]; ++*out)
-    if (!strcmp(list[*out], text))
-      return QINT8_OK;
-  return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "%s %s is not supported", attribute, text);
-}
-
 static q8_status read_modes(const q8_op_io *io, q8_resize *r) {
-  static const char *const modes[] = {"nearest", "linear", "cubic", NULL};
-  static const char *const coordinates[] = {"half_pixel",    "half_pixel_symmetric", "pytorch_half_pixel",
-                                            "align_corners", "asymmetric",           "tf_half_pixel_for_nn",
-                                            "tf_crop_and_resize", NULL};
-  static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil", NULL};
   const q8_resize_params *p = io->node->params;
-  int mode, coordinate, rounding;
-  Q8_TRY(find_word(io, "mode", p->mode, modes, &mode));
-  Q8_TRY(find_word(io, "coordinate_transformation_mode", p->coordinates, coordinates, &coordinate));
-  Q8_TRY(find_word(io, "nearest_mode", p->nearest_mode, nearest, &rounding));
-  r->mode = (q8_resize_mode)mode;
-  r->coordinates = (q8_coordinates)coordinate;
-  r->nearest = (q8_nearest)rounding;
+  Q8_TRY(q8_op_word(io, "mode", "nearest, linear or cubic", &r->mode));
+  Q8_TRY(q8_op_word(io, "coordinate_transformation_mode",
+                    "half_pixel, half_pixel_symmetric, pytorch_half_pixel, align_corners, asymmetric, tf_half_pixel_for_nn or "
+                    "tf_crop_and_resize",
+                    &r->coordinates));
+  Q8_TRY(q8_op_word(io, "nearest_mode", "round_prefer_floor, round_prefer_ceil, floor or ceil", &r->nearest));
   r->antialias = p->antialias != 0 && r->mode != Q8_RESIZE_NEAREST;
   r->exclude_outside = p->exclude_outside != 0;
   r->cubic_a = p->cubic_a;
@@ -101,8 +86,8 @@ static void keep_aspect(const q8_ints *axes, int not_larger, q8_resize *r) {
 }
 
 static q8_status take_sizes(const q8_op_io *io, const q8_value *sizes, const q8_ints *axes, q8_resize *r) {
-  const q8_resize_params *p = io->node->params;
   q8_ints values;
+  int policy;
   Q8_TRY(q8_infer_ints(io, 3, &values));
   if (values.count != axes->count)
     return bad_input(io, "sizes", sizes->count, axes->count);
@@ -115,10 +100,9 @@ static q8_status take_sizes(const q8_op_io *io, const q8_value *sizes, const q8_
     r->sized[d] = 1;
     r->scale[d] = r->in[d] ? (float)r->out[d] / (float)r->in[d] : 1;
   }
-  if (!strcmp(p->keep_aspect, "not_larger") || !strcmp(p->keep_aspect, "not_smaller"))
-    keep_aspect(axes, !strcmp(p->keep_aspect, "not_larger"), r);
-  else if (strcmp(p->keep_aspect, "stretch") != 0)
-    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "keep_aspect_ratio_policy %s", p->keep_aspect);
+  Q8_TRY(q8_op_word(io, "keep_aspect_ratio_policy", "stretch, not_larger or not_smaller", &policy));
+  if (policy)
+    keep_aspect(axes, policy == 1, r);
   return QINT8_OK;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/element.h"
 #include "ops/common.h"
+#include "ops/hooks.h"
 
 #define MAX_TENSOR ((size_t)1 << 40) /* bytes */
 
@@ -45,6 +46,17 @@ q8_status q8_op_fail(const q8_op_io *io, q8_status status, const char *format, .
   va_end(values);
   text[at] = 0;
   return q8_fail(io->error, status, io->node->name, "%s", text);
+}
+
+q8_status q8_op_word(const q8_op_io *io, const char *attribute, const char *words, int *out) {
+  const char *text = q8_op_field(io->node->op, io->node->params, attribute), *at = words;
+  size_t length = strlen(text), n;
+  for (*out = 0; (n = strcspn(at, ", ")); at += n + strspn(at + n, ", ")) {
+    if (n == length && !memcmp(at, text, n))
+      return QINT8_OK;
+    *out += n != 2; /* not "or" */
+  }
+  return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "%s %s is not %s", attribute, text, words);
 }
 
 q8_status q8_infer_set(const q8_op_io *io, int32_t index, int32_t dtype, const q8_shape *shape) {
