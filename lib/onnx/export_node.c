@@ -162,6 +162,10 @@ size_t q8_export_begin(q8_exporter *exporter, const char *op_type, const char *n
   return mark;
 }
 
+void q8_export_replace_input(q8_exporter *exporter, int32_t i, const char *name) {
+  exporter->inputs[i] = name;
+}
+
 q8_status q8_export_standard(q8_exporter *exporter, const q8_node *node, qint8_error *error) {
   float low, high;
   int clamped = q8_node_clamp(node, &low, &high);

@@ -13,6 +13,10 @@ static inline const q8_value *q8_input(const q8_op_io *io, int32_t i) {
 /* `axis` counted from the front, or -1 if it does not lie in [-rank, rank - 1]. */
 int32_t q8_axis(int64_t axis, int32_t rank);
 q8_status q8_bad_axis(const q8_op_io *io, int64_t axis, const q8_shape *shape);
+/* The same as q8_axis, but SHAPE, with the shape of input 0, if it does not lie there. */
+q8_status q8_need_axis(const q8_op_io *io, int64_t axis, int32_t rank, int32_t *out);
+/* A bit for each of the axes. `once`: SHAPE if one is given twice. */
+q8_status q8_axes_mask(const q8_op_io *io, const q8_ints *axes, int32_t rank, int once, uint32_t *mask);
 /* UNSUPPORTED unless input `i` has type `dtype`. */
 q8_status q8_need_dtype(const q8_op_io *io, int32_t i, int32_t dtype);
 

@@ -47,9 +47,8 @@ static q8_status find_pads(const q8_op_io *io, int64_t *lo, int64_t *hi) {
   for (int32_t i = 0; i < rank; i++)
     lo[i] = hi[i] = 0;
   for (int32_t i = 0; i < axes.count; i++) {
-    int32_t axis = q8_axis(axes.v[i], rank);
-    if (axis < 0)
-      return q8_bad_axis(io, axes.v[i], &io->inputs[0]->shape);
+    int32_t axis;
+    Q8_TRY(q8_need_axis(io, axes.v[i], rank, &axis));
     lo[axis] = pads.v[i];
     hi[axis] = pads.v[axes.count + i];
   }

@@ -55,13 +55,7 @@ static q8_status reduced_axes(const q8_op_io *io, uint32_t *mask) {
   q8_ints axes = p->axes;
   if (q8_input(io, 1))
     Q8_TRY(q8_infer_ints(io, 1, &axes));
-  *mask = 0;
-  for (int32_t i = 0; i < axes.count; i++) {
-    int32_t axis = q8_axis(axes.v[i], x->rank);
-    if (axis < 0)
-      return q8_bad_axis(io, axes.v[i], x);
-    *mask |= 1u << axis;
-  }
+  Q8_TRY(q8_axes_mask(io, &axes, x->rank, 0, mask));
   if (axes.count <= 0 && !p->noop_with_empty_axes)
     *mask = (1u << x->rank) - 1;
   return QINT8_OK;

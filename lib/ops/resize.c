@@ -44,9 +44,8 @@ static q8_status read_axes(const q8_op_io *io, const q8_shape *x, q8_ints *axes)
     for (axes->count = 0; axes->count < x->rank; axes->count++)
       axes->v[axes->count] = axes->count;
   for (int32_t i = 0; i < axes->count; i++) {
-    int32_t axis = q8_axis(axes->v[i], x->rank);
-    if (axis < 0)
-      return q8_bad_axis(io, axes->v[i], x);
+    int32_t axis;
+    Q8_TRY(q8_need_axis(io, axes->v[i], x->rank, &axis));
     axes->v[i] = axis;
   }
   return QINT8_OK;
@@ -228,18 +227,15 @@ static q8_status write_all_scales(q8_exporter *exporter, const q8_graph *graph, 
     if (q8_axis(p->axes.v[i], rank) >= 0)
       all[q8_axis(p->axes.v[i], rank)] = ((const float *)graph->tensors[scales].data)[i];
   const q8_shape shape = {.rank = 1, .dim = {rank}};
-  const char *inputs[3] = {q8_export_input(exporter, node, 0), NULL,
-                           q8_export_constant(exporter, node->name, QINT8_DTYPE_F32, &shape, all)};
-  const q8_export_attribute list[] = {
-      {.name = "mode", .type = Q8_ATTR_STRING, .s = p->mode},
-      {.name = "coordinate_transformation_mode", .type = Q8_ATTR_STRING, .s = p->coordinates},
-      {.name = "nearest_mode", .type = Q8_ATTR_STRING, .s = p->nearest_mode},
-      {.name = "cubic_coeff_a", .type = Q8_ATTR_FLOAT, .f = p->cubic_a},
-      {.name = "exclude_outside", .type = Q8_ATTR_INT, .i = p->exclude_outside}};
-  if (!inputs[2])
+  const char *name = q8_export_constant(exporter, node->name, QINT8_DTYPE_F32, &shape, all);
+  if (!name)
     return q8_fail_memory(error, node->name, sizeof all);
-  return q8_export_node(exporter, "Resize", inputs, 3, q8_export_output(exporter, node, 0), list,
-                        (int32_t)(sizeof list / sizeof list[0]), error);
+  q8_resize_params params = *p;
+  q8_node whole = *node;
+  params.axes.count = -1;
+  whole.params = &params;
+  q8_export_replace_input(exporter, 2, name);
+  return q8_export_standard(exporter, &whole, error);
 }
 
 static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_node *node, qint8_error *error) {

@@ -24,14 +24,12 @@ static q8_status read_reduction(const q8_op_io *io, int *reduction) {
 
 static q8_status infer_elements(const q8_op_io *io) {
   const q8_value *x = io->inputs[0];
-  int64_t wanted = ((const scatter_params *)io->node->params)->axis;
-  int32_t axis = q8_axis(wanted, x->shape.rank);
+  int32_t axis;
   int reduction;
   Q8_TRY(read_reduction(io, &reduction));
   Q8_TRY(q8_need_indices(io, 1));
   Q8_TRY(q8_need_dtype(io, 2, x->dtype));
-  if (axis < 0)
-    return q8_bad_axis(io, wanted, &x->shape);
+  Q8_TRY(q8_need_axis(io, ((const scatter_params *)io->node->params)->axis, x->shape.rank, &axis));
   Q8_TRY(q8_check_beside(io, 0, 1, axis));
   if (!q8_shape_equal(&io->inputs[1]->shape, &io->inputs[2]->shape))
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "indices of shape %p with updates of shape %p",

@@ -150,6 +150,23 @@ q8_status q8_bad_axis(const q8_op_io *io, int64_t axis, const q8_shape *shape) {
   return q8_op_fail(io, QINT8_ERROR_SHAPE, "axis %" PRId64 " of shape %p is out of range", axis, shape);
 }
 
+q8_status q8_need_axis(const q8_op_io *io, int64_t axis, int32_t rank, int32_t *out) {
+  *out = q8_axis(axis, rank);
+  return *out < 0 ? q8_bad_axis(io, axis, &io->inputs[0]->shape) : QINT8_OK;
+}
+
+q8_status q8_axes_mask(const q8_op_io *io, const q8_ints *axes, int32_t rank, int once, uint32_t *mask) {
+  *mask = 0;
+  for (int32_t i = 0; i < axes->count; i++) {
+    int32_t axis;
+    Q8_TRY(q8_need_axis(io, axes->v[i], rank, &axis));
+    if (once && *mask >> axis & 1)
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "axis %" PRId64 " is given twice", axes->v[i]);
+    *mask |= 1u << axis;
+  }
+  return QINT8_OK;
+}
+
 q8_status q8_need_dtype(const q8_op_io *io, int32_t i, int32_t dtype) {
   const q8_value *value = q8_input(io, i);
   if (value && value->dtype != dtype)

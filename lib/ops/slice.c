@@ -72,9 +72,8 @@ static q8_status view_of(const q8_op_io *io, slice_view *v) {
   for (int32_t i = 0; i < list[STARTS].count; i++) {
     int64_t wanted = list[AXES].count >= 0 ? list[AXES].v[i] : i, step = list[STEPS].count >= 0 ? list[STEPS].v[i] : 1;
     int64_t first;
-    int32_t axis = q8_axis(wanted, x->rank);
-    if (axis < 0)
-      return q8_bad_axis(io, wanted, x);
+    int32_t axis;
+    Q8_TRY(q8_need_axis(io, wanted, x->rank, &axis));
     if (step == 0 || step < -INT32_MAX || step > INT32_MAX)
       return q8_op_fail(io, QINT8_ERROR_SHAPE, "step %" PRId64 " of axis %d is out of range", step,
                         (int)axis);

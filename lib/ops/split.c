@@ -29,10 +29,9 @@ static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_
 static q8_status infer(const q8_op_io *io) {
   const split_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape;
-  int32_t axis = q8_axis(p->axis, x->rank), outputs = io->node->output_count;
+  int32_t axis, outputs = io->node->output_count;
   const q8_value *sizes = q8_input(io, 1); /* more than q8_infer_ints takes */
-  if (axis < 0)
-    return q8_bad_axis(io, p->axis, x);
+  Q8_TRY(q8_need_axis(io, p->axis, x->rank, &axis));
   if (sizes)
     Q8_TRY(q8_need_indices(io, 1));
   if (sizes && !sizes->data)

@@ -32,11 +32,10 @@ static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_
 static q8_status infer(const q8_op_io *io) {
   const topk_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape;
-  int32_t axis = q8_axis(p->axis, x->rank);
+  int32_t axis;
   q8_ints k;
   Q8_TRY(q8_infer_ints(io, 1, &k));
-  if (axis < 0)
-    return q8_bad_axis(io, p->axis, x);
+  Q8_TRY(q8_need_axis(io, p->axis, x->rank, &axis));
   if (k.count != 1 || k.v[0] < 0 || k.v[0] > x->dim[axis])
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "k = %" PRId64 " is out of range for axis %d of shape %p",
                       k.count ? k.v[0] : -1, (int)axis, x);

@@ -86,27 +86,13 @@ static q8_status infer_flatten(const q8_op_io *io) {
   return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
 }
 
-/* A bit for each axis in the list, of a tensor of this rank. */
-static q8_status axes_mask(const q8_op_io *io, const q8_ints *axes, int32_t rank, uint32_t *mask) {
-  *mask = 0;
-  for (int32_t i = 0; i < axes->count; i++) {
-    int32_t axis = q8_axis(axes->v[i], rank);
-    if (axis < 0)
-      return q8_bad_axis(io, axes->v[i], &io->inputs[0]->shape);
-    if (*mask >> axis & 1)
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "axis %" PRId64 " is given twice", axes->v[i]);
-    *mask |= 1u << axis;
-  }
-  return QINT8_OK;
-}
-
 static q8_status infer_squeeze(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape;
   q8_ints axes;
   uint32_t mask = 0;
   if (q8_input(io, 1)) {
     Q8_TRY(q8_infer_ints(io, 1, &axes));
-    Q8_TRY(axes_mask(io, &axes, x->rank, &mask));
+    Q8_TRY(q8_axes_mask(io, &axes, x->rank, 1, &mask));
   } else {
     for (int32_t i = 0; i < x->rank; i++)
       mask |= (uint32_t)(x->dim[i] == 1) << i;
@@ -129,7 +115,7 @@ static q8_status infer_unsqueeze(const q8_op_io *io) {
   q8_shape y = {.rank = x->rank + axes.count};
   if (y.rank > Q8_MAX_RANK)
     return q8_op_fail(io, QINT8_ERROR_LIMIT, "rank %d, at most %d", (int)y.rank, Q8_MAX_RANK);
-  Q8_TRY(axes_mask(io, &axes, y.rank, &mask));
+  Q8_TRY(q8_axes_mask(io, &axes, y.rank, 1, &mask));
   for (int32_t i = 0, from = 0; i < y.rank; i++)
     y.dim[i] = mask >> i & 1 ? 1 : x->dim[from++];
   return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
