@@ -50,8 +50,10 @@ q8_status q8_op_fail(const q8_op_io *io, q8_status status, const char *format, .
 
 q8_status q8_op_word(const q8_op_io *io, const char *attribute, const char *words, int *out) {
   const char *text = q8_op_field(io->node->op, io->node->params, attribute), *at = words;
-  size_t length = strlen(text), n;
-  for (*out = 0; (n = strcspn(at, ", ")); at += n + strspn(at + n, ", ")) {
+  *out = 0;
+  if (!text)
+    return QINT8_OK; /* an operator without the attribute has the first */
+  for (size_t length = strlen(text), n; (n = strcspn(at, ", ")); at += n + strspn(at + n, ", ")) {
     if (n == length && !memcmp(at, text, n))
       return QINT8_OK;
     *out += n != 2; /* not "or" */
