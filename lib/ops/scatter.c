@@ -87,18 +87,12 @@ static void put(const q8_op_io *io, int reduction, size_t at, size_t from, size_
   }
 }
 
-static void copy_input(const q8_op_io *io) {
-  const q8_value *x = io->inputs[0];
-  if (x->count)
-    memcpy(io->outputs[0].data, x->data, x->count * qint8_dtype_size((qint8_dtype)x->dtype));
-}
-
 static q8_status eval_elements(const q8_op_io *io) {
   const q8_value *x = io->inputs[0], *index = io->inputs[1];
   int32_t axis = q8_axis(((const scatter_params *)io->node->params)->axis, x->shape.rank);
   int reduction;
   Q8_TRY(read_reduction(io, &reduction));
-  copy_input(io);
+  q8_copy_input(io, 0);
   for (size_t i = 0; i < index->count; i++) {
     size_t at = 0;
     Q8_TRY(q8_element_place(io, &x->shape, index, i, axis, &at));
@@ -130,7 +124,7 @@ static q8_status eval_nd(const q8_op_io *io) {
   size_t count = q8_dims(&index->shape, 0, index->shape.rank - 1), slice = q8_dims(&x->shape, n, x->shape.rank);
   int reduction;
   Q8_TRY(read_reduction(io, &reduction));
-  copy_input(io);
+  q8_copy_input(io, 0);
   for (size_t i = 0; i < count && slice; i++) {
     size_t at = 0;
     Q8_TRY(q8_slice_place(io, &x->shape, index, i, 0, 0, &at));
@@ -139,13 +133,16 @@ static q8_status eval_nd(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-#define SCATTER(id, onnx_name, first_opset, last_opset, list, infer_fn, eval_fn)                                    \
+#define FAMILY(name, infer_fn, eval_fn)                                                                            \
+  static const q8_op_family name = {                                                                               \
+      .int8_obstacle = "no int8 form: selects values of float tensors", .infer = infer_fn, .eval = eval_fn};
+#define SCATTER(id, onnx_name, first_opset, list, its_family)                                                      \
   const q8_op q8_op_##id = {                                                                                       \
-      .name = onnx_name, Q8_OPSETS(first_opset, last_opset), Q8_INPUTS(3, 3), Q8_OUTPUTS(1, 1),                    \
-      Q8_ATTRIBUTES(list), .params_size = sizeof(scatter_params), .quant = Q8_QUANT_FLOAT,                         \
-      .family = &(const q8_op_family){.int8_obstacle = "no int8 form: selects values of float tensors",            \
-                                      .infer = infer_fn, .eval = eval_fn}};
+      .name = onnx_name, Q8_OPSETS(first_opset, 21), Q8_INPUTS(3, 3), Q8_OUTPUTS(1, 1),                            \
+      Q8_ATTRIBUTES(list), .params_size = sizeof(scatter_params), .quant = Q8_QUANT_FLOAT, .family = &its_family};
 
-SCATTER(scatter, "Scatter", 9, 21, elements_attributes, infer_elements, eval_elements)
-SCATTER(scatter_elements, "ScatterElements", 11, 21, elements_attributes, infer_elements, eval_elements)
-SCATTER(scatter_nd, "ScatterND", 11, 21, nd_attributes, infer_nd, eval_nd)
+FAMILY(elements, infer_elements, eval_elements)
+FAMILY(slices, infer_nd, eval_nd)
+SCATTER(scatter, "Scatter", 9, elements_attributes, elements)
+SCATTER(scatter_elements, "ScatterElements", 11, elements_attributes, elements)
+SCATTER(scatter_nd, "ScatterND", 11, nd_attributes, slices)

@@ -54,9 +54,10 @@ q8_status q8_op_word(const q8_op_io *io, const char *attribute, const char *word
   if (!text)
     return QINT8_OK; /* an operator without the attribute has the first */
   for (size_t length = strlen(text), n; (n = strcspn(at, ", ")); at += n + strspn(at + n, ", ")) {
-    if (n == length && !memcmp(at, text, n))
+    const int is_word = n != 2; /* not "or" */
+    if (is_word && n == length && !memcmp(at, text, n))
       return QINT8_OK;
-    *out += n != 2; /* not "or" */
+    *out += is_word;
   }
   return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "%s %s is not %s", attribute, text, words);
 }
@@ -74,6 +75,12 @@ q8_status q8_infer_set(const q8_op_io *io, int32_t index, int32_t dtype, const q
 
 q8_status q8_infer_same(const q8_op_io *io) {
   return q8_infer_set(io, 0, io->inputs[0]->dtype, &io->inputs[0]->shape);
+}
+
+void q8_copy_input(const q8_op_io *io, int32_t i) {
+  const q8_value *x = io->inputs[i];
+  if (x->count)
+    memcpy(io->outputs[0].data, x->data, x->count * qint8_dtype_size((qint8_dtype)x->dtype));
 }
 
 q8_status q8_infer_broadcast(const q8_op_io *io, const q8_shape *a, const q8_shape *b, q8_shape *out) {

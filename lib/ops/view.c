@@ -15,9 +15,7 @@ typedef struct view_params {
 } view_params;
 
 static q8_status eval(const q8_op_io *io) {
-  const q8_value *x = io->inputs[0];
-  if (x->count)
-    memcpy(io->outputs[0].data, x->data, x->count * qint8_dtype_size((qint8_dtype)x->dtype));
+  q8_copy_input(io, 0);
   return QINT8_OK;
 }
 
