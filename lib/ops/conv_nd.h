@@ -64,6 +64,6 @@ static inline int64_t q8_conv_source(const q8_conv_nd *c, const int64_t *at, con
 int64_t q8_conv_read(const q8_conv_nd *c, size_t position, size_t tap);
 
 /* Conv of any dimensions in float, weights constant or not: rows of pixels on the float GEMM. */
-q8_status q8_plan_conv_nd(q8_planner *planner, q8_id node, const q8_conv_nd *c, qint8_error *error);
+q8_status q8_plan_conv_nd(q8_planner *planner, q8_id node, const q8_conv_nd *c);
 
 #endif

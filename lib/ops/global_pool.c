@@ -30,8 +30,8 @@ static q8_status eval(const q8_op_io *io) {
                                             .e = {{1, 1, 1, 1, 0, 0, 1}, {1, 1, 1, 1, 0, 0, 1}, {n, n, 1, 1, 0, 0, 1}}});
 }
 
-static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
-  return (q8_pool_kind_of(q8_plan_node(planner, id)) == Q8_POOL_LP ? q8_plan_eval : q8_plan_global_pool)(planner, id, error);
+static q8_status plan(q8_planner *planner, q8_id id) {
+  return (q8_pool_kind_of(q8_plan_node(planner, id)) == Q8_POOL_LP ? q8_plan_eval : q8_plan_global_pool)(planner, id);
 }
 
 static const q8_op_family family = {

@@ -124,7 +124,7 @@ static void run_matmul(const q8_step_run *r) {
 
 /* ---- Planning ---- */
 
-static q8_status set_epilogue(q8_planner *planner, const q8_node *node, matmul_step *p, qint8_error *error) {
+static q8_status set_epilogue(q8_planner *planner, const q8_node *node, matmul_step *p) {
   float a_scale = 1, b_scale = 1, y_scale = 1;
   int32_t y_zero = 0;
   q8_plan_quant(planner, node->inputs[0], &a_scale, &p->a_zero);
@@ -133,12 +133,12 @@ static q8_status set_epilogue(q8_planner *planner, const q8_node *node, matmul_s
   float *scale = q8_plan_alloc(planner, p->s.n + 64, sizeof *scale);
   float *zeros = q8_plan_alloc(planner, p->s.n + 64, sizeof *zeros);
   if (!scale || !zeros)
-    return q8_fail_memory(error, node->name, p->s.n * 8);
+    return QINT8_ERROR_MEMORY;
   float factor = a_scale * b_scale;
   if (p->requant)
     factor = factor / y_scale;
   if (!isfinite(factor))
-    return q8_fail(error, QINT8_ERROR_DATA, node->name, "the product of the scales is not finite");
+    return q8_fail(q8_plan_error(planner), QINT8_ERROR_DATA, node->name, "the product of the scales is not finite");
   for (size_t i = 0; i < p->s.n; i++)
     scale[i] = factor;
   p->epilogue = (q8_epilogue){.kind = p->requant ? Q8_EPILOGUE_REQUANT : Q8_EPILOGUE_DEQUANT,
@@ -164,15 +164,15 @@ static void lay_out_scratch(q8_planner *planner, matmul_step *p, q8_step *step) 
   step->scratch_size = p->tasks * p->task;
 }
 
-q8_status q8_plan_matmul_int8(q8_planner *planner, q8_id id, const q8_matmul_shape *s, qint8_error *error) {
+q8_status q8_plan_matmul_int8(q8_planner *planner, q8_id id, const q8_matmul_shape *s) {
   const q8_node *node = q8_plan_node(planner, id);
   matmul_step *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
-    return q8_fail_memory(error, node->name, sizeof *p);
+    return QINT8_ERROR_MEMORY;
   *p = (matmul_step){.s = *s, .kernels = q8_plan_kernels(planner)};
-  Q8_TRY(set_epilogue(planner, node, p, error));
+  Q8_TRY(set_epilogue(planner, node, p));
   q8_linear_desc d = {.groups = 1, .taps = 1, .k = s->k, .n = s->n, .w_out = s->k, .w_in = 1};
-  Q8_TRY(q8_linear_layout(p->kernels, &d, q8_plan_pool(planner), &p->linear, error));
+  Q8_TRY(q8_linear_layout(p->kernels, &d, q8_plan_pool(planner), &p->linear, q8_plan_error(planner)));
   q8_step step;
   q8_plan_step(planner, id, "matmul", run_matmul, &step);
   lay_out_scratch(planner, p, &step);
@@ -182,6 +182,5 @@ q8_status q8_plan_matmul_int8(q8_planner *planner, q8_id id, const q8_matmul_sha
   step.macs = (int64_t)(p->batches * s->m * s->n * s->k);
   if (p->requant)
     step.table_slot = &p->epilogue.requant.table;
-  return q8_plan_finish(planner, id, &step, 3, Q8_FORM_INT8, p->requant ? Q8_FORM_INT8 : Q8_FORM_NATIVE, Q8_LINEAR,
-                        error);
+  return q8_plan_finish(planner, id, &step, 3, Q8_FORM_INT8, p->requant ? Q8_FORM_INT8 : Q8_FORM_NATIVE, Q8_LINEAR);
 }

@@ -119,7 +119,7 @@ typedef struct q8_op_family {
    * constants, and serves as the float step where `plan` is NULL. Allocates nothing. */
   q8_status (*eval)(const q8_op_io *io);
   /* Adds steps for the node to the plan: see ops/plan.h. Optional. */
-  q8_status (*plan)(struct q8_planner *planner, q8_id node, qint8_error *error);
+  q8_status (*plan)(struct q8_planner *planner, q8_id node);
   /* Brings a node of an older opset to the canonical form (params already parsed). Optional. */
   q8_status (*upgrade)(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
                        const char *node_name, qint8_error *error);

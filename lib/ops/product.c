@@ -54,15 +54,16 @@ void q8_product_run(const q8_product *p, const q8_host *host, const float *a, co
   q8_parallel(host, p->tasks, run_task, &run);
 }
 
-q8_status q8_product_prepare(q8_planner *planner, q8_product *p, const float *b, q8_step *step, qint8_error *error) {
+q8_status q8_product_prepare(q8_planner *planner, q8_product *p, const float *b, q8_step *step) {
   const q8_matmul_shape *s = &p->s;
   int32_t threads = q8_plan_threads(planner);
   q8_linear_desc d = describe(p, b);
   p->kernels = q8_plan_kernels(planner);
   p->zeros = q8_plan_alloc(planner, s->n + 64, sizeof *p->zeros);
   if (!p->zeros)
-    return q8_fail_memory(error, step->name, s->n * sizeof *p->zeros);
-  Q8_TRY((b ? q8_linear_pack_float : q8_linear_layout_float)(p->kernels, &d, q8_plan_pool(planner), &p->linear, error));
+    return QINT8_ERROR_MEMORY;
+  Q8_TRY((b ? q8_linear_pack_float : q8_linear_layout_float)(p->kernels, &d, q8_plan_pool(planner), &p->linear,
+                                                             q8_plan_error(planner)));
   p->batches = q8_shape_count(&s->batch, NULL);
   p->tasks = p->batches < (size_t)threads ? p->batches : (size_t)threads;
   p->packed = b ? 0 : q8_round_up(p->linear.group_size, Q8_ALIGN);

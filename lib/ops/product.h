@@ -19,7 +19,7 @@ typedef struct q8_product {
 
 /* Fills in what follows from s, b_k and b_n, and the step's kernel, scratch and number of products. `b`: NULL unless
  * constant. */
-q8_status q8_product_prepare(q8_planner *planner, q8_product *p, const float *b, q8_step *step, qint8_error *error);
+q8_status q8_product_prepare(q8_planner *planner, q8_product *p, const float *b, q8_step *step);
 /* scratch: what `prepare` asked for. b is not read if it is constant. */
 void q8_product_run(const q8_product *p, const q8_host *host, const float *a, const float *b, float *y, void *scratch);
 

@@ -158,16 +158,16 @@ static void run_softmax(const q8_step_run *r) {
   q8_parallel(r->host, run.v->outer, outer_task, &run);
 }
 
-Q8_COLD static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
+Q8_COLD static q8_status plan(q8_planner *planner, q8_id node) {
   const q8_node *n = q8_plan_node(planner, node);
   q8_step step;
   softmax_view *v = q8_plan_alloc(planner, 1, sizeof *v);
   if (!v)
-    return q8_fail_memory(error, n->name, sizeof *v);
+    return QINT8_ERROR_MEMORY;
   *v = view_of(n, &q8_plan_value(planner, n->inputs[0])->shape, q8_plan_kernels(planner)->sunary);
   q8_plan_step(planner, node, "softmax", run_softmax, &step);
   step.params = v;
-  return q8_plan_finish(planner, node, &step, 1, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR, error);
+  return q8_plan_finish(planner, node, &step, 1, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR);
 }
 
 /* The flat form: Reshape(Softmax(Flatten(x)), Shape(x)). */
