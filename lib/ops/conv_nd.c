@@ -28,14 +28,12 @@ typedef struct pixels {
 static void find_rows(const void *source, size_t group, size_t tap, size_t row, size_t count, const void **out) {
   const pixels *s = source;
   const q8_conv_nd *c = &s->p->c;
-  const int64_t kernel[Q8_CONV_DIMS] = {c->e[0].kernel, c->e[1].kernel, c->e[2].kernel};
-  const int64_t dims[Q8_CONV_DIMS] = {c->e[0].out, c->e[1].out, c->e[2].out};
   size_t outputs = q8_conv_positions(c, 1), inputs = q8_conv_positions(c, 0);
   int64_t t[Q8_CONV_DIMS], at[Q8_CONV_DIMS];
-  q8_conv_split(kernel, tap, t);
+  q8_conv_split(c, 0, tap, t);
   for (size_t i = 0; i < count; i++) {
     size_t image = (row + i) / outputs;
-    q8_conv_split(dims, (row + i) % outputs, at);
+    q8_conv_split(c, 1, (row + i) % outputs, at);
     int64_t from = q8_conv_source(c, at, t);
     out[i] = from < 0 ? s->p->zeros
                       : s->x + (image * inputs + (size_t)from) * c->c + group * (c->c / c->groups);
