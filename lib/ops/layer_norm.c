@@ -1,8 +1,6 @@
 /* layer_norm.c - LayerNormalization: y = (x - mean) / sqrt(var + epsilon) * scale + b over the dimensions from `axis`. */
 #include <math.h>
 
-#include "base/cold.h"
-#include "ops/fast.h"
 #include "ops/norm.h"
 
 typedef struct layer_norm_params {
@@ -39,7 +37,7 @@ static q8_status find_inner(const q8_op_io *io, int32_t *axis, q8_shape *inner) 
   return QINT8_OK;
 }
 
-Q8_COLD static q8_status infer(const q8_op_io *io) {
+static q8_status infer(const q8_op_io *io) {
   int32_t axis;
   q8_shape inner, outer = io->inputs[0]->shape;
   Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
@@ -62,18 +60,11 @@ typedef struct affine {
   int64_t scale_stride[Q8_MAX_RANK], bias_stride[Q8_MAX_RANK];
 } affine;
 
-static void normalize_row(const affine *a, size_t n, const float *x, float mean, float inverse, float *y) {
-  const float *scale = a->scale->data, *bias = a->bias ? a->bias->data : NULL;
-  if (a->scale->count == n && (!bias || a->bias->count == n)) {
-    if (bias)
-      Q8_FOR_BLOCKS(float, n, y, (x[i] - mean) * inverse * scale[i] + bias[i]);
-    else
-      Q8_FOR_BLOCKS(float, n, y, (x[i] - mean) * inverse * scale[i]);
-    return;
-  }
+/* With a scale or bias that repeats. */
+static void normalize_repeated(const affine *a, size_t n, const float *x, float mean, float inverse, float *y) {
   for (size_t i = 0; i < n; i++)
     y[i] = (x[i] - mean) * inverse * value_at(a->scale, a->inner, a->scale_stride, i) +
-           (bias ? value_at(a->bias, a->inner, a->bias_stride, i) : 0);
+           (a->bias ? value_at(a->bias, a->inner, a->bias_stride, i) : 0);
 }
 
 static q8_status eval(const q8_op_io *io) {
@@ -90,11 +81,15 @@ static q8_status eval(const q8_op_io *io) {
   float *means = io->node->output_count > 1 ? io->outputs[1].data : NULL;
   float *inverses = io->node->output_count > 2 ? io->outputs[2].data : NULL;
   size_t rows = q8_dims(&io->inputs[0]->shape, 0, axis), n = q8_shape_count(&inner, NULL);
+  int is_whole = a.scale->count == n && (!a.bias || a.bias->count == n);
   for (size_t r = 0; r < rows && n; r++) {
     double mean, variance;
     q8_moments(n, x + r * n, &mean, &variance);
     float inverse = (float)(1 / sqrt(variance + (double)p->epsilon));
-    normalize_row(&a, n, x + r * n, (float)mean, inverse, y + r * n);
+    if (is_whole)
+      q8_normalize_row(n, x + r * n, (float)mean, inverse, a.scale->data, a.bias ? a.bias->data : NULL, y + r * n);
+    else
+      normalize_repeated(&a, n, x + r * n, (float)mean, inverse, y + r * n);
     if (means)
       means[r] = (float)mean;
     if (inverses)

@@ -53,6 +53,13 @@ void q8_scale_shift(size_t n, const float *x, float factor, float shift, float *
   Q8_FOR_BLOCKS(float, n, y, x[i] * factor + shift);
 }
 
+void q8_normalize_row(size_t n, const float *x, float mean, float inverse, const float *scale, const float *bias, float *y) {
+  if (bias)
+    Q8_FOR_BLOCKS(float, n, y, (x[i] - mean) * inverse * scale[i] + bias[i]);
+  else
+    Q8_FOR_BLOCKS(float, n, y, (x[i] - mean) * inverse * scale[i]);
+}
+
 q8_status q8_need_channels(const q8_op_io *io, int32_t rank) {
   const q8_shape *x = &io->inputs[0]->shape;
   if (x->rank < rank)
