@@ -13,11 +13,19 @@ static inline const q8_value *q8_input(const q8_op_io *io, int32_t i) {
 /* `axis` counted from the front, or -1 if it does not lie in [-rank, rank - 1]. */
 int32_t q8_axis(int64_t axis, int32_t rank);
 q8_status q8_bad_axis(const q8_op_io *io, int64_t axis, const q8_shape *shape);
+/* The axis of a node whose record has `has_axis`, counted from the front. */
+int32_t q8_axis_of(const q8_op_io *io);
 /* UNSUPPORTED unless input `i` has type `dtype`. */
 q8_status q8_need_dtype(const q8_op_io *io, int32_t i, int32_t dtype);
 
 /* Product of dimensions [from, to). */
 size_t q8_dims(const q8_shape *shape, int32_t from, int32_t to);
+
+/* A tensor as [outer][n][inner], n the dimension `axis`. */
+typedef struct q8_axis_view {
+  size_t outer, n, inner;
+} q8_axis_view;
+q8_axis_view q8_view_axis(const q8_shape *shape, int32_t axis);
 
 /* Strides in elements of a dense tensor. */
 void q8_strides(const q8_shape *shape, int64_t *stride);

@@ -14,10 +14,7 @@ static const q8_attribute attributes[] = {
 
 static q8_status infer(const q8_op_io *io) {
   q8_shape y = io->inputs[0]->shape;
-  int64_t wanted = ((const concat_params *)io->node->params)->axis;
-  int32_t axis = q8_axis(wanted, y.rank);
-  if (axis < 0)
-    return q8_bad_axis(io, wanted, &y);
+  int32_t axis = q8_axis_of(io);
   for (int32_t i = 1; i < io->node->input_count; i++) {
     const q8_shape *x = &io->inputs[i]->shape;
     int fits = x->rank == y.rank && io->inputs[i]->dtype == io->inputs[0]->dtype;
@@ -36,7 +33,7 @@ static q8_status infer(const q8_op_io *io) {
 
 static q8_status eval(const q8_op_io *io) {
   const q8_shape *y = &io->outputs[0].shape;
-  int32_t axis = q8_axis(((const concat_params *)io->node->params)->axis, y->rank);
+  int32_t axis = q8_axis_of(io);
   size_t rows = q8_dims(y, 0, axis), element = qint8_dtype_size((qint8_dtype)io->outputs[0].dtype);
   size_t stride = q8_dims(y, axis, y->rank) * element, at = 0;
   for (int32_t i = 0; i < io->node->input_count; i++) {
@@ -130,5 +127,5 @@ static q8_status plan(q8_planner *planner, q8_id node) {
 
 const q8_op q8_op_concat = {
     .name = "Concat", Q8_OPSETS(4, 21), Q8_INPUTS(1, -1), Q8_OUTPUTS(1, 1),
-    Q8_ATTRIBUTES(attributes), .params_size = sizeof(concat_params), .quant = Q8_QUANT_SHARED,
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(concat_params), .quant = Q8_QUANT_SHARED, .has_axis = 1,
     .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan}};

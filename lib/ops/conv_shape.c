@@ -24,8 +24,6 @@ q8_status q8_conv_nd_of(const q8_op_io *io, const q8_conv_params *p, const q8_sh
 
 q8_status q8_conv_of_floats(const q8_op_io *io, int transposed, q8_conv_nd *c) {
   const q8_value *bias = q8_input(io, 2);
-  for (int32_t i = 0; i < 3; i++)
-    Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
   Q8_TRY(find_conv(io, io->node->params, &io->inputs[0]->shape, &io->inputs[1]->shape, transposed, c));
   if (bias && bias->count != c->k)
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "bias %p for %zu output channels", &bias->shape, c->k);

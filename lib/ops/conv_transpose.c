@@ -257,6 +257,7 @@ static const char *dynamic_obstacle(const q8_node *node) {
 const q8_op q8_op_conv_transpose = {
     .name = "ConvTranspose", Q8_OPSETS(1, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, 1),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(q8_conv_params), .quant = Q8_QUANT_WEIGHTED,
+    .float_inputs = 7,
     .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan,
                                     .extras = &(const q8_op_extras){.weight_axis = weight_axis,
                                                                     .dynamic_obstacle = dynamic_obstacle}}};

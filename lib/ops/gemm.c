@@ -45,8 +45,6 @@ static q8_status find_shape(const q8_op_io *io, q8_gemm_shape *s) {
 
 static q8_status infer(const q8_op_io *io) {
   q8_gemm_shape s;
-  for (int32_t i = 0; i < 3; i++)
-    Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
   Q8_TRY(find_shape(io, &s));
   q8_shape shape = {.rank = 2, .dim = {(int64_t)s.m, (int64_t)s.n}};
   return q8_infer_set(io, 0, QINT8_DTYPE_F32, &shape);
@@ -109,5 +107,6 @@ static int32_t weight_axis(const q8_node *node) {
 const q8_op q8_op_gemm = {
     .name = "Gemm", Q8_OPSETS(6, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, 1),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(q8_gemm_params), .quant = Q8_QUANT_WEIGHTED,
+    .float_inputs = 7,
     .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan, .upgrade = upgrade,
                                     .extras = &(const q8_op_extras){.weight_axis = weight_axis}}};

@@ -15,11 +15,8 @@ static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, AT(axis), 0, 0, 
 
 /* The normalized dimensions; scale and b must broadcast to them. */
 static q8_status find_inner(const q8_op_io *io, int32_t *axis, q8_shape *inner) {
-  const layer_norm_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape;
-  *axis = q8_axis(p->axis, x->rank);
-  if (*axis < 0)
-    return q8_bad_axis(io, p->axis, x);
+  *axis = q8_axis_of(io);
   inner->rank = x->rank - *axis;
   for (int32_t i = 0; i < inner->rank; i++)
     inner->dim[i] = x->dim[*axis + i];
@@ -28,7 +25,6 @@ static q8_status find_inner(const q8_op_io *io, int32_t *axis, q8_shape *inner) 
     q8_shape joined;
     if (!v)
       continue;
-    Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
     Q8_TRY(q8_infer_broadcast(io, &v->shape, inner, &joined));
     if (!q8_shape_equal(&joined, inner))
       return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of shape %p for normalized dimensions %p",
@@ -40,7 +36,6 @@ static q8_status find_inner(const q8_op_io *io, int32_t *axis, q8_shape *inner) 
 static q8_status infer(const q8_op_io *io) {
   int32_t axis;
   q8_shape inner, outer = io->inputs[0]->shape;
-  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   Q8_TRY(find_inner(io, &axis, &inner));
   for (int32_t i = axis; i < outer.rank; i++)
     outer.dim[i] = 1;
@@ -101,5 +96,6 @@ static q8_status eval(const q8_op_io *io) {
 const q8_op q8_op_layer_norm = {
     .name = "LayerNormalization", Q8_OPSETS(17, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, 3),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(layer_norm_params), .quant = Q8_QUANT_FLOAT,
+    .float_inputs = 7, .has_axis = 1,
     .family = &(const q8_op_family){.int8_obstacle = "no int8 form: mean and variance need the range of float",
                                     .infer = infer, .eval = eval}};

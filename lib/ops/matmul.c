@@ -61,8 +61,6 @@ static q8_status find_shape(const q8_op_io *io, q8_matmul_shape *s) {
 static q8_status infer(const q8_op_io *io) {
   q8_matmul_shape s;
   q8_shape out;
-  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
-  Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_F32));
   Q8_TRY(find_shape(io, &s));
   Q8_TRY(q8_matmul_result(io, &s, &out));
   return q8_infer_set(io, 0, QINT8_DTYPE_F32, &out);
@@ -137,6 +135,6 @@ static int32_t weight_axis(const q8_node *node) {
 
 const q8_op q8_op_matmul = {
     .name = "MatMul", Q8_OPSETS(1, 21), Q8_INPUTS(2, 2), Q8_OUTPUTS(1, 1),
-    .quant = Q8_QUANT_WEIGHTED, .two_activations = 1,
+    .quant = Q8_QUANT_WEIGHTED, .two_activations = 1, .float_inputs = 3,
     .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan,
                                     .extras = &(const q8_op_extras){.weight_axis = weight_axis}}};

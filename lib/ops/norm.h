@@ -14,7 +14,5 @@ void q8_normalize_row(size_t n, const float *x, float mean, float inverse, const
  * channel or per group. */
 q8_status q8_group_norm_infer(const q8_op_io *io, int64_t groups);
 q8_status q8_group_norm_eval(const q8_op_io *io, int64_t groups, float epsilon);
-/* The input must be float and have at least `rank` dimensions. */
-q8_status q8_need_channels(const q8_op_io *io, int32_t rank);
 
 #endif

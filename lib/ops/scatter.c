@@ -28,14 +28,9 @@ static q8_status check_reduction(const q8_op_io *io) {
 
 static q8_status infer_elements(const q8_op_io *io) {
   const q8_value *x = io->inputs[0];
-  int64_t wanted = ((const scatter_params *)io->node->params)->axis;
-  int32_t axis = q8_axis(wanted, x->shape.rank);
   Q8_TRY(check_reduction(io));
-  Q8_TRY(q8_need_indices(io, 1));
   Q8_TRY(q8_need_dtype(io, 2, x->dtype));
-  if (axis < 0)
-    return q8_bad_axis(io, wanted, &x->shape);
-  Q8_TRY(q8_check_beside(io, 0, 1, axis));
+  Q8_TRY(q8_check_beside(io, 0, 1, q8_axis_of(io)));
   if (!q8_shape_equal(&io->inputs[1]->shape, &io->inputs[2]->shape))
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "indices of shape %p with updates of shape %p",
                       &io->inputs[1]->shape, &io->inputs[2]->shape);
@@ -102,7 +97,7 @@ static void copy_input(const q8_op_io *io) {
 
 static q8_status eval_elements(const q8_op_io *io) {
   const q8_value *x = io->inputs[0], *index = io->inputs[1];
-  int32_t axis = q8_axis(((const scatter_params *)io->node->params)->axis, x->shape.rank);
+  int32_t axis = q8_axis_of(io);
   copy_input(io);
   for (size_t i = 0; i < index->count; i++) {
     size_t at = 0;
@@ -116,7 +111,6 @@ static q8_status eval_elements(const q8_op_io *io) {
 static q8_status infer_nd(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape, *index = &io->inputs[1]->shape, *updates = &io->inputs[2]->shape;
   Q8_TRY(check_reduction(io));
-  Q8_TRY(q8_need_indices(io, 1));
   Q8_TRY(q8_need_dtype(io, 2, io->inputs[0]->dtype));
   int64_t n = index->rank ? index->dim[index->rank - 1] : -1;
   int fits = n >= 0 && n <= x->rank && updates->rank == index->rank - 1 + x->rank - n;
@@ -141,13 +135,14 @@ static q8_status eval_nd(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-#define SCATTER(id, onnx_name, first_opset, last_opset, list, infer_fn, eval_fn)                                    \
+#define SCATTER(id, onnx_name, first_opset, last_opset, list, axis_given, infer_fn, eval_fn)                                    \
   const q8_op q8_op_##id = {                                                                                       \
       .name = onnx_name, Q8_OPSETS(first_opset, last_opset), Q8_INPUTS(3, 3), Q8_OUTPUTS(1, 1),                    \
       Q8_ATTRIBUTES(list), .params_size = sizeof(scatter_params), .quant = Q8_QUANT_FLOAT,                         \
+      .has_axis = axis_given, .index_inputs = 2,                                                                   \
       .family = &(const q8_op_family){.int8_obstacle = "no int8 form: selects values of float tensors",            \
                                       .infer = infer_fn, .eval = eval_fn}};
 
-SCATTER(scatter, "Scatter", 9, 21, elements_attributes, infer_elements, eval_elements)
-SCATTER(scatter_elements, "ScatterElements", 11, 21, elements_attributes, infer_elements, eval_elements)
-SCATTER(scatter_nd, "ScatterND", 11, 21, nd_attributes, infer_nd, eval_nd)
+SCATTER(scatter, "Scatter", 9, 21, elements_attributes, 1, infer_elements, eval_elements)
+SCATTER(scatter_elements, "ScatterElements", 11, 21, elements_attributes, 1, infer_elements, eval_elements)
+SCATTER(scatter_nd, "ScatterND", 11, 21, nd_attributes, 0, infer_nd, eval_nd)

@@ -51,7 +51,6 @@ Q8_COLD static softmax_view view_of(const q8_node *node, const q8_shape *x, q8_s
 
 Q8_COLD static q8_status infer(const q8_op_io *io) {
   const softmax_params *p = io->node->params;
-  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   if (axis_of(p, io->inputs[0]->shape.rank) < 0)
     return q8_bad_axis(io, p->axis, &io->inputs[0]->shape);
   return q8_infer_same(io);
@@ -211,7 +210,7 @@ Q8_COLD static q8_status eval_hard(const q8_op_io *io) {
 #define SOFTMAX(id, onnx_name, its_family, log)                                                                    \
   const q8_op q8_op_##id = {                                                                                       \
       .name = onnx_name, Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),                                      \
-      Q8_ATTRIBUTES(attributes), .params_size = sizeof(softmax_params), .quant = Q8_QUANT_FLOAT,                   \
+      Q8_ATTRIBUTES(attributes), .params_size = sizeof(softmax_params), .quant = Q8_QUANT_FLOAT, .float_inputs = 1,  \
       .family = &its_family, .variant = log};
 
 static const q8_op_extras extras = {.expand = expand};
