@@ -96,20 +96,20 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
+static q8_status plan(q8_planner *planner, q8_id node) {
   const q8_node *n = q8_plan_node(planner, node);
   const q8_value *bound[3] = {NULL, NULL, NULL};
   if (q8_plan_value(planner, n->inputs[0])->dtype != QINT8_DTYPE_F32)
-    return q8_plan_eval(planner, node, error);
+    return q8_plan_eval(planner, node);
   for (int32_t i = 1; i < n->input_count; i++) {
     if (n->inputs[i] == Q8_NONE)
       continue;
     bound[i] = q8_plan_value(planner, n->inputs[i]);
     if (!bound[i]->data)
-      return q8_plan_eval(planner, node, error);
+      return q8_plan_eval(planner, node);
   }
   clip_params p = bounds(bound[1], bound[2]);
-  return q8_plan_unary(planner, node, &p, error);
+  return q8_plan_unary(planner, node, &p);
 }
 
 static const q8_unary_set set = {.exact = clip, .rows = Q8_ROWS_CLIP};

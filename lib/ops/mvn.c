@@ -19,7 +19,6 @@ static q8_status axes_of(const q8_op_io *io, uint32_t *mask) {
 
 static q8_status infer(const q8_op_io *io) {
   uint32_t mask;
-  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   Q8_TRY(axes_of(io, &mask));
   return q8_infer_same(io);
 }
@@ -52,6 +51,7 @@ static q8_status eval(const q8_op_io *io) {
 const q8_op q8_op_mvn = {
     .name = "MeanVarianceNormalization", Q8_OPSETS(9, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(mvn_params), .quant = Q8_QUANT_FLOAT,
+    .float_inputs = 1,
     .family = &(const q8_op_family){
                                     .int8_obstacle = "no int8 form: mean and deviation need the range of float",
                                     .infer = infer, .eval = eval}};

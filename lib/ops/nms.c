@@ -79,7 +79,6 @@ static q8_status scalar_of(const q8_op_io *io, int32_t i, float *out) {
   const q8_value *value = q8_input(io, i);
   if (!value)
     return QINT8_OK;
-  Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
   if (value->count != 1)
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "input %d has %zu values, expected 1", (int)i, value->count);
   *out = *(const float *)value->data;
@@ -96,8 +95,6 @@ static q8_status read_inputs(const q8_op_io *io, nms *n) {
           "how many boxes remain depends on the values of input %d, which must be constant or bound when the "
           "plan is compiled; end the exported model before NonMaxSuppression",
           (int)i);
-  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
-  Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_F32));
   const q8_shape *x = &boxes->shape, *s = &scores->shape;
   if (x->rank != 3 || s->rank != 3 || x->dim[2] != 4 || x->dim[0] != s->dim[0] || x->dim[1] != s->dim[2])
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "boxes of shape %p with scores of shape %p", x, s);
@@ -149,5 +146,6 @@ static q8_status eval(const q8_op_io *io) {
 const q8_op q8_op_nms = {
     .name = "NonMaxSuppression", Q8_OPSETS(10, 21), Q8_INPUTS(2, 5), Q8_OUTPUTS(1, 1),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(nms_params), .quant = Q8_QUANT_FLOAT,
+    .float_inputs = 27,
     .family = &(const q8_op_family){.int8_obstacle = "no int8 form: the shape of the result depends on values",
                                     .infer = infer, .eval = eval}};

@@ -43,10 +43,9 @@ void q8_scale_shift(size_t n, const float *x, float factor, float shift, float *
   Q8_FOR_BLOCKS(float, n, y, x[i] * factor + shift);
 }
 
-q8_status q8_need_channels(const q8_op_io *io, int32_t rank) {
-  const q8_shape *x = &io->inputs[0]->shape;
-  if (x->rank < rank)
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "input of shape %p, expected at least %d dimensions", x,
-                      (int)rank);
-  return q8_need_dtype(io, 0, QINT8_DTYPE_F32);
+void q8_normalize_row(size_t n, const float *x, float mean, float inverse, const float *scale, const float *bias, float *y) {
+  if (bias)
+    Q8_FOR_BLOCKS(float, n, y, (x[i] - mean) * inverse * scale[i] + bias[i]);
+  else
+    Q8_FOR_BLOCKS(float, n, y, (x[i] - mean) * inverse * scale[i]);
 }

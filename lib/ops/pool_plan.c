@@ -40,14 +40,12 @@ static void run_pool(const q8_step_run *r) {
 
 /* ---- Planning ---- */
 
-static q8_pool_step *new_step(q8_planner *planner, q8_id id, qint8_error *error) {
+static q8_pool_step *new_step(q8_planner *planner, q8_id id) {
   const q8_node *node = q8_plan_node(planner, id);
   const q8_shape *x = &q8_plan_value(planner, node->inputs[0])->shape;
   q8_pool_step *p = q8_plan_alloc(planner, 1, sizeof *p);
-  if (!p) {
-    q8_fail_memory(error, node->name, sizeof *p);
+  if (!p)
     return NULL;
-  }
   p->kernels = q8_plan_kernels(planner);
   q8_plan_quant(planner, node->inputs[0], &p->x_scale, &p->x_zero);
   q8_plan_quant(planner, node->outputs[0], &p->y_scale, &p->y_zero);
@@ -60,7 +58,7 @@ static q8_pool_step *new_step(q8_planner *planner, q8_id id, qint8_error *error)
 /* Int8 if the mode says so; a maximum also needs equal parameters on both sides. Sums of at most 2^23 bytes
  * are exact in int32. `kind`: "global_maxpool" or "global_avgpool" from its place on where it says what the
  * step is. */
-static q8_status add_step(q8_planner *planner, q8_id id, q8_pool_step *p, size_t place, qint8_error *error) {
+static q8_status add_step(q8_planner *planner, q8_id id, q8_pool_step *p, size_t place) {
   const q8_node *node = q8_plan_node(planner, id);
   int average = q8_pool_kind_of(node) == Q8_POOL_AVERAGE;
   int int8 = q8_plan_mode(planner, id) == Q8_MODE_STATIC && (p->row || p->in_positions <= (size_t)1 << 23) &&
@@ -78,7 +76,7 @@ static q8_status add_step(q8_planner *planner, q8_id id, q8_pool_step *p, size_t
   step.row_size = p->y_stride;
   if (p->y_stride)
     step.stride_slot = &p->y_stride;
-  return q8_plan_finish(planner, id, &step, 1, form, form, Q8_CHANNELS_LAST, error);
+  return q8_plan_finish(planner, id, &step, 1, form, form, Q8_CHANNELS_LAST);
 }
 
 static int is_served(const q8_extent *e) {
@@ -91,25 +89,25 @@ static int is_served(const q8_extent *e) {
   return taps <= Q8_POOL_TAPS;
 }
 
-q8_status q8_plan_window_pool(q8_planner *planner, q8_id id, qint8_error *error) {
+q8_status q8_plan_window_pool(q8_planner *planner, q8_id id) {
   const q8_value *inputs[1];
-  q8_op_io io = q8_plan_op_io(planner, id, inputs, error);
-  q8_pool_step *p = new_step(planner, id, error);
+  q8_op_io io = q8_plan_op_io(planner, id, inputs);
+  q8_pool_step *p = new_step(planner, id);
   if (!p)
     return QINT8_ERROR_MEMORY;
   Q8_TRY(q8_pool_window_of(&io, &p->window));
   if (!is_served(p->window.e))
-    return q8_plan_eval(planner, id, error);
+    return q8_plan_eval(planner, id);
   p->y_stride = p->channels;
   p->row = (size_t)p->window.e[2].out;
   p->rows = (size_t)(p->window.e[0].out * p->window.e[1].out);
-  return add_step(planner, id, p, 7, error);
+  return add_step(planner, id, p, 7);
 }
 
-q8_status q8_plan_global_pool(q8_planner *planner, q8_id id, qint8_error *error) {
-  q8_pool_step *p = new_step(planner, id, error);
+q8_status q8_plan_global_pool(q8_planner *planner, q8_id id) {
+  q8_pool_step *p = new_step(planner, id);
   if (!p)
     return QINT8_ERROR_MEMORY;
   p->rows = (p->channels + Q8_POOL_BLOCK - 1) / Q8_POOL_BLOCK;
-  return add_step(planner, id, p, 0, error);
+  return add_step(planner, id, p, 0);
 }

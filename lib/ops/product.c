@@ -140,22 +140,21 @@ static void lay_out(q8_planner *planner, q8_product *p, int weights, q8_step *st
   step->macs = (int64_t)(p->batches * s->m * s->n * s->k);
 }
 
-q8_status q8_product_prepare(q8_planner *planner, q8_product *p, const float *b, q8_step *step,
-                             qint8_error *error) {
+q8_status q8_product_prepare(q8_planner *planner, q8_product *p, const float *b, q8_step *step) {
   q8_linear_desc d = describe(p, b);
   p->kernels = q8_plan_kernels(planner);
   p->element = p->y_element = sizeof(float);
   p->epilogue.kind = Q8_EPILOGUE_FLOAT;
   p->epilogue.bias = channel_array(planner, p);
   if (!p->epilogue.bias)
-    return q8_fail_memory(error, step->name, p->s.n * sizeof(float));
+    return QINT8_ERROR_MEMORY;
   Q8_TRY((b ? q8_linear_pack_float : q8_linear_layout_float)(p->kernels, &d, q8_plan_pool(planner),
-                                                             &p->linear, error));
+                                                             &p->linear, q8_plan_error(planner)));
   lay_out(planner, p, !b, step);
   return QINT8_OK;
 }
 
-static q8_status set_epilogue(q8_planner *planner, const q8_node *node, q8_product *p, qint8_error *error) {
+static q8_status set_epilogue(q8_planner *planner, const q8_node *node, q8_product *p) {
   float a_scale = 1, b_scale = 1, y_scale = 1;
   q8_epilogue *e = &p->epilogue;
   q8_plan_quant(planner, node->inputs[0], &a_scale, &p->a_zero);
@@ -164,12 +163,12 @@ static q8_status set_epilogue(q8_planner *planner, const q8_node *node, q8_produ
   float *scale = channel_array(planner, p);
   e->bias = channel_array(planner, p);
   if (!scale || !e->bias)
-    return q8_fail_memory(error, node->name, p->s.n * 8);
+    return QINT8_ERROR_MEMORY;
   float factor = a_scale * b_scale;
   if (requant)
     factor = factor / y_scale;
   if (!isfinite(factor))
-    return q8_fail(error, QINT8_ERROR_DATA, node->name, "the product of the scales is not finite");
+    return q8_fail(q8_plan_error(planner), QINT8_ERROR_DATA, node->name, "the product of the scales is not finite");
   for (size_t i = 0; i < p->s.n; i++)
     scale[i] = factor;
   e->kind = requant ? Q8_EPILOGUE_REQUANT : Q8_EPILOGUE_DEQUANT;
@@ -180,15 +179,14 @@ static q8_status set_epilogue(q8_planner *planner, const q8_node *node, q8_produ
   return QINT8_OK;
 }
 
-q8_status q8_product_prepare_int8(q8_planner *planner, const q8_node *node, q8_product *p, q8_step *step,
-                                  qint8_error *error) {
+q8_status q8_product_prepare_int8(q8_planner *planner, const q8_node *node, q8_product *p, q8_step *step) {
   const q8_matmul_shape *s = &p->s;
   p->kernels = q8_plan_kernels(planner);
   p->b_n = s->k;
   p->b_k = 1;
-  Q8_TRY(set_epilogue(planner, node, p, error));
+  Q8_TRY(set_epilogue(planner, node, p));
   q8_linear_desc d = describe(p, NULL);
-  Q8_TRY(q8_linear_layout(p->kernels, &d, q8_plan_pool(planner), &p->linear, error));
+  Q8_TRY(q8_linear_layout(p->kernels, &d, q8_plan_pool(planner), &p->linear, q8_plan_error(planner)));
   p->turned = q8_round_up(s->n * s->k, Q8_ALIGN);
   p->columns = q8_round_up((s->n + 64) * sizeof(int32_t), Q8_ALIGN);
   p->rows = q8_round_up(s->m * sizeof(int32_t), Q8_ALIGN);

@@ -21,13 +21,11 @@ typedef struct q8_product {
 
 /* Fills in what follows from s, b_k and b_n, and the step's kernel, scratch and number of products. `b`: NULL
  * unless constant. */
-q8_status q8_product_prepare(q8_planner *planner, q8_product *p, const float *b, q8_step *step,
-                             qint8_error *error);
+q8_status q8_product_prepare(q8_planner *planner, q8_product *p, const float *b, q8_step *step);
 /* The same for int8, from s alone; k is at most Q8_PRODUCT_INT8_K, and y is float if output 0 has no
  * parameters. */
 #define Q8_PRODUCT_INT8_K 32768 /* 2^15 products of 255 * 255 fit int32 */
-q8_status q8_product_prepare_int8(q8_planner *planner, const q8_node *node, q8_product *p, q8_step *step,
-                                  qint8_error *error);
+q8_status q8_product_prepare_int8(q8_planner *planner, const q8_node *node, q8_product *p, q8_step *step);
 /* scratch: what `prepare` asked for. b is not read if it is constant. */
 void q8_product_run(const q8_product *p, const q8_host *host, const void *a, const void *b, void *y,
                     void *scratch);

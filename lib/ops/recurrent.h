@@ -74,7 +74,7 @@ q8_status q8_recurrent_of(const q8_op_io *io, q8_recurrent *out);
 /* The family of RNN, GRU and LSTM, whose variant is their cell. */
 extern const q8_op_family q8_recurrent_family;
 q8_status q8_recurrent_eval(const q8_op_io *io);
-q8_status q8_recurrent_plan(q8_planner *planner, q8_id node, qint8_error *error);
+q8_status q8_recurrent_plan(q8_planner *planner, q8_id node);
 
 /* ---- One run ---- */
 

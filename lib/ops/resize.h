@@ -55,7 +55,7 @@ static inline int q8_resize_keeps(const q8_resize *r, int32_t d) {
   return r->in[d] == r->out[d] && r->scale[d] == 1 && r->coordinates != Q8_TF_CROP_AND_RESIZE;
 }
 
-q8_status q8_resize_plan(q8_planner *planner, q8_id node, qint8_error *error);
+q8_status q8_resize_plan(q8_planner *planner, q8_id node);
 
 /* ---- resize_rows.c ---- */
 

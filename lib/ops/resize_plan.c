@@ -77,15 +77,14 @@ static int is_served(const q8_resize *r, int32_t dtype) {
   return taps <= Q8_RESIZE_PIXELS;
 }
 
-static q8_status make_table(q8_planner *planner, const q8_node *node, const q8_resize *r, int32_t d, axis_table *table,
-                            qint8_error *error) {
+static q8_status make_table(q8_planner *planner, const q8_resize *r, int32_t d, axis_table *table) {
   table->in = d < 2 ? 1 : (size_t)r->in[d];
   table->out = d < 2 ? 1 : (size_t)r->out[d];
   table->taps = d < 2 ? 1 : (size_t)q8_resize_tap_count(r, d);
   uint32_t *index = q8_plan_alloc(planner, table->out * table->taps, sizeof *index);
   float *weight = q8_plan_alloc(planner, table->out * table->taps, sizeof *weight);
   if (!index || !weight)
-    return q8_fail_memory(error, node->name, table->out * table->taps * sizeof *weight);
+    return QINT8_ERROR_MEMORY;
   table->index = index;
   table->weight = weight;
   for (size_t i = 0; i < table->out; i++) {
@@ -100,22 +99,22 @@ static q8_status make_table(q8_planner *planner, const q8_node *node, const q8_r
   return QINT8_OK;
 }
 
-q8_status q8_resize_plan(q8_planner *planner, q8_id id, qint8_error *error) {
+q8_status q8_resize_plan(q8_planner *planner, q8_id id) {
   const q8_value *inputs[4];
-  q8_op_io io = q8_plan_op_io(planner, id, inputs, error);
+  q8_op_io io = q8_plan_op_io(planner, id, inputs);
   const q8_node *node = io.node;
   q8_resize r;
   Q8_TRY(q8_resize_of(&io, &r));
   if (!is_served(&r, inputs[0]->dtype) || inputs[0]->count == 0 || q8_plan_value(planner, node->outputs[0])->count == 0)
-    return q8_plan_eval(planner, id, error);
+    return q8_plan_eval(planner, id);
   resize_step *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
-    return q8_fail_memory(error, node->name, sizeof *p);
+    return QINT8_ERROR_MEMORY;
   p->kernels = q8_plan_kernels(planner);
   p->images = (size_t)r.in[0];
   p->channels = p->y_stride = (size_t)r.in[1];
   for (int32_t d = 0; d < DIMS; d++)
-    Q8_TRY(make_table(planner, node, &r, r.rank - DIMS + d, &p->axis[d], error));
+    Q8_TRY(make_table(planner, &r, r.rank - DIMS + d, &p->axis[d]));
   p->int8 = q8_plan_mode(planner, id) == Q8_MODE_STATIC && q8_same_quant(planner, node->inputs[0], node->outputs[0]);
   q8_form_type form = p->int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
   q8_step step;
@@ -124,5 +123,5 @@ q8_status q8_resize_plan(q8_planner *planner, q8_id id, qint8_error *error) {
   step.precision = p->int8 ? "int8" : "fp32";
   step.stride_slot = &p->y_stride;
   step.row_size = p->channels;
-  return q8_plan_finish(planner, id, &step, 1, form, form, Q8_CHANNELS_LAST, error);
+  return q8_plan_finish(planner, id, &step, 1, form, form, Q8_CHANNELS_LAST);
 }

@@ -24,13 +24,10 @@ static q8_status read_reduction(const q8_op_io *io, int *reduction) {
 
 static q8_status infer_elements(const q8_op_io *io) {
   const q8_value *x = io->inputs[0];
-  int32_t axis;
   int reduction;
   Q8_TRY(read_reduction(io, &reduction));
-  Q8_TRY(q8_need_indices(io, 1));
   Q8_TRY(q8_need_dtype(io, 2, x->dtype));
-  Q8_TRY(q8_need_axis(io, ((const scatter_params *)io->node->params)->axis, x->shape.rank, &axis));
-  Q8_TRY(q8_check_beside(io, 0, 1, axis));
+  Q8_TRY(q8_check_beside(io, 0, 1, q8_axis_of(io)));
   if (!q8_shape_equal(&io->inputs[1]->shape, &io->inputs[2]->shape))
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "indices of shape %p with updates of shape %p",
                       &io->inputs[1]->shape, &io->inputs[2]->shape);
@@ -89,7 +86,7 @@ static void put(const q8_op_io *io, int reduction, size_t at, size_t from, size_
 
 static q8_status eval_elements(const q8_op_io *io) {
   const q8_value *x = io->inputs[0], *index = io->inputs[1];
-  int32_t axis = q8_axis(((const scatter_params *)io->node->params)->axis, x->shape.rank);
+  int32_t axis = q8_axis_of(io);
   int reduction;
   Q8_TRY(read_reduction(io, &reduction));
   q8_copy_input(io, 0);
@@ -106,7 +103,6 @@ static q8_status infer_nd(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape, *index = &io->inputs[1]->shape, *updates = &io->inputs[2]->shape;
   int reduction;
   Q8_TRY(read_reduction(io, &reduction));
-  Q8_TRY(q8_need_indices(io, 1));
   Q8_TRY(q8_need_dtype(io, 2, io->inputs[0]->dtype));
   int64_t n = index->rank ? index->dim[index->rank - 1] : -1;
   int fits = n >= 0 && n <= x->rank && updates->rank == index->rank - 1 + x->rank - n;
@@ -136,13 +132,14 @@ static q8_status eval_nd(const q8_op_io *io) {
 #define FAMILY(name, infer_fn, eval_fn)                                                                            \
   static const q8_op_family name = {                                                                               \
       .int8_obstacle = "no int8 form: selects values of float tensors", .infer = infer_fn, .eval = eval_fn};
-#define SCATTER(id, onnx_name, first_opset, list, its_family)                                                      \
+#define SCATTER(id, onnx_name, first_opset, list, axis_given, its_family)                                                      \
   const q8_op q8_op_##id = {                                                                                       \
       .name = onnx_name, Q8_OPSETS(first_opset, 21), Q8_INPUTS(3, 3), Q8_OUTPUTS(1, 1),                            \
-      Q8_ATTRIBUTES(list), .params_size = sizeof(scatter_params), .quant = Q8_QUANT_FLOAT, .family = &its_family};
+      Q8_ATTRIBUTES(list), .params_size = sizeof(scatter_params), .quant = Q8_QUANT_FLOAT,                         \
+      .has_axis = axis_given, .index_inputs = 2, .family = &its_family};
 
 FAMILY(elements, infer_elements, eval_elements)
 FAMILY(slices, infer_nd, eval_nd)
-SCATTER(scatter, "Scatter", 9, elements_attributes, elements)
-SCATTER(scatter_elements, "ScatterElements", 11, elements_attributes, elements)
-SCATTER(scatter_nd, "ScatterND", 11, nd_attributes, slices)
+SCATTER(scatter, "Scatter", 9, elements_attributes, 1, elements)
+SCATTER(scatter_elements, "ScatterElements", 11, elements_attributes, 1, elements)
+SCATTER(scatter_nd, "ScatterND", 11, nd_attributes, 0, slices)

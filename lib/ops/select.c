@@ -27,17 +27,17 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
+static q8_status plan(q8_planner *planner, q8_id id) {
   const q8_node *node = q8_plan_node(planner, id);
   const q8_value *inputs[1] = {q8_plan_value(planner, node->inputs[0])};
-  q8_op_io io = {.node = node, .inputs = inputs, .error = error};
+  q8_op_io io = {.node = node, .inputs = inputs, .error = q8_plan_error(planner)};
   int32_t which = chosen(&io);
   if (which < 0)
-    return q8_plan_eval(planner, id, error);
+    return q8_plan_eval(planner, id);
   q8_layout layout = q8_plan_layout(planner, node->inputs[which]);
   q8_buffer buffer;
-  Q8_TRY(q8_plan_input(planner, node->inputs[which], Q8_FORM_NATIVE, layout, &buffer, error));
-  return q8_plan_alias(planner, node->outputs[0], Q8_FORM_NATIVE, layout, buffer, error);
+  Q8_TRY(q8_plan_input(planner, node->inputs[which], Q8_FORM_NATIVE, layout, &buffer));
+  return q8_plan_alias(planner, node->outputs[0], Q8_FORM_NATIVE, layout, buffer);
 }
 
 /* Where(condition, a, b): the same, as the branches have equal shapes. */

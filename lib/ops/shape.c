@@ -62,6 +62,31 @@ q8_status q8_op_word(const q8_op_io *io, const char *attribute, const char *word
   return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "%s %s is not %s", attribute, text, words);
 }
 
+/* UNSUPPORTED unless input `i` is S32 or S64. */
+static q8_status need_indices(const q8_op_io *io, int32_t i) {
+  int32_t dtype = io->inputs[i] ? io->inputs[i]->dtype : QINT8_DTYPE_S64;
+  if (dtype == QINT8_DTYPE_S64 || dtype == QINT8_DTYPE_S32)
+    return QINT8_OK;
+  return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "indices are %s, expected int32 or int64", q8_dtype_name(dtype));
+}
+
+q8_status q8_infer(const q8_op_io *io) {
+  const q8_op *op = io->node->op;
+  for (int32_t i = 0; i < io->node->input_count; i++) {
+    uint32_t bit = i < 8 ? 1u << i : 0;
+    if (op->float_inputs & bit)
+      Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
+    if (op->index_inputs & bit)
+      Q8_TRY(need_indices(io, i));
+  }
+  if (op->least_rank && io->inputs[0]->shape.rank < (int32_t)op->least_rank)
+    return q8_op_fail(io, QINT8_ERROR_SHAPE, "input of shape %p, expected at least %d dimensions",
+                      &io->inputs[0]->shape, (int)op->least_rank);
+  if (op->has_axis && q8_axis_of(io) < 0)
+    return q8_bad_axis(io, *(const int64_t *)io->node->params, &io->inputs[0]->shape);
+  return op->family->infer(io);
+}
+
 q8_status q8_infer_set(const q8_op_io *io, int32_t index, int32_t dtype, const q8_shape *shape) {
   int ok;
   size_t size, element = qint8_dtype_size((qint8_dtype)dtype), count = q8_shape_count(shape, &ok);
@@ -146,6 +171,14 @@ q8_status q8_infer_ints(const q8_op_io *io, int32_t input, q8_ints *out) {
 
 int32_t q8_axis(int64_t axis, int32_t rank) {
   return axis >= -rank && axis < rank ? (int32_t)(axis < 0 ? axis + rank : axis) : -1;
+}
+
+int32_t q8_axis_of(const q8_op_io *io) {
+  return q8_axis(*(const int64_t *)io->node->params, io->inputs[0]->shape.rank);
+}
+
+q8_axis_view q8_view_axis(const q8_shape *shape, int32_t axis) {
+  return (q8_axis_view){q8_dims(shape, 0, axis), (size_t)shape->dim[axis], q8_dims(shape, axis + 1, shape->rank)};
 }
 
 size_t q8_dims(const q8_shape *shape, int32_t from, int32_t to) {

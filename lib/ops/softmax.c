@@ -43,7 +43,6 @@ static q8_softmax_view view_of(const q8_node *node, const q8_shape *x, const q8_
 
 static q8_status infer(const q8_op_io *io) {
   const softmax_params *p = io->node->params;
-  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   if (axis_of(p, io->inputs[0]->shape.rank) < 0)
     return q8_bad_axis(io, p->axis, &io->inputs[0]->shape);
   return q8_infer_same(io);
@@ -74,16 +73,16 @@ static void run_softmax(const q8_step_run *r) {
   q8_parallel(r->host, run.v->outer, outer_task, &run);
 }
 
-static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
+static q8_status plan(q8_planner *planner, q8_id node) {
   const q8_node *n = q8_plan_node(planner, node);
   q8_step step;
   q8_softmax_view *v = q8_plan_alloc(planner, 1, sizeof *v);
   if (!v)
-    return q8_fail_memory(error, n->name, sizeof *v);
+    return QINT8_ERROR_MEMORY;
   *v = view_of(n, &q8_plan_value(planner, n->inputs[0])->shape, q8_plan_kernels(planner));
   q8_plan_step(planner, node, "softmax", run_softmax, &step);
   step.params = v;
-  return q8_plan_finish(planner, node, &step, 1, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR, error);
+  return q8_plan_finish(planner, node, &step, 1, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR);
 }
 
 /* The flat form: Reshape(Softmax(Flatten(x)), Shape(x)). */

@@ -39,13 +39,12 @@ typedef struct q8_unary_set {
 float q8_unary_apply(const q8_unary_set *set, const void *params, float x);
 q8_status q8_unary_infer(const q8_op_io *io);
 q8_status q8_unary_eval(const q8_op_io *io);
-q8_status q8_unary_plan(q8_planner *planner, q8_id node, qint8_error *error);
+q8_status q8_unary_plan(q8_planner *planner, q8_id node);
 
 /* Output 0 like input 0, which must be float32. */
 q8_status q8_infer_unary(const q8_op_io *io);
-/* Int8: a table. Float: a kernel or a step in whatever layout x has. Table and kernel become part of the step
- * that makes x where that is possible. Other types: `eval`. `params` are those of the node, as they are when
- * the plan is made. */
-q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params, qint8_error *error);
+/* Int8: a table. Float: a kernel or a step in whatever layout x has. Table and kernel become part of the step that makes x
+ * where that is possible. Other types: `eval`. `params` are those of the node, as they are when the plan is made. */
+q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params);
 
 #endif

@@ -19,22 +19,22 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-static q8_status alias(q8_planner *planner, q8_id node, int keep_layout, qint8_error *error) {
+static q8_status alias(q8_planner *planner, q8_id node, int keep_layout) {
   const q8_node *n = q8_plan_node(planner, node);
   q8_id x = n->inputs[0], y = n->outputs[0];
   int int8 = q8_plan_mode(planner, node) == Q8_MODE_STATIC && q8_same_quant(planner, x, y);
   q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
   q8_layout layout = keep_layout ? q8_plan_layout(planner, x) : Q8_LINEAR;
   q8_buffer buffer;
-  Q8_TRY(q8_plan_input(planner, x, form, layout, &buffer, error));
-  return q8_plan_alias(planner, y, form, layout, buffer, error);
+  Q8_TRY(q8_plan_input(planner, x, form, layout, &buffer));
+  return q8_plan_alias(planner, y, form, layout, buffer);
 }
 
-static q8_status plan_view(q8_planner *planner, q8_id node, qint8_error *error) {
-  return alias(planner, node, 0, error);
+static q8_status plan_view(q8_planner *planner, q8_id node) {
+  return alias(planner, node, 0);
 }
-static q8_status plan_same(q8_planner *planner, q8_id node, qint8_error *error) {
-  return alias(planner, node, 1, error);
+static q8_status plan_same(q8_planner *planner, q8_id node) {
+  return alias(planner, node, 1);
 }
 
 static q8_status fail_shape(const q8_op_io *io, const char *what, const q8_shape *other) {
@@ -160,9 +160,9 @@ static q8_status eval_dropout(const q8_op_io *io) {
   return eval(io);
 }
 
-static q8_status plan_dropout(q8_planner *planner, q8_id node, qint8_error *error) {
-  return q8_plan_node(planner, node)->output_count > 1 ? q8_plan_eval(planner, node, error)
-                                                       : alias(planner, node, 1, error);
+static q8_status plan_dropout(q8_planner *planner, q8_id node) {
+  return q8_plan_node(planner, node)->output_count > 1 ? q8_plan_eval(planner, node)
+                                                       : alias(planner, node, 1);
 }
 
 static const q8_attribute reshape_attributes[] = {

@@ -121,7 +121,7 @@ const int8_t *q8_weighted_integers(const q8_planner *planner, q8_id id, const q8
 static int8_t *quantize_weights(q8_planner *planner, const q8_weighted *w, const q8_tensor_quant *quant) {
   const q8_kernels *kernels = q8_plan_kernels(planner);
   size_t filter = filter_size(&w->g);
-  uint8_t *out = q8_alloc(&q8_plan_pool(planner)->host, w->g.k, filter);
+  uint8_t *out = q8_plan_borrow(planner, w->g.k, filter);
   for (size_t k = 0; out && k < w->g.k; k++)
     kernels->quantize(filter, w->weights + k * filter, weight_scale(quant, k), 128, 0x80, out + k * filter);
   return (int8_t *)out;
@@ -154,7 +154,7 @@ static int32_t stored(float bound, float scale, int32_t zero_point) {
 
 /* Static results are uint8 if the output has parameters; all others are float. */
 static q8_status set_epilogue(q8_planner *planner, const q8_weighted *w, const q8_node *node, q8_mode mode,
-                              const q8_tensor_quant *quant, weighted_step *p, qint8_error *error) {
+                              const q8_tensor_quant *quant, weighted_step *p) {
   q8_epilogue *e = &p->epilogue;
   float x_scale = 1, y_scale = 1;
   int32_t y_zero = 0, *offset = NULL;
@@ -167,7 +167,7 @@ static q8_status set_epilogue(q8_planner *planner, const q8_weighted *w, const q
   if ((fixed && !(offset = channel_array(planner, w->g.k))) ||
       (mode != Q8_MODE_FLOAT && !(scale = channel_array(planner, w->g.k))) ||
       (!requant && !(bias = channel_array(planner, w->g.k))))
-    return q8_fail_memory(error, node->name, w->g.k * 12);
+    return QINT8_ERROR_MEMORY;
   if (in_accumulator)
     quantize_bias(w, quant, imported, x_scale, offset);
   else if (w->bias)
@@ -177,7 +177,8 @@ static q8_status set_epilogue(q8_planner *planner, const q8_weighted *w, const q
   for (size_t k = 0; scale && k < w->g.k; k++) {
     scale[k] = x_scale * weight_scale(quant, k) / y_scale;
     if (!isfinite(scale[k]))
-      return q8_fail(error, QINT8_ERROR_DATA, node->name, "the scale of output channel %zu is not finite", k);
+      return q8_fail(q8_plan_error(planner), QINT8_ERROR_DATA, node->name,
+                     "the scale of output channel %zu is not finite", k);
   }
   e->kind = !scale ? Q8_EPILOGUE_FLOAT : requant ? Q8_EPILOGUE_REQUANT : Q8_EPILOGUE_DEQUANT;
   e->offset = e->requant.bias = offset;
@@ -192,33 +193,32 @@ static q8_status set_epilogue(q8_planner *planner, const q8_weighted *w, const q
 }
 
 static q8_status pack(q8_planner *planner, const q8_weighted *w, const q8_node *node, q8_mode mode,
-                      const q8_tensor_quant *quant, q8_conv *out, qint8_error *error) {
+                      const q8_tensor_quant *quant, q8_conv *out) {
   const q8_kernels *kernels = q8_plan_kernels(planner);
   float scale;
   int32_t zero_point;
   if (mode == Q8_MODE_FLOAT)
-    return q8_conv_pack_float(kernels, &w->g, w->weights, q8_plan_pool(planner), out, error);
+    return q8_conv_pack_float(kernels, &w->g, w->weights, q8_plan_pool(planner), out, q8_plan_error(planner));
   int8_t *rounded = w->integers ? NULL : quantize_weights(planner, w, quant);
   if (!w->integers && !rounded)
-    return q8_fail_memory(error, node->name, w->g.k);
+    return QINT8_ERROR_MEMORY;
   int requant = mode == Q8_MODE_STATIC && q8_plan_quant(planner, node->outputs[0], &scale, &zero_point);
   q8_pool *pool = q8_plan_pool(planner);
   const q8_mapping *file = q8_plan_mapping(planner);
   q8_status status = w->integers
-                         ? q8_conv_pack_mapped(kernels, &w->g, w->integers, file, requant, pool, out, error)
-                         : q8_conv_pack(kernels, &w->g, rounded, requant, pool, out, error);
-  q8_free(&pool->host, rounded);
+                         ? q8_conv_pack_mapped(kernels, &w->g, w->integers, file, requant, pool, out, q8_plan_error(planner))
+                         : q8_conv_pack(kernels, &w->g, rounded, requant, pool, out, q8_plan_error(planner));
+  q8_plan_return(planner, rounded);
   return status;
 }
 
 /* q - zero_point = rne(w / scale), in the order of q8_wide. */
-static q8_status pack_wide(q8_planner *planner, const q8_weighted *w, const q8_node *node, const q8_tensor_quant *quant,
-                           weighted_step *p, qint8_error *error) {
+static q8_status pack_wide(q8_planner *planner, const q8_weighted *w, const q8_tensor_quant *quant, weighted_step *p) {
   const q8_conv_geometry *g = &w->g;
   size_t outputs = g->k / g->groups, filter = filter_size(g);
   int16_t *out = q8_plan_alloc(planner, g->k * filter + 1, sizeof *out);
   if (!out)
-    return q8_fail_memory(error, node->name, g->k * filter * sizeof *out);
+    return QINT8_ERROR_MEMORY;
   for (size_t k = 0; k < g->k; k++)
     for (size_t i = 0; i < filter; i++)
       out[(k / outputs * filter + i) * outputs + k % outputs] =
@@ -231,7 +231,7 @@ static q8_status pack_wide(q8_planner *planner, const q8_weighted *w, const q8_n
 }
 
 q8_status q8_weighted_prepare(q8_planner *planner, q8_id id, const q8_weighted *w, q8_step *out, q8_form_type *in_form,
-                              q8_form_type *out_form, qint8_error *error) {
+                              q8_form_type *out_form) {
   const q8_node *node = q8_plan_node(planner, id);
   const q8_tensor_quant *quant = q8_plan_recipe(planner, node->inputs[1]);
   q8_mode mode = q8_plan_mode(planner, id);
@@ -240,12 +240,12 @@ q8_status q8_weighted_prepare(q8_planner *planner, q8_id id, const q8_weighted *
     mode = Q8_MODE_FLOAT;
   weighted_step *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
-    return q8_fail_memory(error, node->name, sizeof *p);
+    return QINT8_ERROR_MEMORY;
   p->kernels = q8_plan_kernels(planner);
   if (mode != Q8_MODE_FLOAT && has_wide(quant))
-    Q8_TRY(pack_wide(planner, w, node, quant, p, error));
+    Q8_TRY(pack_wide(planner, w, quant, p));
   else
-    Q8_TRY(pack(planner, w, node, mode, quant, &p->conv, error));
+    Q8_TRY(pack(planner, w, node, mode, quant, &p->conv));
 
   static const char *const precisions[] = {"fp32", "int8", "dynamic"};
   q8_plan_step(planner, id, p->conv.way == Q8_CONV_DEPTHWISE ? "dwconv" : w->kind,
@@ -257,7 +257,7 @@ q8_status q8_weighted_prepare(q8_planner *planner, q8_id id, const q8_weighted *
   out->kernel = p->conv.kernel_name;
   out->params = p;
   out->scratch_size = p->is_wide ? 0 : q8_conv_scratch(&p->conv, q8_plan_threads(planner));
-  Q8_TRY(set_epilogue(planner, w, node, mode, quant, p, error));
+  Q8_TRY(set_epilogue(planner, w, node, mode, quant, p));
   if (mode == Q8_MODE_DYNAMIC)
     out->scratch_size += q8_quantized_rows_size(w->g.n, sample_size(&w->g));
   size_t products = w->g.k * filter_size(&w->g);
@@ -297,10 +297,10 @@ static const q8_step_rows *rows_of(weighted_step *step) {
   return &step->rows;
 }
 
-q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, qint8_error *error) {
+q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w) {
   q8_step step;
   q8_form_type in, out;
-  Q8_TRY(q8_weighted_prepare(planner, id, w, &step, &in, &out, error));
+  Q8_TRY(q8_weighted_prepare(planner, id, w, &step, &in, &out));
   weighted_step *p = (weighted_step *)(uintptr_t)step.params;
   if (out == Q8_FORM_INT8 && p->conv.way != Q8_CONV_DEPTHWISE && !p->is_wide)
     step.add_slot = &p->sum;
@@ -312,31 +312,29 @@ q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w, 
   }
   if (step.run != run_dynamic)
     step.rows = rows_of(p);
-  return q8_plan_finish(planner, id, &step, 1, in, out, w->layout, error);
+  return q8_plan_finish(planner, id, &step, 1, in, out, w->layout);
 }
 
-q8_status q8_plan_weighted_matrix(q8_planner *planner, q8_id id, const q8_weighted *weighted, int in_columns,
-                                  qint8_error *error) {
+q8_status q8_plan_weighted_matrix(q8_planner *planner, q8_id id, const q8_weighted *weighted, int in_columns) {
   const q8_node *node = q8_plan_node(planner, id);
-  const q8_host *host = &q8_plan_pool(planner)->host;
   const q8_kernels *kernels = q8_plan_kernels(planner);
   q8_weighted w = *weighted;
   w.g = (q8_conv_geometry){.n = w.g.n, .h = 1, .w = 1, .c = w.g.c, .k = w.g.k, .groups = 1, .r = 1, .s = 1, .stride_h = 1,
                            .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .p = 1, .q = 1};
   w.integers = q8_weighted_integers(planner, id, &w);
   if (!w.integers)
-    Q8_TRY(q8_plan_floats(planner, node->inputs[1], &w.weights, error));
+    Q8_TRY(q8_plan_floats(planner, node->inputs[1], &w.weights));
   if (!in_columns)
-    return q8_plan_weighted(planner, id, &w, error);
+    return q8_plan_weighted(planner, id, &w);
   size_t count = w.g.k * w.g.c, element = w.integers ? 1 : sizeof(float);
-  void *rows = q8_alloc(host, count, element);
+  void *rows = q8_plan_borrow(planner, count, element);
   if (!rows)
-    return q8_fail_memory(error, node->name, count * element);
+    return QINT8_ERROR_MEMORY;
   (w.integers ? kernels->transpose8 : kernels->transpose32)(w.g.c, w.g.k, w.integers ? w.integers : (const void *)w.weights,
                                                             w.g.k, rows, w.g.c);
   w.integers = w.integers ? rows : NULL;
   w.weights = w.integers ? NULL : rows;
-  q8_status status = q8_plan_weighted(planner, id, &w, error);
-  q8_free(host, rows);
+  q8_status status = q8_plan_weighted(planner, id, &w);
+  q8_plan_return(planner, rows);
   return status;
 }

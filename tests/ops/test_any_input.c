@@ -83,7 +83,7 @@ static int run_case(const q8_op *op, const q8_node *node, tensor *in, q8_op_io *
   void *memory[OUTPUTS] = {NULL};
   int computed = 0;
   io->outputs = outputs;
-  q8_status status = op->family->infer(io);
+  q8_status status = q8_infer(io);
   size_t total = 0;
   for (int i = 0; i < node->output_count && status == QINT8_OK; i++)
     total += bytes_of(&outputs[i]);
