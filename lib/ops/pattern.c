@@ -25,7 +25,7 @@ static const q8_unary_set silu_set = {.exact = silu, .kernel = Q8_SUNARY_SILU},
 
 /* A function as standard nodes in turn. An operand is 'x', the input, 't', what the node before gave, or a constant. */
 typedef struct step {
-  const char *op_type;
+  char op_type[8];
   char a, b; /* b: 0 if there is none */
 } step;
 static const struct constant {

@@ -10,38 +10,38 @@
 
 #define MAX_TENSOR ((size_t)1 << 40) /* bytes */
 
-/* An integer of the conversion's type. */
-static long long integer(const char *conversion, va_list *values) {
+/* Whether a conversion to an integer, "%zu" or "%lld" say, is of a type wider than int. */
+static int is_wide(const char *conversion) {
   if (conversion[1] == 'z')
-    return (long long)va_arg(*values, size_t);
-  if (conversion[1] != 'l')
-    return conversion[1] == 'u' ? (long long)va_arg(*values, unsigned) : va_arg(*values, int);
-  return conversion[2] == 'l' ? va_arg(*values, long long) : va_arg(*values, long);
+    return sizeof(size_t) > sizeof(int);
+  return conversion[1] == 'l' && (conversion[2] == 'l' || sizeof(long) > sizeof(int));
 }
 
 q8_status q8_op_fail(const q8_op_io *io, q8_status status, const char *format, ...) {
-  char text[sizeof io->error->message], shape[128];
+  char text[sizeof io->error->message], part[128];
   size_t at = 0;
   va_list values;
   va_start(values, format);
-  while (*format && at + 1 < sizeof text) {
-    if (*format != '%') {
-      text[at++] = *format++;
-      continue;
+  while (*format) {
+    const char *conversion = format, *piece = part;
+    format += *format == '%' ? strcspn(format, "dsgpu") + 1 : 1;
+    const char kind = format[-1];
+    if (*conversion != '%') {
+      part[0] = kind;
+      part[1] = 0;
+    } else if (kind == 'g') {
+      snprintf(part, sizeof part, "%g", va_arg(values, double));
+    } else if (kind == 's' || kind == 'p') {
+      const void *pointer = va_arg(values, const void *);
+      piece = kind == 's' ? pointer : q8_shape_text(pointer, part, sizeof part);
+    } else if (is_wide(conversion)) {
+      snprintf(part, sizeof part, "%lld", va_arg(values, long long));
+    } else {
+      int value = va_arg(values, int);
+      snprintf(part, sizeof part, "%lld", kind == 'u' ? (long long)(unsigned)value : value);
     }
-    size_t length = strcspn(format, "dsgpu"), left = sizeof text - at;
-    char kind = format[length];
-    int written;
-    if (kind == 'g')
-      written = snprintf(text + at, left, "%g", va_arg(values, double));
-    else if (kind == 's')
-      written = snprintf(text + at, left, "%s", va_arg(values, const char *));
-    else if (kind == 'p')
-      written = snprintf(text + at, left, "%s", q8_shape_text(va_arg(values, const q8_shape *), shape, sizeof shape));
-    else
-      written = snprintf(text + at, left, "%lld", integer(format, &values));
-    at += (size_t)written < left ? (size_t)written : left - 1;
-    format += length + 1;
+    while (*piece && at + 1 < sizeof text)
+      text[at++] = *piece++;
   }
   va_end(values);
   text[at] = 0;
