@@ -101,7 +101,7 @@ static void write_attribute(q8_exporter *exporter, const q8_attribute *entry, co
 
 void q8_export_attributes(q8_exporter *exporter, const q8_node *node) {
   for Q8_EACH_ATTRIBUTE(a, node->op)
-    if (!a->internal)
+    if (a->internal != Q8_INTERNAL)
       write_attribute(exporter, a, node->params);
 }
 

@@ -13,10 +13,13 @@ typedef struct reduce_params {
   q8_ints axes; /* canonical for all but ReduceSum, whose axes are input 1 since opset 13; others': input 1 if computed */
 } reduce_params;
 
-static const q8_attribute attributes[] = {
-    {"keepdims", Q8_ATTR_INT, offsetof(reduce_params, keep_dims), 0, 0, 1},
-    {"noop_with_empty_axes", Q8_ATTR_INT, offsetof(reduce_params, noop_with_empty_axes), 0, 0, 0},
-    {"axes", Q8_ATTR_INTS, offsetof(reduce_params, axes), 0, 0, 0}};
+#define ATTRIBUTES(name, moved, until)                                                                             \
+  static const q8_attribute name[] = {                                                                             \
+      {"keepdims", Q8_ATTR_INT, offsetof(reduce_params, keep_dims), 0, 0, 1},                                      \
+      {"noop_with_empty_axes", Q8_ATTR_INT, offsetof(reduce_params, noop_with_empty_axes), 0, 0, 0},               \
+      {"axes", Q8_ATTR_INTS, offsetof(reduce_params, axes), 0, moved, until}};
+ATTRIBUTES(attributes, 0, 0)
+ATTRIBUTES(sum_attributes, Q8_TO_INPUT(1), 13)
 
 /* Axes become an attribute (opset 17), whatever the file's opset has. */
 static q8_status axes_to_attribute(q8_importer *importer, int64_t opset, void *params, q8_id *inputs,
@@ -34,17 +37,6 @@ static q8_status axes_to_attribute(q8_importer *importer, int64_t opset, void *p
     p->axes.v[i] = ((const int64_t *)axes->data)[i];
   inputs[1] = Q8_NONE;
   *input_count = 1;
-  return QINT8_OK;
-}
-
-static q8_status axes_to_input(q8_importer *importer, int64_t opset, void *params, q8_id *inputs,
-                               int32_t *input_count, const char *node_name, qint8_error *error) {
-  reduce_params *p = params;
-  if (opset < 13 && p->axes.count >= 0) {
-    Q8_TRY(q8_import_ints(importer, node_name, &p->axes, &inputs[1], error));
-    *input_count = 2;
-  }
-  p->axes.count = -1;
   return QINT8_OK;
 }
 
@@ -257,25 +249,25 @@ static int64_t whole_add_magnitude(int64_t sum, int64_t x, int is_unsigned) {
   return whole_add(sum, x < 0 && !is_unsigned ? (int64_t)(0 - (uint64_t)x) : x, 0);
 }
 
-#define REDUCE(id, onnx_name, axes, ...)                                                                           \
+#define REDUCE(id, onnx_name, list, axes, ...)                                                                         \
   const q8_op q8_op_##id = {                                                                                       \
       .name = onnx_name, Q8_OPSETS(1, 21), Q8_INPUTS(1, 2), Q8_OUTPUTS(1, 1),                                      \
-      Q8_ATTRIBUTES(attributes), .params_size = sizeof(reduce_params), .quant = Q8_QUANT_FLOAT, .family = &axes,   \
+      Q8_ATTRIBUTES(list), .params_size = sizeof(reduce_params), .quant = Q8_QUANT_FLOAT, .family = &axes,   \
       .variant = &(const reduction){__VA_ARGS__}};
 #define FAMILY(name, upgrade_fn)                                                                                   \
   static const q8_op_family name = {.int8_obstacle = "no int8 form: the result needs the range of float",          \
                                     .infer = infer, .eval = eval, .upgrade = upgrade_fn};
 
 FAMILY(with_attribute, axes_to_attribute)
-FAMILY(with_input, axes_to_input)
-REDUCE(reduce_mean, "ReduceMean", with_attribute, .step = add, .adds = 1, .finish = mean_of)
-REDUCE(reduce_sum, "ReduceSum", with_input, .step = add, .adds = 1, .whole = whole_add)
-REDUCE(reduce_max, "ReduceMax", with_attribute, .start = NO_START, .step = larger, .compares = 1, .whole = whole_larger)
-REDUCE(reduce_min, "ReduceMin", with_attribute, .start = NO_START, .step = larger, .compares = 1, .opposite = 1,
+FAMILY(with_input, NULL)
+REDUCE(reduce_mean, "ReduceMean", attributes, with_attribute, .step = add, .adds = 1, .finish = mean_of)
+REDUCE(reduce_sum, "ReduceSum", sum_attributes, with_input, .step = add, .adds = 1, .whole = whole_add)
+REDUCE(reduce_max, "ReduceMax", attributes, with_attribute, .start = NO_START, .step = larger, .compares = 1, .whole = whole_larger)
+REDUCE(reduce_min, "ReduceMin", attributes, with_attribute, .start = NO_START, .step = larger, .compares = 1, .opposite = 1,
        .whole = whole_smaller)
-REDUCE(reduce_prod, "ReduceProd", with_attribute, .start = 1, .step = multiply, .whole = whole_multiply)
-REDUCE(reduce_sum_square, "ReduceSumSquare", with_attribute, .step = add_square, .whole = whole_add_square)
-REDUCE(reduce_l1, "ReduceL1", with_attribute, .step = add_magnitude, .whole = whole_add_magnitude)
-REDUCE(reduce_l2, "ReduceL2", with_attribute, .step = add_square, .finish = root_of)
-REDUCE(reduce_log_sum, "ReduceLogSum", with_attribute, .step = add, .finish = log_of)
-REDUCE(reduce_log_sum_exp, "ReduceLogSumExp", with_attribute, .step = add_exp, .finish = log_of, .shifted = 1)
+REDUCE(reduce_prod, "ReduceProd", attributes, with_attribute, .start = 1, .step = multiply, .whole = whole_multiply)
+REDUCE(reduce_sum_square, "ReduceSumSquare", attributes, with_attribute, .step = add_square, .whole = whole_add_square)
+REDUCE(reduce_l1, "ReduceL1", attributes, with_attribute, .step = add_magnitude, .whole = whole_add_magnitude)
+REDUCE(reduce_l2, "ReduceL2", attributes, with_attribute, .step = add_square, .finish = root_of)
+REDUCE(reduce_log_sum, "ReduceLogSum", attributes, with_attribute, .step = add, .finish = log_of)
+REDUCE(reduce_log_sum_exp, "ReduceLogSumExp", attributes, with_attribute, .step = add_exp, .finish = log_of, .shifted = 1)

@@ -123,16 +123,11 @@ static q8_status eval_hard(const q8_op_io *io) {
 }
 
 #define OBSTACLE "no int8 form: exponentials need the range of float"
-#define SOFTMAX(id, onnx_name, its_family, log)                                                              \
-  const q8_op q8_op_##id = {.name = onnx_name,                                                               \
-                            Q8_OPSETS(1, 21),                                                                \
-                            Q8_INPUTS(1, 1),                                                                 \
-                            Q8_OUTPUTS(1, 1),                                                                \
-                            Q8_ATTRIBUTES(attributes),                                                       \
-                            .params_size = sizeof(softmax_params),                                           \
-                            .quant = Q8_QUANT_FLOAT,                                                         \
-                            .family = &its_family,                                                           \
-                            .variant = log};
+#define SOFTMAX(id, onnx_name, its_family, log)                                                                    \
+  const q8_op q8_op_##id = {                                                                                       \
+      .name = onnx_name, Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),                                      \
+      Q8_ATTRIBUTES(attributes), .params_size = sizeof(softmax_params), .quant = Q8_QUANT_FLOAT,                   \
+      .float_inputs = 1, .family = &its_family, .variant = log};
 
 static const q8_op_extras extras = {.expand = expand};
 static const q8_op_family soft = {.int8_obstacle = OBSTACLE,

@@ -119,18 +119,6 @@ static q8_status infer_unsqueeze(const q8_op_io *io) {
   return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
 }
 
-/* Opset 11 and older gave axes as an attribute. */
-static q8_status upgrade_axes(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
-                              const char *node_name, qint8_error *error) {
-  view_params *p = params;
-  if (opset < 13 && p->axes.count >= 0) {
-    Q8_TRY(q8_import_ints(importer, node_name, &p->axes, &inputs[1], error));
-    *input_count = 2;
-  }
-  p->axes.count = -1;
-  return QINT8_OK;
-}
-
 /* ---- Dropout: inference keeps every value, and the mask says so ---- */
 
 /* Opset 11 and older gave the ratio as an attribute and did not train. */
@@ -170,22 +158,22 @@ static const q8_attribute reshape_attributes[] = {
 static const q8_attribute flatten_attributes[] = {
     {"axis", Q8_ATTR_INT, offsetof(view_params, axis), 0, 0, 1}};
 static const q8_attribute axes_attributes[] = {
-    {"axes", Q8_ATTR_INTS, offsetof(view_params, axes), 0, 0, 0}};
+    {"axes", Q8_ATTR_INTS, offsetof(view_params, axes), 0, Q8_TO_INPUT(1), 13}};
 static const q8_attribute dropout_attributes[] = {
     {"ratio", Q8_ATTR_FLOAT, offsetof(view_params, ratio), 0, 0, 0.5},
     {"seed", Q8_ATTR_INT, offsetof(view_params, seed), 0, 0, 0}};
 
-#define VIEW(id, onnx_name, first_opset, least_inputs, most_inputs, list, upgrade_fn, infer_fn, plan_fn)           \
+#define VIEW(id, onnx_name, first_opset, least_inputs, most_inputs, list, infer_fn, plan_fn)           \
   const q8_op q8_op_##id = {                                                                                       \
       .name = onnx_name, Q8_OPSETS(first_opset, 21), Q8_INPUTS(least_inputs, most_inputs), Q8_OUTPUTS(1, 1),       \
       Q8_ATTRIBUTES(list), .params_size = sizeof(view_params), .quant = Q8_QUANT_SAME,                             \
-      .family = &(const q8_op_family){.infer = infer_fn, .eval = eval, .plan = plan_fn, .upgrade = upgrade_fn}};
+      .family = &(const q8_op_family){.infer = infer_fn, .eval = eval, .plan = plan_fn}};
 
-VIEW(reshape, "Reshape", 5, 2, 2, reshape_attributes, NULL, infer_reshape, plan_view)
-VIEW(flatten, "Flatten", 1, 1, 1, flatten_attributes, NULL, infer_flatten, plan_view)
-VIEW(squeeze, "Squeeze", 1, 1, 2, axes_attributes, upgrade_axes, infer_squeeze, plan_view)
-VIEW(unsqueeze, "Unsqueeze", 1, 2, 2, axes_attributes, upgrade_axes, infer_unsqueeze, plan_view)
-VIEW(identity, "Identity", 1, 1, 1, NULL, NULL, q8_infer_same, plan_same)
+VIEW(reshape, "Reshape", 5, 2, 2, reshape_attributes, infer_reshape, plan_view)
+VIEW(flatten, "Flatten", 1, 1, 1, flatten_attributes, infer_flatten, plan_view)
+VIEW(squeeze, "Squeeze", 1, 1, 2, axes_attributes, infer_squeeze, plan_view)
+VIEW(unsqueeze, "Unsqueeze", 1, 2, 2, axes_attributes, infer_unsqueeze, plan_view)
+VIEW(identity, "Identity", 1, 1, 1, NULL, q8_infer_same, plan_same)
 
 const q8_op q8_op_dropout = {
     .name = "Dropout", Q8_OPSETS(1, 21), Q8_INPUTS(1, 3), Q8_OUTPUTS(1, 2),
