@@ -14,11 +14,11 @@ static void touch(q8_plan *plan, q8_buffer *buffer, int32_t step) {
   b->last = step;
 }
 
-static q8_status find_lifetimes(q8_planner *planner, qint8_error *error) {
+static q8_status find_lifetimes(q8_planner *planner) {
   q8_plan *plan = planner->plan;
   plan->scratch = q8_plan_alloc(planner, plan->step_count + 1, sizeof *plan->scratch);
   if (!plan->scratch)
-    return q8_fail_memory(error, "plan", plan->step_count * sizeof *plan->scratch);
+    return QINT8_ERROR_MEMORY;
   for (size_t i = 0; i < plan->step_count; i++) {
     q8_step *step = &plan->steps[i];
     q8_buffer *in = step->more_in ? step->more_in : step->in, *out = step->more_out ? step->more_out : step->out;
@@ -28,7 +28,7 @@ static q8_status find_lifetimes(q8_planner *planner, qint8_error *error) {
       touch(plan, &out[j], (int32_t)i);
     plan->scratch[i] = Q8_NONE;
     if (step->scratch_size) {
-      Q8_TRY(q8_buffer_new(planner, step->scratch_size, Q8_NONE, Q8_FORM_NATIVE, Q8_LINEAR, &plan->scratch[i], error));
+      Q8_TRY(q8_buffer_new(planner, step->scratch_size, Q8_NONE, Q8_FORM_NATIVE, Q8_LINEAR, &plan->scratch[i]));
       touch(plan, &plan->scratch[i], (int32_t)i);
     }
   }
@@ -87,12 +87,11 @@ static size_t list_slots(const q8_plan *plan, slot *slots) {
 }
 
 /* What lives at the same time at most: no arena is smaller. */
-static q8_status find_least(const q8_planner *planner, const slot *slots, size_t count, size_t *least,
-                            qint8_error *error) {
+static q8_status find_least(const q8_planner *planner, const slot *slots, size_t count, size_t *least) {
   const size_t steps = planner->plan->step_count;
   size_t *change = q8_calloc(&planner->host, steps + 1, sizeof *change), alive = 0;
   if (!change)
-    return q8_fail_memory(error, "plan", steps * sizeof *change);
+    return q8_fail_memory(planner->error, "plan", steps * sizeof *change);
   for (size_t i = 0; i < count; i++) {
     change[slots[i].first] += slots[i].size;
     change[slots[i].last + 1] -= slots[i].size;
@@ -158,17 +157,17 @@ static size_t place_well(q8_plan *plan, slot *slots, slot *placed, size_t count,
   return best;
 }
 
-q8_status q8_plan_arena(q8_planner *planner, qint8_error *error) {
+q8_status q8_plan_arena(q8_planner *planner) {
   q8_plan *plan = planner->plan;
-  Q8_TRY(find_lifetimes(planner, error));
+  Q8_TRY(find_lifetimes(planner));
   for (size_t i = 0; i < plan->step_count && !planner->plain; i++)
     if (plan->steps[i].in_place)
       share_memory(plan, (int32_t)i);
   slot *slots = q8_alloc(&planner->host, 2 * plan->buffer_count + 1, sizeof *slots);
   if (!slots)
-    return q8_fail_memory(error, "plan", 2 * plan->buffer_count * sizeof *slots);
+    return q8_fail_memory(planner->error, "plan", 2 * plan->buffer_count * sizeof *slots);
   size_t count = list_slots(plan, slots), least = 0;
-  q8_status status = find_least(planner, slots, count, &least, error);
+  q8_status status = find_least(planner, slots, count, &least);
   if (status == QINT8_OK && count)
     plan->arena_size = place_well(plan, slots, slots + count, count, least);
   q8_free(&planner->host, slots);

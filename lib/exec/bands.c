@@ -121,7 +121,7 @@ static const char *join(q8_planner *planner, const bands *b, size_t offset, cons
     const char *const *part = (const void *)((const char *)b->stages[i].step + offset);
     used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? between : "", *part);
   }
-  return q8_pool_string(&planner->plan->pool, text, strlen(text));
+  return q8_plan_string(planner, text);
 }
 
 static void take_inputs(const bands *b, q8_step *out) {
@@ -146,7 +146,7 @@ static void drop_between(q8_plan *plan, const bands *b) {
 }
 
 /* What the merged step is called: the names of its parts. */
-static q8_status describe(q8_planner *planner, const bands *b, q8_step *out, qint8_error *error) {
+static q8_status describe(q8_planner *planner, const bands *b, q8_step *out) {
   size_t used = 0;
   for (int32_t i = 0; i < b->count && used < sizeof out->note; i++) {
     const char *note = b->stages[i].step->note;
@@ -158,15 +158,15 @@ static q8_status describe(q8_planner *planner, const bands *b, q8_step *out, qin
   out->kind = join(planner, b, offsetof(q8_step, kind), "+");
   out->kernel = join(planner, b, offsetof(q8_step, kernel), "+");
   if (!out->name || !out->kind || !out->kernel)
-    return q8_fail_memory(error, "plan", JOINED_SIZE);
+    return QINT8_ERROR_MEMORY;
   return QINT8_OK;
 }
 
-static q8_status merge(q8_planner *planner, const bands *chosen, q8_step *out, qint8_error *error) {
+static q8_status merge(q8_planner *planner, const bands *chosen, q8_step *out) {
   bands *b = q8_plan_alloc(planner, 1, sizeof *b);
   q8_step *parts = q8_plan_alloc(planner, (size_t)chosen->count, sizeof *parts);
   if (!b || !parts)
-    return q8_fail_memory(error, "plan", sizeof *b);
+    return QINT8_ERROR_MEMORY;
   *b = *chosen;
   size_t scratch = 0, whole = 0;
   q8_step step = {.run = q8_bands_run, .params = b, .parts = parts, .part_count = b->count};
@@ -190,7 +190,7 @@ static q8_status merge(q8_planner *planner, const bands *chosen, q8_step *out, q
   step.out_count = 1;
   take_inputs(b, &step);
   drop_between(planner->plan, b);
-  Q8_TRY(describe(planner, b, &step, error));
+  Q8_TRY(describe(planner, b, &step));
   *out = step;
   return QINT8_OK;
 }
@@ -206,7 +206,7 @@ static int32_t find_chain(const q8_planner *planner, size_t first, bands *out) {
   return 0;
 }
 
-q8_status q8_plan_bands(q8_planner *planner, qint8_error *error) {
+q8_status q8_plan_bands(q8_planner *planner) {
   q8_plan *plan = planner->plan;
   size_t to = 0;
   if (planner->plain)
@@ -216,7 +216,7 @@ q8_status q8_plan_bands(q8_planner *planner, qint8_error *error) {
     int32_t count = find_chain(planner, i, &chosen);
     q8_step step = plan->steps[i];
     if (count)
-      Q8_TRY(merge(planner, &chosen, &step, error));
+      Q8_TRY(merge(planner, &chosen, &step));
     plan->steps[to] = step;
     i += count ? (size_t)count : 1;
   }

@@ -14,19 +14,19 @@ void q8_plan_default_shapes(const q8_graph *graph, q8_shape *out) {
   }
 }
 
-static q8_status describe(q8_planner *planner, q8_id tensor, q8_plan_io *io, qint8_error *error) {
+static q8_status describe(q8_planner *planner, q8_id tensor, q8_plan_io *io) {
   const char *name = planner->graph->tensors[tensor].name;
   const q8_value *value = q8_plan_value(planner, tensor);
   io->name = planner->plan->tensor_names[tensor];
   io->dtype = value->dtype;
   io->shape = value->shape;
   if (qint8_dtype_size((qint8_dtype)value->dtype) == 0)
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, name, "element type %d", (int)value->dtype);
+    return q8_fail(planner->error, QINT8_ERROR_UNSUPPORTED, name, "element type %d", (int)value->dtype);
   return QINT8_OK;
 }
 
 /* Names, shapes and parameters of every tensor, for watchers and printing after the graph is gone. */
-static q8_status copy_tensor_table(q8_planner *planner, qint8_error *error) {
+static q8_status copy_tensor_table(q8_planner *planner) {
   q8_plan *plan = planner->plan;
   const q8_graph *graph = planner->graph;
   size_t n = plan->tensor_count = graph->tensor_count;
@@ -35,26 +35,26 @@ static q8_status copy_tensor_table(q8_planner *planner, qint8_error *error) {
   plan->tensor_scale = q8_plan_alloc(planner, n + 1, sizeof *plan->tensor_scale);
   plan->tensor_zero = q8_plan_alloc(planner, n + 1, sizeof *plan->tensor_zero);
   if (!plan->tensor_names || !plan->tensor_shapes || !plan->tensor_scale || !plan->tensor_zero)
-    return q8_fail_memory(error, "plan", n * sizeof *plan->tensor_shapes);
+    return QINT8_ERROR_MEMORY;
   for (size_t i = 0; i < n; i++) {
-    plan->tensor_names[i] = q8_pool_string(&plan->pool, graph->tensors[i].name, strlen(graph->tensors[i].name));
+    plan->tensor_names[i] = q8_plan_string(planner, graph->tensors[i].name);
     plan->tensor_shapes[i] = planner->binding->values[i].shape;
     q8_plan_quant(planner, (q8_id)i, &plan->tensor_scale[i], &plan->tensor_zero[i]);
     if (!plan->tensor_names[i])
-      return q8_fail_memory(error, "plan", strlen(graph->tensors[i].name));
+      return QINT8_ERROR_MEMORY;
   }
   return QINT8_OK;
 }
 
 /* Keeps the data of an input that is a constant of the plan. */
-static q8_status keep_bound(q8_planner *planner, q8_id tensor, q8_plan_io *io, qint8_error *error) {
+static q8_status keep_bound(q8_planner *planner, q8_id tensor, q8_plan_io *io) {
   const q8_value *value = q8_plan_value(planner, tensor);
   size_t size = value->count * qint8_dtype_size((qint8_dtype)value->dtype);
   if (!value->data)
     return QINT8_OK;
   void *copy = q8_plan_alloc(planner, size ? size : 1, 1);
   if (!copy)
-    return q8_fail_memory(error, io->name, size);
+    return QINT8_ERROR_MEMORY;
   memcpy(copy, value->data, size);
   io->bound = copy;
   return QINT8_OK;
@@ -66,7 +66,7 @@ static int is_image(const q8_planner *planner, q8_id tensor) {
 }
 
 /* A value that only exists in float, but is quantized for every reader: rounded and clamped at once. */
-static q8_status round_tensor(q8_planner *planner, q8_id tensor, int always, qint8_error *error) {
+static q8_status round_tensor(q8_planner *planner, q8_id tensor, int always) {
   q8_buffer *forms = planner->forms[tensor], rounded;
   q8_layout layout = forms[form_index(Q8_FORM_NATIVE, Q8_LINEAR)] != Q8_NONE ? Q8_LINEAR : Q8_CHANNELS_LAST;
   float scale;
@@ -78,34 +78,33 @@ static q8_status round_tensor(q8_planner *planner, q8_id tensor, int always, qin
   for (int other = 0; other < 2; other++)
     if (forms[form_index(Q8_FORM_INT8, (q8_layout)other)] != Q8_NONE)
       return QINT8_OK;
-  Q8_TRY(q8_plan_input(planner, tensor, Q8_FORM_INT8, is_image(planner, tensor) ? Q8_CHANNELS_LAST : layout, &rounded,
-                       error));
+  Q8_TRY(q8_plan_input(planner, tensor, Q8_FORM_INT8, is_image(planner, tensor) ? Q8_CHANNELS_LAST : layout, &rounded));
   for (int other = 0; other < 2; other++)
     forms[form_index(Q8_FORM_NATIVE, (q8_layout)other)] = Q8_NONE;
   return QINT8_OK;
 }
 
-static q8_status plan_inputs(q8_planner *planner, qint8_error *error) {
+static q8_status plan_inputs(q8_planner *planner) {
   q8_plan *plan = planner->plan;
   const q8_graph *graph = planner->graph;
   plan->input_count = graph->input_count;
   plan->inputs = q8_plan_alloc(planner, graph->input_count + 1, sizeof *plan->inputs);
   if (!plan->inputs)
-    return q8_fail_memory(error, "plan", graph->input_count * sizeof *plan->inputs);
+    return QINT8_ERROR_MEMORY;
   for (size_t i = 0; i < graph->input_count; i++) {
     q8_buffer buffer;
-    Q8_TRY(describe(planner, graph->inputs[i], &plan->inputs[i], error));
-    Q8_TRY(keep_bound(planner, graph->inputs[i], &plan->inputs[i], error));
-    Q8_TRY(q8_plan_output(planner, graph->inputs[i], Q8_FORM_NATIVE, Q8_LINEAR, &buffer, error));
+    Q8_TRY(describe(planner, graph->inputs[i], &plan->inputs[i]));
+    Q8_TRY(keep_bound(planner, graph->inputs[i], &plan->inputs[i]));
+    Q8_TRY(q8_plan_output(planner, graph->inputs[i], Q8_FORM_NATIVE, Q8_LINEAR, &buffer));
     plan->buffers[buffer].place = PLACE_INPUT;
     plan->buffers[buffer].index = (int32_t)i;
-    Q8_TRY(round_tensor(planner, graph->inputs[i], 0, error));
+    Q8_TRY(round_tensor(planner, graph->inputs[i], 0));
   }
   return QINT8_OK;
 }
 
 /* Weights whose integers the recipe holds become their values on the grid, for the int8 nodes that read them. */
-static q8_status take_integers(q8_planner *planner, q8_id tensor, qint8_error *error) {
+static q8_status take_integers(q8_planner *planner, q8_id tensor) {
   const q8_tensor_quant *quant = q8_plan_recipe(planner, tensor);
   q8_value *value = &planner->binding->values[tensor];
   if (!quant || !quant->integers || !q8_plan_is_constant(planner, tensor) || quant->integer_count != value->count)
@@ -113,19 +112,19 @@ static q8_status take_integers(q8_planner *planner, q8_id tensor, qint8_error *e
   size_t inner = q8_shape_inner(&value->shape, quant->axis + 1);
   float *values = q8_pool_reserve(&planner->binding->pool, value->count + 1, sizeof *values);
   if (!values)
-    return q8_fail_memory(error, planner->graph->tensors[tensor].name, value->count * sizeof *values);
+    return q8_fail_memory(planner->error, planner->graph->tensors[tensor].name, value->count * sizeof *values);
   for (size_t i = 0; i < value->count; i++)
     values[i] = (float)quant->integers[i] * quant->scale[quant->count > 1 ? i / inner % (size_t)quant->count : 0];
   value->data = values;
   return QINT8_OK;
 }
 
-static q8_status take_weights(q8_planner *planner, qint8_error *error) {
+static q8_status take_weights(q8_planner *planner) {
   const q8_graph *graph = planner->graph;
   for (size_t n = 0; n < graph->node_count; n++)
     for (int32_t i = 1; i <= q8_weight_inputs(graph->nodes[n].op) && i < graph->nodes[n].input_count; i++)
       if (graph->nodes[n].inputs[i] != Q8_NONE && q8_plan_mode(planner, (q8_id)n) != Q8_MODE_FLOAT)
-        Q8_TRY(take_integers(planner, graph->nodes[n].inputs[i], error));
+        Q8_TRY(take_integers(planner, graph->nodes[n].inputs[i]));
   return QINT8_OK;
 }
 
@@ -138,7 +137,7 @@ static void unload_weights(const q8_graph *graph, const q8_node *node) {
   }
 }
 
-static q8_status plan_nodes(q8_planner *planner, qint8_error *error) {
+static q8_status plan_nodes(q8_planner *planner) {
   const q8_graph *graph = planner->graph;
   for (size_t i = 0; i < graph->node_count; i++) {
     const q8_node *node = &graph->nodes[i];
@@ -146,15 +145,13 @@ static q8_status plan_nodes(q8_planner *planner, qint8_error *error) {
       continue; /* folded while binding */
     if (planner->binding->needed && !planner->binding->needed[i])
       continue; /* of a branch that is not taken */
-    if (node->op->family->plan)
-      Q8_TRY(node->op->family->plan(planner, (q8_id)i, error));
-    else
-      Q8_TRY(q8_plan_eval(planner, (q8_id)i, error));
+    planner->where = node->name;
+    Q8_TRY((node->op->family->plan ? node->op->family->plan : q8_plan_eval)(planner, (q8_id)i));
     unload_weights(graph, node);
     int is_static = q8_plan_mode(planner, (q8_id)i) == Q8_MODE_STATIC;
     for (int32_t j = 0; j < node->output_count; j++)
       if (node->outputs[j] != Q8_NONE)
-        Q8_TRY(round_tensor(planner, node->outputs[j], is_static, error));
+        Q8_TRY(round_tensor(planner, node->outputs[j], is_static));
   }
   return QINT8_OK;
 }
@@ -176,18 +173,19 @@ static int only_written(const q8_plan *plan, q8_buffer buffer) {
   return 1;
 }
 
-static q8_status plan_outputs(q8_planner *planner, qint8_error *error) {
+static q8_status plan_outputs(q8_planner *planner) {
+  planner->where = "plan";
   q8_plan *plan = planner->plan;
   const q8_graph *graph = planner->graph;
   plan->output_count = graph->output_count;
   plan->outputs = q8_plan_alloc(planner, graph->output_count + 1, sizeof *plan->outputs);
   if (!plan->outputs)
-    return q8_fail_memory(error, "plan", graph->output_count * sizeof *plan->outputs);
+    return QINT8_ERROR_MEMORY;
   for (size_t i = 0; i < graph->output_count; i++) {
     q8_id tensor = graph->outputs[i];
     q8_buffer buffer;
-    Q8_TRY(describe(planner, tensor, &plan->outputs[i], error));
-    Q8_TRY(q8_plan_input(planner, tensor, Q8_FORM_NATIVE, Q8_LINEAR, &buffer, error));
+    Q8_TRY(describe(planner, tensor, &plan->outputs[i]));
+    Q8_TRY(q8_plan_input(planner, tensor, Q8_FORM_NATIVE, Q8_LINEAR, &buffer));
     q8_buffer root = plan->buffers[buffer].root;
     if (root == buffer && only_written(plan, buffer)) {
       plan->buffers[buffer].place = PLACE_OUTPUT;
@@ -195,10 +193,10 @@ static q8_status plan_outputs(q8_planner *planner, qint8_error *error) {
       continue;
     }
     q8_buffer user;
-    Q8_TRY(q8_buffer_new(planner, plan->buffers[buffer].size, tensor, Q8_FORM_NATIVE, Q8_LINEAR, &user, error));
+    Q8_TRY(q8_buffer_new(planner, plan->buffers[buffer].size, tensor, Q8_FORM_NATIVE, Q8_LINEAR, &user));
     plan->buffers[user].place = PLACE_OUTPUT;
     plan->buffers[user].index = (int32_t)i;
-    Q8_TRY(q8_plan_copy(planner, tensor, buffer, user, error));
+    Q8_TRY(q8_plan_copy(planner, tensor, buffer, user));
   }
   return QINT8_OK;
 }
@@ -240,27 +238,27 @@ static size_t largest_watched(const q8_plan *plan) {
   return largest;
 }
 
-static q8_status compile(q8_planner *planner, const q8_plan_config *config, qint8_error *error) {
+static q8_status compile(q8_planner *planner, const q8_plan_config *config) {
   q8_plan *plan = planner->plan;
   const q8_graph *graph = planner->graph;
   if (planner->recipe &&
       (planner->recipe->tensor_count != graph->tensor_count || planner->recipe->node_count != graph->node_count))
-    return q8_fail(error, QINT8_ERROR_ARGUMENT, "recipe", "the recipe was made for another model");
-  Q8_TRY(q8_bind(graph, config->inputs, config->values, &planner->host, &planner->binding, error));
+    return q8_fail(planner->error, QINT8_ERROR_ARGUMENT, "recipe", "the recipe was made for another model");
+  Q8_TRY(q8_bind(graph, config->inputs, config->values, &planner->host, &planner->binding, planner->error));
   planner->forms = q8_alloc(&planner->host, graph->tensor_count + 1, sizeof *planner->forms);
   if (!planner->forms)
-    return q8_fail_memory(error, "plan", graph->tensor_count * sizeof *planner->forms);
+    return q8_fail_memory(planner->error, "plan", graph->tensor_count * sizeof *planner->forms);
   for (size_t i = 0; i < graph->tensor_count; i++)
     for (int f = 0; f < FORM_COUNT; f++)
       planner->forms[i][f] = Q8_NONE;
   expect_weights(planner);
-  Q8_TRY(copy_tensor_table(planner, error));
-  Q8_TRY(take_weights(planner, error));
-  Q8_TRY(plan_inputs(planner, error));
-  Q8_TRY(plan_nodes(planner, error));
-  Q8_TRY(plan_outputs(planner, error));
-  Q8_TRY(q8_plan_bands(planner, error));
-  Q8_TRY(q8_plan_arena(planner, error));
+  Q8_TRY(copy_tensor_table(planner));
+  Q8_TRY(take_weights(planner));
+  Q8_TRY(plan_inputs(planner));
+  Q8_TRY(plan_nodes(planner));
+  Q8_TRY(plan_outputs(planner));
+  Q8_TRY(q8_plan_bands(planner));
+  Q8_TRY(q8_plan_arena(planner));
   plan->max_watch_count = largest_watched(plan);
   return QINT8_OK;
 }
@@ -275,8 +273,9 @@ q8_status q8_plan_compile(const q8_graph *graph, const q8_recipe *recipe, const 
   q8_kernels_select(config->mask, &plan->kernels);
   plan->isa = config->isa;
   plan->threads = host->threads;
-  q8_planner planner = {.plan = plan, .host = *host, .plain = config->plain, .l2 = config->l2, .graph = graph, .recipe = recipe};
-  q8_status status = compile(&planner, config, error);
+  q8_planner planner = {.plan = plan, .host = *host, .plain = config->plain, .l2 = config->l2, .graph = graph, .recipe = recipe,
+                        .error = error, .where = "plan"};
+  q8_status status = compile(&planner, config);
   q8_binding_destroy(planner.binding);
   q8_free(host, planner.forms);
   if (status != QINT8_OK) {

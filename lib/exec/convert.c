@@ -186,17 +186,17 @@ int q8_layouts_agree(const q8_shape *shape) {
 }
 
 /* The constant itself as a buffer: copied, since the plan outlives the graph. */
-static q8_status constant_buffer(q8_planner *planner, q8_id tensor, q8_buffer *out, qint8_error *error) {
+static q8_status constant_buffer(q8_planner *planner, q8_id tensor, q8_buffer *out) {
   const q8_value *value = q8_plan_value(planner, tensor);
   size_t size = value->count * qint8_dtype_size((qint8_dtype)value->dtype);
   void *copy = q8_plan_alloc(planner, size + Q8_SLACK, 1);
   if (!copy)
-    return q8_fail_memory(error, planner->graph->tensors[tensor].name, size);
+    return QINT8_ERROR_MEMORY;
   if (value->data)
     memcpy(copy, value->data, size);
   else
     q8_int8_to_float(&planner->graph->tensors[tensor], copy);
-  Q8_TRY(q8_buffer_new(planner, size, tensor, Q8_FORM_NATIVE, Q8_LINEAR, out, error));
+  Q8_TRY(q8_buffer_new(planner, size, tensor, Q8_FORM_NATIVE, Q8_LINEAR, out));
   plan_buffer *buffer = &planner->plan->buffers[*out];
   buffer->place = PLACE_CONSTANT;
   buffer->constant = copy;
@@ -206,13 +206,13 @@ static q8_status constant_buffer(q8_planner *planner, q8_id tensor, q8_buffer *o
 
 /* Adds a conversion step, or carries it out at once if its input is a constant. */
 static q8_status convert_by(q8_planner *planner, q8_id tensor, q8_buffer from, q8_form_type form, q8_layout layout,
-                            const char *kind, q8_step_fn *run, q8_buffer *out, qint8_error *error) {
+                            const char *kind, q8_step_fn *run, q8_buffer *out) {
   q8_plan *plan = planner->plan;
   const char *name = planner->graph->tensors[tensor].name;
   const q8_value *value = q8_plan_value(planner, tensor);
   convert_params *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
-    return q8_fail_memory(error, name, sizeof *p);
+    return QINT8_ERROR_MEMORY;
   p->kernels = &plan->kernels;
   p->count = value->count;
   q8_plan_quant(planner, tensor, &p->scale, &p->zero_point);
@@ -221,12 +221,12 @@ static q8_status convert_by(q8_planner *planner, q8_id tensor, q8_buffer from, q
   p->columns = layout == Q8_CHANNELS_LAST ? p->positions : p->channels;
   p->block = p->channels ? block_positions(p->channels) : 0;
 
-  Q8_TRY(q8_plan_output(planner, tensor, form, layout, out, error));
+  Q8_TRY(q8_plan_output(planner, tensor, form, layout, out));
   if (plan->buffers[plan->buffers[from].root].place == PLACE_CONSTANT) {
     size_t size = plan->buffers[*out].size;
     void *memory = q8_plan_alloc(planner, size + Q8_SLACK, 1);
     if (!memory)
-      return q8_fail_memory(error, name, size);
+      return QINT8_ERROR_MEMORY;
     const void *in[1] = {plan->buffers[plan->buffers[from].root].constant};
     void *outs[1] = {memory};
     q8_step_run now = {.params = p, .in = in, .out = outs, .host = &planner->host};
@@ -243,24 +243,24 @@ static q8_status convert_by(q8_planner *planner, q8_id tensor, q8_buffer from, q
   step.in[0] = from;
   step.out[0] = *out;
   step.in_count = step.out_count = 1;
-  return q8_plan_add(planner, &step, error);
+  return q8_plan_add(planner, &step);
 }
 
-static q8_status check_type(const q8_planner *planner, q8_id tensor, qint8_error *error) {
+static q8_status check_type(const q8_planner *planner, q8_id tensor) {
   float scale;
   int32_t zero_point;
   if (q8_plan_value(planner, tensor)->dtype != QINT8_DTYPE_F32 || !q8_plan_quant(planner, tensor, &scale, &zero_point))
-    return q8_fail(error, QINT8_ERROR_INTERNAL, planner->graph->tensors[tensor].name,
+    return q8_fail(planner->error, QINT8_ERROR_INTERNAL, planner->graph->tensors[tensor].name,
                    "int8 form of a tensor without parameters");
   return QINT8_OK;
 }
 
 static q8_status change_type(q8_planner *planner, q8_id tensor, q8_buffer from, q8_form_type form, q8_layout layout,
-                             q8_buffer *out, qint8_error *error) {
-  Q8_TRY(check_type(planner, tensor, error));
+                             q8_buffer *out) {
+  Q8_TRY(check_type(planner, tensor));
   int to_int8 = form == Q8_FORM_INT8;
   return convert_by(planner, tensor, from, form, layout, to_int8 ? "quantize" : "dequantize",
-                    to_int8 ? run_quantize : run_dequantize, out, error);
+                    to_int8 ? run_quantize : run_dequantize, out);
 }
 
 /* Both at once, where a block holds enough positions: then 1. */
@@ -271,32 +271,31 @@ static int changes_at_once(const q8_shape *shape) {
 }
 
 static q8_status change_both(q8_planner *planner, q8_id tensor, q8_buffer from, q8_form_type form, q8_layout layout,
-                             q8_buffer *out, qint8_error *error) {
+                             q8_buffer *out) {
   static q8_step_fn *const run[2][2] = {{run_dequantize_to_linear, run_dequantize_to_last},
                                         {run_quantize_to_linear, run_quantize_to_last}};
-  Q8_TRY(check_type(planner, tensor, error));
+  Q8_TRY(check_type(planner, tensor));
   return convert_by(planner, tensor, from, form, layout, form == Q8_FORM_INT8 ? "quantize" : "dequantize",
-                    run[form == Q8_FORM_INT8][layout == Q8_CHANNELS_LAST], out, error);
+                    run[form == Q8_FORM_INT8][layout == Q8_CHANNELS_LAST], out);
 }
 
 static q8_status change_layout(q8_planner *planner, q8_id tensor, q8_buffer from, q8_form_type form, q8_layout layout,
-                               q8_buffer *out, qint8_error *error) {
+                               q8_buffer *out) {
   const q8_value *value = q8_plan_value(planner, tensor);
   if (q8_layouts_agree(&value->shape)) {
-    Q8_TRY(q8_plan_alias(planner, tensor, form, layout, from, error));
+    Q8_TRY(q8_plan_alias(planner, tensor, form, layout, from));
     *out = planner->forms[tensor][form_index(form, layout)];
     return QINT8_OK;
   }
   size_t element = form == Q8_FORM_INT8 ? 1 : qint8_dtype_size((qint8_dtype)value->dtype);
   if (element != 1 && element != 4)
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, planner->graph->tensors[tensor].name,
+    return q8_fail(planner->error, QINT8_ERROR_UNSUPPORTED, planner->graph->tensors[tensor].name,
                    "a layout change of %zu-byte elements", element);
   return convert_by(planner, tensor, from, form, layout, "transpose", element == 1 ? run_transpose8 : run_transpose32,
-                    out, error);
+                    out);
 }
 
-q8_status q8_convert(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer *out,
-                     qint8_error *error) {
+q8_status q8_convert(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer *out) {
   const q8_buffer *forms = planner->forms[tensor];
   q8_layout other = layout == Q8_LINEAR ? Q8_CHANNELS_LAST : Q8_LINEAR;
   q8_form_type other_form = form == Q8_FORM_INT8 ? Q8_FORM_NATIVE : Q8_FORM_INT8;
@@ -305,27 +304,27 @@ q8_status q8_convert(q8_planner *planner, q8_id tensor, q8_form_type form, q8_la
     return QINT8_OK;
   q8_buffer from = forms[form_index(form, other)];
   if (from != Q8_NONE)
-    return change_layout(planner, tensor, from, form, layout, out, error);
+    return change_layout(planner, tensor, from, form, layout, out);
   from = forms[form_index(other_form, layout)];
   if (from != Q8_NONE)
-    return change_type(planner, tensor, from, form, layout, out, error);
+    return change_type(planner, tensor, from, form, layout, out);
   from = forms[form_index(other_form, other)];
   if (from != Q8_NONE && !planner->plain && changes_at_once(&q8_plan_value(planner, tensor)->shape))
-    return change_both(planner, tensor, from, form, layout, out, error);
+    return change_both(planner, tensor, from, form, layout, out);
   if (from != Q8_NONE) /* the layout is changed in the int8 form */
-    Q8_TRY(q8_convert(planner, tensor, Q8_FORM_INT8, form == Q8_FORM_INT8 ? other : layout, &from, error));
+    Q8_TRY(q8_convert(planner, tensor, Q8_FORM_INT8, form == Q8_FORM_INT8 ? other : layout, &from));
   else if (q8_plan_is_constant(planner, tensor))
-    Q8_TRY(constant_buffer(planner, tensor, &from, error));
+    Q8_TRY(constant_buffer(planner, tensor, &from));
   else
-    return q8_fail(error, QINT8_ERROR_INTERNAL, planner->graph->tensors[tensor].name, "used before it is computed");
-  return q8_convert(planner, tensor, form, layout, out, error);
+    return q8_fail(planner->error, QINT8_ERROR_INTERNAL, planner->graph->tensors[tensor].name, "used before it is computed");
+  return q8_convert(planner, tensor, form, layout, out);
 }
 
 /* A graph output that is a constant, an input, or also read by other steps: copied into the user's memory. */
-q8_status q8_plan_copy(q8_planner *planner, q8_id tensor, q8_buffer from, q8_buffer to, qint8_error *error) {
+q8_status q8_plan_copy(q8_planner *planner, q8_id tensor, q8_buffer from, q8_buffer to) {
   convert_params *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
-    return q8_fail_memory(error, planner->graph->tensors[tensor].name, sizeof *p);
+    return QINT8_ERROR_MEMORY;
   p->count = planner->plan->buffers[to].size;
   q8_step step;
   q8_plan_step(planner, Q8_NONE, "copy", run_copy, &step);
@@ -334,5 +333,5 @@ q8_status q8_plan_copy(q8_planner *planner, q8_id tensor, q8_buffer from, q8_buf
   step.in[0] = from;
   step.out[0] = to;
   step.in_count = step.out_count = 1;
-  return q8_plan_add(planner, &step, error);
+  return q8_plan_add(planner, &step);
 }

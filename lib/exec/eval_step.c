@@ -39,7 +39,7 @@ static eval_params *copy_node(q8_planner *planner, const q8_node *node) {
   if (!p || !params)
     return NULL;
   p->node = *node;
-  p->node.name = q8_pool_string(q8_plan_pool(planner), node->name, strlen(node->name));
+  p->node.name = q8_plan_string(planner, node->name);
   p->node.params = params;
   p->node.inputs = p->node.outputs = NULL;
   p->input_count = node->input_count;
@@ -55,7 +55,7 @@ static eval_params *copy_node(q8_planner *planner, const q8_node *node) {
 }
 
 /* The node's evaluation on linear tensors: in float, or, where it only moves values, on their int8 form. */
-static q8_status plan_eval(q8_planner *planner, q8_id id, q8_form_type form, qint8_error *error) {
+static q8_status plan_eval(q8_planner *planner, q8_id id, q8_form_type form) {
   const q8_node *node = &planner->graph->nodes[id];
   q8_step step;
   q8_plan_step(planner, id, node->op->name, run_eval, &step);
@@ -63,7 +63,7 @@ static q8_status plan_eval(q8_planner *planner, q8_id id, q8_form_type form, qin
   step.more_in = q8_plan_alloc(planner, (size_t)node->input_count + 1, sizeof *step.more_in);
   step.more_out = q8_plan_alloc(planner, (size_t)node->output_count + 1, sizeof *step.more_out);
   if (!p || !step.more_in || !step.more_out)
-    return q8_fail_memory(error, node->name, sizeof *p);
+    return QINT8_ERROR_MEMORY;
   for (int32_t i = 0; i < node->input_count; i++) {
     if (node->inputs[i] == Q8_NONE)
       continue;
@@ -71,32 +71,32 @@ static q8_status plan_eval(q8_planner *planner, q8_id id, q8_form_type form, qin
     p->present[i] = 1;
     p->inputs[i] = *q8_plan_value(planner, node->inputs[i]);
     p->inputs[i].dtype = own == Q8_FORM_INT8 ? QINT8_DTYPE_U8 : p->inputs[i].dtype;
-    Q8_TRY(q8_plan_input(planner, node->inputs[i], own, Q8_LINEAR, &step.more_in[step.in_count++], error));
+    Q8_TRY(q8_plan_input(planner, node->inputs[i], own, Q8_LINEAR, &step.more_in[step.in_count++]));
   }
   for (int32_t i = 0; i < node->output_count; i++) {
     if (node->outputs[i] == Q8_NONE)
-      return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "output %d is left out before a later one", i);
+      return q8_fail(planner->error, QINT8_ERROR_UNSUPPORTED, node->name, "output %d is left out before a later one", i);
     p->outputs[i] = *q8_plan_value(planner, node->outputs[i]);
     p->outputs[i].dtype = form == Q8_FORM_INT8 ? QINT8_DTYPE_U8 : p->outputs[i].dtype;
-    Q8_TRY(q8_plan_output(planner, node->outputs[i], form, Q8_LINEAR, &step.more_out[step.out_count++], error));
+    Q8_TRY(q8_plan_output(planner, node->outputs[i], form, Q8_LINEAR, &step.more_out[step.out_count++]));
   }
   step.params = p;
   step.precision = form == Q8_FORM_INT8 ? "int8" : "fp32";
   step.scratch_size = (size_t)(p->input_count + p->output_count) * sizeof(q8_value) +
                       (size_t)p->input_count * sizeof(q8_value *);
   /* The op's record lives in static storage, its name too. */
-  return q8_plan_add(planner, &step, error);
+  return q8_plan_add(planner, &step);
 }
 
-q8_status q8_plan_eval(q8_planner *planner, q8_id id, qint8_error *error) {
-  return plan_eval(planner, id, Q8_FORM_NATIVE, error);
+q8_status q8_plan_eval(q8_planner *planner, q8_id id) {
+  return plan_eval(planner, id, Q8_FORM_NATIVE);
 }
 
-q8_status q8_plan_move(q8_planner *planner, q8_id id, qint8_error *error) {
+q8_status q8_plan_move(q8_planner *planner, q8_id id) {
   const q8_node *node = &planner->graph->nodes[id];
   int int8 = q8_plan_mode(planner, id) == Q8_MODE_STATIC &&
              q8_plan_value(planner, node->inputs[0])->dtype == QINT8_DTYPE_F32;
   for (int32_t i = 0; int8 && i < node->output_count; i++)
     int8 = node->outputs[i] != Q8_NONE && q8_same_quant(planner, node->inputs[0], node->outputs[i]);
-  return plan_eval(planner, id, int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE, error);
+  return plan_eval(planner, id, int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE);
 }

@@ -62,21 +62,22 @@ struct q8_planner {
   const q8_recipe *recipe;
   q8_binding *binding;
   q8_buffer (*forms)[FORM_COUNT]; /* [tensor_count], Q8_NONE where absent */
+  qint8_error *error;
+  const char *where; /* what is being planned, for messages */
 };
 
 /* convert.c: the forms of a tensor */
-q8_status q8_convert(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer *out,
-                     qint8_error *error);
+q8_status q8_convert(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer *out);
 /* Whether the two layouts of a shape are the same bytes. */
 int q8_layouts_agree(const q8_shape *shape);
-q8_status q8_plan_copy(q8_planner *planner, q8_id tensor, q8_buffer from, q8_buffer to, qint8_error *error);
+q8_status q8_plan_copy(q8_planner *planner, q8_id tensor, q8_buffer from, q8_buffer to);
 /* planner.c */
 q8_status q8_buffer_new(q8_planner *planner, size_t size, q8_id tensor, q8_form_type form, q8_layout layout,
-                        q8_buffer *out, qint8_error *error);
+                        q8_buffer *out);
 /* bands.c: merges steps that gain from running band by band, once all steps are there. */
-q8_status q8_plan_bands(q8_planner *planner, qint8_error *error);
+q8_status q8_plan_bands(q8_planner *planner);
 /* arena.c: lifetimes and offsets, once all steps are there */
-q8_status q8_plan_arena(q8_planner *planner, qint8_error *error);
+q8_status q8_plan_arena(q8_planner *planner);
 static inline const q8_buffer *q8_step_inputs(const q8_step *step) {
   return step->more_in ? step->more_in : step->in;
 }

@@ -13,8 +13,8 @@ const q8_value *q8_plan_value(const q8_planner *planner, q8_id tensor) {
 int q8_plan_is_constant(const q8_planner *planner, q8_id tensor) {
   return q8_plan_value(planner, tensor)->data || planner->graph->tensors[tensor].integers;
 }
-q8_status q8_plan_floats(q8_planner *planner, q8_id tensor, const float **out, qint8_error *error) {
-  Q8_TRY(q8_bind_floats(planner->graph, planner->binding, tensor, error));
+q8_status q8_plan_floats(q8_planner *planner, q8_id tensor, const float **out) {
+  Q8_TRY(q8_bind_floats(planner->graph, planner->binding, tensor, planner->error));
   *out = q8_plan_value(planner, tensor)->data;
   return QINT8_OK;
 }
@@ -46,8 +46,28 @@ int32_t q8_plan_threads(const q8_planner *planner) {
 q8_pool *q8_plan_pool(q8_planner *planner) {
   return &planner->plan->pool;
 }
+qint8_error *q8_plan_error(const q8_planner *planner) {
+  return planner->error;
+}
+
+/* Memory of `count` elements, or NULL and an error. */
+static void *checked(const q8_planner *planner, void *memory, size_t count, size_t size) {
+  if (!memory)
+    q8_fail_memory(planner->error, planner->where, count * size);
+  return memory;
+}
 void *q8_plan_alloc(q8_planner *planner, size_t count, size_t size) {
-  return q8_pool_alloc(&planner->plan->pool, count, size);
+  return checked(planner, q8_pool_alloc(&planner->plan->pool, count, size), count, size);
+}
+void *q8_plan_borrow(q8_planner *planner, size_t count, size_t size) {
+  return checked(planner, q8_alloc(&planner->host, count, size), count, size);
+}
+void q8_plan_return(q8_planner *planner, void *memory) {
+  q8_free(&planner->host, memory);
+}
+char *q8_plan_string(q8_planner *planner, const char *text) {
+  size_t length = strlen(text);
+  return checked(planner, q8_pool_string(&planner->plan->pool, text, length), length, 1);
 }
 
 const q8_tensor_quant *q8_plan_recipe(const q8_planner *planner, q8_id tensor) {
@@ -115,9 +135,8 @@ q8_layout q8_plan_layout(const q8_planner *planner, q8_id tensor) {
   return last ? Q8_CHANNELS_LAST : Q8_LINEAR;
 }
 
-q8_status q8_plan_input(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer *out,
-                        qint8_error *error) {
-  return q8_convert(planner, tensor, form, layout, out, error);
+q8_status q8_plan_input(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer *out) {
+  return q8_convert(planner, tensor, form, layout, out);
 }
 
 static size_t form_size(const q8_planner *planner, q8_id tensor, q8_form_type form) {
@@ -127,12 +146,12 @@ static size_t form_size(const q8_planner *planner, q8_id tensor, q8_form_type fo
 }
 
 q8_status q8_buffer_new(q8_planner *planner, size_t size, q8_id tensor, q8_form_type form, q8_layout layout,
-                        q8_buffer *out, qint8_error *error) {
+                        q8_buffer *out) {
   q8_plan *plan = planner->plan;
   *out = Q8_NONE;
   if (!q8_grow(&planner->host, (void **)&plan->buffers, &plan->buffer_capacity, plan->buffer_count + 1,
                sizeof *plan->buffers, plan->buffer_count))
-    return q8_fail_memory(error, "plan", plan->buffer_count * sizeof *plan->buffers);
+    return q8_fail_memory(planner->error, "plan", plan->buffer_count * sizeof *plan->buffers);
   q8_buffer id = (q8_buffer)plan->buffer_count++;
   plan->buffers[id] = (plan_buffer){.size = size,
                                     .root = id,
@@ -145,27 +164,25 @@ q8_status q8_buffer_new(q8_planner *planner, size_t size, q8_id tensor, q8_form_
   return QINT8_OK;
 }
 
-q8_status q8_plan_output(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer *out,
-                         qint8_error *error) {
+q8_status q8_plan_output(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer *out) {
   *out = Q8_NONE;
   if (tensor == Q8_NONE) /* an optional output nobody asked for still needs somewhere to go */
-    return q8_fail(error, QINT8_ERROR_INTERNAL, "plan", "an output without a tensor");
+    return q8_fail(planner->error, QINT8_ERROR_INTERNAL, "plan", "an output without a tensor");
   if (form == Q8_FORM_INT8 && !has_quant(planner, tensor))
-    return q8_fail(error, QINT8_ERROR_INTERNAL, planner->graph->tensors[tensor].name,
+    return q8_fail(planner->error, QINT8_ERROR_INTERNAL, planner->graph->tensors[tensor].name,
                    "int8 form of a tensor without parameters");
-  Q8_TRY(q8_buffer_new(planner, form_size(planner, tensor, form), tensor, form, layout, out, error));
+  Q8_TRY(q8_buffer_new(planner, form_size(planner, tensor, form), tensor, form, layout, out));
   planner->forms[tensor][form_index(form, layout)] = *out;
   return QINT8_OK;
 }
 
-q8_status q8_plan_alias(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer buffer,
-                        qint8_error *error) {
+q8_status q8_plan_alias(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer buffer) {
   q8_buffer alias;
   size_t size = form_size(planner, tensor, form);
   if (size > planner->plan->buffers[buffer].size)
-    return q8_fail(error, QINT8_ERROR_INTERNAL, planner->graph->tensors[tensor].name,
+    return q8_fail(planner->error, QINT8_ERROR_INTERNAL, planner->graph->tensors[tensor].name,
                    "alias of %zu bytes in a buffer of %zu", size, planner->plan->buffers[buffer].size);
-  Q8_TRY(q8_buffer_new(planner, size, tensor, form, layout, &alias, error));
+  Q8_TRY(q8_buffer_new(planner, size, tensor, form, layout, &alias));
   planner->plan->buffers[alias].root = planner->plan->buffers[buffer].root;
   planner->forms[tensor][form_index(form, layout)] = alias;
   return QINT8_OK;
@@ -196,17 +213,17 @@ static void note_float(const q8_planner *planner, q8_step *step) {
   snprintf(step->note, sizeof step->note, "float: %s", why);
 }
 
-q8_status q8_plan_add(q8_planner *planner, const q8_step *step, qint8_error *error) {
+q8_status q8_plan_add(q8_planner *planner, const q8_step *step) {
   q8_plan *plan = planner->plan;
   if (!q8_grow(&planner->host, (void **)&plan->steps, &plan->step_capacity, plan->step_count + 1, sizeof *plan->steps,
                plan->step_count))
-    return q8_fail_memory(error, "plan", plan->step_count * sizeof *plan->steps);
+    return q8_fail_memory(planner->error, "plan", plan->step_count * sizeof *plan->steps);
   q8_step *added = &plan->steps[plan->step_count++];
   *added = *step;
   note_float(planner, added);
-  added->name = q8_pool_string(&plan->pool, step->name, strlen(step->name));
+  added->name = q8_plan_string(planner, step->name);
   if (!added->name)
-    return q8_fail_memory(error, step->name, strlen(step->name));
+    return QINT8_ERROR_MEMORY;
   const q8_buffer *in = q8_step_inputs(step);
   for (int32_t i = 0; i < step->in_count; i++)
     added->bytes += (int64_t)plan->buffers[in[i]].size;

@@ -16,9 +16,7 @@ static const q8_attribute attributes[] = {
 static q8_status infer(const q8_op_io *io) {
   const arg_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape;
-  int32_t axis = q8_axis(p->axis, x->rank);
-  if (axis < 0)
-    return q8_bad_axis(io, p->axis, x);
+  int32_t axis = q8_axis_of(io);
   q8_shape y = {.rank = 0};
   for (int32_t i = 0; i < x->rank; i++)
     if (i != axis)
@@ -47,11 +45,11 @@ static void arg_plane(const float *x, size_t n, size_t inner, int sign, int last
 static q8_status eval(const q8_op_io *io, int sign) {
   const arg_params *p = io->node->params;
   const q8_value *x = io->inputs[0];
-  int32_t axis = q8_axis(p->axis, x->shape.rank);
-  size_t n = (size_t)x->shape.dim[axis], inner = q8_dims(&x->shape, axis + 1, x->shape.rank);
+  q8_axis_view v = q8_view_axis(&x->shape, q8_axis_of(io));
+  size_t n = v.n, inner = v.inner;
   int64_t *y = io->outputs[0].data;
   if (x->dtype == QINT8_DTYPE_F32) {
-    for (size_t o = 0; inner && o < io->outputs[0].count / inner; o++)
+    for (size_t o = 0; inner && o < v.outer; o++)
       arg_plane((const float *)x->data + o * n * inner, n, inner, sign, p->last != 0, y + o * inner);
     return QINT8_OK;
   }
@@ -77,7 +75,7 @@ static q8_status eval_min(const q8_op_io *io) {
 #define ARG(id, onnx_name, eval_fn)                                                                                 \
   const q8_op q8_op_##id = {                                                                                       \
       .name = onnx_name, Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),                                      \
-      Q8_ATTRIBUTES(attributes), .params_size = sizeof(arg_params), .quant = Q8_QUANT_FLOAT,                       \
+      Q8_ATTRIBUTES(attributes), .params_size = sizeof(arg_params), .quant = Q8_QUANT_FLOAT, .has_axis = 1,        \
       .family = &(const q8_op_family){.int8_obstacle = "no int8 form: the result is an index", .infer = infer,     \
                                       .eval = eval_fn}};
 

@@ -33,13 +33,10 @@ static q8_status infer(const q8_op_io *io) {
   const batchnorm_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape;
   layout l = layout_of(p, x);
-  for (int32_t i = 0; i < 5; i++) {
-    Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
-    if (i > 0 && io->inputs[i]->count != l.channels) {
+  for (int32_t i = 1; i < 5; i++)
+    if (io->inputs[i]->count != l.channels)
       return q8_op_fail(io, QINT8_ERROR_SHAPE, "parameters of shape %p for an input of shape %p",
                         &io->inputs[i]->shape, x);
-    }
-  }
   if (io->node->output_count > 1 && !p->training_mode)
     return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "outputs of training without training_mode");
   for (int32_t i = 1; i < io->node->output_count; i++)
@@ -94,6 +91,7 @@ static q8_status eval(const q8_op_io *io) {
 const q8_op q8_op_batchnorm = {
     .name = "BatchNormalization", Q8_OPSETS(6, 21), Q8_INPUTS(5, 5), Q8_OUTPUTS(1, 3),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(batchnorm_params), .quant = Q8_QUANT_FLOAT,
+    .float_inputs = 31,
     .family = &(const q8_op_family){
                                     .int8_obstacle = "no int8 form of its own: it is folded into a preceding Conv or Gemm",
                                     .infer = infer, .eval = eval}};

@@ -35,6 +35,6 @@ void q8_eval_pairs(const q8_pair_set *set, int32_t in, const q8_value *a, const 
 q8_status q8_infer_binary(const q8_op_io *io);
 /* The `plan` of records with a q8_pair_set: int8 by its kernel if the mode and the shapes allow it, else the float step.
  * In the layout that the inputs have. */
-q8_status q8_plan_binary(q8_planner *planner, q8_id node, qint8_error *error);
+q8_status q8_plan_binary(q8_planner *planner, q8_id node);
 
 #endif

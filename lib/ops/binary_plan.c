@@ -117,20 +117,20 @@ static void fill(const pair_plan *p, int i, void *row, size_t n) {
   }
 }
 
-static q8_status add_inputs(const pair_plan *p, q8_binary_step *s, q8_step *step, qint8_error *error) {
+static q8_status add_inputs(const pair_plan *p, q8_binary_step *s, q8_step *step) {
   for (int i = 0; i < 2; i++) {
     const q8_value *x = p->x[i];
     if (is_spread(p, i)) {
       size_t n = (size_t)p->loops.shape.dim[p->loops.shape.rank - 1];
       void *row = q8_plan_alloc(p->planner, n + 64, s->element);
       if (!row)
-        return q8_fail_memory(error, p->n->name, n);
+        return QINT8_ERROR_MEMORY;
       fill(p, i, row, n);
       s->fixed[i] = row;
       continue;
     }
     Q8_TRY(q8_plan_input(p->planner, p->n->inputs[i], p->int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE,
-                         x->shape.rank == p->y->shape.rank ? p->layout : Q8_LINEAR, &step->in[step->in_count++], error));
+                         x->shape.rank == p->y->shape.rank ? p->layout : Q8_LINEAR, &step->in[step->in_count++]));
     if (x->count == p->y->count) /* then its order is the result's */
       step->in_place = step->in_count;
   }
@@ -138,23 +138,23 @@ static q8_status add_inputs(const pair_plan *p, q8_binary_step *s, q8_step *step
 }
 
 /* A row of few values that is repeated often takes one factor for each value. */
-static q8_status take_ratios(const pair_plan *p, q8_binary_step *s, qint8_error *error) {
+static q8_status take_ratios(const pair_plan *p, q8_binary_step *s) {
   int32_t last = s->loops.shape.rank - 1;
   if (s->int8 != p->kernels->mul || last == 0 || s->loops.b[last - 1] != 0 || s->rows < MIN_REPEATS)
     return QINT8_OK;
   float *ratio = q8_plan_alloc(p->planner, 256, sizeof *ratio);
   if (!ratio)
-    return q8_fail_memory(error, p->n->name, 256 * sizeof *ratio);
+    return QINT8_ERROR_MEMORY;
   if (q8_find_ratios(p->kernels, &s->quant, ratio))
     s->quant.ratio = ratio;
   return QINT8_OK;
 }
 
 /* The step of the loops, in int8 if there is a kernel; `has_rows`: float kernels can run them. */
-static q8_status plan_step(const pair_plan *p, int has_rows, qint8_error *error) {
+static q8_status plan_step(const pair_plan *p, int has_rows) {
   q8_binary_step *s = q8_plan_alloc(p->planner, 1, sizeof *s);
   if (!s)
-    return q8_fail_memory(error, p->n->name, sizeof *s);
+    return QINT8_ERROR_MEMORY;
   int32_t last = p->loops.shape.rank - 1;
   size_t n = (size_t)p->loops.shape.dim[last];
   *s = (q8_binary_step){.row = p->set->f32,
@@ -171,33 +171,32 @@ static q8_status plan_step(const pair_plan *p, int has_rows, qint8_error *error)
   s->out = (q8_row_output){.count = s->rows * n, .element = s->element, .row = n};
   q8_step step;
   q8_plan_step(p->planner, p->node, p->n->op->name, q8_binary_run, &step);
-  Q8_TRY(add_inputs(p, s, &step, error));
+  Q8_TRY(add_inputs(p, s, &step));
   if (s->int8 || s->f32)
     repeated_second(s, &step);
   if (s->int8) {
-    Q8_TRY(take_ratios(p, s, error));
+    Q8_TRY(take_ratios(p, s));
     step.precision = "int8";
     step.table_slot = &s->quant.table;
   }
-  Q8_TRY(q8_plan_output(p->planner, p->n->outputs[0], p->int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE, p->layout, &step.out[0],
-                        error));
+  Q8_TRY(q8_plan_output(p->planner, p->n->outputs[0], p->int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE, p->layout, &step.out[0]));
   step.params = s;
   step.out_count = 1;
   step.stride_slot = &s->out.stride; /* rows apart are those of the loops, or any of a single one */
   step.row_size = s->out.row;
   if (last == 0)
     step.row_slot = &s->out.row;
-  return q8_plan_add(p->planner, &step, error);
+  return q8_plan_add(p->planner, &step);
 }
 
 /* Two tensors of one shape, the later of which a step can add to its result at once: then 1. */
-static int merge_sum(const pair_plan *p, q8_status *status, qint8_error *error) {
+static int merge_sum(const pair_plan *p, q8_status *status) {
   if (p->x[0]->count != p->y->count || p->x[1]->count != p->y->count)
     return 0;
   for (int i = 1; i >= 0; i--) {
     q8_binary *sum = q8_plan_alloc(p->planner, 1, sizeof *sum);
     if (!sum) {
-      *status = q8_fail_memory(error, p->n->name, sizeof *sum);
+      *status = QINT8_ERROR_MEMORY;
       return 1;
     }
     *sum = i ? swapped(p->quant) : p->quant;
@@ -216,11 +215,11 @@ static int is_unary(const pair_plan *p) {
 }
 
 /* y = f(x) for one scalar constant: the kernel's own results for all 256 bytes. */
-static q8_status plan_unary(const pair_plan *p, qint8_error *error) {
+static q8_status plan_unary(const pair_plan *p) {
   uint8_t *table = q8_plan_alloc(p->planner, 256, 1), bytes[2][256];
   q8_binary quant = p->quant;
   if (!table)
-    return q8_fail_memory(error, p->n->name, 256);
+    return QINT8_ERROR_MEMORY;
   int all = is_scalar_constant(p->x[0]);
   for (int i = 0; i < 256; i++)
     bytes[all][i] = (uint8_t)i;
@@ -228,13 +227,13 @@ static q8_status plan_unary(const pair_plan *p, qint8_error *error) {
   if (p->set->int8 == Q8_INT8_SUB)
     quant.b_scale = -quant.b_scale;
   p->int8(1, 256, bytes[0], 256, bytes[1], 256, &quant, table, 256);
-  return q8_plan_table(p->planner, p->node, p->n->inputs[all], table, error);
+  return q8_plan_table(p->planner, p->node, p->n->inputs[all], table);
 }
 
-q8_status q8_plan_binary(q8_planner *planner, q8_id node, qint8_error *error) {
+q8_status q8_plan_binary(q8_planner *planner, q8_id node) {
   const q8_node *n = q8_plan_node(planner, node);
   if (n->input_count != 2)
-    return q8_plan_eval(planner, node, error);
+    return q8_plan_eval(planner, node);
   pair_plan p = {.planner = planner,
                  .kernels = q8_plan_kernels(planner),
                  .node = node,
@@ -244,7 +243,7 @@ q8_status q8_plan_binary(q8_planner *planner, q8_id node, qint8_error *error) {
                  .set = n->op->variant,
                  .quant = {.hi = 255}};
   if (p.x[0]->dtype != QINT8_DTYPE_F32 || p.x[1]->dtype != QINT8_DTYPE_F32)
-    return q8_plan_eval(planner, node, error);
+    return q8_plan_eval(planner, node);
   q8_layout layout = choose_layout(&p), other = layout == Q8_LINEAR ? Q8_CHANNELS_LAST : Q8_LINEAR;
   q8_status status = QINT8_OK;
   if (p.set->int8 && q8_plan_mode(planner, node) == Q8_MODE_STATIC) {
@@ -253,13 +252,13 @@ q8_status q8_plan_binary(q8_planner *planner, q8_id node, qint8_error *error) {
     q8_plan_quant(planner, n->inputs[1], &p.quant.b_scale, &p.quant.b_zero);
     q8_plan_quant(planner, n->outputs[0], &p.quant.y_scale, &p.quant.y_zero);
     if (!q8_plan_is_plain(planner) && is_unary(&p))
-      return plan_unary(&p, error);
-    if (p.set->int8 == Q8_INT8_ADD && merge_sum(&p, &status, error))
+      return plan_unary(&p);
+    if (p.set->int8 == Q8_INT8_ADD && merge_sum(&p, &status))
       return status;
     if (set_loops(&p, layout) || (both_fit(&p, other) && set_loops(&p, other)))
-      return plan_step(&p, 1, error);
+      return plan_step(&p, 1);
     p.int8 = NULL;
   }
   p.f32 = p.set->int8 == Q8_INT8_MUL ? p.kernels->smul : p.set->int8 == Q8_INT8_ADD ? p.kernels->sadd : NULL;
-  return plan_step(&p, set_loops(&p, layout), error);
+  return plan_step(&p, set_loops(&p, layout));
 }

@@ -62,7 +62,7 @@ static q8_status bind_node(const q8_graph *graph, const q8_node *node, q8_bindin
     if (inputs[i] && inputs[i]->dtype == QINT8_DTYPE_NONE)
       return q8_fail(error, QINT8_ERROR_SHAPE, node->name, "the shape of %s is not known",
                      graph->tensors[node->inputs[i]].name);
-  Q8_TRY(node->op->family->infer(&io));
+  Q8_TRY(q8_infer(&io));
   int constant = all_constant(graph, node, inputs);
   if (constant)
     Q8_TRY(expand(graph, node, binding, error));

@@ -13,11 +13,27 @@ static inline const q8_value *q8_input(const q8_op_io *io, int32_t i) {
 /* `axis` counted from the front, or -1 if it does not lie in [-rank, rank - 1]. */
 int32_t q8_axis(int64_t axis, int32_t rank);
 q8_status q8_bad_axis(const q8_op_io *io, int64_t axis, const q8_shape *shape);
+/* The same as q8_axis, but SHAPE, with the shape of input 0, if it does not lie there. */
+q8_status q8_need_axis(const q8_op_io *io, int64_t axis, int32_t rank, int32_t *out);
+/* A bit for each of the axes. `once`: SHAPE if one is given twice. */
+q8_status q8_axes_mask(const q8_op_io *io, const q8_ints *axes, int32_t rank, int once, uint32_t *mask);
+/* The axis of a node whose record has `has_axis`, counted from the front. */
+int32_t q8_axis_of(const q8_op_io *io);
 /* UNSUPPORTED unless input `i` has type `dtype`. */
 q8_status q8_need_dtype(const q8_op_io *io, int32_t i, int32_t dtype);
 
+/* The place of a text attribute among `words`, a list such as "constant, edge or wrap". UNSUPPORTED, with the list, if it is
+ * none of them. */
+q8_status q8_op_word(const q8_op_io *io, const char *attribute, const char *words, int *out);
+
 /* Product of dimensions [from, to). */
 size_t q8_dims(const q8_shape *shape, int32_t from, int32_t to);
+
+/* A tensor as [outer][n][inner], n the dimension `axis`. */
+typedef struct q8_axis_view {
+  size_t outer, n, inner;
+} q8_axis_view;
+q8_axis_view q8_view_axis(const q8_shape *shape, int32_t axis);
 
 /* Strides in elements of a dense tensor. */
 void q8_strides(const q8_shape *shape, int64_t *stride);
@@ -38,16 +54,19 @@ int64_t q8_split_offset(size_t index, int32_t rank, const int64_t *dim, const in
 /* dst, dense of `shape`, takes src[sum of index[i] * stride[i]]; strides in elements of 1, 2, 4 or 8 bytes. */
 void q8_copy_strided(size_t element, const q8_shape *shape, const void *src, const int64_t *stride, void *dst);
 
+/* The bytes of input i to output 0, which is of its type and size. */
+void q8_copy_input(const q8_op_io *io, int32_t i);
+
 /* Elements of an integer tensor (S32 or S64) with data. */
 int64_t q8_int_at(const q8_value *value, size_t i);
 
 /* What `infer` sees of a node, without outputs; `values`: room for its inputs. */
-q8_op_io q8_plan_op_io(const q8_planner *planner, q8_id node, const q8_value **values, qint8_error *error);
+q8_op_io q8_plan_op_io(const q8_planner *planner, q8_id node, const q8_value **values);
 
 /* Adds the step after giving it its buffers: the inputs whose bits are set in `inputs`, but those that are left out, and
  * all outputs. Input 0 and the outputs have that layout, further inputs are linear. */
 q8_status q8_plan_finish(q8_planner *planner, q8_id node, q8_step *step, uint32_t inputs, q8_form_type in,
-                         q8_form_type out, q8_layout layout, qint8_error *error);
+                         q8_form_type out, q8_layout layout);
 
 /* Element i of a tensor, cast from the widest type of its class. */
 void q8_put_double(const q8_value *y, size_t i, double value);
@@ -55,10 +74,10 @@ void q8_put_int(const q8_value *y, size_t i, int64_t value);
 
 /* Adds a step with one input and one output whose buffers are given. */
 q8_status q8_plan_step11(q8_planner *planner, q8_id node, const char *kind, q8_step_fn *run, const void *params,
-                         q8_buffer in, q8_buffer out, const char *precision, qint8_error *error);
+                         q8_buffer in, q8_buffer out, const char *precision);
 
 /* Adds y = table[x] for output 0, merged into the step that made x if that can be. */
-q8_status q8_plan_table(q8_planner *planner, q8_id node, q8_id x, const uint8_t *table, qint8_error *error);
+q8_status q8_plan_table(q8_planner *planner, q8_id node, q8_id x, const uint8_t *table);
 
 /* The result of an elementwise step: dense, or rows that lie apart (see stride_slot). All in elements. */
 typedef struct q8_row_output {

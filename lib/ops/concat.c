@@ -14,10 +14,7 @@ static const q8_attribute attributes[] = {
 
 static q8_status infer(const q8_op_io *io) {
   q8_shape y = io->inputs[0]->shape;
-  int64_t wanted = ((const concat_params *)io->node->params)->axis;
-  int32_t axis = q8_axis(wanted, y.rank);
-  if (axis < 0)
-    return q8_bad_axis(io, wanted, &y);
+  int32_t axis = q8_axis_of(io);
   for (int32_t i = 1; i < io->node->input_count; i++) {
     const q8_shape *x = &io->inputs[i]->shape;
     int fits = x->rank == y.rank && io->inputs[i]->dtype == io->inputs[0]->dtype;
@@ -36,7 +33,7 @@ static q8_status infer(const q8_op_io *io) {
 
 static q8_status eval(const q8_op_io *io) {
   const q8_shape *y = &io->outputs[0].shape;
-  int32_t axis = q8_axis(((const concat_params *)io->node->params)->axis, y->rank);
+  int32_t axis = q8_axis_of(io);
   size_t rows = q8_dims(y, 0, axis), element = qint8_dtype_size((qint8_dtype)io->outputs[0].dtype);
   size_t stride = q8_dims(y, axis, y->rank) * element, at = 0;
   for (int32_t i = 0; i < io->node->input_count; i++) {
@@ -84,12 +81,12 @@ static q8_layout choose_layout(const q8_planner *planner, const q8_node *n) {
 
 /* Those inputs whose producers cannot write into the output, which exists, become inputs of the step. */
 static q8_status take_inputs(q8_planner *planner, const q8_node *n, q8_form_type form, q8_layout layout, size_t element,
-                             concat_step *p, q8_step *step, qint8_error *error) {
+                             concat_step *p, q8_step *step) {
   size_t at = 0;
   for (int32_t i = 0; i < n->input_count; i++) {
     size_t row = p->rows ? q8_plan_value(planner, n->inputs[i])->count / p->rows : 0, size = row * element;
     if (!q8_plan_place(planner, n->inputs[i], form, layout, row, step->out[0], at / element, p->stride / element)) {
-      Q8_TRY(q8_plan_input(planner, n->inputs[i], form, layout, &step->more_in[p->count], error));
+      Q8_TRY(q8_plan_input(planner, n->inputs[i], form, layout, &step->more_in[p->count]));
       p->size[p->count] = size;
       p->at[p->count++] = at;
     }
@@ -99,7 +96,7 @@ static q8_status take_inputs(q8_planner *planner, const q8_node *n, q8_form_type
   return QINT8_OK;
 }
 
-static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
+static q8_status plan(q8_planner *planner, q8_id node) {
   const q8_node *n = q8_plan_node(planner, node);
   const q8_value *y = q8_plan_value(planner, n->outputs[0]);
   int int8 = q8_plan_mode(planner, node) == Q8_MODE_STATIC && all_same_quant(planner, n);
@@ -113,22 +110,22 @@ static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
   size_t *sizes = q8_plan_alloc(planner, 2 * inputs, sizeof *sizes);
   step.more_in = q8_plan_alloc(planner, inputs, sizeof *step.more_in);
   if (!p || !sizes || !step.more_in)
-    return q8_fail_memory(error, n->name, sizeof *p);
+    return QINT8_ERROR_MEMORY;
   p->size = sizes;
   p->at = sizes + inputs;
   p->rows = rows_before(&y->shape, axis, layout);
   p->stride = p->rows ? y->count / p->rows * element : 0;
-  Q8_TRY(q8_plan_output(planner, n->outputs[0], form, layout, &step.out[0], error));
-  Q8_TRY(take_inputs(planner, n, form, layout, element, p, &step, error));
+  Q8_TRY(q8_plan_output(planner, n->outputs[0], form, layout, &step.out[0]));
+  Q8_TRY(take_inputs(planner, n, form, layout, element, p, &step));
   step.params = p;
   step.precision = int8 ? "int8" : "fp32";
   step.out_count = 1;
   if (!p->count)
     snprintf(step.note, sizeof step.note, "in place"); /* nothing to do but to show the result */
-  return q8_plan_add(planner, &step, error);
+  return q8_plan_add(planner, &step);
 }
 
 const q8_op q8_op_concat = {
     .name = "Concat", Q8_OPSETS(4, 21), Q8_INPUTS(1, -1), Q8_OUTPUTS(1, 1),
-    Q8_ATTRIBUTES(attributes), .params_size = sizeof(concat_params), .quant = Q8_QUANT_SHARED,
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(concat_params), .quant = Q8_QUANT_SHARED, .has_axis = 1,
     .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan}};

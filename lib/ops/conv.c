@@ -61,18 +61,18 @@ static int is_flat(const q8_conv_nd *c, q8_mode mode) {
   return (is_unit(&c->e[0]) && (c->e[0].in == 1 || mode != Q8_MODE_DYNAMIC)) || (is_unit(&c->e[1]) && is_unit(&c->e[2]));
 }
 
-static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
+static q8_status plan(q8_planner *planner, q8_id id) {
   const q8_value *inputs[3];
-  q8_op_io io = q8_plan_op_io(planner, id, inputs, error);
+  q8_op_io io = q8_plan_op_io(planner, id, inputs);
   const q8_node *node = io.node;
   q8_conv_nd c;
   Q8_TRY(q8_conv_of_floats(&io, 0, &c));
   const q8_value *bias = q8_input(&io, 2);
   if (q8_plan_value(planner, node->outputs[0])->count == 0)
-    return q8_plan_eval(planner, id, error);
+    return q8_plan_eval(planner, id);
   if (!q8_plan_is_constant(planner, node->inputs[1]) || (bias && !bias->data) ||
       !is_flat(&c, q8_plan_mode(planner, id)))
-    return q8_plan_conv_nd(planner, id, &c, error);
+    return q8_plan_conv_nd(planner, id, &c);
   q8_weighted w = {.kind = "conv", .g = geometry_of(&c), .layout = Q8_CHANNELS_LAST, .bias_tensor = Q8_NONE};
   if (bias) {
     w.bias = bias->data;
@@ -80,17 +80,16 @@ static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
   }
   w.integers = q8_weighted_integers(planner, id, &w);
   if (!w.integers)
-    Q8_TRY(q8_plan_floats(planner, node->inputs[1], &w.weights, error));
+    Q8_TRY(q8_plan_floats(planner, node->inputs[1], &w.weights));
   if (w.integers || w.g.r * w.g.s == 1 || w.g.c == w.g.groups) /* one tap or one channel: the order is the same */
-    return q8_plan_weighted(planner, id, &w, error);
-  const q8_host *host = &q8_plan_pool(planner)->host;
-  float *weights = q8_alloc(host, inputs[1]->count, sizeof *weights);
+    return q8_plan_weighted(planner, id, &w);
+  float *weights = q8_plan_borrow(planner, inputs[1]->count, sizeof *weights);
   if (!weights)
-    return q8_fail_memory(error, node->name, inputs[1]->count * sizeof *weights);
+    return QINT8_ERROR_MEMORY;
   channels_last(&w.g, w.weights, weights);
   w.weights = weights;
-  q8_status status = q8_plan_weighted(planner, id, &w, error);
-  q8_free(host, weights);
+  q8_status status = q8_plan_weighted(planner, id, &w);
+  q8_plan_return(planner, weights);
   return status;
 }
 
@@ -140,6 +139,7 @@ static q8_status add_means(const q8_op_io *io, const q8_host *host, double facto
 const q8_op q8_op_conv = {
     .name = "Conv", Q8_OPSETS(1, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, 1),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(q8_conv_params), .quant = Q8_QUANT_WEIGHTED,
+    .float_inputs = 7,
     .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan,
                                     .extras = &(const q8_op_extras){.weight_axis = weight_axis,
                                                                     .dynamic_obstacle = dynamic_obstacle,

@@ -28,14 +28,12 @@ typedef struct pixels {
 static void find_rows(const void *source, size_t group, size_t tap, size_t row, size_t count, const void **out) {
   const pixels *s = source;
   const q8_conv_nd *c = &s->p->c;
-  const int64_t kernel[Q8_CONV_DIMS] = {c->e[0].kernel, c->e[1].kernel, c->e[2].kernel};
-  const int64_t dims[Q8_CONV_DIMS] = {c->e[0].out, c->e[1].out, c->e[2].out};
   size_t outputs = q8_conv_positions(c, 1), inputs = q8_conv_positions(c, 0);
   int64_t t[Q8_CONV_DIMS], at[Q8_CONV_DIMS];
-  q8_conv_split(kernel, tap, t);
+  q8_conv_split(c, 0, tap, t);
   for (size_t i = 0; i < count; i++) {
     size_t image = (row + i) / outputs;
-    q8_conv_split(dims, (row + i) % outputs, at);
+    q8_conv_split(c, 1, (row + i) % outputs, at);
     int64_t from = q8_conv_source(c, at, t);
     out[i] = from < 0 ? s->p->zeros
                       : s->x + (image * inputs + (size_t)from) * c->c + group * (c->c / c->groups);
@@ -85,17 +83,17 @@ static void run_conv(const q8_step_run *r) {
   q8_linear_execute(&run, r->host);
 }
 
-q8_status q8_plan_conv_nd(q8_planner *planner, q8_id id, const q8_conv_nd *c, qint8_error *error) {
+q8_status q8_plan_conv_nd(q8_planner *planner, q8_id id, const q8_conv_nd *c) {
   const q8_node *node = q8_plan_node(planner, id);
   const float *w;
-  Q8_TRY(q8_plan_floats(planner, node->inputs[1], &w, error));
+  Q8_TRY(q8_plan_floats(planner, node->inputs[1], &w));
   int bias_given = node->input_count > 2 && node->inputs[2] != Q8_NONE;
   const float *bias = bias_given ? q8_plan_value(planner, node->inputs[2])->data : NULL;
   conv_step *p = q8_plan_alloc(planner, 1, sizeof *p);
   float *zeros = q8_plan_alloc(planner, c->c + 64, sizeof *zeros);
   float *values = q8_plan_alloc(planner, c->k + 64, sizeof *values);
   if (!p || !zeros || !values)
-    return q8_fail_memory(error, node->name, (c->c + c->k) * sizeof *zeros);
+    return QINT8_ERROR_MEMORY;
   *p = (conv_step){.c = *c, .kernels = q8_plan_kernels(planner), .packed = w != NULL, .has_bias = bias_given && !bias,
                    .zeros = zeros, .bias = values};
   if (bias)
@@ -103,9 +101,9 @@ q8_status q8_plan_conv_nd(q8_planner *planner, q8_id id, const q8_conv_nd *c, qi
   q8_node_clamp(node, &p->lo, &p->hi);
   q8_linear_desc d = describe(c, w);
   if (w)
-    Q8_TRY(q8_linear_pack_float(p->kernels, &d, q8_plan_pool(planner), &p->linear, error));
+    Q8_TRY(q8_linear_pack_float(p->kernels, &d, q8_plan_pool(planner), &p->linear, q8_plan_error(planner)));
   else
-    Q8_TRY(q8_linear_layout_float(p->kernels, &d, q8_plan_pool(planner), &p->linear, error));
+    Q8_TRY(q8_linear_layout_float(p->kernels, &d, q8_plan_pool(planner), &p->linear, q8_plan_error(planner)));
   p->weights_size = w ? 0 : q8_round_up(c->groups * p->linear.group_size, Q8_ALIGN);
   p->bias_size = p->has_bias ? q8_round_up((c->k + 64) * sizeof(float), Q8_ALIGN) : 0;
   q8_step step;
@@ -115,12 +113,12 @@ q8_status q8_plan_conv_nd(q8_planner *planner, q8_id id, const q8_conv_nd *c, qi
   step.params = p;
   step.scratch_size = p->weights_size + p->bias_size + q8_linear_scratch(&p->linear, rows, q8_plan_threads(planner));
   step.macs = (int64_t)(rows * c->k * (c->c / c->groups) * q8_conv_taps(c));
-  Q8_TRY(q8_plan_input(planner, node->inputs[0], Q8_FORM_NATIVE, Q8_CHANNELS_LAST, &step.in[step.in_count++], error));
+  Q8_TRY(q8_plan_input(planner, node->inputs[0], Q8_FORM_NATIVE, Q8_CHANNELS_LAST, &step.in[step.in_count++]));
   if (!w)
-    Q8_TRY(q8_plan_input(planner, node->inputs[1], Q8_FORM_NATIVE, Q8_LINEAR, &step.in[step.in_count++], error));
+    Q8_TRY(q8_plan_input(planner, node->inputs[1], Q8_FORM_NATIVE, Q8_LINEAR, &step.in[step.in_count++]));
   if (p->has_bias)
-    Q8_TRY(q8_plan_input(planner, node->inputs[2], Q8_FORM_NATIVE, Q8_LINEAR, &step.in[step.in_count++], error));
-  Q8_TRY(q8_plan_output(planner, node->outputs[0], Q8_FORM_NATIVE, Q8_CHANNELS_LAST, &step.out[0], error));
+    Q8_TRY(q8_plan_input(planner, node->inputs[2], Q8_FORM_NATIVE, Q8_LINEAR, &step.in[step.in_count++]));
+  Q8_TRY(q8_plan_output(planner, node->outputs[0], Q8_FORM_NATIVE, Q8_CHANNELS_LAST, &step.out[0]));
   step.out_count = 1;
-  return q8_plan_add(planner, &step, error);
+  return q8_plan_add(planner, &step);
 }

@@ -36,19 +36,13 @@ q8_status q8_conv_of_floats(const q8_op_io *io, int transposed, q8_conv_nd *out)
 /* The reference of both, with the activation. */
 q8_status q8_conv_eval(const q8_op_io *io, int transposed);
 
-static inline size_t q8_conv_positions(const q8_conv_nd *c, int out) {
-  return q8_spatial_positions(c->e, out);
-}
-static inline size_t q8_conv_taps(const q8_conv_nd *c) {
-  return (size_t)(c->e[0].kernel * c->e[1].kernel * c->e[2].kernel);
-}
-/* Row-major index to coordinates. */
-static inline void q8_conv_split(const int64_t *dims, size_t index, int64_t *at) {
-  for (int d = Q8_CONV_DIMS; d-- > 0; index /= (size_t)dims[d])
-    at[d] = (int64_t)(index % (size_t)dims[d]);
-}
-/* The input position that tap `tap` of output position `at` reads, or -1 for padding. */
-static inline int64_t q8_conv_source(const q8_conv_nd *c, const int64_t *at, const int64_t *tap) {
+/* Positions of an image of y (else of x). */
+size_t q8_conv_positions(const q8_conv_nd *c, int out);
+size_t q8_conv_taps(const q8_conv_nd *c);
+/* Coordinates of an output position (else of a tap) from its row-major index. */
+void q8_conv_split(const q8_conv_nd *c, int of_output, size_t index, int64_t *at);
+/* The input position that tap `tap` of output position `at` reads, or -1 for padding; inlined for inner loops. */
+static inline int64_t q8_conv_find(const q8_conv_nd *c, const int64_t *at, const int64_t *tap) {
   int64_t index = 0;
   for (int d = 0; d < Q8_CONV_DIMS; d++) {
     const q8_extent *e = &c->e[d];
@@ -59,11 +53,11 @@ static inline int64_t q8_conv_source(const q8_conv_nd *c, const int64_t *at, con
   }
   return index;
 }
-
+int64_t q8_conv_source(const q8_conv_nd *c, const int64_t *at, const int64_t *tap);
 /* The same for a position and a tap by their row-major indices. */
 int64_t q8_conv_read(const q8_conv_nd *c, size_t position, size_t tap);
 
 /* Conv of any dimensions in float, weights constant or not: rows of pixels on the float GEMM. */
-q8_status q8_plan_conv_nd(q8_planner *planner, q8_id node, const q8_conv_nd *c, qint8_error *error);
+q8_status q8_plan_conv_nd(q8_planner *planner, q8_id node, const q8_conv_nd *c);
 
 #endif

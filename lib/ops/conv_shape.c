@@ -24,8 +24,6 @@ q8_status q8_conv_nd_of(const q8_op_io *io, const q8_conv_params *p, const q8_sh
 
 q8_status q8_conv_of_floats(const q8_op_io *io, int transposed, q8_conv_nd *c) {
   const q8_value *bias = q8_input(io, 2);
-  for (int32_t i = 0; i < 3; i++)
-    Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
   Q8_TRY(find_conv(io, io->node->params, &io->inputs[0]->shape, &io->inputs[1]->shape, transposed, c));
   if (bias && bias->count != c->k)
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "bias %p for %zu output channels", &bias->shape, c->k);
@@ -38,12 +36,30 @@ q8_status q8_conv_infer(const q8_op_io *io, const q8_conv_nd *c, int32_t dtype) 
   return q8_infer_set(io, 0, dtype, &y);
 }
 
+size_t q8_conv_positions(const q8_conv_nd *c, int out) {
+  return q8_spatial_positions(c->e, out);
+}
+
+size_t q8_conv_taps(const q8_conv_nd *c) {
+  return (size_t)(c->e[0].kernel * c->e[1].kernel * c->e[2].kernel);
+}
+
+void q8_conv_split(const q8_conv_nd *c, int of_output, size_t index, int64_t *at) {
+  for (int d = Q8_CONV_DIMS; d-- > 0;) {
+    size_t n = (size_t)(of_output ? c->e[d].out : c->e[d].kernel);
+    at[d] = (int64_t)(index % n);
+    index /= n;
+  }
+}
+
+int64_t q8_conv_source(const q8_conv_nd *c, const int64_t *at, const int64_t *tap) {
+  return q8_conv_find(c, at, tap);
+}
+
 int64_t q8_conv_read(const q8_conv_nd *c, size_t position, size_t tap) {
-  const int64_t dims[Q8_CONV_DIMS] = {c->e[0].out, c->e[1].out, c->e[2].out};
-  const int64_t kernel[Q8_CONV_DIMS] = {c->e[0].kernel, c->e[1].kernel, c->e[2].kernel};
   int64_t at[Q8_CONV_DIMS], t[Q8_CONV_DIMS];
-  q8_conv_split(dims, position, at);
-  q8_conv_split(kernel, tap, t);
+  q8_conv_split(c, 1, position, at);
+  q8_conv_split(c, 0, tap, t);
   return q8_conv_source(c, at, t);
 }
 

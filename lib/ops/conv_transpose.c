@@ -152,7 +152,7 @@ static void take_all_weights(const q8_conv_nd *c, const float *w, float *out) {
 
 /* `copies`: how many outputs of each channel the product has. */
 static q8_status prepare_product(q8_planner *planner, q8_id id, const q8_conv_nd *c, size_t copies, float *weights,
-                                 float *bias, phase *f, q8_form_type *in, q8_form_type *out, qint8_error *error) {
+                                 float *bias, phase *f, q8_form_type *in, q8_form_type *out) {
   const q8_node *node = q8_plan_node(planner, id);
   int has_bias = node->input_count > 2 && node->inputs[2] != Q8_NONE;
   q8_weighted w = {.kind = "convtranspose",
@@ -171,23 +171,22 @@ static q8_status prepare_product(q8_planner *planner, q8_id id, const q8_conv_nd
                            .stride_w = 1, .dilation_h = (size_t)f->h.dilation, .dilation_w = (size_t)f->w.dilation,
                            .pad_top = (size_t)f->h.pad, .pad_left = (size_t)f->w.pad, .p = (size_t)f->h.outs,
                            .q = (size_t)f->w.outs};
-  return q8_weighted_prepare(planner, id, &w, &f->step, in, out, error);
+  return q8_weighted_prepare(planner, id, &w, &f->step, in, out);
 }
 
 static q8_status prepare_phase(q8_planner *planner, q8_id id, const q8_conv_nd *c, size_t copies, phase *f,
-                               q8_form_type *in, q8_form_type *out, qint8_error *error) {
-  const q8_host *host = &q8_plan_pool(planner)->host;
+                               q8_form_type *in, q8_form_type *out) {
   size_t outputs = c->k * copies, filter = (size_t)(f->h.taps * f->w.taps) * (c->c / c->groups);
-  float *weights = q8_alloc(host, outputs, (filter + 1) * sizeof *weights); /* and the bias behind them */
-  q8_status status = weights
-                         ? prepare_product(planner, id, c, copies, weights, weights + outputs * filter, f, in, out, error)
-                         : q8_fail_memory(error, q8_plan_node(planner, id)->name, outputs * c->c * sizeof *weights);
-  q8_free(host, weights);
+  float *weights = q8_plan_borrow(planner, outputs, (filter + 1) * sizeof *weights); /* and the bias behind them */
+  if (!weights)
+    return QINT8_ERROR_MEMORY;
+  q8_status status = prepare_product(planner, id, c, copies, weights, weights + outputs * filter, f, in, out);
+  q8_plan_return(planner, weights);
   return status;
 }
 
 static q8_status prepare_all(q8_planner *planner, q8_id id, transpose_step *p, q8_step *step, q8_form_type *in,
-                             q8_form_type *out, qint8_error *error) {
+                             q8_form_type *out) {
   const q8_extent *h = &p->c.e[1], *w = &p->c.e[2];
   p->joined = can_join(&p->c);
   size_t copies = p->joined ? q8_conv_taps(&p->c) : 1, scratch = 0, largest = 0;
@@ -195,13 +194,13 @@ static q8_status prepare_all(q8_planner *planner, q8_id id, transpose_step *p, q
   int64_t columns = p->joined ? 1 : w->stride < w->out ? w->stride : w->out;
   p->phases = q8_plan_alloc(planner, (size_t)(rows * columns), sizeof *p->phases);
   if (!p->phases)
-    return q8_fail_memory(error, q8_plan_node(planner, id)->name, (size_t)(rows * columns) * sizeof *p->phases);
+    return QINT8_ERROR_MEMORY;
   for (int64_t i = 0; i < rows; i++)
     for (int64_t j = 0; j < columns; j++) {
       phase *f = &p->phases[p->phase_count++];
       f->h = find_phase(h, i);
       f->w = find_phase(w, j);
-      Q8_TRY(prepare_phase(planner, id, &p->c, copies, f, in, out, error));
+      Q8_TRY(prepare_phase(planner, id, &p->c, copies, f, in, out));
       size_t pixels = p->c.n * (size_t)(f->h.outs * f->w.outs) * copies;
       largest = pixels > largest ? pixels : largest;
       scratch = f->step.scratch_size > scratch ? f->step.scratch_size : scratch;
@@ -221,29 +220,29 @@ static int is_served(const q8_conv_nd *c) {
   return c->dims <= 2 && (h->stride < h->out ? h->stride : h->out) * (w->stride < w->out ? w->stride : w->out) <= MAX_PHASES;
 }
 
-static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
+static q8_status plan(q8_planner *planner, q8_id id) {
   const q8_value *inputs[3];
-  q8_op_io io = q8_plan_op_io(planner, id, inputs, error);
+  q8_op_io io = q8_plan_op_io(planner, id, inputs);
   const q8_node *node = io.node;
   transpose_step *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
-    return q8_fail_memory(error, node->name, sizeof *p);
+    return QINT8_ERROR_MEMORY;
   Q8_TRY(q8_conv_of_floats(&io, 1, &p->c));
   const q8_value *bias = q8_input(&io, 2);
   const float *weights;
-  Q8_TRY(q8_plan_floats(planner, node->inputs[1], &weights, error));
+  Q8_TRY(q8_plan_floats(planner, node->inputs[1], &weights));
   if (!weights || (bias && !bias->data) || !is_served(&p->c) ||
       q8_plan_value(planner, node->outputs[0])->count == 0 || inputs[0]->count == 0)
-    return q8_plan_eval(planner, id, error);
+    return q8_plan_eval(planner, id);
   q8_step step;
   q8_form_type in, out;
   q8_plan_step(planner, id, "convtranspose", run_transpose, &step);
-  Q8_TRY(prepare_all(planner, id, p, &step, &in, &out, error));
+  Q8_TRY(prepare_all(planner, id, p, &step, &in, &out));
   step.params = p;
   step.precision = p->phases[0].step.precision;
   step.kernel = p->phases[0].step.kernel;
   memcpy(step.note, p->phases[0].step.note, sizeof step.note);
-  return q8_plan_finish(planner, id, &step, 1, in, out, Q8_CHANNELS_LAST, error);
+  return q8_plan_finish(planner, id, &step, 1, in, out, Q8_CHANNELS_LAST);
 }
 
 static int32_t weight_axis(const q8_node *node) {
@@ -258,6 +257,7 @@ static const char *dynamic_obstacle(const q8_node *node) {
 const q8_op q8_op_conv_transpose = {
     .name = "ConvTranspose", Q8_OPSETS(1, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, 1),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(q8_conv_params), .quant = Q8_QUANT_WEIGHTED,
+    .float_inputs = 7,
     .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan,
                                     .extras = &(const q8_op_extras){.weight_axis = weight_axis,
                                                                     .dynamic_obstacle = dynamic_obstacle}}};

@@ -50,8 +50,9 @@ static q8_status eval(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape;
   int32_t axis;
   Q8_TRY(axis_of(io, &axis));
-  size_t n = (size_t)x->dim[axis], inner = q8_dims(x, axis + 1, x->rank), outer = q8_dims(x, 0, axis);
-  for (size_t o = 0; o < outer && n; o++)
+  q8_axis_view v = q8_view_axis(x, axis);
+  size_t n = v.n, inner = v.inner;
+  for (size_t o = 0; o < v.outer && n; o++)
     for (size_t i = 0; i < inner; i++) {
       size_t first = o * n * inner + i, last = first + (n - 1) * inner;
       sum_row(io, p->reverse ? last : first, n, p->reverse ? -(int64_t)inner : (int64_t)inner, p->exclusive != 0);

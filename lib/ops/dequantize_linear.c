@@ -16,7 +16,6 @@ static q8_status infer(const q8_op_io *io) {
   int32_t t = x->dtype;
   if (t != QINT8_DTYPE_U8 && t != QINT8_DTYPE_S8 && t != QINT8_DTYPE_U16 && t != QINT8_DTYPE_S16 && t != QINT8_DTYPE_S32)
     return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "dequantization of element type %d", (int)t);
-  Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_F32));
   Q8_TRY(q8_need_dtype(io, 2, t));
   Q8_TRY(q8_scale_index_of(io, p->axis, p->block_size, &index));
   return q8_infer_set(io, 0, QINT8_DTYPE_F32, &x->shape);
@@ -38,5 +37,6 @@ static q8_status eval(const q8_op_io *io) {
 const q8_op q8_op_dequantize_linear = {
     .name = "DequantizeLinear", Q8_OPSETS(10, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, 1),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(dequantize_params), .quant = Q8_QUANT_FLOAT,
+    .float_inputs = 2,
     .family = &(const q8_op_family){.int8_obstacle = "takes integers as values of the graph", .infer = infer,
                                     .eval = eval}};

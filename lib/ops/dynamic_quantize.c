@@ -3,7 +3,6 @@
 
 static q8_status infer(const q8_op_io *io) {
   q8_shape scalar = {.rank = 0};
-  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   Q8_TRY(q8_infer_set(io, 0, QINT8_DTYPE_U8, &io->inputs[0]->shape));
   if (io->node->output_count > 1)
     Q8_TRY(q8_infer_set(io, 1, QINT8_DTYPE_F32, &scalar));
@@ -33,5 +32,6 @@ static q8_status eval(const q8_op_io *io) {
 const q8_op q8_op_dynamic_quantize = {
     .name = "DynamicQuantizeLinear", Q8_OPSETS(11, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 3),
     .quant = Q8_QUANT_FLOAT,
+    .float_inputs = 1,
     .family = &(const q8_op_family){.int8_obstacle = "gives integers as values of the graph", .infer = infer,
                                     .eval = eval}};

@@ -21,6 +21,6 @@ typedef struct q8_einsum_params {
 } q8_einsum_params;
 
 q8_status q8_einsum_of(const q8_op_io *io, q8_einsum *out);
-q8_status q8_einsum_plan(q8_planner *planner, q8_id node, qint8_error *error);
+q8_status q8_einsum_plan(q8_planner *planner, q8_id node);
 
 #endif

@@ -101,24 +101,24 @@ static size_t scratch_size(const q8_matmul_shape *s, size_t rows, size_t columns
   return q8_round_up(q8_shape_count(&s->batch, NULL) * rows * columns * sizeof(float), Q8_ALIGN);
 }
 
-q8_status q8_einsum_plan(q8_planner *planner, q8_id id, qint8_error *error) {
+q8_status q8_einsum_plan(q8_planner *planner, q8_id id) {
   const q8_value *inputs[Q8_EINSUM_OPERANDS];
-  q8_op_io io = q8_plan_op_io(planner, id, inputs, error);
+  q8_op_io io = q8_plan_op_io(planner, id, inputs);
   q8_einsum e;
   Q8_TRY(q8_einsum_of(&io, &e));
   einsum_step *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
-    return q8_fail_memory(error, io.node->name, sizeof *p);
+    return QINT8_ERROR_MEMORY;
   if (inputs[0]->dtype != QINT8_DTYPE_F32 || !is_product(&e, p))
-    return q8_plan_eval(planner, id, error);
+    return q8_plan_eval(planner, id);
   const q8_matmul_shape *s = &p->product.s;
   q8_step step;
   q8_plan_step(planner, id, "einsum", run_einsum, &step);
-  Q8_TRY(q8_product_prepare(planner, &p->product, NULL, &step, error));
+  Q8_TRY(q8_product_prepare(planner, &p->product, NULL, &step));
   p->a_size = scratch_size(s, s->m, s->k);
   p->b_size = scratch_size(s, s->k, s->n);
   p->y_size = p->copies_y ? scratch_size(s, s->m, s->n) : 0;
   step.params = p;
   step.scratch_size += p->a_size + p->b_size + p->y_size;
-  return q8_plan_finish(planner, id, &step, 3, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR, error);
+  return q8_plan_finish(planner, id, &step, 3, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR);
 }

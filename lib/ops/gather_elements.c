@@ -17,18 +17,13 @@ static const q8_attribute nd_attributes[] = {
 
 static q8_status infer_elements(const q8_op_io *io) {
   const q8_value *x = io->inputs[0], *index = io->inputs[1];
-  int64_t wanted = ((const gather_params *)io->node->params)->axis;
-  int32_t axis = q8_axis(wanted, x->shape.rank);
-  Q8_TRY(q8_need_indices(io, 1));
-  if (axis < 0)
-    return q8_bad_axis(io, wanted, &x->shape);
-  Q8_TRY(q8_check_beside(io, 0, 1, axis));
+  Q8_TRY(q8_check_beside(io, 0, 1, q8_axis_of(io)));
   return q8_infer_set(io, 0, x->dtype, &index->shape);
 }
 
 static q8_status eval_elements(const q8_op_io *io) {
   const q8_value *x = io->inputs[0], *index = io->inputs[1];
-  int32_t axis = q8_axis(((const gather_params *)io->node->params)->axis, x->shape.rank);
+  int32_t axis = q8_axis_of(io);
   size_t size = qint8_dtype_size((qint8_dtype)x->dtype);
   for (size_t i = 0; i < index->count; i++) {
     size_t at = 0;
@@ -42,7 +37,6 @@ static q8_status eval_elements(const q8_op_io *io) {
 static q8_status infer_nd(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape, *index = &io->inputs[1]->shape;
   int64_t batch = ((const gather_params *)io->node->params)->batch_dims;
-  Q8_TRY(q8_need_indices(io, 1));
   int fits = index->rank >= 1 && batch >= 0 && batch < index->rank && batch < x->rank &&
              index->dim[index->rank - 1] >= 0 && index->dim[index->rank - 1] <= x->rank - batch;
   for (int32_t i = 0; fits && i < batch; i++)
@@ -74,12 +68,13 @@ static q8_status eval_nd(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-#define GATHER(id, onnx_name, opset, list, infer_fn, eval_fn)                                                       \
+#define GATHER(id, onnx_name, opset, list, axis_given, infer_fn, eval_fn)                                                       \
   const q8_op q8_op_##id = {                                                                                       \
       .name = onnx_name, Q8_OPSETS(opset, 21), Q8_INPUTS(2, 2), Q8_OUTPUTS(1, 1),                                  \
       Q8_ATTRIBUTES(list), .params_size = sizeof(gather_params), .quant = Q8_QUANT_FLOAT,                          \
+      .has_axis = axis_given, .index_inputs = 2,                                                                   \
       .family = &(const q8_op_family){.int8_obstacle = "no int8 form: selects values of float tensors",            \
                                       .infer = infer_fn, .eval = eval_fn}};
 
-GATHER(gather_elements, "GatherElements", 11, elements_attributes, infer_elements, eval_elements)
-GATHER(gather_nd, "GatherND", 11, nd_attributes, infer_nd, eval_nd)
+GATHER(gather_elements, "GatherElements", 11, elements_attributes, 1, infer_elements, eval_elements)
+GATHER(gather_nd, "GatherND", 11, nd_attributes, 0, infer_nd, eval_nd)

@@ -45,8 +45,6 @@ static q8_status find_shape(const q8_op_io *io, q8_gemm_shape *s) {
 
 static q8_status infer(const q8_op_io *io) {
   q8_gemm_shape s;
-  for (int32_t i = 0; i < 3; i++)
-    Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
   Q8_TRY(find_shape(io, &s));
   q8_shape shape = {.rank = 2, .dim = {(int64_t)s.m, (int64_t)s.n}};
   return q8_infer_set(io, 0, QINT8_DTYPE_F32, &shape);
@@ -73,24 +71,24 @@ static q8_status eval(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
+static q8_status plan(q8_planner *planner, q8_id id) {
   const q8_node *node = q8_plan_node(planner, id);
   const q8_gemm_params *p = node->params;
   const q8_value *inputs[3];
-  q8_op_io io = q8_plan_op_io(planner, id, inputs, error);
+  q8_op_io io = q8_plan_op_io(planner, id, inputs);
   q8_gemm_shape s;
   Q8_TRY(find_shape(&io, &s));
   const q8_value *c = q8_input(&io, 2);
   int bias_is_a_row = !c || (c->data && s.c_m == 0 && s.c_n == 1) || (c->data && c->count == 1 && s.n == 1);
   if (!s.m || !s.n || !s.k)
-    return q8_plan_eval(planner, id, error);
+    return q8_plan_eval(planner, id);
   if (!q8_plan_is_constant(planner, node->inputs[1]) || p->trans_a || p->alpha != 1 || (c && p->beta != 1) || !bias_is_a_row)
-    return q8_plan_gemm_general(planner, id, &s, error);
+    return q8_plan_gemm_general(planner, id, &s);
   q8_weighted w = {.kind = "gemm",
                    .g = {.n = s.m, .c = s.k, .k = s.n},
                    .bias = c ? c->data : NULL,
                    .bias_tensor = c ? node->inputs[2] : Q8_NONE};
-  return q8_plan_weighted_matrix(planner, id, &w, !p->trans_b, error);
+  return q8_plan_weighted_matrix(planner, id, &w, !p->trans_b);
 }
 
 /* C broadcasts to the result whether or not an old file says so. */
@@ -109,5 +107,6 @@ static int32_t weight_axis(const q8_node *node) {
 const q8_op q8_op_gemm = {
     .name = "Gemm", Q8_OPSETS(6, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, 1),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(q8_gemm_params), .quant = Q8_QUANT_WEIGHTED,
+    .float_inputs = 7,
     .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan, .upgrade = upgrade,
                                     .extras = &(const q8_op_extras){.weight_axis = weight_axis}}};

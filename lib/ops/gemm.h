@@ -16,6 +16,6 @@ typedef struct q8_gemm_shape {
   int64_t c_m, c_n; /* of the broadcast C, 0 where it repeats */
 } q8_gemm_shape;
 
-q8_status q8_plan_gemm_general(q8_planner *planner, q8_id node, const q8_gemm_shape *shape, qint8_error *error);
+q8_status q8_plan_gemm_general(q8_planner *planner, q8_id node, const q8_gemm_shape *shape);
 
 #endif

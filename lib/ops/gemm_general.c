@@ -38,14 +38,14 @@ static void run_gemm(const q8_step_run *r) {
   finish(p, p->c_at ? r->in[p->c_at] : NULL, r->out[0]);
 }
 
-q8_status q8_plan_gemm_general(q8_planner *planner, q8_id id, const q8_gemm_shape *s, qint8_error *error) {
+q8_status q8_plan_gemm_general(q8_planner *planner, q8_id id, const q8_gemm_shape *s) {
   const q8_node *node = q8_plan_node(planner, id);
   const q8_gemm_params *attributes = node->params;
   const float *b;
-  Q8_TRY(q8_plan_floats(planner, node->inputs[1], &b, error));
+  Q8_TRY(q8_plan_floats(planner, node->inputs[1], &b));
   gemm_step *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
-    return q8_fail_memory(error, node->name, sizeof *p);
+    return QINT8_ERROR_MEMORY;
   *p = (gemm_step){.s = *s,
                    .product = {.s = {.m = s->m, .n = s->n, .k = s->k}, .b_k = s->b_k, .b_n = s->b_n},
                    .trans_a = attributes->trans_a != 0,
@@ -57,8 +57,8 @@ q8_status q8_plan_gemm_general(q8_planner *planner, q8_id id, const q8_gemm_shap
   p->a_size = p->trans_a ? q8_round_up(s->m * s->k * sizeof(float), Q8_ALIGN) : 0;
   q8_step step;
   q8_plan_step(planner, id, "gemm", run_gemm, &step);
-  Q8_TRY(q8_product_prepare(planner, &p->product, b, &step, error));
+  Q8_TRY(q8_product_prepare(planner, &p->product, b, &step));
   step.params = p;
   step.scratch_size += p->a_size;
-  return q8_plan_finish(planner, id, &step, b ? 5 : 7, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR, error);
+  return q8_plan_finish(planner, id, &step, b ? 5 : 7, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR);
 }

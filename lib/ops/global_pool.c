@@ -11,7 +11,6 @@ static int64_t power_of(const q8_node *node) {
 
 static q8_status infer(const q8_op_io *io) {
   q8_shape y = io->inputs[0]->shape;
-  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   if (power_of(io->node) < 1)
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "p is %lld", (long long)power_of(io->node));
   if (y.rank < 3 || q8_dims(&y, 2, y.rank) == 0)
@@ -30,8 +29,8 @@ static q8_status eval(const q8_op_io *io) {
                                             .e = {{1, 1, 1, 1, 0, 0, 1}, {1, 1, 1, 1, 0, 0, 1}, {n, n, 1, 1, 0, 0, 1}}});
 }
 
-static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
-  return (q8_pool_kind_of(q8_plan_node(planner, id)) == Q8_POOL_LP ? q8_plan_eval : q8_plan_global_pool)(planner, id, error);
+static q8_status plan(q8_planner *planner, q8_id id) {
+  return (q8_pool_kind_of(q8_plan_node(planner, id)) == Q8_POOL_LP ? q8_plan_eval : q8_plan_global_pool)(planner, id);
 }
 
 static const q8_op_family family = {
@@ -39,7 +38,7 @@ static const q8_op_family family = {
 
 #define GLOBAL_POOL(id, onnx_name, rule, kind)                                                                     \
   const q8_op q8_op_##id = {                                                                                       \
-      .name = onnx_name, Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1), .quant = rule,                       \
+      .name = onnx_name, Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1), .quant = rule, .float_inputs = 1,    \
       .family = &family, .variant = &(const q8_pool_kind){kind}};
 
 static const q8_attribute lp_attributes[] = {{"p", Q8_ATTR_INT, offsetof(lp_params, p), 0, 0, 2}};
@@ -48,5 +47,5 @@ GLOBAL_POOL(global_average_pool, "GlobalAveragePool", Q8_QUANT_OWN, Q8_POOL_AVER
 GLOBAL_POOL(global_max_pool, "GlobalMaxPool", Q8_QUANT_SAME, Q8_POOL_MAX)
 const q8_op q8_op_global_lp_pool = {
     .name = "GlobalLpPool", Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),
-    Q8_ATTRIBUTES(lp_attributes), .params_size = sizeof(lp_params), .quant = Q8_QUANT_FLOAT,
+    Q8_ATTRIBUTES(lp_attributes), .params_size = sizeof(lp_params), .quant = Q8_QUANT_FLOAT, .float_inputs = 1,
     .family = &family, .variant = &(const q8_pool_kind){Q8_POOL_LP}};

@@ -26,8 +26,6 @@ static q8_status infer(const q8_op_io *io) {
   static const char *const paddings[] = {"zeros", "border", "reflection", NULL};
   const grid_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape, *grid = &io->inputs[1]->shape;
-  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
-  Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_F32));
   if (!is_one_of(p->mode, modes) || !is_one_of(p->padding, paddings))
     return q8_op_fail(io, QINT8_ERROR_FORMAT, "mode \"%s\", padding \"%s\"", p->mode, p->padding);
   if (x->rank == 5)
@@ -162,5 +160,6 @@ static q8_status eval(const q8_op_io *io) {
 const q8_op q8_op_grid_sample = {
     .name = "GridSample", Q8_OPSETS(16, 21), Q8_INPUTS(2, 2), Q8_OUTPUTS(1, 1),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(grid_params), .quant = Q8_QUANT_FLOAT,
+    .float_inputs = 3,
     .family = &(const q8_op_family){.int8_obstacle = "no int8 form: interpolates float tensors", .infer = infer,
                                     .eval = eval}};

@@ -20,7 +20,6 @@ q8_status q8_group_norm_infer(const q8_op_io *io, int64_t groups) {
   if (groups < 1 || x->dim[1] % groups)
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "%lld groups of an input of shape %p", (long long)groups, x);
   for (int32_t i = 1; i < 3; i++) {
-    Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
     size_t count = io->inputs[i]->count;
     if (count != (size_t)x->dim[1] && count != (size_t)groups)
       return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of shape %p for %lld groups of an input of shape %p",
@@ -50,7 +49,6 @@ q8_status q8_group_norm_eval(const q8_op_io *io, int64_t group_count, float epsi
 }
 
 static q8_status infer(const q8_op_io *io) {
-  Q8_TRY(q8_need_channels(io, 2));
   return q8_group_norm_infer(io, ((const group_norm_params *)io->node->params)->num_groups);
 }
 
@@ -122,6 +120,7 @@ static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_n
 const q8_op q8_op_group_norm = {
     .name = "GroupNormalization", Q8_OPSETS(18, 21), Q8_INPUTS(3, 3), Q8_OUTPUTS(1, 1),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(group_norm_params), .quant = Q8_QUANT_FLOAT,
+    .float_inputs = 7, .least_rank = 2,
     .family = &(const q8_op_family){.int8_obstacle = "no int8 form: mean and variance need the range of float",
                                     .infer = infer, .eval = eval,
                                     .extras = &(const q8_op_extras){.expand = expand}}};

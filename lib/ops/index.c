@@ -5,13 +5,6 @@
 
 #include "base/element.h"
 
-q8_status q8_need_indices(const q8_op_io *io, int32_t i) {
-  int32_t dtype = io->inputs[i]->dtype;
-  if (dtype == QINT8_DTYPE_S64 || dtype == QINT8_DTYPE_S32)
-    return QINT8_OK;
-  return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "indices are %s, expected int32 or int64", q8_dtype_name(dtype));
-}
-
 q8_status q8_check_beside(const q8_op_io *io, int32_t x, int32_t index, int32_t axis) {
   const q8_shape *a = &io->inputs[x]->shape, *b = &io->inputs[index]->shape;
   int fits = a->rank == b->rank;

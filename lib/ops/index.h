@@ -4,8 +4,6 @@
 
 #include "ops/common.h"
 
-/* UNSUPPORTED unless input `i` is S32 or S64. */
-q8_status q8_need_indices(const q8_op_io *io, int32_t i);
 /* SHAPE unless inputs `x` and `index` have the same rank and index is not larger outside `axis`. */
 q8_status q8_check_beside(const q8_op_io *io, int32_t x, int32_t index, int32_t axis);
 

@@ -9,7 +9,6 @@ static const q8_attribute attributes[] = {
     {"epsilon", Q8_ATTR_FLOAT, offsetof(instance_norm_params, epsilon), 0, 0, 1e-5}};
 
 static q8_status infer(const q8_op_io *io) {
-  Q8_TRY(q8_need_channels(io, 2));
   return q8_group_norm_infer(io, io->inputs[0]->shape.dim[1]);
 }
 
@@ -20,5 +19,6 @@ static q8_status eval(const q8_op_io *io) {
 const q8_op q8_op_instance_norm = {
     .name = "InstanceNormalization", Q8_OPSETS(6, 21), Q8_INPUTS(3, 3), Q8_OUTPUTS(1, 1),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(instance_norm_params), .quant = Q8_QUANT_FLOAT,
+    .float_inputs = 7, .least_rank = 2,
     .family = &(const q8_op_family){.int8_obstacle = "no int8 form: mean and variance need the range of float",
                                     .infer = infer, .eval = eval}};

@@ -39,7 +39,6 @@ static q8_status eval(const q8_op_io *io) {
   const q8_integer_places *at = q8_integer_places_of(io);
   q8_conv_nd c;
   Q8_TRY(find_conv(io, &c));
-  const int64_t dims[Q8_CONV_DIMS] = {c.e[0].out, c.e[1].out, c.e[2].out};
   size_t out = q8_conv_positions(&c, 1), channels = c.c / c.groups;
   for (size_t plane = 0; plane < c.n * c.k; plane++) {
     size_t n = plane / c.k, k = plane % c.k;
@@ -48,7 +47,7 @@ static q8_status eval(const q8_op_io *io) {
     w.data += k * channels * q8_conv_taps(&c);
     for (size_t q = 0; q < out; q++) {
       int64_t position[Q8_CONV_DIMS];
-      q8_conv_split(dims, q, position);
+      q8_conv_split(&c, 1, q, position);
       q8_integer_store(io, 0, k, plane * out + q, accumulate(&c, &x, &w, position));
     }
   }

@@ -1,8 +1,6 @@
 /* layer_norm.c - LayerNormalization: y = (x - mean) / sqrt(var + epsilon) * scale + b over the dimensions from `axis`. */
 #include <math.h>
 
-#include "base/cold.h"
-#include "ops/fast.h"
 #include "ops/norm.h"
 
 typedef struct layer_norm_params {
@@ -17,11 +15,8 @@ static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, AT(axis), 0, 0, 
 
 /* The normalized dimensions; scale and b must broadcast to them. */
 static q8_status find_inner(const q8_op_io *io, int32_t *axis, q8_shape *inner) {
-  const layer_norm_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape;
-  *axis = q8_axis(p->axis, x->rank);
-  if (*axis < 0)
-    return q8_bad_axis(io, p->axis, x);
+  *axis = q8_axis_of(io);
   inner->rank = x->rank - *axis;
   for (int32_t i = 0; i < inner->rank; i++)
     inner->dim[i] = x->dim[*axis + i];
@@ -30,7 +25,6 @@ static q8_status find_inner(const q8_op_io *io, int32_t *axis, q8_shape *inner) 
     q8_shape joined;
     if (!v)
       continue;
-    Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
     Q8_TRY(q8_infer_broadcast(io, &v->shape, inner, &joined));
     if (!q8_shape_equal(&joined, inner))
       return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of shape %p for normalized dimensions %p",
@@ -39,10 +33,9 @@ static q8_status find_inner(const q8_op_io *io, int32_t *axis, q8_shape *inner) 
   return QINT8_OK;
 }
 
-Q8_COLD static q8_status infer(const q8_op_io *io) {
+static q8_status infer(const q8_op_io *io) {
   int32_t axis;
   q8_shape inner, outer = io->inputs[0]->shape;
-  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
   Q8_TRY(find_inner(io, &axis, &inner));
   for (int32_t i = axis; i < outer.rank; i++)
     outer.dim[i] = 1;
@@ -62,18 +55,11 @@ typedef struct affine {
   int64_t scale_stride[Q8_MAX_RANK], bias_stride[Q8_MAX_RANK];
 } affine;
 
-static void normalize_row(const affine *a, size_t n, const float *x, float mean, float inverse, float *y) {
-  const float *scale = a->scale->data, *bias = a->bias ? a->bias->data : NULL;
-  if (a->scale->count == n && (!bias || a->bias->count == n)) {
-    if (bias)
-      Q8_FOR_BLOCKS(float, n, y, (x[i] - mean) * inverse * scale[i] + bias[i]);
-    else
-      Q8_FOR_BLOCKS(float, n, y, (x[i] - mean) * inverse * scale[i]);
-    return;
-  }
+/* With a scale or bias that repeats. */
+static void normalize_repeated(const affine *a, size_t n, const float *x, float mean, float inverse, float *y) {
   for (size_t i = 0; i < n; i++)
     y[i] = (x[i] - mean) * inverse * value_at(a->scale, a->inner, a->scale_stride, i) +
-           (bias ? value_at(a->bias, a->inner, a->bias_stride, i) : 0);
+           (a->bias ? value_at(a->bias, a->inner, a->bias_stride, i) : 0);
 }
 
 static q8_status eval(const q8_op_io *io) {
@@ -90,11 +76,15 @@ static q8_status eval(const q8_op_io *io) {
   float *means = io->node->output_count > 1 ? io->outputs[1].data : NULL;
   float *inverses = io->node->output_count > 2 ? io->outputs[2].data : NULL;
   size_t rows = q8_dims(&io->inputs[0]->shape, 0, axis), n = q8_shape_count(&inner, NULL);
+  int is_whole = a.scale->count == n && (!a.bias || a.bias->count == n);
   for (size_t r = 0; r < rows && n; r++) {
     double mean, variance;
     q8_moments(n, x + r * n, &mean, &variance);
     float inverse = (float)(1 / sqrt(variance + (double)p->epsilon));
-    normalize_row(&a, n, x + r * n, (float)mean, inverse, y + r * n);
+    if (is_whole)
+      q8_normalize_row(n, x + r * n, (float)mean, inverse, a.scale->data, a.bias ? a.bias->data : NULL, y + r * n);
+    else
+      normalize_repeated(&a, n, x + r * n, (float)mean, inverse, y + r * n);
     if (means)
       means[r] = (float)mean;
     if (inverses)
@@ -106,5 +96,6 @@ static q8_status eval(const q8_op_io *io) {
 const q8_op q8_op_layer_norm = {
     .name = "LayerNormalization", Q8_OPSETS(17, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, 3),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(layer_norm_params), .quant = Q8_QUANT_FLOAT,
+    .float_inputs = 7, .has_axis = 1,
     .family = &(const q8_op_family){.int8_obstacle = "no int8 form: mean and variance need the range of float",
                                     .infer = infer, .eval = eval}};

@@ -25,9 +25,6 @@ static q8_status infer(const q8_op_io *io) {
   const loss_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape, *labels = &io->inputs[1]->shape;
   const q8_value *weights = q8_input(io, 2);
-  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
-  Q8_TRY(q8_need_indices(io, 1));
-  Q8_TRY(q8_need_dtype(io, 2, QINT8_DTYPE_F32));
   int fits = x->rank >= 2 && labels->rank == x->rank - 1 && labels->dim[0] == x->dim[0];
   for (int32_t i = 2; fits && i < x->rank; i++)
     fits = x->dim[i] == labels->dim[i - 1];
@@ -98,6 +95,7 @@ static q8_status eval_cross_entropy(const q8_op_io *io) {
   const q8_op q8_op_##id = {                                                                                       \
       .name = onnx_name, Q8_OPSETS(12, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, most_outputs),                          \
       Q8_ATTRIBUTES(attributes), .params_size = sizeof(loss_params), .quant = Q8_QUANT_FLOAT,                      \
+      .float_inputs = 5, .index_inputs = 2,                                                                        \
       .family = &(const q8_op_family){.int8_obstacle = "no int8 form: logarithms need the range of float",         \
                                       .infer = infer, .eval = eval_fn}};
 

@@ -13,10 +13,6 @@ static const q8_attribute attributes[] = {
 
 static q8_status infer(const q8_op_io *io) {
   const lp_norm_params *p = io->node->params;
-  const q8_shape *x = &io->inputs[0]->shape;
-  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
-  if (q8_axis(p->axis, x->rank) < 0)
-    return q8_bad_axis(io, p->axis, x);
   if (p->p != 1 && p->p != 2)
     return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "norm of order %lld, expected 1 or 2", (long long)p->p);
   return q8_infer_same(io);
@@ -24,10 +20,9 @@ static q8_status infer(const q8_op_io *io) {
 
 static q8_status eval(const q8_op_io *io) {
   const lp_norm_params *p = io->node->params;
-  const q8_shape *shape = &io->inputs[0]->shape;
-  int32_t axis = q8_axis(p->axis, shape->rank);
-  size_t outer = q8_dims(shape, 0, axis), n = (size_t)shape->dim[axis], inner = q8_dims(shape, axis + 1, shape->rank);
-  for (size_t i = 0; i < outer * inner; i++) {
+  q8_axis_view v = q8_view_axis(&io->inputs[0]->shape, q8_axis_of(io));
+  size_t n = v.n, inner = v.inner;
+  for (size_t i = 0; i < v.outer * inner; i++) {
     size_t at = i / inner * n * inner + i % inner;
     const float *x = (const float *)io->inputs[0]->data + at;
     float *y = (float *)io->outputs[0].data + at;
@@ -44,5 +39,6 @@ static q8_status eval(const q8_op_io *io) {
 const q8_op q8_op_lp_norm = {
     .name = "LpNormalization", Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(lp_norm_params), .quant = Q8_QUANT_FLOAT,
+    .float_inputs = 1, .has_axis = 1,
     .family = &(const q8_op_family){.int8_obstacle = "no int8 form: the norm needs the range of float",
                                     .infer = infer, .eval = eval}};

@@ -16,7 +16,6 @@ static const q8_attribute attributes[] = {{"alpha", Q8_ATTR_FLOAT, AT(alpha), 0,
 
 static q8_status infer(const q8_op_io *io) {
   const lrn_params *p = io->node->params;
-  Q8_TRY(q8_need_channels(io, 2));
   if (p->size < 1)
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "size is %lld", (long long)p->size);
   return q8_infer_same(io);
@@ -46,5 +45,6 @@ static q8_status eval(const q8_op_io *io) {
 const q8_op q8_op_lrn = {
     .name = "LRN", Q8_OPSETS(1, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(lrn_params), .quant = Q8_QUANT_FLOAT,
+    .float_inputs = 1, .least_rank = 2,
     .family = &(const q8_op_family){.int8_obstacle = "no int8 form: the power needs the range of float",
                                     .infer = infer, .eval = eval}};

@@ -61,8 +61,6 @@ static q8_status find_shape(const q8_op_io *io, q8_matmul_shape *s) {
 static q8_status infer(const q8_op_io *io) {
   q8_matmul_shape s;
   q8_shape out;
-  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
-  Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_F32));
   Q8_TRY(find_shape(io, &s));
   Q8_TRY(q8_matmul_result(io, &s, &out));
   return q8_infer_set(io, 0, QINT8_DTYPE_F32, &out);
@@ -100,34 +98,37 @@ static void run_product(const q8_step_run *r) {
   q8_product_run(r->params, r->host, r->in[0], r->in[1], r->out[0], r->scratch);
 }
 
-static q8_status plan_product(q8_planner *planner, q8_id id, const q8_matmul_shape *s, qint8_error *error) {
+static q8_status plan_product(q8_planner *planner, q8_id id, const q8_matmul_shape *s, int int8) {
+  q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
   q8_step step;
   q8_plan_step(planner, id, "matmul", run_product, &step);
   q8_product *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
-    return q8_fail_memory(error, step.name, sizeof *p);
-  *p = (q8_product){.s = *s, .b_k = s->n, .b_n = 1};
-  Q8_TRY(q8_product_prepare(planner, p, NULL, &step, error));
+    return QINT8_ERROR_MEMORY;
+  p->s = *s;
+  p->b_k = s->n;
+  p->b_n = 1;
+  Q8_TRY(int8 ? q8_product_prepare_int8(planner, q8_plan_node(planner, id), p, &step)
+              : q8_product_prepare(planner, p, NULL, &step));
   step.params = p;
-  return q8_plan_finish(planner, id, &step, 3, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR, error);
+  return q8_plan_finish(planner, id, &step, 3, form, p->y_element == 1 ? form : Q8_FORM_NATIVE, Q8_LINEAR);
 }
 
-static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
+static q8_status plan(q8_planner *planner, q8_id id) {
   const q8_node *node = q8_plan_node(planner, id);
   const q8_value *inputs[2];
-  q8_op_io io = q8_plan_op_io(planner, id, inputs, error);
+  q8_op_io io = q8_plan_op_io(planner, id, inputs);
   q8_matmul_shape s;
   Q8_TRY(find_shape(&io, &s));
   size_t rows = s.k ? inputs[0]->count / s.k : 0;
   if (!rows || !s.n || !s.k || !s.m || !q8_plan_value(planner, node->outputs[0])->count)
-    return q8_plan_eval(planner, id, error);
+    return q8_plan_eval(planner, id);
   int constant = q8_plan_is_constant(planner, node->inputs[1]);
-  if (!constant && q8_plan_mode(planner, id) == Q8_MODE_STATIC && s.k <= Q8_MATMUL_INT8_K)
-    return q8_plan_matmul_int8(planner, id, &s, error);
   if (!constant || inputs[1]->shape.rank != 2)
-    return plan_product(planner, id, &s, error);
+    return plan_product(planner, id, &s,
+                        !constant && q8_plan_mode(planner, id) == Q8_MODE_STATIC && s.k <= Q8_PRODUCT_INT8_K);
   q8_weighted w = {.kind = "matmul", .g = {.n = rows, .c = s.k, .k = s.n}, .bias_tensor = Q8_NONE};
-  return q8_plan_weighted_matrix(planner, id, &w, 1, error);
+  return q8_plan_weighted_matrix(planner, id, &w, 1);
 }
 
 static int32_t weight_axis(const q8_node *node) {
@@ -137,6 +138,6 @@ static int32_t weight_axis(const q8_node *node) {
 
 const q8_op q8_op_matmul = {
     .name = "MatMul", Q8_OPSETS(1, 21), Q8_INPUTS(2, 2), Q8_OUTPUTS(1, 1),
-    .quant = Q8_QUANT_WEIGHTED, .two_activations = 1,
+    .quant = Q8_QUANT_WEIGHTED, .two_activations = 1, .float_inputs = 3,
     .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = plan,
                                     .extras = &(const q8_op_extras){.weight_axis = weight_axis}}};

@@ -79,7 +79,6 @@ static q8_status scalar_of(const q8_op_io *io, int32_t i, float *out) {
   const q8_value *value = q8_input(io, i);
   if (!value)
     return QINT8_OK;
-  Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
   if (value->count != 1)
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "input %d has %zu values, expected 1", (int)i, value->count);
   *out = *(const float *)value->data;
@@ -96,8 +95,6 @@ static q8_status read_inputs(const q8_op_io *io, nms *n) {
           "how many boxes remain depends on the values of input %d, which must be constant or bound when the "
           "plan is compiled; end the exported model before NonMaxSuppression",
           (int)i);
-  Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
-  Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_F32));
   const q8_shape *x = &boxes->shape, *s = &scores->shape;
   if (x->rank != 3 || s->rank != 3 || x->dim[2] != 4 || x->dim[0] != s->dim[0] || x->dim[1] != s->dim[2])
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "boxes of shape %p with scores of shape %p", x, s);
@@ -118,36 +115,38 @@ static q8_status read_inputs(const q8_op_io *io, nms *n) {
   return QINT8_OK;
 }
 
-static q8_status infer(const q8_op_io *io) {
+/* Rows of the result, how many there are; y NULL: they are only counted. */
+static q8_status select_boxes(const q8_op_io *io, int64_t *y, int64_t *count) {
   nms n;
   int32_t picked[MAX_PICKED];
-  q8_shape y = {.rank = 2, .dim = {0, 3}};
   Q8_TRY(read_inputs(io, &n));
-  for (size_t b = 0; b < n.batches; b++)
-    for (size_t c = 0; c < n.classes; c++)
-      y.dim[0] += (int64_t)pick(&n, b, c, picked);
+  *count = 0;
+  for (size_t i = 0; i < n.batches * n.classes; i++) {
+    size_t taken = pick(&n, i / n.classes, i % n.classes, picked);
+    *count += (int64_t)taken;
+    for (size_t j = 0; y && j < taken; j++, y += 3) {
+      y[0] = (int64_t)(i / n.classes);
+      y[1] = (int64_t)(i % n.classes);
+      y[2] = picked[j];
+    }
+  }
+  return QINT8_OK;
+}
+
+static q8_status infer(const q8_op_io *io) {
+  q8_shape y = {.rank = 2, .dim = {0, 3}};
+  Q8_TRY(select_boxes(io, NULL, &y.dim[0]));
   return q8_infer_set(io, 0, QINT8_DTYPE_S64, &y);
 }
 
 static q8_status eval(const q8_op_io *io) {
-  nms n;
-  int32_t picked[MAX_PICKED];
-  int64_t *y = io->outputs[0].data;
-  Q8_TRY(read_inputs(io, &n));
-  for (size_t b = 0; b < n.batches; b++)
-    for (size_t c = 0; c < n.classes; c++) {
-      size_t taken = pick(&n, b, c, picked);
-      for (size_t i = 0; i < taken; i++, y += 3) {
-        y[0] = (int64_t)b;
-        y[1] = (int64_t)c;
-        y[2] = picked[i];
-      }
-    }
-  return QINT8_OK;
+  int64_t count;
+  return select_boxes(io, io->outputs[0].data, &count);
 }
 
 const q8_op q8_op_nms = {
     .name = "NonMaxSuppression", Q8_OPSETS(10, 21), Q8_INPUTS(2, 5), Q8_OUTPUTS(1, 1),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(nms_params), .quant = Q8_QUANT_FLOAT,
+    .float_inputs = 27,
     .family = &(const q8_op_family){.int8_obstacle = "no int8 form: the shape of the result depends on values",
                                     .infer = infer, .eval = eval}};

@@ -48,6 +48,10 @@ typedef enum q8_attribute_type {
 } q8_attribute_type;
 #define Q8_TEXT_SIZE 256
 
+#define Q8_INTERNAL 1 /* set by rewrites only: never read from or written to a file */
+/* A list of integers that files before the opset `preset` have, and that becomes constant input i while importing. */
+#define Q8_TO_INPUT(i) (1 + (i))
+
 /* One attribute: where it lands in the op's params struct (int64_t, float, q8_ints, char[32], q8_scalar,
  * q8_floats, char[Q8_TEXT_SIZE]). */
 typedef struct q8_attribute {
@@ -55,7 +59,7 @@ typedef struct q8_attribute {
   uint32_t type : 8; /* q8_attribute_type */
   uint32_t offset : 16;
   uint32_t required : 4;
-  uint32_t internal : 4; /* set by rewrites only: never read from or written to a file */
+  uint32_t internal : 4; /* 0, Q8_INTERNAL or Q8_TO_INPUT */
   float preset;          /* default of INT and FLOAT; lists default to count -1 */
 } q8_attribute;
 #define Q8_NAME_AND_TEXT(name, text) name "\0" text
@@ -119,7 +123,7 @@ typedef struct q8_op_family {
    * constants, and serves as the float step where `plan` is NULL. Allocates nothing. */
   q8_status (*eval)(const q8_op_io *io);
   /* Adds steps for the node to the plan: see ops/plan.h. Optional. */
-  q8_status (*plan)(struct q8_planner *planner, q8_id node, qint8_error *error);
+  q8_status (*plan)(struct q8_planner *planner, q8_id node);
   /* Brings a node of an older opset to the canonical form (params already parsed). Optional. */
   q8_status (*upgrade)(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
                        const char *node_name, qint8_error *error);
@@ -131,15 +135,21 @@ typedef struct q8_op {
   const q8_attribute *attributes; /* set with their number by Q8_ATTRIBUTES(array or NULL) */
   const q8_op_family *family;
   const void *variant; /* what the family's functions need to know about this one */
-  uint32_t params_size : 16;
+  uint32_t params_size : 11;
   uint32_t min_opset : 5, max_opset : 5; /* forms that `upgrade` and the attribute table understand */
   uint32_t quant : 3;                    /* q8_quant_rule */
   uint32_t pattern : 1;                  /* of the domain "qint8", not of ai.onnx */
   uint32_t unary : 1; /* y = f(x) of each element, f = q8_node_function; its variant is a q8_unary_set (ops/unary.h) */
   uint32_t shape_only : 1; /* the result depends on the inputs' shapes alone (Shape, Size): folded once bound */
-  int32_t min_inputs : 5, max_inputs : 5, min_outputs : 5, max_outputs : 5; /* -1: any number */
-  uint32_t attribute_count : 6;
   uint32_t two_activations : 1; /* WEIGHTED: the weights may also be an activation with own parameters (MatMul) */
+  uint32_t min_inputs : 4, min_outputs : 2;
+  int32_t max_inputs : 5, max_outputs : 4; /* -1: any number */
+  uint32_t attribute_count : 6;
+  /* What is checked before `infer`. Masks have a bit for each input, which may be left out. */
+  uint32_t float_inputs : 5; /* must be float32 */
+  uint32_t index_inputs : 3; /* must be int32 or int64 */
+  uint32_t least_rank : 2;   /* of input 0 */
+  uint32_t has_axis : 1;     /* the params begin with an axis of input 0, an int64_t: see q8_axis_of */
 } q8_op;
 
 #define Q8_OPSETS(first, last) .min_opset = first, .max_opset = last
@@ -183,6 +193,8 @@ void q8_op_defaults(const q8_op *op, void *params);
 /* Fails with a message about the node: of printf's conversions d, u, s and g without width, and %p for a shape. */
 q8_status q8_op_fail(const q8_op_io *io, q8_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The operator's `infer`, after what its record says of the inputs was checked. */
+q8_status q8_infer(const q8_op_io *io);
 /* Output `index` gets dtype and shape; count is computed. SHAPE or LIMIT on overflow (more than 2^40 bytes). */
 q8_status q8_infer_set(const q8_op_io *io, int32_t index, int32_t dtype, const q8_shape *shape);
 /* Output 0 like input 0. */

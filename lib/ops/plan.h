@@ -22,6 +22,9 @@ typedef int32_t q8_buffer; /* a region of the arena, a constant, or a tensor of 
 typedef enum q8_form_type { Q8_FORM_NATIVE = 0 /* f32, or the integer type of a shape tensor */, Q8_FORM_INT8 = 1 } q8_form_type;
 typedef enum q8_layout { Q8_LINEAR = 0, Q8_CHANNELS_LAST = 1 } q8_layout;
 
+/* Where planning records what is wrong. */
+qint8_error *q8_plan_error(const q8_planner *planner);
+
 /* ---- Questions ---- */
 
 const q8_node *q8_plan_node(const q8_planner *planner, q8_id node);
@@ -29,7 +32,7 @@ const q8_value *q8_plan_value(const q8_planner *planner, q8_id tensor);
 /* Whether the tensor is a constant, be it one that is kept as integers. */
 int q8_plan_is_constant(const q8_planner *planner, q8_id tensor);
 /* The floats of a constant; NULL in *out if it is none. */
-q8_status q8_plan_floats(q8_planner *planner, q8_id tensor, const float **out, qint8_error *error);
+q8_status q8_plan_floats(q8_planner *planner, q8_id tensor, const float **out);
 /* The integers of a constant, if the recipe asks for just these; else NULL. */
 const int8_t *q8_plan_integers(const q8_planner *planner, q8_id tensor);
 /* The file that constants may lie in. */
@@ -49,18 +52,21 @@ q8_layout q8_plan_layout(const q8_planner *planner, q8_id tensor);
 
 /* ---- Memory ---- */
 
-/* Memory that lives as long as the plan (parameters, packed weights): zeroed, 64-byte aligned if >= 64 bytes. */
+/* Memory that lives as long as the plan (parameters, packed weights): zeroed, 64-byte aligned if >= 64 bytes. Where there
+ * is none, the result is NULL and the error is recorded: return MEMORY. */
 void *q8_plan_alloc(q8_planner *planner, size_t count, size_t size);
+/* Likewise a copy of a text. */
+char *q8_plan_string(q8_planner *planner, const char *text);
+/* Likewise memory, not zeroed, that is given back before the node is planned. */
+void *q8_plan_borrow(q8_planner *planner, size_t count, size_t size);
+void q8_plan_return(q8_planner *planner, void *memory); /* or NULL */
 q8_pool *q8_plan_pool(q8_planner *planner);
 /* The tensor in that form, converting if needed. Every arena buffer has 64 readable bytes behind its end. */
-q8_status q8_plan_input(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer *out,
-                        qint8_error *error);
+q8_status q8_plan_input(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer *out);
 /* A new buffer for the tensor in that form. */
-q8_status q8_plan_output(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer *out,
-                         qint8_error *error);
+q8_status q8_plan_output(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer *out);
 /* Declares that the tensor in that form is the same bytes as `buffer` (Reshape, Flatten, Identity): no step. */
-q8_status q8_plan_alias(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer buffer,
-                        qint8_error *error);
+q8_status q8_plan_alias(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer buffer);
 
 /* ---- Steps ---- */
 
@@ -129,13 +135,13 @@ typedef struct q8_step {
 void q8_plan_step(q8_planner *planner, q8_id node, const char *kind, q8_step_fn *run, q8_step *out);
 /* Scratch must be computed for `host->threads` of the planner's host: q8_plan_threads. */
 int32_t q8_plan_threads(const q8_planner *planner);
-q8_status q8_plan_add(q8_planner *planner, const q8_step *step, qint8_error *error);
+q8_status q8_plan_add(q8_planner *planner, const q8_step *step);
 
 /* The step that every operator has: its `eval` in float on the ONNX layout. For a `plan` that finds no faster way. */
-q8_status q8_plan_eval(q8_planner *planner, q8_id node, qint8_error *error);
+q8_status q8_plan_eval(q8_planner *planner, q8_id node);
 /* For Q8_QUANT_SAME operators whose `eval` moves elements of any type: on bytes if input and outputs are quantized alike,
  * else as q8_plan_eval. */
-q8_status q8_plan_move(q8_planner *planner, q8_id node, qint8_error *error);
+q8_status q8_plan_move(q8_planner *planner, q8_id node);
 
 /* Merges y = table[x] into the step that produced tensor x in int8 form: possible if that step has a table_slot (after
  * the table that is already there) and x has this one use. The buffer of x becomes y's. Returns 1 if merged, 0 if the caller must add a step. */

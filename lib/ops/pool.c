@@ -158,12 +158,12 @@ static q8_status eval(const q8_op_io *io) {
   return q8_pool_eval(io, &w);
 }
 
-static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
+static q8_status plan(q8_planner *planner, q8_id id) {
   const q8_node *node = q8_plan_node(planner, id);
   if (q8_pool_kind_of(node) == Q8_POOL_LP || node->output_count > 1 ||
       q8_plan_value(planner, node->inputs[0])->dtype != QINT8_DTYPE_F32)
-    return q8_plan_eval(planner, id, error);
-  return q8_plan_window_pool(planner, id, error);
+    return q8_plan_eval(planner, id);
+  return q8_plan_window_pool(planner, id);
 }
 
 #define AT(field) offsetof(q8_pool_params, field)

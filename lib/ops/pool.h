@@ -45,7 +45,7 @@ int q8_pool_move_taps(const q8_pool_window *window, size_t column, q8_pool_taps 
 q8_status q8_pool_eval(const q8_op_io *io, const q8_pool_window *window);
 
 /* Steps of maxima and averages. */
-q8_status q8_plan_window_pool(q8_planner *planner, q8_id node, qint8_error *error);
-q8_status q8_plan_global_pool(q8_planner *planner, q8_id node, qint8_error *error);
+q8_status q8_plan_window_pool(q8_planner *planner, q8_id node);
+q8_status q8_plan_global_pool(q8_planner *planner, q8_id node);
 
 #endif

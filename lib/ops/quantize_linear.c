@@ -19,7 +19,6 @@ static q8_status infer(const q8_op_io *io) {
   q8_scale_index index;
   if (x->dtype != QINT8_DTYPE_S32)
     Q8_TRY(q8_need_dtype(io, 0, QINT8_DTYPE_F32));
-  Q8_TRY(q8_need_dtype(io, 1, QINT8_DTYPE_F32));
   Q8_TRY(q8_scale_index_of(io, p->axis, p->block_size, &index));
   if (dtype != QINT8_DTYPE_U8 && dtype != QINT8_DTYPE_S8 && dtype != QINT8_DTYPE_U16 && dtype != QINT8_DTYPE_S16)
     return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "quantization to element type %d", (int)dtype);
@@ -42,5 +41,6 @@ static q8_status eval(const q8_op_io *io) {
 const q8_op q8_op_quantize_linear = {
     .name = "QuantizeLinear", Q8_OPSETS(10, 21), Q8_INPUTS(2, 3), Q8_OUTPUTS(1, 1),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(quantize_params), .quant = Q8_QUANT_FLOAT,
+    .float_inputs = 2,
     .family = &(const q8_op_family){.int8_obstacle = "gives integers as values of the graph", .infer = infer,
                                     .eval = eval}};

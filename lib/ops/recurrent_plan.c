@@ -16,9 +16,7 @@ typedef struct product {
 } product;
 
 typedef struct recurrent_step {
-  const q8_kernels *kernels;
   const char *name;
-  int64_t lengths_are_s64;
   int8_t place[Q8_RNN_INPUTS]; /* of input i among the step's inputs, -1 if it is left out or packed */
   int packed;
   size_t x_gates, product_scratch, quantized, work; /* bytes of the regions of scratch, in this order */
@@ -41,7 +39,7 @@ static void run_product(const recurrent_job *j, const product *p, size_t m, cons
   q8_epilogue epilogue = {.kind = Q8_EPILOGUE_FLOAT, .bias = p->bias, .lo = -INFINITY, .hi = INFINITY};
   q8_matrix_rows rows = {(const uint8_t *)x, p->linear.k * sizeof(float), 0};
   if (p->scale) {
-    q8_quantized_rows q = q8_quantize_rows(j->p->kernels, j->host, m, p->linear.k, x, j->quantized);
+    q8_quantized_rows q = q8_quantize_rows(j->p->r.kernels, j->host, m, p->linear.k, x, j->quantized);
     epilogue.kind = Q8_EPILOGUE_DEQUANT;
     epilogue.scale = p->scale;
     epilogue.sample_scale = q.scale;
@@ -50,7 +48,7 @@ static void run_product(const recurrent_job *j, const product *p, size_t m, cons
     rows = (q8_matrix_rows){q.data, p->linear.k, 0};
   }
   q8_linear_run run = {.linear = &p->linear,
-                       .kernels = j->p->kernels,
+                       .kernels = j->p->r.kernels,
                        .rows = q8_matrix_source,
                        .source = &rows,
                        .m = m,
@@ -78,10 +76,9 @@ static void run_recurrent(const q8_step_run *run) {
   const recurrent_step *p = run->params;
   const q8_recurrent *r = &p->r;
   uint8_t *scratch = run->scratch;
-  const void *data[Q8_RNN_INPUTS];
+  q8_recurrent_io io = {.outputs = {run->out[0], run->out[1], run->out[2]}, .name = p->name, .error = run->error};
   for (int i = 0; i < Q8_RNN_INPUTS; i++)
-    data[i] = p->place[i] < 0 ? NULL : run->in[p->place[i]];
-  float *outputs[3] = {run->out[0], run->out[1], run->out[2]};
+    io.data[i] = p->place[i] < 0 ? NULL : run->in[p->place[i]];
   q8_status status;
   if (p->packed) {
     recurrent_job job = {.p = p,
@@ -90,12 +87,11 @@ static void run_recurrent(const q8_step_run *run) {
                          .product_scratch = scratch + p->x_gates,
                          .quantized = scratch + p->x_gates + p->product_scratch};
     size_t rows = r->steps * r->batch;
-    run_product(&job, &p->x, rows, data[Q8_RNN_X], p->x.linear.n, (float *)(void *)scratch);
+    run_product(&job, &p->x, rows, io.data[Q8_RNN_X], p->x.linear.n, (float *)(void *)scratch);
     q8_recurrent_source source = {input_gates, hidden_gates, &job};
-    status = q8_recurrent_run(r, data, p->lengths_are_s64, &source, outputs, job.quantized + p->quantized, p->name,
-                              run->error);
+    status = q8_recurrent_run(r, &io, &source, job.quantized + p->quantized);
   } else {
-    status = q8_recurrent_run_plain(r, data, p->lengths_are_s64, outputs, scratch, p->name, run->error);
+    status = q8_recurrent_run_plain(r, &io, scratch);
   }
   if (status != QINT8_OK)
     *run->status = status;
@@ -104,28 +100,28 @@ static void run_recurrent(const q8_step_run *run) {
 /* ---- Packing ---- */
 
 /* Columns [first, first + n) of every direction's gates, as rows of w [directions * gates * hidden][k]. */
-static q8_status pack(q8_planner *planner, const q8_node *node, const q8_recurrent *r, const q8_tensor_quant *quant,
-                      const float *w, size_t first, size_t n, size_t k, product *out, qint8_error *error) {
+static q8_status pack(q8_planner *planner, const q8_recurrent *r, const q8_tensor_quant *quant,
+                      const float *w, size_t first, size_t n, size_t k, product *out) {
   const q8_kernels *kernels = q8_plan_kernels(planner);
   q8_pool *pool = q8_plan_pool(planner);
   q8_linear_desc d = {.groups = 1, .taps = 1, .k = k, .n = n, .w = w + first * k, .w_out = k, .w_in = 1};
   float *scale = q8_plan_alloc(planner, n + 64, sizeof *scale), *bias = q8_plan_alloc(planner, n + 64, sizeof *bias);
   if (!scale || !bias)
-    return q8_fail_memory(error, node->name, n * 8);
+    return QINT8_ERROR_MEMORY;
   out->bias = bias; /* zeros: the callers fill in what belongs there */
   if (!quant)
-    return q8_linear_pack_float(kernels, &d, pool, &out->linear, error);
-  uint8_t *integers = q8_alloc(&pool->host, n, k);
+    return q8_linear_pack_float(kernels, &d, pool, &out->linear, q8_plan_error(planner));
+  uint8_t *integers = q8_plan_borrow(planner, n, k);
   if (!integers)
-    return q8_fail_memory(error, node->name, n * k);
+    return QINT8_ERROR_MEMORY;
   for (size_t i = 0; i < n; i++) {
     scale[i] = quant->scale[quant->count > 1 ? (first + i) % q8_gates_size(r) : 0];
     kernels->quantize(k, w + (first + i) * k, scale[i], 128, 0x80, integers + i * k);
   }
   out->scale = scale;
   d.w = integers;
-  q8_status status = q8_linear_pack(kernels, &d, pool, &out->linear, error);
-  q8_free(&pool->host, integers);
+  q8_status status = q8_linear_pack(kernels, &d, pool, &out->linear, q8_plan_error(planner));
+  q8_plan_return(planner, integers);
   return status;
 }
 
@@ -152,8 +148,7 @@ static int is_int8(const q8_recurrent *r, const q8_tensor_quant *quant, size_t k
   return 1;
 }
 
-static q8_status pack_all(q8_planner *planner, q8_id id, const q8_value *const *in, recurrent_step *p, int *int8,
-                          qint8_error *error) {
+static q8_status pack_all(q8_planner *planner, q8_id id, const q8_value *const *in, recurrent_step *p, int *int8) {
   const q8_node *node = q8_plan_node(planner, id);
   const q8_recurrent *r = &p->r;
   const q8_tensor_quant *w = q8_plan_recipe(planner, node->inputs[Q8_RNN_W]);
@@ -162,11 +157,11 @@ static q8_status pack_all(q8_planner *planner, q8_id id, const q8_value *const *
   *int8 = q8_plan_mode(planner, id) == Q8_MODE_DYNAMIC && is_int8(r, w, r->input) && is_int8(r, h, r->hidden);
   if (!*int8)
     w = h = NULL;
-  Q8_TRY(pack(planner, node, r, w, in[Q8_RNN_W]->data, 0, r->directions * g, r->input, &p->x, error));
+  Q8_TRY(pack(planner, r, w, in[Q8_RNN_W]->data, 0, r->directions * g, r->input, &p->x));
   for (size_t d = 0; d < r->directions; d++)
     for (int part = 0; part < (middle < g ? 2 : 1); part++)
-      Q8_TRY(pack(planner, node, r, h, in[Q8_RNN_R]->data, d * g + (part ? middle : 0), part ? g - middle : middle,
-                  r->hidden, &p->h[d][part], error));
+      Q8_TRY(pack(planner, r, h, in[Q8_RNN_R]->data, d * g + (part ? middle : 0), part ? g - middle : middle,
+                  r->hidden, &p->h[d][part]));
   if (in[Q8_RNN_B])
     set_biases(r, in[Q8_RNN_B]->data, p);
   return QINT8_OK;
@@ -200,27 +195,26 @@ static uint32_t place_inputs(const q8_value *const *in, recurrent_step *p) {
   return read;
 }
 
-q8_status q8_recurrent_plan(q8_planner *planner, q8_id id, qint8_error *error) {
+q8_status q8_recurrent_plan(q8_planner *planner, q8_id id) {
   const q8_value *in[Q8_RNN_INPUTS] = {NULL};
-  q8_op_io io = q8_plan_op_io(planner, id, in, error);
+  q8_op_io io = q8_plan_op_io(planner, id, in);
   const q8_node *node = io.node;
   recurrent_step *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
-    return q8_fail_memory(error, node->name, sizeof *p);
+    return QINT8_ERROR_MEMORY;
   Q8_TRY(q8_recurrent_of(&io, &p->r));
   const q8_recurrent *r = &p->r;
   int int8 = 0;
-  p->r.kernels = p->kernels = q8_plan_kernels(planner);
-  p->name = q8_pool_string(q8_plan_pool(planner), node->name, strlen(node->name));
+  p->r.kernels = q8_plan_kernels(planner);
+  p->name = q8_plan_string(planner, node->name);
   if (!p->name)
-    return q8_fail_memory(error, node->name, strlen(node->name));
-  p->lengths_are_s64 = in[Q8_RNN_LENGTHS] && in[Q8_RNN_LENGTHS]->dtype == QINT8_DTYPE_S64;
+    return QINT8_ERROR_MEMORY;
   p->packed = in[Q8_RNN_W]->data && in[Q8_RNN_R]->data && (!in[Q8_RNN_B] || in[Q8_RNN_B]->data) && r->steps && r->batch &&
               r->input;
   q8_step step;
   q8_plan_step(planner, id, "recurrent", run_recurrent, &step);
   if (p->packed) {
-    Q8_TRY(pack_all(planner, id, in, p, &int8, error));
+    Q8_TRY(pack_all(planner, id, in, p, &int8));
     lay_out_scratch(planner, p, int8);
     step.scratch_size = p->x_gates + p->product_scratch + p->quantized + p->work;
     step.kernel = p->x.linear.kernel_name;
@@ -231,5 +225,5 @@ q8_status q8_recurrent_plan(q8_planner *planner, q8_id id, qint8_error *error) {
   step.precision = int8 ? "dynamic" : "fp32";
   step.params = p;
   step.macs = (int64_t)(r->steps * r->batch * r->directions * q8_gates_size(r) * (r->input + r->hidden));
-  return q8_plan_finish(planner, id, &step, place_inputs(in, p), Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR, error);
+  return q8_plan_finish(planner, id, &step, place_inputs(in, p), Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR);
 }

@@ -16,7 +16,6 @@ static const q8_attribute attributes[] = {
 static q8_status infer(const q8_op_io *io) {
   const reverse_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape, *lengths = &io->inputs[1]->shape;
-  Q8_TRY(q8_need_indices(io, 1));
   int fits = x->rank >= 2 && p->batch_axis + p->time_axis == 1 && (p->batch_axis == 0 || p->batch_axis == 1);
   if (!fits || lengths->rank != 1 || lengths->dim[0] != x->dim[p->batch_axis])
     return q8_op_fail(io, QINT8_ERROR_SHAPE,
@@ -47,5 +46,6 @@ static q8_status eval(const q8_op_io *io) {
 const q8_op q8_op_reverse_sequence = {
     .name = "ReverseSequence", Q8_OPSETS(10, 21), Q8_INPUTS(2, 2), Q8_OUTPUTS(1, 1),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(reverse_params), .quant = Q8_QUANT_FLOAT,
+    .index_inputs = 2,
     .family = &(const q8_op_family){.int8_obstacle = "no int8 form: selects values of float tensors",
                                     .infer = infer, .eval = eval}};

@@ -1,9 +1,7 @@
 /* select.c - a value of an If: inputs are the condition and the value of either branch. Both branches are part of the
  * graph; as soon as the condition is known, binding follows one of them and the other is not planned. */
-#include <string.h>
-
+#include "ops/common.h"
 #include "ops/hooks.h"
-#include "ops/plan.h"
 
 /* The input that the condition chooses, or -1. */
 static int32_t chosen(const q8_op_io *io) {
@@ -25,24 +23,21 @@ static q8_status infer(const q8_op_io *io) {
 }
 
 static q8_status eval(const q8_op_io *io) {
-  const q8_value *from = io->inputs[chosen(io)];
-  size_t size = from->count * qint8_dtype_size((qint8_dtype)from->dtype);
-  if (size)
-    memcpy(io->outputs[0].data, from->data, size);
+  q8_copy_input(io, chosen(io));
   return QINT8_OK;
 }
 
-static q8_status plan(q8_planner *planner, q8_id id, qint8_error *error) {
+static q8_status plan(q8_planner *planner, q8_id id) {
   const q8_node *node = q8_plan_node(planner, id);
   const q8_value *inputs[1] = {q8_plan_value(planner, node->inputs[0])};
-  q8_op_io io = {.node = node, .inputs = inputs, .error = error};
+  q8_op_io io = {.node = node, .inputs = inputs, .error = q8_plan_error(planner)};
   int32_t which = chosen(&io);
   if (which < 0)
-    return q8_plan_eval(planner, id, error);
+    return q8_plan_eval(planner, id);
   q8_layout layout = q8_plan_layout(planner, node->inputs[which]);
   q8_buffer buffer;
-  Q8_TRY(q8_plan_input(planner, node->inputs[which], Q8_FORM_NATIVE, layout, &buffer, error));
-  return q8_plan_alias(planner, node->outputs[0], Q8_FORM_NATIVE, layout, buffer, error);
+  Q8_TRY(q8_plan_input(planner, node->inputs[which], Q8_FORM_NATIVE, layout, &buffer));
+  return q8_plan_alias(planner, node->outputs[0], Q8_FORM_NATIVE, layout, buffer);
 }
 
 /* Where(condition, a, b): the same, as the branches have equal shapes. */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "ops/hooks.h"
-#include "ops/index.h"
+#include "ops/common.h"
 
 typedef struct split_params {
   int64_t axis, num_outputs;
@@ -12,29 +12,19 @@ typedef struct split_params {
 
 static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(split_params, axis), 0, 0, 0},
                                           {"num_outputs", Q8_ATTR_INT, offsetof(split_params, num_outputs), 0, 0, 0},
-                                          {"split", Q8_ATTR_INTS, offsetof(split_params, split), 0, 0, 0}};
+                                          {"split", Q8_ATTR_INTS, offsetof(split_params, split), 0, Q8_TO_INPUT(1), 13}};
 
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
                          const char *node_name, qint8_error *error) {
-  split_params *p = params;
-  if (opset < 13 && p->split.count >= 0) {
-    Q8_TRY(q8_import_ints(importer, node_name, &p->split, &inputs[1], error));
-    *input_count = 2;
-  }
-  p->split.count = -1;
-  p->num_outputs = 0; /* the node has as many outputs */
+  (void)importer, (void)opset, (void)inputs, (void)input_count, (void)node_name, (void)error;
+  ((split_params *)params)->num_outputs = 0; /* the node has as many outputs */
   return QINT8_OK;
 }
 
 static q8_status infer(const q8_op_io *io) {
-  const split_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape;
-  int32_t axis = q8_axis(p->axis, x->rank), outputs = io->node->output_count;
+  int32_t axis = q8_axis_of(io), outputs = io->node->output_count;
   const q8_value *sizes = q8_input(io, 1); /* more than q8_infer_ints takes */
-  if (axis < 0)
-    return q8_bad_axis(io, p->axis, x);
-  if (sizes)
-    Q8_TRY(q8_need_indices(io, 1));
   if (sizes && !sizes->data)
     return q8_op_fail(io, QINT8_ERROR_SHAPE,
                       "input 1 must be a constant integer tensor once shapes are known");
@@ -54,7 +44,7 @@ static q8_status infer(const q8_op_io *io) {
 
 static q8_status eval(const q8_op_io *io) {
   const q8_value *x = io->inputs[0];
-  int32_t axis = q8_axis(((const split_params *)io->node->params)->axis, x->shape.rank);
+  int32_t axis = q8_axis_of(io);
   size_t rows = q8_dims(&x->shape, 0, axis), element = qint8_dtype_size((qint8_dtype)x->dtype);
   size_t stride = q8_dims(&x->shape, axis, x->shape.rank) * element, at = 0;
   for (int32_t i = 0; i < io->node->output_count; i++) {
@@ -69,4 +59,5 @@ static q8_status eval(const q8_op_io *io) {
 const q8_op q8_op_split = {
     .name = "Split", Q8_OPSETS(2, 21), Q8_INPUTS(1, 2), Q8_OUTPUTS(1, -1),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(split_params), .quant = Q8_QUANT_SAME,
+    .has_axis = 1, .index_inputs = 2,
     .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = q8_plan_move, .upgrade = upgrade}};

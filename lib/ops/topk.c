@@ -30,13 +30,10 @@ static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_
 }
 
 static q8_status infer(const q8_op_io *io) {
-  const topk_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape;
-  int32_t axis = q8_axis(p->axis, x->rank);
+  int32_t axis = q8_axis_of(io);
   q8_ints k;
   Q8_TRY(q8_infer_ints(io, 1, &k));
-  if (axis < 0)
-    return q8_bad_axis(io, p->axis, x);
   if (k.count != 1 || k.v[0] < 0 || k.v[0] > x->dim[axis])
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "k = %" PRId64 " is out of range for axis %d of shape %p",
                       k.count ? k.v[0] : -1, (int)axis, x);
@@ -82,11 +79,11 @@ static q8_status eval(const q8_op_io *io) {
   const topk_params *p = io->node->params;
   const q8_value *x = io->inputs[0];
   q8_value *y = &io->outputs[0];
-  int32_t axis = q8_axis(p->axis, x->shape.rank);
-  size_t n = (size_t)x->shape.dim[axis], k = (size_t)y->shape.dim[axis], size = qint8_dtype_size((qint8_dtype)x->dtype);
-  size_t inner = q8_dims(&x->shape, axis + 1, x->shape.rank), outer = q8_dims(&x->shape, 0, axis);
+  int32_t axis = q8_axis_of(io);
+  q8_axis_view v = q8_view_axis(&x->shape, axis);
+  size_t n = v.n, inner = v.inner, k = (size_t)y->shape.dim[axis], size = qint8_dtype_size((qint8_dtype)x->dtype);
   int64_t *index = io->outputs[1].data;
-  for (size_t o = 0; o < outer; o++)
+  for (size_t o = 0; o < v.outer; o++)
     for (size_t i = 0; i < inner; i++) {
       topk_row row = {x, o * n * inner + i, n, inner, k, p->largest ? 1 : -1};
       size_t at = o * k * inner + i;
@@ -100,6 +97,6 @@ static q8_status eval(const q8_op_io *io) {
 
 const q8_op q8_op_topk = {
     .name = "TopK", Q8_OPSETS(1, 21), Q8_INPUTS(2, 2), Q8_OUTPUTS(2, 2),
-    Q8_ATTRIBUTES(attributes), .params_size = sizeof(topk_params), .quant = Q8_QUANT_FLOAT,
+    Q8_ATTRIBUTES(attributes), .params_size = sizeof(topk_params), .quant = Q8_QUANT_FLOAT, .has_axis = 1,
     .family = &(const q8_op_family){.int8_obstacle = "no int8 form: a result is an index", .infer = infer,
                                     .eval = eval, .upgrade = upgrade}};

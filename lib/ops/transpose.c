@@ -72,24 +72,24 @@ static int is_view(const transpose_params *p, const q8_shape *x) {
   return 1;
 }
 
-Q8_COLD static q8_status plan(q8_planner *planner, q8_id node, qint8_error *error) {
+Q8_COLD static q8_status plan(q8_planner *planner, q8_id node) {
   const q8_node *n = q8_plan_node(planner, node);
   q8_id x = n->inputs[0], y = n->outputs[0];
   const q8_value *value = q8_plan_value(planner, x);
   int int8 = q8_plan_mode(planner, node) == Q8_MODE_STATIC && q8_same_quant(planner, x, y);
   q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
   q8_buffer in, out;
-  Q8_TRY(q8_plan_input(planner, x, form, Q8_LINEAR, &in, error));
+  Q8_TRY(q8_plan_input(planner, x, form, Q8_LINEAR, &in));
   if (is_view(n->params, &value->shape))
-    return q8_plan_alias(planner, y, form, Q8_LINEAR, in, error);
+    return q8_plan_alias(planner, y, form, Q8_LINEAR, in);
   transpose_step *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
-    return q8_fail_memory(error, n->name, sizeof *p);
+    return QINT8_ERROR_MEMORY;
   p->element = int8 ? 1 : qint8_dtype_size((qint8_dtype)value->dtype);
   p->shape = q8_plan_value(planner, y)->shape;
   input_strides(n->params, &value->shape, p->stride);
-  Q8_TRY(q8_plan_output(planner, y, form, Q8_LINEAR, &out, error));
-  return q8_plan_step11(planner, node, "transpose", run_transpose, p, in, out, int8 ? "int8" : "fp32", error);
+  Q8_TRY(q8_plan_output(planner, y, form, Q8_LINEAR, &out));
+  return q8_plan_step11(planner, node, "transpose", run_transpose, p, in, out, int8 ? "int8" : "fp32");
 }
 
 const q8_op q8_op_transpose = {

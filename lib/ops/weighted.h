@@ -28,11 +28,10 @@ const int8_t *q8_weighted_integers(const q8_planner *planner, q8_id node, const 
 /* The step without its buffers, and the forms in which it reads input 0 and writes output 0: for operators that are
  * several such products. */
 q8_status q8_weighted_prepare(q8_planner *planner, q8_id node, const q8_weighted *weighted, q8_step *out,
-                              q8_form_type *in_form, q8_form_type *out_form, qint8_error *error);
-q8_status q8_plan_weighted(q8_planner *planner, q8_id node, const q8_weighted *weighted, qint8_error *error);
+                              q8_form_type *in_form, q8_form_type *out_form);
+q8_status q8_plan_weighted(q8_planner *planner, q8_id node, const q8_weighted *weighted);
 /* The same for a matrix of [g.k][g.c] weights, or [g.c][g.k] if filters are its columns: finds the weights itself; of the
  * geometry n, c and k are given. */
-q8_status q8_plan_weighted_matrix(q8_planner *planner, q8_id node, const q8_weighted *weighted, int in_columns,
-                                  qint8_error *error);
+q8_status q8_plan_weighted_matrix(q8_planner *planner, q8_id node, const q8_weighted *weighted, int in_columns);
 
 #endif

@@ -132,7 +132,7 @@ static void add_channel_means(const q8_value *y, const q8_shape *weight, double 
 /* The same for an operator that is not asked for means: every position is computed. */
 static q8_status add_means_of_all(corrector *c, q8_op_io *io, double sign, size_t channels, double *mean) {
   q8_value *y = io->outputs;
-  Q8_TRY(io->node->op->family->infer(io));
+  Q8_TRY(q8_infer(io));
   y->data = q8_alloc(&c->pool.host, y->count ? y->count : 1, sizeof(float));
   if (!y->data)
     return q8_fail_memory(io->error, io->node->name, y->count * sizeof(float));

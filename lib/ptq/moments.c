@@ -106,14 +106,13 @@ static void read_row(const source *s, size_t group, size_t row, float *out) {
   }
   size_t inputs = q8_conv_positions(c, 0), outputs = q8_conv_positions(c, 1), channels = c->c / c->groups;
   size_t taps = q8_conv_taps(c), t = 0;
-  const int64_t dims[Q8_CONV_DIMS] = {c->e[0].out, c->e[1].out, c->e[2].out};
   const float *image = s->x + (row / outputs * c->c + group * channels) * inputs;
   int64_t at[Q8_CONV_DIMS], tap[Q8_CONV_DIMS];
-  q8_conv_split(dims, row % outputs, at);
+  q8_conv_split(c, 1, row % outputs, at);
   for (tap[0] = 0; tap[0] < c->e[0].kernel; tap[0]++)
     for (tap[1] = 0; tap[1] < c->e[1].kernel; tap[1]++)
       for (tap[2] = 0; tap[2] < c->e[2].kernel; tap[2]++, t++) {
-        int64_t from = q8_conv_source(c, at, tap);
+        int64_t from = q8_conv_find(c, at, tap);
         for (size_t i = 0; i < channels; i++)
           out[i * taps + t] = from < 0 ? 0 : image[i * inputs + (size_t)from];
       }

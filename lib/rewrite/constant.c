@@ -49,7 +49,7 @@ q8_status q8_pass_constants(q8_graph *graph, q8_id node, int *changed, qint8_err
   }
   q8_op_io io = {.node = n, .inputs = inputs, .outputs = outputs, .error = error};
   int fits;
-  if (n->op->family->infer(&io) != QINT8_OK)
+  if (q8_infer(&io) != QINT8_OK)
     return QINT8_OK; /* of a branch that is not taken, or binding will say why */
   Q8_TRY(allocate(graph, &io, &fits, error));
   if (!fits)

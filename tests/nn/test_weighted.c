@@ -97,7 +97,7 @@ static float *evaluate(const net *n, const q8_value *inputs, int magnitudes, siz
     in[i] = &values[i];
   }
   q8_op_io io = {&node, in, &out, NULL};
-  CHECK_EQ(node.op->family->infer(&io), QINT8_OK);
+  CHECK_EQ(q8_infer(&io), QINT8_OK);
   out.data = calloc(out.count + 1, sizeof(float));
   CHECK_EQ(node.op->family->eval(&io), QINT8_OK);
   for (int i = 0; i < node.input_count; i++)

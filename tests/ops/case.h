@@ -99,7 +99,7 @@ static inline q8_status case_run(op_case *c) {
   for (int i = 0; i < c->in_count; i++)
     inputs[i] = c->in[i].dtype ? &c->in[i] : NULL;
   q8_op_io io = {&node, inputs, c->out, &c->error};
-  q8_status status = c->op->family->infer(&io);
+  q8_status status = q8_infer(&io);
   if (status != QINT8_OK)
     return status;
   for (int i = 0; i < c->out_count; i++)

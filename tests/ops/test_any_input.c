@@ -56,7 +56,7 @@ static void random_params(const q8_op *op, void *params) {
   q8_op_defaults(op, params);
   for Q8_EACH_ATTRIBUTE(a, op) {
     void *field = (char *)params + a->offset;
-    if (a->internal || (!a->required && test_random_int(0, 1)))
+    if (a->internal == Q8_INTERNAL || (!a->required && test_random_int(0, 1)))
       continue;
     if (a->type == Q8_ATTR_INT)
       *(int64_t *)field = test_random_int(-2, 4);
@@ -83,7 +83,7 @@ static int run_case(const q8_op *op, const q8_node *node, tensor *in, q8_op_io *
   void *memory[OUTPUTS] = {NULL};
   int computed = 0;
   io->outputs = outputs;
-  q8_status status = op->family->infer(io);
+  q8_status status = q8_infer(io);
   size_t total = 0;
   for (int i = 0; i < node->output_count && status == QINT8_OK; i++)
     total += bytes_of(&outputs[i]);

@@ -115,7 +115,7 @@ static float *reference(const net *n, const float *x, size_t *count) {
     for (int j = 0; j < node_i->input_count; j++)
       in[j] = &values[node_i->inputs[j]];
     q8_op_io io = {node_i, in, &out, NULL};
-    CHECK_EQ(node_i->op->family->infer(&io), QINT8_OK);
+    CHECK_EQ(q8_infer(&io), QINT8_OK);
     out.data = malloc(out.count * sizeof(float));
     CHECK_EQ(node_i->op->family->eval(&io), QINT8_OK);
     values[node_i->outputs[0]] = out;

@@ -92,7 +92,7 @@ static float *evaluate(const q8_graph *g, const float *x, size_t *count) {
       in[j] = n->inputs[j] == Q8_NONE ? NULL : &values[n->inputs[j]];
     qint8_error error = QINT8_ERROR_INIT;
     q8_op_io io = {n, in, out, &error};
-    CHECK_MSG(n->op->family->infer(&io) == QINT8_OK, "%s: %s", n->name, error.message);
+    CHECK_MSG(q8_infer(&io) == QINT8_OK, "%s: %s", n->name, error.message);
     out[0].data = calloc(out[0].count + 1, 8);
     CHECK_EQ(n->op->family->eval(&io), QINT8_OK);
     values[n->outputs[0]] = out[0];
