@@ -224,7 +224,8 @@ static q8_status plan(q8_planner *planner, q8_id id) {
   const q8_value *inputs[3];
   q8_op_io io = q8_plan_op_io(planner, id, inputs);
   const q8_node *node = io.node;
-  transpose_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+  q8_step *step;
+  transpose_step *p = q8_plan_begin(planner, "convtranspose", run_transpose, sizeof *p, &step);
   if (!p)
     return QINT8_ERROR_MEMORY;
   Q8_TRY(q8_conv_of_floats(&io, 1, &p->c));
@@ -234,15 +235,12 @@ static q8_status plan(q8_planner *planner, q8_id id) {
   if (!weights || (bias && !bias->data) || !is_served(&p->c) ||
       q8_plan_value(planner, node->outputs[0])->count == 0 || inputs[0]->count == 0)
     return q8_plan_eval(planner, id);
-  q8_step step;
   q8_form_type in, out;
-  q8_plan_step(planner, id, "convtranspose", run_transpose, &step);
-  Q8_TRY(prepare_all(planner, id, p, &step, &in, &out));
-  step.params = p;
-  step.precision = p->phases[0].step.precision;
-  step.kernel = p->phases[0].step.kernel;
-  memcpy(step.note, p->phases[0].step.note, sizeof step.note);
-  return q8_plan_finish(planner, id, &step, 1, in, out, Q8_CHANNELS_LAST);
+  Q8_TRY(prepare_all(planner, id, p, step, &in, &out));
+  step->precision = p->phases[0].step.precision;
+  step->kernel = p->phases[0].step.kernel;
+  memcpy(step->note, p->phases[0].step.note, sizeof step->note);
+  return q8_plan_finish(planner, step, 1, in, out, Q8_CHANNELS_LAST);
 }
 
 static int32_t weight_axis(const q8_node *node) {

@@ -98,16 +98,14 @@ static void run_product(const q8_step_run *r) {
   q8_product_run(r->params, r->host, r->in[0], r->in[1], r->out[0], r->scratch);
 }
 
-static q8_status plan_product(q8_planner *planner, q8_id id, const q8_matmul_shape *s) {
-  q8_step step;
-  q8_plan_step(planner, id, "matmul", run_product, &step);
-  q8_product *p = q8_plan_alloc(planner, 1, sizeof *p);
+static q8_status plan_product(q8_planner *planner, const q8_matmul_shape *s) {
+  q8_step *step;
+  q8_product *p = q8_plan_begin(planner, "matmul", run_product, sizeof *p, &step);
   if (!p)
     return QINT8_ERROR_MEMORY;
   *p = (q8_product){.s = *s, .b_k = s->n, .b_n = 1};
-  Q8_TRY(q8_product_prepare(planner, p, NULL, &step));
-  step.params = p;
-  return q8_plan_finish(planner, id, &step, 3, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR);
+  Q8_TRY(q8_product_prepare(planner, p, NULL, step));
+  return q8_plan_finish(planner, step, 3, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR);
 }
 
 static q8_status plan(q8_planner *planner, q8_id id) {
@@ -123,7 +121,7 @@ static q8_status plan(q8_planner *planner, q8_id id) {
   if (!constant && q8_plan_mode(planner, id) == Q8_MODE_STATIC && s.k <= Q8_MATMUL_INT8_K)
     return q8_plan_matmul_int8(planner, id, &s);
   if (!constant || inputs[1]->shape.rank != 2)
-    return plan_product(planner, id, &s);
+    return plan_product(planner, &s);
   q8_weighted w = {.kind = "matmul", .g = {.n = rows, .c = s.k, .k = s.n}, .bias_tensor = Q8_NONE};
   return q8_plan_weighted_matrix(planner, id, &w, 1);
 }

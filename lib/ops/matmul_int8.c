@@ -166,21 +166,18 @@ static void lay_out_scratch(q8_planner *planner, matmul_step *p, q8_step *step) 
 
 q8_status q8_plan_matmul_int8(q8_planner *planner, q8_id id, const q8_matmul_shape *s) {
   const q8_node *node = q8_plan_node(planner, id);
-  matmul_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+  q8_step *step;
+  matmul_step *p = q8_plan_begin(planner, "matmul", run_matmul, sizeof *p, &step);
   if (!p)
     return QINT8_ERROR_MEMORY;
   *p = (matmul_step){.s = *s, .kernels = q8_plan_kernels(planner)};
   Q8_TRY(set_epilogue(planner, node, p));
   q8_linear_desc d = {.groups = 1, .taps = 1, .k = s->k, .n = s->n, .w_out = s->k, .w_in = 1};
   Q8_TRY(q8_linear_layout(p->kernels, &d, q8_plan_pool(planner), &p->linear, q8_plan_error(planner)));
-  q8_step step;
-  q8_plan_step(planner, id, "matmul", run_matmul, &step);
-  lay_out_scratch(planner, p, &step);
-  step.params = p;
-  step.precision = "int8";
-  step.kernel = p->linear.kernel_name;
-  step.macs = (int64_t)(p->batches * s->m * s->n * s->k);
+  lay_out_scratch(planner, p, step);
+  step->kernel = p->linear.kernel_name;
+  step->macs = (int64_t)(p->batches * s->m * s->n * s->k);
   if (p->requant)
-    step.table_slot = &p->epilogue.requant.table;
-  return q8_plan_finish(planner, id, &step, 3, Q8_FORM_INT8, p->requant ? Q8_FORM_INT8 : Q8_FORM_NATIVE, Q8_LINEAR);
+    step->table_slot = &p->epilogue.requant.table;
+  return q8_plan_finish(planner, step, 3, Q8_FORM_INT8, p->requant ? Q8_FORM_INT8 : Q8_FORM_NATIVE, Q8_LINEAR);
 }

@@ -162,14 +162,15 @@ static void run_global_int8(const q8_step_run *r) {
 
 /* ---- Planning ---- */
 
-Q8_COLD static pool_step *new_step(q8_planner *planner, q8_id id) {
+Q8_COLD static pool_step *new_step(q8_planner *planner, q8_id id, const char *const kinds[2], q8_step **step) {
   const q8_node *node = q8_plan_node(planner, id);
   const q8_shape *x = &q8_plan_value(planner, node->inputs[0])->shape;
-  pool_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+  int average = q8_pool_kind_of(node) == Q8_POOL_AVERAGE;
+  pool_step *p = q8_plan_begin(planner, kinds[average], NULL, sizeof *p, step);
   if (!p)
     return NULL;
   p->kernels = q8_plan_kernels(planner);
-  p->average = q8_pool_kind_of(node) == Q8_POOL_AVERAGE;
+  p->average = average;
   q8_plan_quant(planner, node->inputs[0], &p->x_scale, &p->x_zero);
   q8_plan_quant(planner, node->outputs[0], &p->y_scale, &p->y_zero);
   p->images = (size_t)x->dim[0];
@@ -179,20 +180,17 @@ Q8_COLD static pool_step *new_step(q8_planner *planner, q8_id id) {
 }
 
 /* Int8 if the mode says so; a maximum also needs equal parameters on both sides. */
-Q8_COLD static q8_status add_step(q8_planner *planner, q8_id id, pool_step *p, const char *kind, q8_step_fn *float_fn,
+Q8_COLD static q8_status add_step(q8_planner *planner, q8_id id, pool_step *p, q8_step *step, q8_step_fn *float_fn,
                                   q8_step_fn *int8_fn) {
   const q8_node *node = q8_plan_node(planner, id);
   int int8 = int8_fn && q8_plan_mode(planner, id) == Q8_MODE_STATIC &&
              (p->average || q8_same_quant(planner, node->inputs[0], node->outputs[0]));
   q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
-  q8_step step;
-  q8_plan_step(planner, id, kind, int8 ? int8_fn : float_fn, &step);
-  step.params = p;
-  step.precision = int8 ? "int8" : "fp32";
-  step.row_size = p->y_stride;
+  step->run = int8 ? int8_fn : float_fn;
+  step->row_size = p->y_stride;
   if (p->y_stride)
-    step.stride_slot = &p->y_stride;
-  return q8_plan_finish(planner, id, &step, 1, form, form, Q8_CHANNELS_LAST);
+    step->stride_slot = &p->y_stride;
+  return q8_plan_finish(planner, step, 1, form, form, Q8_CHANNELS_LAST);
 }
 
 static int is_served(const q8_extent *e) {
@@ -208,7 +206,9 @@ static int is_served(const q8_extent *e) {
 Q8_COLD q8_status q8_plan_window_pool(q8_planner *planner, q8_id id) {
   const q8_value *inputs[1];
   q8_op_io io = q8_plan_op_io(planner, id, inputs);
-  pool_step *p = new_step(planner, id);
+  static const char *const kinds[] = {"maxpool", "avgpool"};
+  q8_step *step;
+  pool_step *p = new_step(planner, id, kinds, &step);
   if (!p)
     return QINT8_ERROR_MEMORY;
   Q8_TRY(q8_pool_window_of(&io, &p->window));
@@ -217,15 +217,17 @@ Q8_COLD q8_status q8_plan_window_pool(q8_planner *planner, q8_id id) {
   p->y_stride = p->channels;
   p->row = (size_t)p->window.e[2].out;
   p->rows = (size_t)(p->window.e[0].out * p->window.e[1].out);
-  return add_step(planner, id, p, p->average ? "avgpool" : "maxpool", run_float, run_int8);
+  return add_step(planner, id, p, step, run_float, run_int8);
 }
 
 /* Sums of at most 2^23 bytes are exact in int32. */
 Q8_COLD q8_status q8_plan_global_pool(q8_planner *planner, q8_id id) {
-  pool_step *p = new_step(planner, id);
+  static const char *const kinds[] = {"global_maxpool", "global_avgpool"};
+  q8_step *step;
+  pool_step *p = new_step(planner, id, kinds, &step);
   if (!p)
     return QINT8_ERROR_MEMORY;
   p->rows = (p->channels + BLOCK - 1) / BLOCK;
-  return add_step(planner, id, p, p->average ? "global_avgpool" : "global_maxpool", run_global_float,
+  return add_step(planner, id, p, step, run_global_float,
                   p->in_positions <= (size_t)1 << 23 ? run_global_int8 : NULL);
 }

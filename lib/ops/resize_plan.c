@@ -117,7 +117,10 @@ q8_status q8_resize_plan(q8_planner *planner, q8_id id) {
   Q8_TRY(q8_resize_of(&io, &r));
   if (!is_served(&r, inputs[0]->dtype) || inputs[0]->count == 0 || q8_plan_value(planner, node->outputs[0])->count == 0)
     return q8_plan_eval(planner, id);
-  resize_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+  int int8 = q8_plan_mode(planner, id) == Q8_MODE_STATIC && q8_same_quant(planner, node->inputs[0], node->outputs[0]);
+  q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
+  q8_step *step;
+  resize_step *p = q8_plan_begin(planner, "resize", int8 ? run_int8 : run_float, sizeof *p, &step);
   if (!p)
     return QINT8_ERROR_MEMORY;
   p->kernels = q8_plan_kernels(planner);
@@ -125,13 +128,7 @@ q8_status q8_resize_plan(q8_planner *planner, q8_id id) {
   p->channels = p->y_stride = (size_t)r.in[1];
   for (int32_t d = 0; d < DIMS; d++)
     Q8_TRY(make_table(planner, &r, r.rank - DIMS + d, &p->axis[d]));
-  int int8 = q8_plan_mode(planner, id) == Q8_MODE_STATIC && q8_same_quant(planner, node->inputs[0], node->outputs[0]);
-  q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
-  q8_step step;
-  q8_plan_step(planner, id, "resize", int8 ? run_int8 : run_float, &step);
-  step.params = p;
-  step.precision = int8 ? "int8" : "fp32";
-  step.stride_slot = &p->y_stride;
-  step.row_size = p->channels;
-  return q8_plan_finish(planner, id, &step, 1, form, form, Q8_CHANNELS_LAST);
+  step->stride_slot = &p->y_stride;
+  step->row_size = p->channels;
+  return q8_plan_finish(planner, step, 1, form, form, Q8_CHANNELS_LAST);
 }
