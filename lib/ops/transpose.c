@@ -28,7 +28,7 @@ Q8_COLD static q8_status infer(const q8_op_io *io) {
     seen |= 1u << axis;
     y.dim[i] = x->dim[axis];
   }
-  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+  return q8_infer_shaped(io, &y);
 }
 
 static void input_strides(const transpose_params *p, const q8_shape *x, int64_t *stride) {
@@ -39,12 +39,9 @@ static void input_strides(const transpose_params *p, const q8_shape *x, int64_t 
 }
 
 static q8_status eval(const q8_op_io *io) {
-  const q8_value *x = io->inputs[0];
   int64_t stride[Q8_MAX_RANK];
-  input_strides(io->node->params, &x->shape, stride);
-  q8_copy_strided(qint8_dtype_size((qint8_dtype)x->dtype), &io->outputs[0].shape, x->data, stride,
-                  io->outputs[0].data);
-  return QINT8_OK;
+  input_strides(io->node->params, &io->inputs[0]->shape, stride);
+  return q8_eval_view(io, &io->outputs[0].shape, 0, stride);
 }
 
 typedef struct transpose_step {
