@@ -191,7 +191,6 @@ q8_status q8_product_prepare_int8(q8_planner *planner, const q8_node *node, q8_p
   p->columns = q8_round_up((s->n + 64) * sizeof(int32_t), Q8_ALIGN);
   p->rows = q8_round_up(s->m * sizeof(int32_t), Q8_ALIGN);
   lay_out(planner, p, 1, step);
-  step->precision = "int8";
   if (p->y_element == 1)
     step->table_slot = &p->epilogue.requant.table;
   return QINT8_OK;
