@@ -60,7 +60,7 @@ PEER_LIBS = $(foreach l,dnnl XNNPACK,$(shell echo 'int main(void){return 0;}' | 
 
 # What does not loop over elements is compiled for size: it runs while a model is loaded, planned or written, or once per
 # node. Loop invariants kept in registers would only push others out of them there.
-HOT := base/element base/math $(addprefix quant/,loops quantize) $(addprefix ptq/,loops quality) \
+HOT := base/math quant/loops ptq/loops \
   $(addprefix nn/,conv_rows depthwise depthwise_pack linear_fill_float linear_pack linear_row linear_run wide) \
   $(addprefix ops/,binary_rows layer_norm norm pool_plan reduce_rows \
     resize_rows resize_taps softmax transpose unary_rows)

@@ -15,5 +15,7 @@ void q8_add_scaled(float *to, float factor, const float *row, size_t stride);
 void q8_add_products(const float *rows, size_t stride, float *h);
 /* What output position `row` of images x meets in `group`, in the order of the weights. */
 void q8_read_taps(const q8_conv_nd *c, const float *x, size_t group, size_t row, float *out);
+/* Whether count values, `stride` apart, are all `value`, which is not NaN. */
+int q8_is_all(const float *x, size_t count, size_t stride, float value);
 
 #endif
