@@ -49,14 +49,12 @@ qint8_status qint8_calibrator_create(const qint8_model *model, const qint8_calib
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "moving_average", "%g is outside (0, 1]",
                    (double)options->moving_average);
   Q8_TRY(q8_check_percentile(options->percentile, error));
-  q8_host inner;
-  Q8_TRY(q8_host_init(&inner, host, error));
-  qint8_calibrator *calibrator = q8_calloc(&inner, 1, sizeof *calibrator);
+  q8_status status;
+  qint8_calibrator *calibrator = q8_api_new(host, sizeof *calibrator, "calibrator", &status, error);
   if (!calibrator)
-    return q8_fail_memory(error, "calibrator", sizeof *calibrator);
-  calibrator->host = inner;
+    return status;
   calibrator->graph = model->graph;
-  q8_status status = open_calibrator(calibrator, options, error);
+  status = open_calibrator(calibrator, options, error);
   if (status != QINT8_OK) {
     qint8_calibrator_destroy(calibrator);
     return status;
@@ -68,11 +66,11 @@ qint8_status qint8_calibrator_create(const qint8_model *model, const qint8_calib
 void qint8_calibrator_destroy(qint8_calibrator *calibrator) {
   if (!calibrator)
     return;
-  q8_host host = calibrator->host;
+  const q8_host *host = &calibrator->host;
   q8_calibrator_free(calibrator->calibrator);
-  q8_free(&host, calibrator->shapes);
-  q8_free(&host, calibrator->data);
-  q8_free(&host, calibrator);
+  q8_free(host, calibrator->shapes);
+  q8_free(host, calibrator->data);
+  q8_free(host, calibrator);
 }
 
 qint8_status qint8_calibrator_feed(qint8_calibrator *calibrator, const qint8_tensor *const *inputs, size_t input_count,
@@ -114,9 +112,8 @@ qint8_status qint8_calibrator_ranges(const qint8_calibrator *calibrator, qint8_r
 void qint8_ranges_destroy(qint8_ranges *ranges) {
   if (!ranges)
     return;
-  q8_host host = ranges->host;
   q8_ranges_free(ranges->ranges);
-  q8_free(&host, ranges);
+  q8_free(&ranges->host, ranges);
 }
 
 size_t qint8_ranges_count(const qint8_ranges *ranges) {

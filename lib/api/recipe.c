@@ -67,9 +67,9 @@ qint8_status qint8_model_recipe(const qint8_model *model, qint8_recipe **out, qi
 void qint8_recipe_destroy(qint8_recipe *recipe) {
   if (!recipe)
     return;
-  q8_host host = recipe->recipe->pool.host;
-  q8_recipe_free(recipe->recipe);
-  q8_free(&host, recipe);
+  q8_recipe *inner = recipe->recipe;
+  q8_free(&inner->pool.host, recipe);
+  q8_recipe_free(inner);
 }
 
 qint8_status qint8_recipe_tensor(const qint8_recipe *recipe, const char *tensor, qint8_qparams *out, size_t capacity,

@@ -86,86 +86,89 @@ static uint64_t truncated_unsigned(double x) {
 
 /* ---- Blocks ---- */
 
-/* y[i] = (to)x[i * stride] for the pairs of C types that need no thought. */
+/* y[i] = (to)x[i * stride], n > 0, for the pairs of C types that need no thought; short loops even where compiled for
+ * size. */
 #define EACH(T, R, expression)                                                                                       \
-  for (size_t i = 0; i < n; i++) {                                                                                   \
-    const T v = ((const T *)x)[(int64_t)i * stride];                                                                 \
-    ((R *)y)[i] = (R)(expression);                                                                                   \
-  }                                                                                                                  \
-  return
+  {                                                                                                                  \
+    const T *in = x;                                                                                                 \
+    R *to_y = y, *const end = to_y + n;                                                                              \
+    do {                                                                                                             \
+      const T v = *in;                                                                                               \
+      *to_y = (R)(expression);                                                                                       \
+      in += stride;                                                                                                  \
+    } while (++to_y < end);                                                                                          \
+    return;                                                                                                          \
+  }
 
 static void widen(int32_t from, const void *x, int64_t stride, void *y, size_t n) {
   switch (from) {
   case QINT8_DTYPE_F16:
-    EACH(uint16_t, double, of_half(v));
+    EACH(uint16_t, double, of_half(v))
   case QINT8_DTYPE_BF16:
-    EACH(uint16_t, double, float_of_bits((uint32_t)v << 16));
+    EACH(uint16_t, double, float_of_bits((uint32_t)v << 16))
   case QINT8_DTYPE_F32:
-    EACH(float, double, v);
+    EACH(float, double, v)
   case QINT8_DTYPE_F64:
-    EACH(double, double, v);
+    EACH(double, double, v)
   case QINT8_DTYPE_S8:
-    EACH(int8_t, int64_t, v);
+    EACH(int8_t, int64_t, v)
   case QINT8_DTYPE_S16:
-    EACH(int16_t, int64_t, v);
+    EACH(int16_t, int64_t, v)
   case QINT8_DTYPE_S32:
-    EACH(int32_t, int64_t, v);
+    EACH(int32_t, int64_t, v)
   case QINT8_DTYPE_BOOL:
-    EACH(uint8_t, uint64_t, v != 0);
+    EACH(uint8_t, uint64_t, v != 0)
   case QINT8_DTYPE_U8:
-    EACH(uint8_t, uint64_t, v);
+    EACH(uint8_t, uint64_t, v)
   case QINT8_DTYPE_U16:
-    EACH(uint16_t, uint64_t, v);
+    EACH(uint16_t, uint64_t, v)
   case QINT8_DTYPE_U32:
-    EACH(uint32_t, uint64_t, v);
+    EACH(uint32_t, uint64_t, v)
   default: /* S64, U64 */
-    EACH(uint64_t, uint64_t, v);
+    EACH(uint64_t, uint64_t, v)
   }
 }
 
 /* The low bytes of integers, whatever their sign. */
-static void narrow_integers(size_t size, const uint64_t *x, void *y, size_t n) {
+static void narrow_integers(size_t size, const void *x, void *y, size_t n) {
   const int64_t stride = 1;
   switch (size) {
   case 1:
-    EACH(uint64_t, uint8_t, v);
+    EACH(uint64_t, uint8_t, v)
   case 2:
-    EACH(uint64_t, uint16_t, v);
+    EACH(uint64_t, uint16_t, v)
   case 4:
-    EACH(uint64_t, uint32_t, v);
+    EACH(uint64_t, uint32_t, v)
   default:
-    EACH(uint64_t, uint64_t, v);
+    EACH(uint64_t, uint64_t, v)
   }
 }
 
-static void narrow_floats(int32_t to, const double *x, void *y, size_t n) {
+static void narrow_floats(int32_t to, const void *x, void *y, size_t n) {
   const int64_t stride = 1;
   switch (to) {
   case QINT8_DTYPE_F16:
-    EACH(double, uint16_t, to_half(v));
+    EACH(double, uint16_t, to_half(v))
   case QINT8_DTYPE_BF16:
-    EACH(double, uint16_t, to_brain(v));
+    EACH(double, uint16_t, to_brain(v))
   case QINT8_DTYPE_F32:
-    EACH(double, float, v);
+    EACH(double, float, v)
   default:
-    EACH(double, double, v);
+    EACH(double, double, v)
   }
 }
 
-/* x and y are wide types; y may be x. */
+/* Between a wide float and a wide integer: of `from` itself, as smaller unsigned types are converted faster. */
 static void change_class(int32_t from, const void *x, int32_t to, void *y, size_t n) {
   const int64_t stride = 1;
-  if (from == QINT8_DTYPE_F64 && to == QINT8_DTYPE_S64) {
-    EACH(double, int64_t, truncated(v));
-  } else if (from == QINT8_DTYPE_F64 && to == QINT8_DTYPE_U64) {
-    EACH(double, uint64_t, truncated_unsigned(v));
-  } else if (from == QINT8_DTYPE_S64 && to == QINT8_DTYPE_F64) {
-    EACH(int64_t, double, v);
-  } else if (from == QINT8_DTYPE_U64 && to == QINT8_DTYPE_F64) {
-    EACH(uint64_t, double, v);
-  } else {
-    memmove(y, x, n * 8);
-  }
+  if (to == QINT8_DTYPE_S64)
+    EACH(double, int64_t, truncated(v))
+  else if (to == QINT8_DTYPE_U64)
+    EACH(double, uint64_t, truncated_unsigned(v))
+  else if (from == QINT8_DTYPE_U64)
+    EACH(uint64_t, double, v)
+  else
+    EACH(int64_t, double, v)
 }
 
 static void to_bool(int32_t wide, const void *x, uint8_t *y, size_t n) {
@@ -185,16 +188,23 @@ void q8_cast(int32_t from, const void *x, int64_t stride, int32_t to, void *y, s
   for (size_t at = 0; at < n; at += BLOCK) {
     size_t count = n - at < BLOCK ? n - at : BLOCK;
     char *out = (char *)y + at * size_to;
-    widen(from, (const char *)x + (int64_t)at * stride * (int64_t)size, stride, block, count);
+    const void *values = (const char *)x + (int64_t)at * stride * (int64_t)size;
+    if (size != 8 || stride != 1 || x == y) {
+      widen(from, values, stride, block, count);
+      values = block;
+    }
     if (to == QINT8_DTYPE_BOOL) {
-      to_bool(wide, block, (uint8_t *)out, count);
+      to_bool(wide, values, (uint8_t *)out, count);
       continue;
     }
-    change_class(wide, block, wide_to, changed, count);
+    if ((wide == QINT8_DTYPE_F64) != (wide_to == QINT8_DTYPE_F64)) {
+      change_class(from, values, wide_to, changed, count);
+      values = changed;
+    }
     if (wide_to == QINT8_DTYPE_F64)
-      narrow_floats(to, &changed[0].f, out, count);
+      narrow_floats(to, values, out, count);
     else
-      narrow_integers(size_to, &changed[0].u, out, count);
+      narrow_integers(size_to, values, out, count);
   }
 }
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "exec/plan_internal.h"
+#include "quant/loops.h"
 
 void q8_plan_default_shapes(const q8_graph *graph, q8_shape *out) {
   for (size_t i = 0; i < graph->input_count; i++) {
@@ -113,8 +114,7 @@ static q8_status take_integers(q8_planner *planner, q8_id tensor) {
   float *values = q8_pool_reserve(&planner->binding->pool, value->count + 1, sizeof *values);
   if (!values)
     return q8_fail_memory(planner->error, planner->graph->tensors[tensor].name, value->count * sizeof *values);
-  for (size_t i = 0; i < value->count; i++)
-    values[i] = (float)quant->integers[i] * quant->scale[quant->count > 1 ? i / inner % (size_t)quant->count : 0];
+  q8_grid_values(quant, NULL, inner, values, value->count);
   value->data = values;
   return QINT8_OK;
 }

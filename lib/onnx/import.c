@@ -275,10 +275,10 @@ q8_status q8_onnx_import_file(const q8_onnx_file *file, const q8_host *host, q8_
 void q8_onnx_quant_destroy(q8_onnx_quant *quant) {
   if (!quant)
     return;
-  q8_host host = quant->pool.host;
-  q8_free(&host, quant->entries);
-  q8_free(&host, quant->dynamic);
-  q8_free(&host, quant->float_nodes);
+  const q8_host *host = &quant->pool.host;
+  q8_free(host, quant->entries);
+  q8_free(host, quant->dynamic);
+  q8_free(host, quant->float_nodes);
   q8_pool_destroy(&quant->pool);
-  q8_free(&host, quant);
+  q8_free(host, quant);
 }

@@ -182,7 +182,7 @@ q8_status q8_bind(const q8_graph *graph, const q8_shape *inputs, const void *con
 void q8_binding_destroy(q8_binding *binding) {
   if (!binding)
     return;
-  q8_host host = binding->pool.host;
+  const q8_host *host = &binding->pool.host;
   q8_pool_destroy(&binding->pool);
-  q8_free(&host, binding);
+  q8_free(host, binding);
 }

@@ -29,9 +29,13 @@ typedef struct step {
   char a, b; /* b: 0 if there is none */
 } step;
 static const struct constant {
-  char letter;
+  char letter, name[11];
   float value;
-} constants[] = {{'r', 1.41421356237309504880f}, {'1', 1}, {'h', 0.5f}, {'p', (float)ROOT}, {'c', (float)CUBIC}};
+} constants[] = {{'r', "sqrt_two", 1.41421356237309504880f},
+                 {'1', "one", 1},
+                 {'h', "half", 0.5f},
+                 {'p', "root", (float)ROOT},
+                 {'c', "cubic", (float)CUBIC}};
 #define CONSTANTS (sizeof constants / sizeof *constants)
 
 static q8_status write_steps(q8_exporter *exporter, const q8_node *node, const step *steps, size_t count,
@@ -44,7 +48,7 @@ static q8_status write_steps(q8_exporter *exporter, const q8_node *node, const s
       inputs[j] = operand == 'x' ? q8_export_input(exporter, node, 0) : operand == 't' ? t : NULL;
       for (size_t k = 0; k < CONSTANTS; k++)
         if (operand == constants[k].letter) {
-          scalars[k] = scalars[k] ? scalars[k] : q8_export_scalar(exporter, "constant", constants[k].value);
+          scalars[k] = scalars[k] ? scalars[k] : q8_export_scalar(exporter, constants[k].name, constants[k].value);
           inputs[j] = scalars[k];
         }
       if (operand && !inputs[j])

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "ops/hooks.h"
+#include "ptq/loops.h"
 #include "ptq/peek.h"
+#include "quant/loops.h"
 #include "quant/qparams.h"
 
 /* Bytes that runs which stop at a node may keep, to go on from there. */
@@ -51,8 +53,7 @@ static void add_to_mean(void *user, q8_id tensor, const char *name, const q8_sha
   }
   mean->mixed = !mean->sum || count != mean->count * (size_t)samples;
   for (size_t begin = 0; !mean->mixed && begin < count; begin += mean->count)
-    for (size_t i = 0; i < mean->count; i++)
-      mean->sum[i] += (double)values[begin + i];
+    q8_add_to_sums(mean->sum, values + begin, mean->count);
   mean->samples += samples;
 }
 
@@ -90,14 +91,10 @@ static int is_correctable(const corrector *c, size_t n) {
 static float *round_weights(corrector *c, const q8_node *node) {
   const q8_tensor *w = &c->graph->tensors[node->inputs[1]];
   const q8_tensor_quant *quant = &c->recipe->tensors[node->inputs[1]];
-  const float *x = w->data;
-  size_t count = q8_shape_count(&w->shape, NULL), inner = q8_shape_inner(&w->shape, quant->axis + 1);
-  float *out = q8_alloc(&c->pool.host, count ? count : 1, sizeof *out);
-  for (size_t i = 0; out && i < count; i++) {
-    float scale = quant->scale[quant->count > 1 ? i / inner % (size_t)quant->count : 0];
-    float q = quant->integers ? (float)quant->integers[i] : rintf(x[i] / scale);
-    out[i] = (q > 127 ? 127 : q < -127 ? -127 : q) * scale;
-  }
+  size_t count = q8_shape_count(&w->shape, NULL);
+  float *out = q8_alloc(&c->pool.host, count, sizeof *out);
+  if (out)
+    q8_grid_values(quant, w->data, q8_shape_inner(&w->shape, quant->axis + 1), out, count);
   return out;
 }
 

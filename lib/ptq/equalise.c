@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cold.h"
+#include "quant/loops.h"
 
 #define MAX_ROUNDS 40
 #define SETTLED 1e-3     /* of a factor's logarithm */
@@ -33,8 +33,7 @@ static size_t columns_of(const equaliser *e, const q8_channel_node *n) {
 static float largest_weight(const q8_channel_node *n, const float *w, size_t count) {
   float largest = 0;
   for (size_t c = 0; c < count; c++, w += n->step_in)
-    for (size_t i = 0; i < n->taps; i++)
-      largest = fabsf(w[i]) > largest ? fabsf(w[i]) : largest;
+    largest = q8_largest_magnitude(w, n->taps, largest);
   return largest;
 }
 
@@ -118,7 +117,7 @@ static int ascending(const void *a, const void *b) {
 }
 
 /* The factors as whole exponents from their median; 1 if the group is worth it. */
-Q8_COLD static int round_group(const equaliser *e, size_t g) {
+static int round_group(const equaliser *e, size_t g) {
   size_t channels = e->channels->group_channels[g], count = 0;
   double spread = 0;
   for (size_t c = 0; c < channels; c++)
@@ -136,7 +135,7 @@ Q8_COLD static int round_group(const equaliser *e, size_t g) {
   return spread >= LEAST_SPREAD;
 }
 
-Q8_COLD static q8_status prepare(equaliser *e, qint8_error *error) {
+static q8_status prepare(equaliser *e, qint8_error *error) {
   const q8_channels *channels = e->channels;
   size_t most = 1;
   e->magnitude = q8_pool_alloc(e->pool, channels->node_count + 1, sizeof *e->magnitude);
@@ -166,7 +165,7 @@ Q8_COLD static q8_status prepare(equaliser *e, qint8_error *error) {
   return QINT8_OK;
 }
 
-Q8_COLD static q8_status equalise(equaliser *e, q8_graph **out, size_t *changed, qint8_error *error) {
+static q8_status equalise(equaliser *e, q8_graph **out, size_t *changed, qint8_error *error) {
   const q8_channels *channels = e->channels;
   Q8_TRY(prepare(e, error));
   double change = INFINITY;
@@ -187,7 +186,7 @@ Q8_COLD static q8_status equalise(equaliser *e, q8_graph **out, size_t *changed,
   return q8_channels_rescale(channels, (const int32_t *const *)e->exponents, out, error);
 }
 
-Q8_COLD q8_status q8_equalise(const q8_graph *graph, const q8_host *host, q8_graph **out, size_t *changed,
+q8_status q8_equalise(const q8_graph *graph, const q8_host *host, q8_graph **out, size_t *changed,
                               qint8_error *error) {
   q8_channels *channels;
   size_t count;

@@ -2,12 +2,10 @@
 
 #include <string.h>
 
-#include "ops/conv_nd.h"
 #include "ops/gemm.h"
 #include "ops/hooks.h"
+#include "ptq/loops.h"
 
-#define CHUNK 16     /* floats that a loop handles at once, so that compilers vectorize it */
-#define ROWS 4       /* input rows that are added at once */
 #define MIN_ROWS 1024
 #define ROWS_PER_INPUT 4
 
@@ -50,7 +48,7 @@ int q8_product_of(const q8_graph *graph, const q8_node *node, q8_product *out) {
 }
 
 static size_t stride_of(const q8_product *p) {
-  return q8_round_up(p->k, CHUNK);
+  return q8_round_up(p->k, Q8_CHUNK_FLOATS);
 }
 
 size_t q8_moments_size(const q8_product *p) {
@@ -99,52 +97,20 @@ static q8_status open_source(const q8_product *p, const q8_shape *shape, const f
 
 /* The k inputs of row `row` of a group, in the order of the weights. */
 static void read_row(const source *s, size_t group, size_t row, float *out) {
-  const q8_conv_nd *c = &s->conv;
-  if (!s->product->is_conv) {
+  if (s->product->is_conv)
+    q8_read_taps(&s->conv, s->x, group, row, out);
+  else
     memcpy(out, s->x + row * s->product->k, s->product->k * sizeof *out);
-    return;
-  }
-  size_t inputs = q8_conv_positions(c, 0), outputs = q8_conv_positions(c, 1), channels = c->c / c->groups;
-  size_t taps = q8_conv_taps(c), t = 0;
-  const float *image = s->x + (row / outputs * c->c + group * channels) * inputs;
-  int64_t at[Q8_CONV_DIMS], tap[Q8_CONV_DIMS];
-  q8_conv_split(c, 1, row % outputs, at);
-  for (tap[0] = 0; tap[0] < c->e[0].kernel; tap[0]++)
-    for (tap[1] = 0; tap[1] < c->e[1].kernel; tap[1]++)
-      for (tap[2] = 0; tap[2] < c->e[2].kernel; tap[2]++, t++) {
-        int64_t from = q8_conv_find(c, at, tap);
-        for (size_t i = 0; i < channels; i++)
-          out[i * taps + t] = from < 0 ? 0 : image[i * inputs + (size_t)from];
-      }
-}
-
-/* h += sum over ROWS rows of x x', from the diagonal's chunk on. */
-static void add_products(const float *rows, size_t stride, float *h) {
-  for (size_t i = 0; i < stride; i++) {
-    float a = rows[i], b = rows[stride + i], c = rows[2 * stride + i], d = rows[3 * stride + i];
-    for (size_t j = i / CHUNK * CHUNK; j < stride; j += CHUNK) {
-      const float *r = rows + j;
-      float sum[CHUNK];
-      for (int l = 0; l < CHUNK; l++)
-        sum[l] = a * r[l] + b * r[stride + (size_t)l];
-      r += 2 * stride;
-      for (int l = 0; l < CHUNK; l++)
-        sum[l] += c * r[l] + d * r[stride + (size_t)l];
-      for (int l = 0; l < CHUNK; l++)
-        h[i * stride + j + (size_t)l] += sum[l];
-    }
-  }
 }
 
 static void add_rows(q8_moments *m, const source *s, size_t group, const size_t *picked, size_t count, float *rows) {
   const q8_product *p = &m->product;
-  memset(rows, 0, ROWS * m->stride * sizeof *rows);
+  memset(rows, 0, Q8_ROWS * m->stride * sizeof *rows);
   for (size_t i = 0; i < count; i++) {
     read_row(s, group, picked[i], rows + i * m->stride);
-    for (size_t j = 0; j < p->k; j++)
-      m->mean[group * p->k + j] += (double)rows[i * m->stride + j];
+    q8_add_to_sums(m->mean + group * p->k, rows + i * m->stride, p->k);
   }
-  add_products(rows, m->stride, m->h + group * m->stride * m->stride);
+  q8_add_products(rows, m->stride, m->h + group * m->stride * m->stride);
 }
 
 /* Multiples of the golden ratio modulo 1 fill [0, 1) evenly: which rows are taken does not follow the image's width. */
@@ -160,14 +126,14 @@ q8_status q8_moments_add(q8_moments *m, const q8_shape *shape, const float *x, s
     size_t wanted = ROWS_PER_INPUT * m->product.k > MIN_ROWS ? ROWS_PER_INPUT * m->product.k : MIN_ROWS;
     m->share = (double)wanted / ((double)s.rows * (double)batches);
   }
-  float *rows = q8_alloc(host, ROWS * m->stride, sizeof *rows);
+  float *rows = q8_alloc(host, Q8_ROWS * m->stride, sizeof *rows);
   if (!rows)
-    return q8_fail_memory(error, m->product.node->name, ROWS * m->stride * sizeof *rows);
-  size_t picked[ROWS], count = 0;
+    return q8_fail_memory(error, m->product.node->name, Q8_ROWS * m->stride * sizeof *rows);
+  size_t picked[Q8_ROWS], count = 0;
   for (size_t row = 0; row < s.rows; row++) {
     if (takes(m, m->seen + row))
       picked[count++] = row;
-    if (count < ROWS && row + 1 < s.rows)
+    if (count < Q8_ROWS && row + 1 < s.rows)
       continue;
     for (size_t g = 0; g < m->product.groups && count > 0; g++)
       add_rows(m, &s, g, picked, count, rows);

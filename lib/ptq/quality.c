@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ops/hooks.h"
+#include "ptq/loops.h"
 
 /* ---- What is known from the graph ---- */
 
@@ -153,40 +154,18 @@ static channel_view view_channels(const q8_shape *shape, int axis, int channels_
   return v;
 }
 
-static uint32_t bits_of(float x) {
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  return bits;
-}
-
-/* Whether all values of the channel are `value`: four at a time by their bits, without a branch for each. */
-static int is_constant(const channel_view *v, const float *x, const q8_constant *c) {
-  size_t stride = v->inner > 1 ? 1 : (size_t)v->channels, count = v->outer * v->inner, i = 0;
-  const float *at = x + (size_t)c->channel * v->inner;
-  uint32_t bits = bits_of(c->value);
-  for (; i + 4 <= count; i += 4, at += 4 * stride) {
-    const float *two = at + 2 * stride;
-    uint32_t differ = (bits_of(at[0]) ^ bits) | (bits_of(at[stride]) ^ bits) | (bits_of(two[0]) ^ bits) |
-                      (bits_of(two[stride]) ^ bits);
-    if (differ && (at[0] != c->value || at[stride] != c->value || two[0] != c->value || two[stride] != c->value))
-      return 0; /* zeros of both signs are one value */
-  }
-  for (; i < count && *at == c->value; i++)
-    at += stride;
-  return i == count && !isnan(c->value);
-}
-
 /* Looks only at channels that never varied so far, and into each only until it does; or, where many never did, adds up all
  * channels: a sum of values none of which is negative is zero only if all are. */
 static void look_at_channels(const q8_quality *quality, q8_tensor_quality *q, const channel_view *v, const float *x,
                              int none_negative) {
   size_t kept = 0;
+  size_t stride = v->inner > 1 ? 1 : (size_t)v->channels;
   int summed = none_negative && v->inner == 1 && q->constant_count > (size_t)q->channels / 8;
   if (summed)
     quality->sum_rows(v->outer, (size_t)v->channels, x, (size_t)v->channels, q->sums);
   for (size_t i = 0; i < q->constant_count; i++) {
     const q8_constant *c = &q->constants[i];
-    if (summed && c->value == 0 ? q->sums[c->channel] == 0 : is_constant(v, x, c))
+    if (summed && c->value == 0 ? q->sums[c->channel] == 0 : q8_is_all(x + (size_t)c->channel * v->inner, v->outer * v->inner, stride, c->value))
       q->constants[kept++] = *c;
   }
   q->constant_count = kept;

@@ -3,9 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/cold.h"
 #include "base/fpenv.h"
 #include "base/parallel.h"
+#include "ptq/loops.h"
 #include "ptq/moments.h"
 #include "ptq/peek.h"
 
@@ -37,12 +37,6 @@ static int32_t clamp(float q) {
   return (int32_t)(q > 127 ? 127 : q < -127 ? -127 : q);
 }
 
-static void add_row(float *to, float factor, const float *row, size_t stride) {
-  for (size_t j = 0; j < stride; j += 16)
-    for (size_t l = 0; l < 16; l++) /* a whole number of vectors */
-      to[j + l] += factor * row[j + l];
-}
-
 /* `slope` is H e: half the derivative of the error by each weight. */
 static void round_output(const rounding *r, size_t output, float *e, float *slope) {
   const q8_moments *m = r->moments;
@@ -55,7 +49,7 @@ static void round_output(const rounding *r, size_t output, float *e, float *slop
   for (size_t i = 0; i < p->k; i++) {
     q[i * p->w_in] = given ? given[i * p->w_in] : clamp(rintf(w[i * p->w_in] / scale));
     e[i] = w[i * p->w_in] - (float)q[i * p->w_in] * scale;
-    add_row(slope, e[i], h + i * m->stride, m->stride);
+    q8_add_scaled(slope, e[i], h + i * m->stride, m->stride);
   }
   for (int sweep = 0, moved = 1; moved && sweep < MAX_SWEEPS; sweep++) {
     moved = 0;
@@ -65,7 +59,7 @@ static void round_output(const rounding *r, size_t output, float *e, float *slop
       if (now == old)
         continue;
       q[i * p->w_in] = now;
-      add_row(slope, (float)(old - now) * scale, h + i * m->stride, m->stride);
+      q8_add_scaled(slope, (float)(old - now) * scale, h + i * m->stride, m->stride);
       moved = 1;
     }
   }
@@ -81,7 +75,7 @@ static void round_outputs(void *argument, size_t task) {
   q8_fpenv_leave(env);
 }
 
-Q8_COLD static q8_status round_node(rounder *c, q8_moments *m, qint8_error *error) {
+static q8_status round_node(rounder *c, q8_moments *m, qint8_error *error) {
   const q8_node *node = m->product.node;
   const q8_host *host = c->run.runner->host;
   size_t count = q8_shape_count(&m->product.w->shape, NULL);
@@ -103,7 +97,7 @@ Q8_COLD static q8_status round_node(rounder *c, q8_moments *m, qint8_error *erro
 
 /* ---- All nodes, as many at once as the budget holds ---- */
 
-Q8_COLD static int is_roundable(const rounder *c, size_t n, q8_product *product) {
+static int is_roundable(const rounder *c, size_t n, q8_product *product) {
   const q8_node *node = &c->run.graph->nodes[n];
   if (c->recipe->modes[n] == Q8_MODE_FLOAT || !q8_product_of(c->run.graph, node, product))
     return 0;
@@ -124,7 +118,7 @@ static void add_moments(void *user, q8_id tensor, const char *name, const q8_sha
       c->status = q8_moments_add(&c->moments[i], shape, values, c->run.runner->batches->count, c->run.runner->host, c->error);
 }
 
-Q8_COLD static q8_status round_gathered(rounder *c, size_t tensors, qint8_error *error) {
+static q8_status round_gathered(rounder *c, size_t tensors, qint8_error *error) {
   Q8_TRY(q8_peek_batches(&c->run, c->wanted, tensors, add_moments, c, error));
   Q8_TRY(c->status);
   for (size_t i = 0; i < c->count; i++) {
@@ -135,7 +129,7 @@ Q8_COLD static q8_status round_gathered(rounder *c, size_t tensors, qint8_error 
 }
 
 /* Rounds nodes from *next on, and moves it behind them. */
-Q8_COLD static q8_status round_some(rounder *c, size_t *next, qint8_error *error) {
+static q8_status round_some(rounder *c, size_t *next, qint8_error *error) {
   const q8_graph *graph = c->run.graph;
   size_t size = 0, tensors = 0;
   q8_product product;
@@ -154,7 +148,7 @@ Q8_COLD static q8_status round_some(rounder *c, size_t *next, qint8_error *error
   return c->count > 0 ? round_gathered(c, tensors, error) : QINT8_OK;
 }
 
-Q8_COLD q8_status q8_round_weights(const q8_graph *graph, q8_recipe *recipe, const q8_runner *runner,
+q8_status q8_round_weights(const q8_graph *graph, q8_recipe *recipe, const q8_runner *runner,
                                    qint8_error *error) {
   rounder c = {.run = {.graph = graph, .runner = runner}, .recipe = recipe, .error = error};
   const q8_host *host = runner->host;

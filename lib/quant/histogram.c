@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "quant/loops.h"
+
 /* Widths from 2^-120 on, so that 1 / width is a normal float; and |bin| <= 2^22, so that x / width has its floor
  * exactly in a float. */
 #define MIN_EXPONENT (-120)
@@ -122,20 +124,6 @@ const q8_histogram *q8_histogram_counted(const q8_histogram *h, q8_histogram *ro
   return room;
 }
 
-static void add_narrow(uint32_t *count, const uint16_t *slot, size_t n, uint32_t weight) {
-  size_t i = 0;
-  for (; i + 4 <= n; i += 4) { /* one load for four */
-    uint64_t four;
-    memcpy(&four, slot + i, sizeof four);
-    count[four & 0xFFFF] += weight;
-    count[four >> 16 & 0xFFFF] += weight;
-    count[four >> 32 & 0xFFFF] += weight;
-    count[four >> 48] += weight;
-  }
-  for (; i < n; i++)
-    count[slot[i]] += weight;
-}
-
 int q8_histogram_count(q8_histogram *h, const float *x, size_t n, int64_t weight, q8_slots_fn *slots) {
   uint16_t slot[Q8_HISTOGRAM_BLOCK + Q8_SLOTS_SLACK];
   if (h->form == Q8_KEPT)
@@ -148,7 +136,7 @@ int q8_histogram_count(q8_histogram *h, const float *x, size_t n, int64_t weight
   if (h->form == Q8_NARROW && h->counted > UINT32_MAX)
     move_bins(h, h->exponent, Q8_WIDE);
   if (h->form == Q8_NARROW)
-    add_narrow(h->narrow, slot, others, (uint32_t)weight);
+    q8_count_slots(h->narrow, slot, others, (uint32_t)weight);
   else
     for (size_t i = 0; i < others; i++)
       h->count[slot[i]] += weight;

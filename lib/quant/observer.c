@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/fpenv.h"
+#include "quant/loops.h"
 
 #define BLOCK Q8_HISTOGRAM_BLOCK /* values per pass: they stay in the L1 cache between the passes */
-#define CHUNK 16                 /* neighbours that a sample's part holds or not; divides BLOCK */
 
 /* One channel, or the whole tensor. */
 typedef struct cell {
@@ -189,21 +189,12 @@ void q8_observer_observe(q8_observer *observer, const float *values, size_t oute
  * from the sample's number, so that calibrations may be cut and merged. */
 static uint32_t phase_of(const float *x, size_t n) {
   uint32_t hash = 0, bits;
-  for (size_t i = 0; i < CHUNK; i++) {
-    memcpy(&bits, x + i * (n / CHUNK), sizeof(bits));
+  for (size_t i = 0; i < Q8_PART_CHUNK; i++) {
+    memcpy(&bits, x + i * (n / Q8_PART_CHUNK), sizeof(bits));
     hash = (hash ^ bits) * 0x9E3779B1u;
     hash ^= hash >> 15;
   }
   return hash;
-}
-
-/* `count` of count * k values: of each k chunks one. Multiples of the golden ratio modulo 1 fill [0, 1) evenly, so which
- * of the k is taken follows neither rows nor channels. What is left at the end gives its first values. */
-static void take(const float *x, size_t count, size_t k, uint32_t *phase, float *taken) {
-  size_t i = 0;
-  for (; i + CHUNK <= count; i += CHUNK, *phase += 0x9E3779B9u)
-    memcpy(taken + i, x + i * k + (size_t)((uint64_t)*phase * k >> 32) * CHUNK, CHUNK * sizeof *x);
-  memcpy(taken + i, x + i * k, (count - i) * sizeof *x);
 }
 
 static void count_part(const q8_observer *o, q8_histogram *h, const float *x, size_t n, size_t k) {
@@ -211,7 +202,7 @@ static void count_part(const q8_observer *o, q8_histogram *h, const float *x, si
   uint32_t phase = phase_of(x, n);
   for (size_t first = 0, wanted = n / k; first < wanted; first += BLOCK) {
     size_t count = wanted - first < BLOCK ? wanted - first : BLOCK;
-    take(x + first * k, count, k, &phase, taken);
+    q8_take_chunks(x + first * k, count, k, &phase, taken);
     q8_histogram_count(h, taken, count, (int64_t)k, o->config.slots);
   }
   h->zeros += (int64_t)(n % k); /* what makes no k: n in all, and no range is the worse for a zero */

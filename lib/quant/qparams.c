@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "quant/loops.h"
+
 int64_t q8_qmin(int32_t dtype) {
   return dtype == QINT8_DTYPE_U8 ? 0 : dtype == QINT8_DTYPE_S8 ? -128 : INT32_MIN;
 }
@@ -32,33 +34,16 @@ qint8_qparams q8_qparams_symmetric(float absmax) {
   return q;
 }
 
-/* Square error of n values on the grid of `scale`, or of the first of them if these have `most` already. */
-static double grid_error(const float *values, size_t n, float scale, double most) {
-  const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds |v| < 2^22 to an integer, half to even */
-  float inverse = 1.0f / scale;
-  double sum = 0;
-  for (size_t i = 0; i < n && sum < most;)
-    for (size_t end = n - i > 64 ? i + 64 : n; i < end; i++) {
-      float v = values[i] * inverse;
-      v = v < -127.0f ? -127.0f : v > 127.0f ? 127.0f : v;
-      float error = values[i] - ((v + magic) - magic) * scale;
-      sum += (double)error * error;
-    }
-  return sum;
-}
-
 qint8_qparams q8_qparams_symmetric_search(const float *values, size_t n) {
-  float absmax = 0;
-  for (size_t i = 0; i < n; i++)
-    absmax = fabsf(values[i]) > absmax ? fabsf(values[i]) : absmax;
+  float absmax = q8_largest_magnitude(values, n, 0);
   qint8_qparams best = q8_qparams_symmetric(absmax);
-  double least = grid_error(values, n, best.scale, INFINITY);
+  double least = q8_grid_error(values, n, best.scale, INFINITY);
   /* The integer, before clamping, that the largest magnitude falls on. Many values fall anywhere on any grid: only
    * clipping helps them. */
   double first = n <= 256 ? 100 : 129, step = n <= 256 ? 0.25 : 2;
   for (double top = first; top <= 170 && absmax > 0; top += step) {
     qint8_qparams q = q8_qparams_symmetric((float)((double)absmax * 127 / top));
-    double error = grid_error(values, n, q.scale, least);
+    double error = q8_grid_error(values, n, q.scale, least);
     if (error < least) {
       least = error;
       best = q;

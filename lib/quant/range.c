@@ -9,6 +9,7 @@
  */
 #include <math.h>
 
+#include "quant/loops.h"
 #include "quant/observer.h"
 #include "quant/qparams.h"
 
@@ -16,12 +17,7 @@
 #define TAIL 16 /* values */
 #define CANDIDATES 120 /* per end: from the whole end down to 1/16 of it, in steps of 1/128 */
 
-typedef struct points {
-  int count;
-  double x[Q8_BINS], fx[Q8_BINS], n[Q8_BINS];
-} points;
-
-static void collect(const q8_histogram *h, q8_unary_fn *f, const void *params, points *p) {
+static void collect(const q8_histogram *h, q8_unary_fn *f, const void *params, q8_points *p) {
   int32_t last = q8_histogram_bin(h, h->max);
   p->count = 0;
   for (int32_t bin = q8_histogram_bin(h, h->min); bin <= last; bin++) {
@@ -38,25 +34,14 @@ static void collect(const q8_histogram *h, q8_unary_fn *f, const void *params, p
   }
 }
 
-/* The summed error of the range; zeros have none. No further than to `enough`: what is left can only add to it. */
-static double error_of(const points *p, q8_unary_fn *f, const void *params, float low, float high, double enough) {
+/* The summed error of the range, or of its first points if that is `enough`; zeros have none. */
+static double error_of(const q8_points *p, q8_unary_fn *f, const void *params, float low, float high, double enough) {
   qint8_qparams q = q8_qparams_affine(low, high, QINT8_DTYPE_U8);
-  double y[256], inverse = 1.0 / (double)q.scale, sum = 0;
-  for (int i = 0; i < 256; i++) {
-    float x = (float)(i - q.zero_point) * q.scale;
-    y[i] = f ? (double)f(params, x) : (double)x;
-  }
-  for (int i = 0; i < p->count && !(sum >= enough); i++) {
-    double v = p->x[i] * inverse + q.zero_point, weight = v < -0.5 || v > 255.5 ? CLIP_WEIGHT : 1;
-    v = v < 0 ? 0 : v > 255 ? 255 : v;
-    double error = p->fx[i] - y[(int)(v + 0.5)];
-    sum += weight * p->n[i] * error * error;
-  }
-  return sum;
+  return q8_points_error(p, f, params, &q, CLIP_WEIGHT, enough);
 }
 
 /* Shortens one end, `end` being *low or *high, to its best candidate; the whole end wins a tie. */
-static double search_end(const points *p, q8_unary_fn *f, const void *params, float *low, float *high, float *end,
+static double search_end(const q8_points *p, q8_unary_fn *f, const void *params, float *low, float *high, float *end,
                          float whole, double least) {
   float best = *end;
   for (int i = 0; i < CANDIDATES && whole != 0; i++) {
@@ -73,7 +58,7 @@ static double search_end(const points *p, q8_unary_fn *f, const void *params, fl
 
 q8_status q8_range_search(const q8_histogram *h, q8_unary_fn *f, const void *params, const q8_host *host, float *low,
                           float *high, qint8_error *error) {
-  points *p = q8_alloc(host, 1, sizeof(*p));
+  q8_points *p = q8_alloc(host, 1, sizeof(*p));
   if (!p)
     return q8_fail_memory(error, "observer", sizeof(*p));
   collect(h, f, params, p);
@@ -91,7 +76,7 @@ q8_status q8_range_search(const q8_histogram *h, q8_unary_fn *f, const void *par
 
 q8_status q8_range_error(const q8_histogram *h, q8_unary_fn *f, const void *params, const q8_host *host, float low,
                          float high, double *out, qint8_error *error) {
-  points *p = q8_alloc(host, 1, sizeof(*p));
+  q8_points *p = q8_alloc(host, 1, sizeof(*p));
   if (!p)
     return q8_fail_memory(error, "observer", sizeof(*p));
   collect(h, f, params, p);

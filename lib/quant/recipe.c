@@ -33,9 +33,9 @@ q8_status q8_recipe_new(const q8_host *host, size_t tensor_count, size_t node_co
 void q8_recipe_free(q8_recipe *recipe) {
   if (!recipe || atomic_fetch_sub(&recipe->holders, 1) > 1)
     return;
-  q8_host host = recipe->pool.host;
+  const q8_host *host = &recipe->pool.host;
   q8_pool_destroy(&recipe->pool);
-  q8_free(&host, recipe);
+  q8_free(host, recipe);
 }
 
 q8_status q8_recipe_set_name(q8_recipe *recipe, int32_t tensor, const char *name, qint8_error *error) {
