@@ -4,26 +4,18 @@
 #include "ops/product.h"
 #include "ops/weighted.h"
 
-/* A vector becomes a matrix of one row (a) or one column (b), as numpy does. */
-static q8_shape as_matrix(const q8_shape *shape, int is_a) {
-  if (shape->rank != 1)
-    return *shape;
-  q8_shape matrix = {.rank = 2, .dim = {is_a ? 1 : shape->dim[0], is_a ? shape->dim[0] : 1}};
-  return matrix;
-}
-
+/* A vector is a matrix of one row (a) or one column (b), as in numpy. */
 q8_status q8_matmul_shape_of(const q8_op_io *io, const q8_shape *given_a, const q8_shape *given_b, q8_matmul_shape *s) {
-  q8_shape a = as_matrix(given_a, 1), b = as_matrix(given_b, 0);
-  if (a.rank < 2 || b.rank < 2 || a.dim[a.rank - 1] != b.dim[b.rank - 2]) {
+  q8_shape a = *given_a, b = *given_b; /* of these the leading dimensions */
+  s->drop_m = a.rank == 1;
+  s->drop_n = b.rank == 1;
+  a.rank -= 2 - s->drop_m;
+  b.rank -= 2 - s->drop_n;
+  if (a.rank < 0 || b.rank < 0 || given_a->dim[given_a->rank - 1] != b.dim[b.rank])
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "%p times %p", given_a, given_b);
-  }
-  s->m = (size_t)a.dim[a.rank - 2];
-  s->k = (size_t)a.dim[a.rank - 1];
-  s->n = (size_t)b.dim[b.rank - 1];
-  s->drop_m = given_a->rank == 1;
-  s->drop_n = given_b->rank == 1;
-  a.rank -= 2;
-  b.rank -= 2;
+  s->m = s->drop_m ? 1 : (size_t)a.dim[a.rank];
+  s->k = (size_t)b.dim[b.rank];
+  s->n = s->drop_n ? 1 : (size_t)b.dim[b.rank + 1];
   Q8_TRY(q8_infer_broadcast(io, &a, &b, &s->batch));
   q8_broadcast_strides(&a, &s->batch, s->a);
   q8_broadcast_strides(&b, &s->batch, s->b);
