@@ -63,8 +63,8 @@ PEER_LIBS = $(foreach l,dnnl XNNPACK,$(shell echo 'int main(void){return 0;}' | 
 HOT := base/element base/math $(addprefix quant/,histogram observer qparams quantize range) \
   $(addprefix ptq/,bias equalise moments quality rounding) \
   $(addprefix nn/,conv_rows depthwise depthwise_pack linear_fill_float linear_pack linear_row linear_run wide) \
-  $(addprefix ops/,binary_rows norm pool_plan reduce_rows \
-    resize_rows resize_taps softmax transpose unary_rows)
+  $(addprefix ops/,binary_rows norm pool_rows reduce_rows \
+    resize_rows softmax_rows unary_rows)
 COLD := $(filter-out $(HOT:%=lib/%.c),$(wildcard lib/*/*.c))
 SMALLER := -Oz -fno-move-loop-invariants -fno-tree-loop-im -fno-tree-loop-optimize -fno-expensive-optimizations -fno-optimize-sibling-calls \
   -fno-tree-dominator-opts -fno-ira-hoist-pressure -fno-shrink-wrap -fno-tree-tail-merge -ftree-slp-vectorize -malign-data=abi

@@ -101,7 +101,7 @@ static void write_attribute(q8_exporter *exporter, const q8_attribute *entry, co
 
 void q8_export_attributes(q8_exporter *exporter, const q8_node *node) {
   for Q8_EACH_ATTRIBUTE(a, node->op)
-    if (!a->internal)
+    if (a->internal != Q8_INTERNAL)
       write_attribute(exporter, a, node->params);
 }
 
@@ -160,6 +160,10 @@ size_t q8_export_begin(q8_exporter *exporter, const char *op_type, const char *n
   write_names(w, Q8_NODE_NAME, &name, 1);
   q8_write_string(w, Q8_NODE_OP, op_type);
   return mark;
+}
+
+void q8_export_replace_input(q8_exporter *exporter, int32_t i, const char *name) {
+  exporter->inputs[i] = name;
 }
 
 q8_status q8_export_standard(q8_exporter *exporter, const q8_node *node, qint8_error *error) {

@@ -170,6 +170,22 @@ static q8_status name_outputs(q8_importer *importer, q8_raw_node *node, qint8_er
   return QINT8_OK;
 }
 
+/* Lists that the canonical form has as inputs. */
+static q8_status move_lists(q8_importer *importer, q8_raw_node *node, void *params, qint8_error *error) {
+  for Q8_EACH_ATTRIBUTE(a, node->op) {
+    q8_ints *list = (void *)((char *)params + a->offset);
+    int32_t i = (int32_t)a->internal - Q8_TO_INPUT(0);
+    if (i < 1)
+      continue;
+    if (importer->graph->opset < (int64_t)a->preset && list->count >= 0) {
+      Q8_TRY(q8_import_ints(importer, node->name, list, &node->inputs[i], error));
+      node->input_count = node->input_count > i ? node->input_count : i + 1;
+    }
+    list->count = -1;
+  }
+  return QINT8_OK;
+}
+
 static q8_status build_node(q8_importer *importer, q8_raw_node *node, qint8_error *error) {
   const q8_op *op = node->op;
   const q8_op_extras *extras = q8_extras(op);
@@ -181,6 +197,7 @@ static q8_status build_node(q8_importer *importer, q8_raw_node *node, qint8_erro
   if (!params)
     return q8_fail_memory(error, node->name, op->params_size);
   Q8_TRY(q8_import_attributes(importer, node, op, params, error));
+  Q8_TRY(move_lists(importer, node, params, error));
   if (op->family->upgrade)
     Q8_TRY(op->family->upgrade(importer, graph->opset, params, node->inputs, &node->input_count, node->name, error));
   Q8_TRY(name_outputs(importer, node, error));

@@ -4,11 +4,10 @@
 #include <string.h>
 
 #include "base/element.h"
-#include "ops/fast.h"
 #include "ops/hooks.h"
 #include "ops/unary.h"
 
-/* lo and hi repeat constant bounds, for `unary`; min and max are the attributes of opset 6. */
+/* lo and hi repeat constant bounds, for `unary`, whose alpha and beta they are; min and max are the attributes of opset 6. */
 typedef struct clip_params {
   float lo, hi, min, max;
 } clip_params;
@@ -19,15 +18,10 @@ static const q8_attribute attributes[] = {
     {"clip_lo", Q8_ATTR_FLOAT, offsetof(clip_params, lo), 0, 1, -INFINITY},
     {"clip_hi", Q8_ATTR_FLOAT, offsetof(clip_params, hi), 0, 1, INFINITY}};
 
-static inline float clip(const void *params, float x) {
+static float clip(const void *params, float x) {
   const clip_params *p = params;
   x = x < p->lo ? p->lo : x;
   return x > p->hi ? p->hi : x;
-}
-
-static void clip_rows(const void *params, size_t n, const float *x, float *y) {
-  const clip_params p = *(const clip_params *)params;
-  Q8_FOR_BLOCKS(float, n, y, clip(&p, x[i]));
 }
 
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
@@ -98,7 +92,7 @@ static q8_status eval(const q8_op_io *io) {
   if (io->inputs[0]->dtype != QINT8_DTYPE_F32)
     return eval_other_type(io);
   clip_params p = bounds(q8_input(io, 1), q8_input(io, 2));
-  clip_rows(&p, io->inputs[0]->count, io->inputs[0]->data, io->outputs[0].data);
+  q8_unary_run_rows(Q8_ROWS_CLIP, (const void *)&p, io->inputs[0]->count, io->inputs[0]->data, io->outputs[0].data);
   return QINT8_OK;
 }
 
@@ -118,7 +112,7 @@ static q8_status plan(q8_planner *planner, q8_id node) {
   return q8_plan_unary(planner, node, &p);
 }
 
-static const q8_unary_set set = {.exact = clip, .rows = clip_rows};
+static const q8_unary_set set = {.exact = clip, .rows = Q8_ROWS_CLIP};
 
 const q8_op q8_op_clip = {
     .name = "Clip", Q8_OPSETS(6, 21), Q8_INPUTS(1, 3), Q8_OUTPUTS(1, 1),

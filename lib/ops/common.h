@@ -13,10 +13,18 @@ static inline const q8_value *q8_input(const q8_op_io *io, int32_t i) {
 /* `axis` counted from the front, or -1 if it does not lie in [-rank, rank - 1]. */
 int32_t q8_axis(int64_t axis, int32_t rank);
 q8_status q8_bad_axis(const q8_op_io *io, int64_t axis, const q8_shape *shape);
+/* The same as q8_axis, but SHAPE, with the shape of input 0, if it does not lie there. */
+q8_status q8_need_axis(const q8_op_io *io, int64_t axis, int32_t rank, int32_t *out);
+/* A bit for each of the axes. `once`: SHAPE if one is given twice. */
+q8_status q8_axes_mask(const q8_op_io *io, const q8_ints *axes, int32_t rank, int once, uint32_t *mask);
 /* The axis of a node whose record has `has_axis`, counted from the front. */
 int32_t q8_axis_of(const q8_op_io *io);
 /* UNSUPPORTED unless input `i` has type `dtype`. */
 q8_status q8_need_dtype(const q8_op_io *io, int32_t i, int32_t dtype);
+
+/* The place of a text attribute among `words`, a list such as "constant, edge or wrap". UNSUPPORTED, with the list, if it is
+ * none of them. */
+q8_status q8_op_word(const q8_op_io *io, const char *attribute, const char *words, int *out);
 
 /* Product of dimensions [from, to). */
 size_t q8_dims(const q8_shape *shape, int32_t from, int32_t to);
@@ -48,6 +56,9 @@ void q8_copy_strided(size_t element, const q8_shape *shape, const void *src, con
 
 /* `eval` of operators whose result, seen as `shape`, is input 0 from element `first` on by strides. */
 q8_status q8_eval_view(const q8_op_io *io, const q8_shape *shape, int64_t first, const int64_t *stride);
+
+/* The bytes of input i to output 0, which is of its type and size. */
+void q8_copy_input(const q8_op_io *io, int32_t i);
 
 /* Elements of an integer tensor (S32 or S64) with data. */
 int64_t q8_int_at(const q8_value *value, size_t i);

@@ -1,6 +1,7 @@
 /* fast.h - float loops that compilers vectorize at -O2, and an exponential for them.
  *
- * gcc -O2 vectorizes only loops of a constant count without aliasing, so rows go through blocks of Q8_LANES results. */
+ * gcc -O2 vectorizes only loops of a constant count without aliasing, so rows go through blocks of results: of one vector,
+ * since longer ones do not stay in registers. */
 #ifndef Q8_OPS_FAST_H
 #define Q8_OPS_FAST_H
 
@@ -8,15 +9,16 @@
 #include <stdint.h>
 #include <string.h>
 
-#define Q8_LANES 16
+#define Q8_LANES 16 /* of sums and maxima */
+#define Q8_BLOCK 4
 
 /* y[i] = expression for i in [0, n), of type R; `expression` may use i. y may be one of the inputs read at i. */
 #define Q8_FOR_BLOCKS(R, n, y, expression)                                                                         \
   do {                                                                                                             \
     size_t q8_at_ = 0;                                                                                             \
-    for (; q8_at_ + Q8_LANES <= (n); q8_at_ += Q8_LANES) {                                                         \
-      R q8_block_[Q8_LANES];                                                                                       \
-      for (size_t q8_j_ = 0; q8_j_ < Q8_LANES; q8_j_++) {                                                          \
+    for (; q8_at_ + Q8_BLOCK <= (n); q8_at_ += Q8_BLOCK) {                                                         \
+      R q8_block_[Q8_BLOCK];                                                                                       \
+      for (size_t q8_j_ = 0; q8_j_ < Q8_BLOCK; q8_j_++) {                                                          \
         const size_t i = q8_at_ + q8_j_;                                                                           \
         q8_block_[q8_j_] = (R)(expression);                                                                        \
       }                                                                                                            \

@@ -52,6 +52,8 @@ const char *q8_export_constant(q8_exporter *exporter, const char *base, int32_t 
                                const void *data);
 /* The node as the operator that it is, for an `expand` that changes some forms only. */
 q8_status q8_export_standard(q8_exporter *exporter, const q8_node *node, qint8_error *error);
+/* The name that q8_export_standard writes for an input instead of the node's own. */
+void q8_export_replace_input(q8_exporter *exporter, int32_t i, const char *name);
 /* Writes a node with one output. */
 q8_status q8_export_node(q8_exporter *exporter, const char *op_type, const char *const *inputs, int32_t input_count,
                          const char *output, const q8_export_attribute *attributes, int32_t attribute_count,

@@ -98,14 +98,18 @@ static void run_product(const q8_step_run *r) {
   q8_product_run(r->params, r->host, r->in[0], r->in[1], r->out[0], r->scratch);
 }
 
-static q8_status plan_product(q8_planner *planner, const q8_matmul_shape *s) {
+static q8_status plan_product(q8_planner *planner, q8_id id, const q8_matmul_shape *s, int int8) {
+  q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
   q8_step *step;
   q8_product *p = q8_plan_begin(planner, "matmul", run_product, sizeof *p, &step);
   if (!p)
     return QINT8_ERROR_MEMORY;
-  *p = (q8_product){.s = *s, .b_k = s->n, .b_n = 1};
-  Q8_TRY(q8_product_prepare(planner, p, NULL, step));
-  return q8_plan_finish(planner, step, 3, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR);
+  p->s = *s;
+  p->b_k = s->n;
+  p->b_n = 1;
+  Q8_TRY(int8 ? q8_product_prepare_int8(planner, q8_plan_node(planner, id), p, step)
+              : q8_product_prepare(planner, p, NULL, step));
+  return q8_plan_finish(planner, step, 3, form, p->y_element == 1 ? form : Q8_FORM_NATIVE, Q8_LINEAR);
 }
 
 static q8_status plan(q8_planner *planner, q8_id id) {
@@ -118,10 +122,9 @@ static q8_status plan(q8_planner *planner, q8_id id) {
   if (!rows || !s.n || !s.k || !s.m || !q8_plan_value(planner, node->outputs[0])->count)
     return q8_plan_eval(planner, id);
   int constant = q8_plan_is_constant(planner, node->inputs[1]);
-  if (!constant && q8_plan_mode(planner, id) == Q8_MODE_STATIC && s.k <= Q8_MATMUL_INT8_K)
-    return q8_plan_matmul_int8(planner, id, &s);
   if (!constant || inputs[1]->shape.rank != 2)
-    return plan_product(planner, &s);
+    return plan_product(planner, id, &s,
+                        !constant && q8_plan_mode(planner, id) == Q8_MODE_STATIC && s.k <= Q8_PRODUCT_INT8_K);
   q8_weighted w = {.kind = "matmul", .g = {.n = rows, .c = s.k, .k = s.n}, .bias_tensor = Q8_NONE};
   return q8_plan_weighted_matrix(planner, id, &w, 1);
 }

@@ -14,9 +14,6 @@ typedef struct q8_matmul_shape {
 q8_status q8_matmul_shape_of(const q8_op_io *io, const q8_shape *a, const q8_shape *b, q8_matmul_shape *out);
 /* Shape of the result; LIMIT if its rank is too large. */
 q8_status q8_matmul_result(const q8_op_io *io, const q8_matmul_shape *s, q8_shape *out);
-/* The int8 step of two activations; k is at most Q8_MATMUL_INT8_K. */
-#define Q8_MATMUL_INT8_K 32768 /* 2^15 products of 255 * 255 fit int32 */
-q8_status q8_plan_matmul_int8(q8_planner *planner, q8_id node, const q8_matmul_shape *shape);
 /* Where the operands of result matrix i begin. */
 void q8_matmul_operands(const q8_matmul_shape *s, size_t i, size_t *a, size_t *b);
 

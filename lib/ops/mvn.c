@@ -12,17 +12,9 @@ static const q8_attribute attributes[] = {{"axes", Q8_ATTR_INTS, offsetof(mvn_pa
 
 static q8_status axes_of(const q8_op_io *io, uint32_t *mask) {
   q8_ints axes = ((const mvn_params *)io->node->params)->axes;
-  const q8_shape *x = &io->inputs[0]->shape;
   if (axes.count < 0)
     axes = (q8_ints){.count = 3, .v = {0, 2, 3}};
-  *mask = 0;
-  for (int32_t i = 0; i < axes.count; i++) {
-    int32_t axis = q8_axis(axes.v[i], x->rank);
-    if (axis < 0)
-      return q8_bad_axis(io, axes.v[i], x);
-    *mask |= 1u << axis;
-  }
-  return QINT8_OK;
+  return q8_axes_mask(io, &axes, io->inputs[0]->shape.rank, 0, mask);
 }
 
 static q8_status infer(const q8_op_io *io) {

@@ -115,32 +115,33 @@ static q8_status read_inputs(const q8_op_io *io, nms *n) {
   return QINT8_OK;
 }
 
-static q8_status infer(const q8_op_io *io) {
+/* Rows of the result, how many there are; y NULL: they are only counted. */
+static q8_status select_boxes(const q8_op_io *io, int64_t *y, int64_t *count) {
   nms n;
   int32_t picked[MAX_PICKED];
-  q8_shape y = {.rank = 2, .dim = {0, 3}};
   Q8_TRY(read_inputs(io, &n));
-  for (size_t b = 0; b < n.batches; b++)
-    for (size_t c = 0; c < n.classes; c++)
-      y.dim[0] += (int64_t)pick(&n, b, c, picked);
+  *count = 0;
+  for (size_t i = 0; i < n.batches * n.classes; i++) {
+    size_t taken = pick(&n, i / n.classes, i % n.classes, picked);
+    *count += (int64_t)taken;
+    for (size_t j = 0; y && j < taken; j++, y += 3) {
+      y[0] = (int64_t)(i / n.classes);
+      y[1] = (int64_t)(i % n.classes);
+      y[2] = picked[j];
+    }
+  }
+  return QINT8_OK;
+}
+
+static q8_status infer(const q8_op_io *io) {
+  q8_shape y = {.rank = 2, .dim = {0, 3}};
+  Q8_TRY(select_boxes(io, NULL, &y.dim[0]));
   return q8_infer_set(io, 0, QINT8_DTYPE_S64, &y);
 }
 
 static q8_status eval(const q8_op_io *io) {
-  nms n;
-  int32_t picked[MAX_PICKED];
-  int64_t *y = io->outputs[0].data;
-  Q8_TRY(read_inputs(io, &n));
-  for (size_t b = 0; b < n.batches; b++)
-    for (size_t c = 0; c < n.classes; c++) {
-      size_t taken = pick(&n, b, c, picked);
-      for (size_t i = 0; i < taken; i++, y += 3) {
-        y[0] = (int64_t)b;
-        y[1] = (int64_t)c;
-        y[2] = picked[i];
-      }
-    }
-  return QINT8_OK;
+  int64_t count;
+  return select_boxes(io, io->outputs[0].data, &count);
 }
 
 const q8_op q8_op_nms = {

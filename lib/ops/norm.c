@@ -14,39 +14,29 @@ static float sum_lanes(float *lane) {
   return lane[0];
 }
 
-static double sum_of(size_t n, const float *x) {
+/* Of x, or of (x - mean)^2. */
+static double sum_of(size_t n, const float *x, float mean, int squares) {
   double sum = 0;
   size_t i = 0;
   while (n - i >= LANES) {
     float lane[LANES] = {0};
     for (size_t end = n - i < BLOCK ? n : i + BLOCK; i + LANES <= end; i += LANES)
-      for (size_t j = 0; j < LANES; j++)
-        lane[j] += x[i + j];
+      if (squares)
+        for (size_t j = 0; j < LANES; j++)
+          lane[j] += (x[i + j] - mean) * (x[i + j] - mean);
+      else
+        for (size_t j = 0; j < LANES; j++)
+          lane[j] += x[i + j];
     sum += (double)sum_lanes(lane);
   }
   for (; i < n; i++)
-    sum += (double)x[i];
-  return sum;
-}
-
-static double sum_of_squares(size_t n, const float *x, float mean) {
-  double sum = 0;
-  size_t i = 0;
-  while (n - i >= LANES) {
-    float lane[LANES] = {0};
-    for (size_t end = n - i < BLOCK ? n : i + BLOCK; i + LANES <= end; i += LANES)
-      for (size_t j = 0; j < LANES; j++)
-        lane[j] += (x[i + j] - mean) * (x[i + j] - mean);
-    sum += (double)sum_lanes(lane);
-  }
-  for (; i < n; i++)
-    sum += (double)((x[i] - mean) * (x[i] - mean));
+    sum += (double)(squares ? (x[i] - mean) * (x[i] - mean) : x[i]);
   return sum;
 }
 
 void q8_moments(size_t n, const float *x, double *mean, double *variance) {
-  *mean = sum_of(n, x) / (double)n;
-  *variance = sum_of_squares(n, x, (float)*mean) / (double)n;
+  *mean = sum_of(n, x, 0, 0) / (double)n;
+  *variance = sum_of(n, x, (float)*mean, 1) / (double)n;
 }
 
 void q8_scale_shift(size_t n, const float *x, float factor, float shift, float *y) {

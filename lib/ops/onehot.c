@@ -12,10 +12,6 @@ typedef struct onehot_params {
 
 static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(onehot_params, axis), 0, 0, -1}};
 
-static int32_t axis_of(const q8_op_io *io) {
-  return q8_axis(((const onehot_params *)io->node->params)->axis, io->inputs[0]->shape.rank + 1);
-}
-
 /* indices of any numeric type, depth a scalar or one element, values [off, on]. */
 static q8_status infer(const q8_op_io *io) {
   const q8_value *index = io->inputs[0], *depth = io->inputs[1], *values = io->inputs[2];
@@ -24,10 +20,9 @@ static q8_status infer(const q8_op_io *io) {
   if (depth->count != 1 || values->shape.rank != 1 || values->count != 2)
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "depth is not a scalar, or values are not [off, on]");
   int64_t n = q8_element_int(depth->dtype, depth->data, 0);
-  int32_t axis = axis_of(io);
-  if (axis < 0)
-    return q8_bad_axis(io, ((const onehot_params *)io->node->params)->axis, &index->shape);
+  int32_t axis;
   q8_shape y = {.rank = index->shape.rank + 1};
+  Q8_TRY(q8_need_axis(io, ((const onehot_params *)io->node->params)->axis, y.rank, &axis));
   if (y.rank > Q8_MAX_RANK || n < 0)
     return q8_op_fail(io, QINT8_ERROR_LIMIT, "depth %" PRId64 ", rank %d", n, (int)y.rank);
   for (int32_t i = 0; i < y.rank; i++)
@@ -38,7 +33,7 @@ static q8_status infer(const q8_op_io *io) {
 static q8_status eval(const q8_op_io *io) {
   const q8_value *index = io->inputs[0], *values = io->inputs[2];
   q8_value *y = &io->outputs[0];
-  int32_t axis = axis_of(io);
+  int32_t axis = q8_axis(((const onehot_params *)io->node->params)->axis, y->shape.rank);
   size_t size = qint8_dtype_size((qint8_dtype)y->dtype), depth = (size_t)y->shape.dim[axis];
   size_t inner = q8_dims(&y->shape, axis + 1, y->shape.rank);
   for (size_t i = 0; i < y->count; i++)

@@ -48,6 +48,10 @@ typedef enum q8_attribute_type {
 } q8_attribute_type;
 #define Q8_TEXT_SIZE 256
 
+#define Q8_INTERNAL 1 /* set by rewrites only: never read from or written to a file */
+/* A list of integers that files before the opset `preset` have, and that becomes constant input i while importing. */
+#define Q8_TO_INPUT(i) (1 + (i))
+
 /* One attribute: where it lands in the op's params struct (int64_t, float, q8_ints, char[32], q8_scalar,
  * q8_floats, char[Q8_TEXT_SIZE]). */
 typedef struct q8_attribute {
@@ -55,7 +59,7 @@ typedef struct q8_attribute {
   uint32_t type : 8; /* q8_attribute_type */
   uint32_t offset : 16;
   uint32_t required : 4;
-  uint32_t internal : 4; /* set by rewrites only: never read from or written to a file */
+  uint32_t internal : 4; /* 0, Q8_INTERNAL or Q8_TO_INPUT */
   float preset;          /* default of INT and FLOAT; lists default to count -1 */
 } q8_attribute;
 #define Q8_NAME_AND_TEXT(name, text) name "\0" text

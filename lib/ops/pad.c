@@ -13,21 +13,22 @@ typedef struct pad_params {
 } pad_params;
 
 static const q8_attribute attributes[] = {{Q8_NAME_AND_TEXT("mode", "constant"), Q8_ATTR_STRING, offsetof(pad_params, mode), 0, 0, 0},
-                                          {"pads", Q8_ATTR_INTS, offsetof(pad_params, pads), 0, 0, 0},
+                                          {"pads", Q8_ATTR_INTS, offsetof(pad_params, pads), 0, Q8_TO_INPUT(1), 11},
                                           {"value", Q8_ATTR_FLOAT, offsetof(pad_params, value), 0, 0, 0}};
 
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
                          const char *node_name, qint8_error *error) {
   pad_params *p = params;
-  if (opset < 11 && p->pads.count >= 0) {
-    Q8_TRY(q8_import_ints(importer, node_name, &p->pads, &inputs[1], error));
+  if (opset < 11) {
     Q8_TRY(q8_import_float(importer, node_name, p->value, &inputs[2], error));
     *input_count = 3;
   }
-  p->pads.count = -1;
   p->value = 0;
   return QINT8_OK;
 }
+
+enum { CONSTANT, EDGE, REFLECT, WRAP };
+#define MODES "constant, edge, reflect or wrap"
 
 /* lo[d] and hi[d] of every dimension. */
 static q8_status find_pads(const q8_op_io *io, int64_t *lo, int64_t *hi) {
@@ -44,9 +45,8 @@ static q8_status find_pads(const q8_op_io *io, int64_t *lo, int64_t *hi) {
   for (int32_t i = 0; i < rank; i++)
     lo[i] = hi[i] = 0;
   for (int32_t i = 0; i < axes.count; i++) {
-    int32_t axis = q8_axis(axes.v[i], rank);
-    if (axis < 0)
-      return q8_bad_axis(io, axes.v[i], &io->inputs[0]->shape);
+    int32_t axis;
+    Q8_TRY(q8_need_axis(io, axes.v[i], rank, &axis));
     lo[axis] = pads.v[i];
     hi[axis] = pads.v[axes.count + i];
   }
@@ -55,11 +55,10 @@ static q8_status find_pads(const q8_op_io *io, int64_t *lo, int64_t *hi) {
 
 static q8_status infer(const q8_op_io *io) {
   const q8_value *x = io->inputs[0];
-  const char *mode = ((const pad_params *)io->node->params)->mode;
+  int mode;
   int64_t lo[Q8_MAX_RANK], hi[Q8_MAX_RANK];
   Q8_TRY(find_pads(io, lo, hi));
-  if (strcmp(mode, "constant") && strcmp(mode, "edge") && strcmp(mode, "reflect") && strcmp(mode, "wrap"))
-    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "mode %s is not constant, edge, reflect or wrap", mode);
+  Q8_TRY(q8_op_word(io, "mode", MODES, &mode));
   const q8_value *value = q8_input(io, 2);
   if (value && (value->dtype != x->dtype || value->count != 1))
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "the padding value is not a scalar of the same type");
@@ -67,7 +66,7 @@ static q8_status infer(const q8_op_io *io) {
   for (int32_t i = 0; i < y.rank; i++) {
     int64_t n = x->shape.dim[i], most = lo[i] > hi[i] ? lo[i] : hi[i];
     y.dim[i] += lo[i] + hi[i];
-    if (((*mode == 'e' || *mode == 'w') && n == 0 && most > 0) || (*mode == 'r' && most > 0 && most >= n)) {
+    if (most > 0 && (mode == REFLECT ? most >= n : mode != CONSTANT && n == 0)) {
       return q8_op_fail(io, QINT8_ERROR_SHAPE, "padding of %" PRId64 " for shape %p", most, &x->shape);
     }
   }
@@ -75,21 +74,21 @@ static q8_status infer(const q8_op_io *io) {
 }
 
 /* The input index that output index i of a dimension shows, -1 for the padding value. */
-static int64_t source(char mode, int64_t i, int64_t n) {
+static int64_t source(int mode, int64_t i, int64_t n) {
   if (i >= 0 && i < n)
     return i;
-  if (mode == 'c')
+  if (mode == CONSTANT)
     return -1;
-  if (mode == 'e')
+  if (mode == EDGE)
     return i < 0 ? 0 : n - 1;
-  if (mode == 'w')
+  if (mode == WRAP)
     return (i % n + n) % n;
   i = i < 0 ? -i : i;
   return i < n ? i : 2 * (n - 1) - i;
 }
 
 /* A row of the result whose source row is `from` (NULL: all padding): what lies inside is copied at once. */
-static void pad_row(char mode, int64_t lo, int64_t n, int64_t count, size_t element, const char *from, const char *fill,
+static void pad_row(int mode, int64_t lo, int64_t n, int64_t count, size_t element, const char *from, const char *fill,
                     char *to) {
   int64_t first = lo < 0 ? 0 : lo < count ? lo : count, last = lo + n < count ? lo + n : count;
   for (int64_t i = 0; i < count; i++) {
@@ -107,11 +106,12 @@ static void pad_row(char mode, int64_t lo, int64_t n, int64_t count, size_t elem
 static q8_status eval(const q8_op_io *io) {
   const q8_value *x = io->inputs[0], *value = q8_input(io, 2);
   q8_value *y = &io->outputs[0];
-  char mode = ((const pad_params *)io->node->params)->mode[0];
+  int mode;
   int64_t lo[Q8_MAX_RANK], hi[Q8_MAX_RANK], stride[Q8_MAX_RANK];
   static const char zero[8] = {0};
   size_t element = qint8_dtype_size((qint8_dtype)x->dtype);
   const char *fill = value ? value->data : zero;
+  Q8_TRY(q8_op_word(io, "mode", MODES, &mode));
   Q8_TRY(find_pads(io, lo, hi));
   if (y->shape.rank == 0) {
     memcpy(y->data, x->data, element);

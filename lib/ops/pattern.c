@@ -20,21 +20,12 @@ static float gelu(const void *params, float x) {
   return (float)(0.5 * x * (1 + q8_erf(x * 0.70710678118654752440)));
 }
 
-/* Rows of floats, equal to the functions above up to rounding. */
-static q8_sunary silu_kernel(const void *params) {
-  (void)params;
-  return (q8_sunary){Q8_SUNARY_SILU, 0, 0};
-}
-static q8_sunary gelu_kernel(const void *params) {
-  (void)params;
-  return (q8_sunary){Q8_SUNARY_GELU, 0, 0};
-}
-static const q8_unary_set silu_set = {.exact = silu, .kernel = silu_kernel},
-                          gelu_set = {.exact = gelu, .kernel = gelu_kernel};
+static const q8_unary_set silu_set = {.exact = silu, .kernel = Q8_SUNARY_SILU},
+                          gelu_set = {.exact = gelu, .kernel = Q8_SUNARY_GELU};
 
 /* A function as standard nodes in turn. An operand is 'x', the input, 't', what the node before gave, or a constant. */
 typedef struct step {
-  const char *op_type;
+  char op_type[8];
   char a, b; /* b: 0 if there is none */
 } step;
 static const struct constant {
@@ -109,15 +100,11 @@ static float any_gelu(const void *params, float x) {
   return is_tanh(params) ? (float)(0.5 * v * (1 + q8_tanh(ROOT * (v + CUBIC * v * v * v)))) : gelu(NULL, x);
 }
 
-static q8_sunary any_gelu_kernel(const void *params) {
-  return (q8_sunary){is_tanh(params) ? Q8_SUNARY_GELU_TANH : Q8_SUNARY_GELU, 0, 0};
-}
-static const q8_unary_set any_gelu_set = {.exact = any_gelu, .kernel = any_gelu_kernel};
+static const q8_unary_set any_gelu_set = {.exact = any_gelu, .kernel = Q8_SUNARY_GELU};
 
 static q8_status any_gelu_infer(const q8_op_io *io) {
-  const gelu_params *p = io->node->params;
-  if (!is_tanh(p) && strcmp(p->approximate, "none"))
-    return q8_op_fail(io, QINT8_ERROR_FORMAT, "approximate \"%s\"", p->approximate);
+  int approximate;
+  Q8_TRY(q8_op_word(io, "approximate", "none or tanh", &approximate));
   return q8_infer_unary(io);
 }
 

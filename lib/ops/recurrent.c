@@ -31,45 +31,39 @@ static q8_status find_activations(const q8_op_io *io, q8_recurrent *r) {
 
 /* ---- Shapes ---- */
 
-static q8_status check_input(const q8_op_io *io, int32_t i, int32_t rank, const size_t *dims) {
-  static const char *const names[Q8_RNN_INPUTS] = {"X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"};
-  const q8_value *v = q8_input(io, i);
-  if (!v)
-    return QINT8_OK;
-  int fits = v->shape.rank == rank;
-  q8_shape expected = {.rank = rank};
-  for (int32_t d = 0; d < rank; d++) {
-    expected.dim[d] = (int64_t)dims[d];
-    fits = fits && v->shape.dim[d] == expected.dim[d];
-  }
-  if (!fits)
-    return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s has shape %p, expected %p", names[i], &v->shape, &expected);
-  if (i != Q8_RNN_LENGTHS)
-    return q8_need_dtype(io, i, QINT8_DTYPE_F32);
-  if (v->dtype != QINT8_DTYPE_S32 && v->dtype != QINT8_DTYPE_S64)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "sequence_lens are not integers");
-  return QINT8_OK;
-}
-
+/* Every input has the dimensions that its letters stand for. */
 static q8_status check_inputs(const q8_op_io *io, const q8_recurrent *r) {
-  size_t d = r->directions, h = r->hidden, g = q8_gates_size(r), b = r->batch;
-  size_t state[3] = {r->batch_first ? b : d, r->batch_first ? d : b, h};
-  Q8_TRY(check_input(io, Q8_RNN_W, 3, (size_t[]){d, g, r->input}));
-  Q8_TRY(check_input(io, Q8_RNN_R, 3, (size_t[]){d, g, h}));
-  Q8_TRY(check_input(io, Q8_RNN_B, 2, (size_t[]){d, 2 * g}));
-  Q8_TRY(check_input(io, Q8_RNN_LENGTHS, 1, (size_t[]){b}));
-  Q8_TRY(check_input(io, Q8_RNN_H, 3, state));
-  Q8_TRY(check_input(io, Q8_RNN_C, 3, state));
-  return check_input(io, Q8_RNN_P, 2, (size_t[]){d, 3 * h});
+  static const struct {
+    char name[14], dims[4];
+  } inputs[Q8_RNN_INPUTS] = {{"X", ""},  {"W", "dgi"}, {"R", "dgh"},         {"B", "dG"}, {"sequence_lens", "b"},
+                             {"initial_h", "sth"}, {"initial_c", "sth"}, {"P", "dp"}};
+  static const char letters[] = "dgGihpbst";
+  const size_t g = q8_gates_size(r), d = r->directions, b = r->batch;
+  const size_t values[] = {d, g, 2 * g, r->input, r->hidden, 3 * r->hidden, b, r->batch_first ? b : d, r->batch_first ? d : b};
+  for (int32_t i = Q8_RNN_W; i < Q8_RNN_INPUTS; i++) {
+    const q8_value *v = q8_input(io, i);
+    q8_shape expected = {.rank = 0};
+    if (!v)
+      continue;
+    for (const char *at = inputs[i].dims; *at; at++)
+      expected.dim[expected.rank++] = (int64_t)values[strchr(letters, *at) - letters];
+    if (!q8_shape_equal(&v->shape, &expected))
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s has shape %p, expected %p", inputs[i].name, &v->shape, &expected);
+    if (i != Q8_RNN_LENGTHS)
+      Q8_TRY(q8_need_dtype(io, i, QINT8_DTYPE_F32));
+    else if (v->dtype != QINT8_DTYPE_S32 && v->dtype != QINT8_DTYPE_S64)
+      return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "sequence_lens are not integers");
+  }
+  return QINT8_OK;
 }
 
 q8_status q8_recurrent_of(const q8_op_io *io, q8_recurrent *r) {
   const q8_recurrent_params *p = io->node->params;
   const q8_shape *x = &io->inputs[Q8_RNN_X]->shape, *weights = &io->inputs[Q8_RNN_R]->shape;
   Q8_TRY(q8_need_dtype(io, Q8_RNN_X, QINT8_DTYPE_F32));
-  int both = !strcmp(p->direction, "bidirectional"), reverse = !strcmp(p->direction, "reverse");
-  if (!both && !reverse && strcmp(p->direction, "forward") != 0)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "direction %s", p->direction);
+  enum { FORWARD, REVERSE, BIDIRECTIONAL };
+  int direction;
+  Q8_TRY(q8_op_word(io, "direction", "forward, reverse or bidirectional", &direction));
   if (x->rank != 3 || weights->rank != 3 || weights->dim[2] < 1)
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "X of shape %p, expected three dimensions",
                       x->rank != 3 ? x : weights);
@@ -77,18 +71,20 @@ q8_status q8_recurrent_of(const q8_op_io *io, q8_recurrent *r) {
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "hidden_size is %lld, R has shape %p", (long long)p->hidden_size,
                       weights);
   if (p->layout != 0 && p->layout != 1)
-    return q8_fail(io->error, QINT8_ERROR_UNSUPPORTED, io->node->name, "layout %lld", (long long)p->layout);
+    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "layout %lld", (long long)p->layout);
   *r = (q8_recurrent){.cell = io->node->op->variant,
                       .steps = (size_t)x->dim[p->layout == 1],
                       .batch = (size_t)x->dim[p->layout != 1],
                       .input = (size_t)x->dim[2],
                       .hidden = (size_t)weights->dim[2],
-                      .directions = both ? 2 : 1,
+                      .directions = direction == BIDIRECTIONAL ? 2 : 1,
                       .batch_first = p->layout == 1,
-                      .reverse = reverse,
+                      .reverse = direction == REVERSE,
                       .input_forget = p->input_forget != 0,
                       .reset_after = p->linear_before_reset != 0,
                       .clip = p->clip > 0 ? p->clip : INFINITY};
+  const q8_value *lengths = q8_input(io, Q8_RNN_LENGTHS);
+  r->lengths_are_s64 = lengths && lengths->dtype == QINT8_DTYPE_S64;
   Q8_TRY(check_inputs(io, r));
   return find_activations(io, r);
 }

@@ -56,7 +56,7 @@ typedef struct q8_recurrent {
   const q8_recurrent_cell *cell;
   size_t steps, batch, input, hidden, directions;
   int batch_first, reverse; /* reverse: direction 0 runs backwards (direction 1 always does) */
-  int input_forget, reset_after;
+  int input_forget, reset_after, lengths_are_s64;
   float clip;
   const q8_kernels *kernels; /* of float rows */
   q8_activation activation[2][3];
@@ -106,14 +106,18 @@ void q8_recurrent_mul(const q8_recurrent *r, size_t n, const float *a, const flo
 /* Values clamped to the attribute `clip`, then the activation. */
 void q8_gate_activate(const q8_recurrent_step *step, int32_t which, size_t n, float *x);
 
-/* data[i] is input i or NULL; y, y_h, y_c may be NULL. work: q8_recurrent_work bytes. DATA if a length is too long. */
+/* What a run reads and writes: data[i] is input i or NULL; y, y_h, y_c may be NULL. */
+typedef struct q8_recurrent_io {
+  const void *data[Q8_RNN_INPUTS];
+  float *outputs[3];
+  const char *name; /* of the node */
+  qint8_error *error;
+} q8_recurrent_io;
+/* work: q8_recurrent_work bytes. DATA if a length is too long. */
 size_t q8_recurrent_work(const q8_recurrent *r);
-q8_status q8_recurrent_run(const q8_recurrent *r, const void *const *data, int64_t lengths_are_s64,
-                           const q8_recurrent_source *source, float *const *outputs, void *work, const char *name,
-                           qint8_error *error);
+q8_status q8_recurrent_run(const q8_recurrent *r, const q8_recurrent_io *io, const q8_recurrent_source *source, void *work);
 /* The same with plain loops over weights that need not be constant. work: q8_recurrent_plain_size bytes. */
 size_t q8_recurrent_plain_size(const q8_recurrent *r);
-q8_status q8_recurrent_run_plain(const q8_recurrent *r, const void *const *data, int64_t lengths_are_s64,
-                                 float *const *outputs, void *work, const char *name, qint8_error *error);
+q8_status q8_recurrent_run_plain(const q8_recurrent *r, const q8_recurrent_io *io, void *work);
 
 #endif

@@ -16,9 +16,7 @@ typedef struct product {
 } product;
 
 typedef struct recurrent_step {
-  const q8_kernels *kernels;
   const char *name;
-  int64_t lengths_are_s64;
   int8_t place[Q8_RNN_INPUTS]; /* of input i among the step's inputs, -1 if it is left out or packed */
   int packed;
   size_t x_gates, product_scratch, quantized, work; /* bytes of the regions of scratch, in this order */
@@ -41,7 +39,7 @@ static void run_product(const recurrent_job *j, const product *p, size_t m, cons
   q8_epilogue epilogue = {.kind = Q8_EPILOGUE_FLOAT, .bias = p->bias, .lo = -INFINITY, .hi = INFINITY};
   q8_matrix_rows rows = {(const uint8_t *)x, p->linear.k * sizeof(float), 0};
   if (p->scale) {
-    q8_quantized_rows q = q8_quantize_rows(j->p->kernels, j->host, m, p->linear.k, x, j->quantized);
+    q8_quantized_rows q = q8_quantize_rows(j->p->r.kernels, j->host, m, p->linear.k, x, j->quantized);
     epilogue.kind = Q8_EPILOGUE_DEQUANT;
     epilogue.scale = p->scale;
     epilogue.sample_scale = q.scale;
@@ -50,7 +48,7 @@ static void run_product(const recurrent_job *j, const product *p, size_t m, cons
     rows = (q8_matrix_rows){q.data, p->linear.k, 0};
   }
   q8_linear_run run = {.linear = &p->linear,
-                       .kernels = j->p->kernels,
+                       .kernels = j->p->r.kernels,
                        .rows = q8_matrix_source,
                        .source = &rows,
                        .m = m,
@@ -78,10 +76,9 @@ static void run_recurrent(const q8_step_run *run) {
   const recurrent_step *p = run->params;
   const q8_recurrent *r = &p->r;
   uint8_t *scratch = run->scratch;
-  const void *data[Q8_RNN_INPUTS];
+  q8_recurrent_io io = {.outputs = {run->out[0], run->out[1], run->out[2]}, .name = p->name, .error = run->error};
   for (int i = 0; i < Q8_RNN_INPUTS; i++)
-    data[i] = p->place[i] < 0 ? NULL : run->in[p->place[i]];
-  float *outputs[3] = {run->out[0], run->out[1], run->out[2]};
+    io.data[i] = p->place[i] < 0 ? NULL : run->in[p->place[i]];
   q8_status status;
   if (p->packed) {
     recurrent_job job = {.p = p,
@@ -90,12 +87,11 @@ static void run_recurrent(const q8_step_run *run) {
                          .product_scratch = scratch + p->x_gates,
                          .quantized = scratch + p->x_gates + p->product_scratch};
     size_t rows = r->steps * r->batch;
-    run_product(&job, &p->x, rows, data[Q8_RNN_X], p->x.linear.n, (float *)(void *)scratch);
+    run_product(&job, &p->x, rows, io.data[Q8_RNN_X], p->x.linear.n, (float *)(void *)scratch);
     q8_recurrent_source source = {input_gates, hidden_gates, &job};
-    status = q8_recurrent_run(r, data, p->lengths_are_s64, &source, outputs, job.quantized + p->quantized, p->name,
-                              run->error);
+    status = q8_recurrent_run(r, &io, &source, job.quantized + p->quantized);
   } else {
-    status = q8_recurrent_run_plain(r, data, p->lengths_are_s64, outputs, scratch, p->name, run->error);
+    status = q8_recurrent_run_plain(r, &io, scratch);
   }
   if (status != QINT8_OK)
     *run->status = status;
@@ -210,11 +206,10 @@ q8_status q8_recurrent_plan(q8_planner *planner, q8_id id) {
   Q8_TRY(q8_recurrent_of(&io, &p->r));
   const q8_recurrent *r = &p->r;
   int int8 = 0;
-  p->r.kernels = p->kernels = q8_plan_kernels(planner);
+  p->r.kernels = q8_plan_kernels(planner);
   p->name = q8_plan_string(planner, node->name);
   if (!p->name)
     return QINT8_ERROR_MEMORY;
-  p->lengths_are_s64 = in[Q8_RNN_LENGTHS] && in[Q8_RNN_LENGTHS]->dtype == QINT8_DTYPE_S64;
   p->packed = in[Q8_RNN_W]->data && in[Q8_RNN_R]->data && (!in[Q8_RNN_B] || in[Q8_RNN_B]->data) && r->steps && r->batch &&
               r->input;
   if (p->packed) {

@@ -32,9 +32,7 @@ void q8_gate_activate(const q8_recurrent_step *step, int32_t which, size_t n, fl
 
 typedef struct walk {
   const q8_recurrent *r;
-  const void *const *data;
-  int64_t lengths_are_s64;
-  float *const *outputs;
+  const q8_recurrent_io *io;
   q8_recurrent_step step;
   const float **x_gates;
 } walk;
@@ -45,10 +43,10 @@ size_t q8_recurrent_work(const q8_recurrent *r) {
 }
 
 static size_t length_of(const walk *w, size_t b) {
-  const void *lengths = w->data[Q8_RNN_LENGTHS];
+  const void *lengths = w->io->data[Q8_RNN_LENGTHS];
   if (!lengths)
     return w->r->steps;
-  return (size_t)(w->lengths_are_s64 ? ((const int64_t *)lengths)[b] : ((const int32_t *)lengths)[b]);
+  return (size_t)(w->r->lengths_are_s64 ? ((const int64_t *)lengths)[b] : ((const int32_t *)lengths)[b]);
 }
 
 /* Where the state of sample b lies in initial_h, y_h and the like. */
@@ -64,7 +62,7 @@ static size_t y_at(const q8_recurrent *r, size_t direction, size_t t, size_t b) 
 
 static void load_state(const walk *w, size_t direction, int32_t input, float *state) {
   const q8_recurrent *r = w->r;
-  const float *from = w->data[input];
+  const float *from = w->io->data[input];
   for (size_t b = 0; b < r->batch; b++) {
     if (from)
       memcpy(state + b * r->hidden, from + state_at(r, direction, b), r->hidden * sizeof *state);
@@ -84,9 +82,9 @@ static void run_direction(walk *w, size_t direction) {
   const q8_recurrent *r = w->r;
   q8_recurrent_step *s = &w->step;
   int backward = direction == 1 || r->reverse;
-  float *y = w->outputs[0];
+  float *y = w->io->outputs[0];
   s->direction = direction;
-  s->peepholes = w->data[Q8_RNN_P] ? (const float *)w->data[Q8_RNN_P] + direction * 3 * r->hidden : NULL;
+  s->peepholes = w->io->data[Q8_RNN_P] ? (const float *)w->io->data[Q8_RNN_P] + direction * 3 * r->hidden : NULL;
   load_state(w, direction, Q8_RNN_H, s->h);
   load_state(w, direction, Q8_RNN_C, s->c);
   for (size_t i = 0; i < r->steps; i++) {
@@ -103,15 +101,13 @@ static void run_direction(walk *w, size_t direction) {
         memset(y + y_at(r, direction, t, b), 0, r->hidden * sizeof *y);
     }
   }
-  store_state(w, direction, s->h, w->outputs[1]);
-  store_state(w, direction, s->c, w->outputs[2]);
+  store_state(w, direction, s->h, w->io->outputs[1]);
+  store_state(w, direction, s->c, w->io->outputs[2]);
 }
 
-q8_status q8_recurrent_run(const q8_recurrent *r, const void *const *data, int64_t lengths_are_s64,
-                           const q8_recurrent_source *source, float *const *outputs, void *work, const char *name,
-                           qint8_error *error) {
+q8_status q8_recurrent_run(const q8_recurrent *r, const q8_recurrent_io *io, const q8_recurrent_source *source, void *work) {
   size_t states = r->batch * r->hidden;
-  walk w = {.r = r, .data = data, .lengths_are_s64 = lengths_are_s64, .outputs = outputs, .x_gates = work};
+  walk w = {.r = r, .io = io, .x_gates = work};
   w.step = (q8_recurrent_step){.r = r, .source = source, .x_gates = w.x_gates};
   w.step.gates = (float *)(void *)((char *)work + q8_round_up(r->batch * sizeof(float *), Q8_ALIGN));
   w.step.h = w.step.gates + r->batch * q8_gates_size(r);
@@ -119,7 +115,7 @@ q8_status q8_recurrent_run(const q8_recurrent *r, const void *const *data, int64
   w.step.spare = w.step.c + states;
   for (size_t b = 0; b < r->batch; b++)
     if (length_of(&w, b) > r->steps)
-      return q8_fail(error, QINT8_ERROR_DATA, name, "sequence_lens[%zu] is %" PRId64 ", the input has %zu steps", b,
+      return q8_fail(io->error, QINT8_ERROR_DATA, io->name, "sequence_lens[%zu] is %" PRId64 ", the input has %zu steps", b,
                      (int64_t)length_of(&w, b), r->steps);
   for (size_t d = 0; d < r->directions; d++)
     run_direction(&w, d);
@@ -172,12 +168,10 @@ size_t q8_recurrent_plain_size(const q8_recurrent *r) {
   return q8_round_up(r->batch * q8_gates_size(r) * sizeof(float), Q8_ALIGN) + q8_recurrent_work(r);
 }
 
-q8_status q8_recurrent_run_plain(const q8_recurrent *r, const void *const *data, int64_t lengths_are_s64,
-                                 float *const *outputs, void *work, const char *name, qint8_error *error) {
-  plain p = {r, data, work};
+q8_status q8_recurrent_run_plain(const q8_recurrent *r, const q8_recurrent_io *io, void *work) {
+  plain p = {r, io->data, work};
   q8_recurrent_source source = {plain_input, plain_hidden, &p};
-  char *rest = (char *)work + q8_round_up(r->batch * q8_gates_size(r) * sizeof(float), Q8_ALIGN);
-  return q8_recurrent_run(r, data, lengths_are_s64, &source, outputs, rest, name, error);
+  return q8_recurrent_run(r, io, &source, (char *)work + q8_recurrent_plain_size(r) - q8_recurrent_work(r));
 }
 
 #define EVAL_WORK 65536 /* bytes on the stack; only nodes without variable inputs are evaluated, larger ones do not occur */
@@ -185,8 +179,7 @@ q8_status q8_recurrent_run_plain(const q8_recurrent *r, const void *const *data,
 q8_status q8_recurrent_eval(const q8_op_io *io) {
   q8_recurrent r;
   q8_kernels kernels;
-  const void *data[Q8_RNN_INPUTS] = {NULL};
-  float *outputs[3] = {NULL};
+  q8_recurrent_io run = {.name = io->node->name, .error = io->error};
   _Alignas(Q8_ALIGN) unsigned char work[EVAL_WORK];
   Q8_TRY(q8_recurrent_of(io, &r));
   q8_kernels_select(0, &kernels);
@@ -194,11 +187,9 @@ q8_status q8_recurrent_eval(const q8_op_io *io) {
   if (q8_recurrent_plain_size(&r) > sizeof work)
     return q8_fail(io->error, QINT8_ERROR_LIMIT, io->node->name, "a batch of %zu with %zu hidden values is not folded",
                    r.batch, r.hidden);
-  for (int32_t i = 0; i < Q8_RNN_INPUTS; i++)
-    data[i] = q8_input(io, i) ? q8_input(io, i)->data : NULL;
+  for (int32_t i = 0; i < io->node->input_count; i++)
+    run.data[i] = io->inputs[i] ? io->inputs[i]->data : NULL;
   for (int32_t i = 0; i < io->node->output_count; i++)
-    outputs[i] = io->outputs[i].data;
-  const q8_value *lengths = q8_input(io, Q8_RNN_LENGTHS);
-  return q8_recurrent_run_plain(&r, data, lengths && lengths->dtype == QINT8_DTYPE_S64, outputs, work, io->node->name,
-                                io->error);
+    run.outputs[i] = io->outputs[i].data;
+  return q8_recurrent_run_plain(&r, &run, work);
 }

@@ -13,10 +13,13 @@ typedef struct reduce_params {
   q8_ints axes; /* canonical for all but ReduceSum, whose axes are input 1 since opset 13; others': input 1 if computed */
 } reduce_params;
 
-static const q8_attribute attributes[] = {
-    {"keepdims", Q8_ATTR_INT, offsetof(reduce_params, keep_dims), 0, 0, 1},
-    {"noop_with_empty_axes", Q8_ATTR_INT, offsetof(reduce_params, noop_with_empty_axes), 0, 0, 0},
-    {"axes", Q8_ATTR_INTS, offsetof(reduce_params, axes), 0, 0, 0}};
+#define ATTRIBUTES(name, moved, until)                                                                             \
+  static const q8_attribute name[] = {                                                                             \
+      {"keepdims", Q8_ATTR_INT, offsetof(reduce_params, keep_dims), 0, 0, 1},                                      \
+      {"noop_with_empty_axes", Q8_ATTR_INT, offsetof(reduce_params, noop_with_empty_axes), 0, 0, 0},               \
+      {"axes", Q8_ATTR_INTS, offsetof(reduce_params, axes), 0, moved, until}};
+ATTRIBUTES(attributes, 0, 0)
+ATTRIBUTES(sum_attributes, Q8_TO_INPUT(1), 13)
 
 /* Axes become an attribute (opset 17), whatever the file's opset has. */
 static q8_status axes_to_attribute(q8_importer *importer, int64_t opset, void *params, q8_id *inputs,
@@ -37,17 +40,6 @@ static q8_status axes_to_attribute(q8_importer *importer, int64_t opset, void *p
   return QINT8_OK;
 }
 
-static q8_status axes_to_input(q8_importer *importer, int64_t opset, void *params, q8_id *inputs,
-                               int32_t *input_count, const char *node_name, qint8_error *error) {
-  reduce_params *p = params;
-  if (opset < 13 && p->axes.count >= 0) {
-    Q8_TRY(q8_import_ints(importer, node_name, &p->axes, &inputs[1], error));
-    *input_count = 2;
-  }
-  p->axes.count = -1;
-  return QINT8_OK;
-}
-
 /* A bit for each reduced axis. */
 static q8_status reduced_axes(const q8_op_io *io, uint32_t *mask) {
   const reduce_params *p = io->node->params;
@@ -55,32 +47,28 @@ static q8_status reduced_axes(const q8_op_io *io, uint32_t *mask) {
   q8_ints axes = p->axes;
   if (q8_input(io, 1))
     Q8_TRY(q8_infer_ints(io, 1, &axes));
-  *mask = 0;
-  for (int32_t i = 0; i < axes.count; i++) {
-    int32_t axis = q8_axis(axes.v[i], x->rank);
-    if (axis < 0)
-      return q8_bad_axis(io, axes.v[i], x);
-    *mask |= 1u << axis;
-  }
+  Q8_TRY(q8_axes_mask(io, &axes, x->rank, 0, mask));
   if (axes.count <= 0 && !p->noop_with_empty_axes)
     *mask = (1u << x->rank) - 1;
   return QINT8_OK;
 }
 
 /* sum = step(sum, x) for all x, from `start` on; then finish(sum, count). Floats are summed in double, integers by
- * `whole` (modulo 2^64), or in double too where it is NULL. */
+ * `whole` (modulo 2^64), or in double too where it is NULL; those without a start begin with the first value. */
+#define NO_START (-INFINITY)
 typedef struct reduction {
-  double start;
   double (*step)(double sum, double x);
   double (*finish)(double sum, size_t count); /* NULL: the sum itself */
-  /* Or NULL. `step` for n contiguous float32 values; for `width` results at once, whose values lie `stride` apart. */
-  q8_reduce_row *row;
-  q8_reduce_columns *columns;
-  int64_t whole_start;
-  int from_first; /* `whole` starts with the first value instead */
   int64_t (*whole)(int64_t sum, int64_t x, int is_unsigned);
-  int shifted; /* sums e^(x - max) and adds max to the result, so that nothing overflows */
+  float start;
+  uint8_t adds, compares; /* `step` for rows of float32 is that of reduce_rows.c */
+  uint8_t opposite;       /* of -x, and the result's sign is turned: floats only */
+  uint8_t shifted;        /* sums e^(x - max) and adds max to the result, so that nothing overflows */
 } reduction;
+
+static int has_rows(const reduction *op) {
+  return op->adds || op->compares;
+}
 
 static q8_status infer(const q8_op_io *io) {
   const reduction *op = io->node->op->variant;
@@ -96,7 +84,7 @@ static q8_status infer(const q8_op_io *io) {
       y.dim[y.rank++] = 1;
   }
   Q8_TRY(q8_infer_shaped(io, &y));
-  if (x->count == 0 && io->outputs[0].count && !q8_is_float(x->dtype) && op->from_first)
+  if (x->count == 0 && io->outputs[0].count && !q8_is_float(x->dtype) && op->start == NO_START)
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of no integers", io->node->op->name);
   return QINT8_OK;
 }
@@ -117,7 +105,8 @@ static const char *row_at(const reduce_rows *r, int64_t base, size_t i) {
   return (const char *)r->x->data + at * (int64_t)qint8_dtype_size((qint8_dtype)r->x->dtype);
 }
 
-static double fold_floats(const reduce_rows *r, int64_t base, double sum, double (*step)(double, double), double shift) {
+static double fold_floats(const reduce_rows *r, int64_t base, double sum, double (*step)(double, double), double sign,
+                          double shift) {
   double block[BLOCK];
   size_t size = qint8_dtype_size((qint8_dtype)r->x->dtype);
   for (size_t i = 0; i < r->v->inner; i += r->row)
@@ -125,43 +114,48 @@ static double fold_floats(const reduce_rows *r, int64_t base, double sum, double
       size_t n = r->row - at < BLOCK ? r->row - at : BLOCK;
       q8_cast(r->x->dtype, row_at(r, base, i) + (int64_t)(at * size) * r->step, r->step, QINT8_DTYPE_F64, block, n);
       for (size_t j = 0; j < n; j++)
-        sum = step(sum, block[j] - shift);
+        sum = step(sum, sign * block[j] - shift);
     }
   return sum;
 }
 
-static double fold_rows(const reduce_rows *r, int64_t base, const reduction *op) {
-  double sum = op->start;
+static double fold_rows(const reduce_rows *r, int64_t base, const reduction *op, double sign) {
+  double sum = (double)op->start;
   for (size_t i = 0; i < r->v->inner; i += r->row)
-    sum = op->row(sum, r->row, (const float *)(const void *)row_at(r, base, i));
+    sum = (op->adds ? q8_add_along : q8_largest_along)(sum, sign, r->row, (const float *)(const void *)row_at(r, base, i));
   return sum;
+}
+
+static double finished(const reduction *op, double sum, size_t count, double sign) {
+  return sign * (op->finish ? op->finish(sum, count) : sum);
 }
 
 #define WIDTH 64
 
 /* All results where the last dimension is kept and one other is reduced: neighbours side by side. */
-static void reduce_columns(const q8_value *x, const q8_axes_split *v, const reduction *op, float *y) {
+static void reduce_columns(const q8_value *x, const q8_axes_split *v, const reduction *op, double sign, float *y) {
   size_t n = v->inner, inner = (size_t)v->stride[0], outer = v->outer / inner;
   for (size_t o = 0; o < outer; o++)
     for (size_t at = 0; at < inner; at += WIDTH) {
       double sum[WIDTH];
       size_t width = inner - at < WIDTH ? inner - at : WIDTH;
       for (size_t i = 0; i < width; i++)
-        sum[i] = op->start;
-      op->columns(sum, width, n, (const float *)x->data + o * n * inner + at, inner);
+        sum[i] = (double)op->start;
+      (op->adds ? q8_add_across : q8_largest_across)(sum, sign, width, n,
+                                                     (const float *)x->data + o * n * inner + at, inner);
       for (size_t i = 0; i < width; i++)
-        y[o * inner + at + i] = (float)(op->finish ? op->finish(sum[i], n) : sum[i]);
+        y[o * inner + at + i] = (float)finished(op, sum[i], n, sign);
     }
 }
 
 static int64_t fold_integers(const reduce_rows *r, int64_t base, const reduction *op) {
-  int64_t sum = op->whole_start;
+  int64_t sum = op->start == 1; /* or 0, which a first value replaces */
   int is_unsigned = q8_wide_dtype(r->x->dtype) == QINT8_DTYPE_U64;
   for (size_t i = 0; i < r->v->inner; i += r->row) {
     const char *row = row_at(r, base, i);
     for (size_t j = 0; j < r->row; j++) {
       int64_t x = q8_element_int(r->x->dtype, row, j * (size_t)r->step);
-      sum = op->from_first && i + j == 0 ? x : op->whole(sum, x, is_unsigned);
+      sum = op->start == NO_START && i + j == 0 ? x : op->whole(sum, x, is_unsigned);
     }
   }
   return sum;
@@ -176,10 +170,11 @@ static q8_status eval(const q8_op_io *io) {
   uint32_t mask;
   Q8_TRY(reduced_axes(io, &mask));
   q8_axes_split v = q8_split_axes(&x->shape, mask);
-  int whole = op->whole && !q8_is_float(x->dtype);
+  int whole = op->whole && !q8_is_float(x->dtype), rows = has_rows(op) && x->dtype == QINT8_DTYPE_F32;
+  double sign = op->opposite ? -1 : 1;
   reduce_rows r = {.x = x, .v = &v, .row = 1, .step = 1};
-  if (op->columns && x->dtype == QINT8_DTYPE_F32 && v.reduced == 1 && v.stride[0] > 1 && x->count) {
-    reduce_columns(x, &v, op, y->data);
+  if (rows && v.reduced == 1 && v.stride[0] > 1 && x->count) {
+    reduce_columns(x, &v, op, sign, y->data);
     return QINT8_OK;
   }
   if (v.reduced) {
@@ -193,12 +188,11 @@ static q8_status eval(const q8_op_io *io) {
       q8_put_int(y, o, fold_integers(&r, base, op));
       continue;
     }
-    double shift = op->shifted ? fold_floats(&r, base, -INFINITY, larger, 0) : 0;
+    double shift = op->shifted ? fold_floats(&r, base, -INFINITY, larger, 1, 0) : 0;
     shift = isfinite(shift) ? shift : 0;
-    double sum = op->row && x->dtype == QINT8_DTYPE_F32 && r.step == 1
-                     ? fold_rows(&r, base, op)
-                     : fold_floats(&r, base, op->start, op->step, shift);
-    q8_put_double(y, o, (op->finish ? op->finish(sum, v.inner) : sum) + shift);
+    double sum = rows && r.step == 1 ? fold_rows(&r, base, op, sign)
+                                     : fold_floats(&r, base, (double)op->start, op->step, sign, shift);
+    q8_put_double(y, o, finished(op, sum, v.inner, sign) + shift);
   }
   return QINT8_OK;
 }
@@ -211,9 +205,6 @@ static double multiply(double sum, double x) {
 }
 static double larger(double sum, double x) {
   return x > sum || x != x ? x : sum;
-}
-static double smaller(double sum, double x) {
-  return x < sum || x != x ? x : sum;
 }
 static double add_square(double sum, double x) {
   return sum + x * x;
@@ -258,29 +249,25 @@ static int64_t whole_add_magnitude(int64_t sum, int64_t x, int is_unsigned) {
   return whole_add(sum, x < 0 && !is_unsigned ? (int64_t)(0 - (uint64_t)x) : x, 0);
 }
 
-#define REDUCE(id, onnx_name, axes, ...)                                                                           \
+#define REDUCE(id, onnx_name, list, axes, ...)                                                                         \
   const q8_op q8_op_##id = {                                                                                       \
       .name = onnx_name, Q8_OPSETS(1, 21), Q8_INPUTS(1, 2), Q8_OUTPUTS(1, 1),                                      \
-      Q8_ATTRIBUTES(attributes), .params_size = sizeof(reduce_params), .quant = Q8_QUANT_FLOAT, .family = &axes,   \
+      Q8_ATTRIBUTES(list), .params_size = sizeof(reduce_params), .quant = Q8_QUANT_FLOAT, .family = &axes,   \
       .variant = &(const reduction){__VA_ARGS__}};
 #define FAMILY(name, upgrade_fn)                                                                                   \
   static const q8_op_family name = {.int8_obstacle = "no int8 form: the result needs the range of float",          \
                                     .infer = infer, .eval = eval, .upgrade = upgrade_fn};
 
 FAMILY(with_attribute, axes_to_attribute)
-FAMILY(with_input, axes_to_input)
-REDUCE(reduce_mean, "ReduceMean", with_attribute, .step = add, .row = q8_add_along, .columns = q8_add_across,
-       .finish = mean_of)
-REDUCE(reduce_sum, "ReduceSum", with_input, .step = add, .row = q8_add_along, .columns = q8_add_across,
-       .whole = whole_add)
-REDUCE(reduce_max, "ReduceMax", with_attribute, .start = -INFINITY, .step = larger, .row = q8_largest_along,
-       .columns = q8_largest_across, .whole = whole_larger, .from_first = 1)
-REDUCE(reduce_min, "ReduceMin", with_attribute, .start = INFINITY, .step = smaller, .row = q8_smallest_along,
-       .columns = q8_smallest_across, .whole = whole_smaller, .from_first = 1)
-REDUCE(reduce_prod, "ReduceProd", with_attribute, .start = 1, .step = multiply, .whole_start = 1,
-       .whole = whole_multiply)
-REDUCE(reduce_sum_square, "ReduceSumSquare", with_attribute, .step = add_square, .whole = whole_add_square)
-REDUCE(reduce_l1, "ReduceL1", with_attribute, .step = add_magnitude, .whole = whole_add_magnitude)
-REDUCE(reduce_l2, "ReduceL2", with_attribute, .step = add_square, .finish = root_of)
-REDUCE(reduce_log_sum, "ReduceLogSum", with_attribute, .step = add, .finish = log_of)
-REDUCE(reduce_log_sum_exp, "ReduceLogSumExp", with_attribute, .step = add_exp, .finish = log_of, .shifted = 1)
+FAMILY(with_input, NULL)
+REDUCE(reduce_mean, "ReduceMean", attributes, with_attribute, .step = add, .adds = 1, .finish = mean_of)
+REDUCE(reduce_sum, "ReduceSum", sum_attributes, with_input, .step = add, .adds = 1, .whole = whole_add)
+REDUCE(reduce_max, "ReduceMax", attributes, with_attribute, .start = NO_START, .step = larger, .compares = 1, .whole = whole_larger)
+REDUCE(reduce_min, "ReduceMin", attributes, with_attribute, .start = NO_START, .step = larger, .compares = 1, .opposite = 1,
+       .whole = whole_smaller)
+REDUCE(reduce_prod, "ReduceProd", attributes, with_attribute, .start = 1, .step = multiply, .whole = whole_multiply)
+REDUCE(reduce_sum_square, "ReduceSumSquare", attributes, with_attribute, .step = add_square, .whole = whole_add_square)
+REDUCE(reduce_l1, "ReduceL1", attributes, with_attribute, .step = add_magnitude, .whole = whole_add_magnitude)
+REDUCE(reduce_l2, "ReduceL2", attributes, with_attribute, .step = add_square, .finish = root_of)
+REDUCE(reduce_log_sum, "ReduceLogSum", attributes, with_attribute, .step = add, .finish = log_of)
+REDUCE(reduce_log_sum_exp, "ReduceLogSumExp", attributes, with_attribute, .step = add_exp, .finish = log_of, .shifted = 1)

@@ -21,29 +21,14 @@ static const q8_attribute attributes[] = {
 
 /* ---- Attributes ---- */
 
-/* The place of `text` in a list that ends with NULL. */
-static q8_status find_word(const q8_op_io *io, const char *attribute, const char *text, const char *const *list,
-                           int *out) {
-  for (*out = 0; list[*out]; ++*out)
-    if (!strcmp(list[*out], text))
-      return QINT8_OK;
-  return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "%s %s is not supported", attribute, text);
-}
-
 static q8_status read_modes(const q8_op_io *io, q8_resize *r) {
-  static const char *const modes[] = {"nearest", "linear", "cubic", NULL};
-  static const char *const coordinates[] = {"half_pixel",    "half_pixel_symmetric", "pytorch_half_pixel",
-                                            "align_corners", "asymmetric",           "tf_half_pixel_for_nn",
-                                            "tf_crop_and_resize", NULL};
-  static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil", NULL};
   const q8_resize_params *p = io->node->params;
-  int mode, coordinate, rounding;
-  Q8_TRY(find_word(io, "mode", p->mode, modes, &mode));
-  Q8_TRY(find_word(io, "coordinate_transformation_mode", p->coordinates, coordinates, &coordinate));
-  Q8_TRY(find_word(io, "nearest_mode", p->nearest_mode, nearest, &rounding));
-  r->mode = (q8_resize_mode)mode;
-  r->coordinates = (q8_coordinates)coordinate;
-  r->nearest = (q8_nearest)rounding;
+  Q8_TRY(q8_op_word(io, "mode", "nearest, linear or cubic", &r->mode));
+  Q8_TRY(q8_op_word(io, "coordinate_transformation_mode",
+                    "half_pixel, half_pixel_symmetric, pytorch_half_pixel, align_corners, asymmetric, tf_half_pixel_for_nn or "
+                    "tf_crop_and_resize",
+                    &r->coordinates));
+  Q8_TRY(q8_op_word(io, "nearest_mode", "round_prefer_floor, round_prefer_ceil, floor or ceil", &r->nearest));
   r->antialias = p->antialias != 0 && r->mode != Q8_RESIZE_NEAREST;
   r->exclude_outside = p->exclude_outside != 0;
   r->cubic_a = p->cubic_a;
@@ -59,9 +44,8 @@ static q8_status read_axes(const q8_op_io *io, const q8_shape *x, q8_ints *axes)
     for (axes->count = 0; axes->count < x->rank; axes->count++)
       axes->v[axes->count] = axes->count;
   for (int32_t i = 0; i < axes->count; i++) {
-    int32_t axis = q8_axis(axes->v[i], x->rank);
-    if (axis < 0)
-      return q8_bad_axis(io, axes->v[i], x);
+    int32_t axis;
+    Q8_TRY(q8_need_axis(io, axes->v[i], x->rank, &axis));
     axes->v[i] = axis;
   }
   return QINT8_OK;
@@ -101,8 +85,8 @@ static void keep_aspect(const q8_ints *axes, int not_larger, q8_resize *r) {
 }
 
 static q8_status take_sizes(const q8_op_io *io, const q8_value *sizes, const q8_ints *axes, q8_resize *r) {
-  const q8_resize_params *p = io->node->params;
   q8_ints values;
+  int policy;
   Q8_TRY(q8_infer_ints(io, 3, &values));
   if (values.count != axes->count)
     return bad_input(io, "sizes", sizes->count, axes->count);
@@ -115,10 +99,9 @@ static q8_status take_sizes(const q8_op_io *io, const q8_value *sizes, const q8_
     r->sized[d] = 1;
     r->scale[d] = r->in[d] ? (float)r->out[d] / (float)r->in[d] : 1;
   }
-  if (!strcmp(p->keep_aspect, "not_larger") || !strcmp(p->keep_aspect, "not_smaller"))
-    keep_aspect(axes, !strcmp(p->keep_aspect, "not_larger"), r);
-  else if (strcmp(p->keep_aspect, "stretch") != 0)
-    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "keep_aspect_ratio_policy %s", p->keep_aspect);
+  Q8_TRY(q8_op_word(io, "keep_aspect_ratio_policy", "stretch, not_larger or not_smaller", &policy));
+  if (policy)
+    keep_aspect(axes, policy == 1, r);
   return QINT8_OK;
 }
 
@@ -244,18 +227,15 @@ static q8_status write_all_scales(q8_exporter *exporter, const q8_graph *graph, 
     if (q8_axis(p->axes.v[i], rank) >= 0)
       all[q8_axis(p->axes.v[i], rank)] = ((const float *)graph->tensors[scales].data)[i];
   const q8_shape shape = {.rank = 1, .dim = {rank}};
-  const char *inputs[3] = {q8_export_input(exporter, node, 0), NULL,
-                           q8_export_constant(exporter, node->name, QINT8_DTYPE_F32, &shape, all)};
-  const q8_export_attribute list[] = {
-      {.name = "mode", .type = Q8_ATTR_STRING, .s = p->mode},
-      {.name = "coordinate_transformation_mode", .type = Q8_ATTR_STRING, .s = p->coordinates},
-      {.name = "nearest_mode", .type = Q8_ATTR_STRING, .s = p->nearest_mode},
-      {.name = "cubic_coeff_a", .type = Q8_ATTR_FLOAT, .f = p->cubic_a},
-      {.name = "exclude_outside", .type = Q8_ATTR_INT, .i = p->exclude_outside}};
-  if (!inputs[2])
+  const char *name = q8_export_constant(exporter, node->name, QINT8_DTYPE_F32, &shape, all);
+  if (!name)
     return q8_fail_memory(error, node->name, sizeof all);
-  return q8_export_node(exporter, "Resize", inputs, 3, q8_export_output(exporter, node, 0), list,
-                        (int32_t)(sizeof list / sizeof list[0]), error);
+  q8_resize_params params = *p;
+  q8_node whole = *node;
+  params.axes.count = -1;
+  whole.params = &params;
+  q8_export_replace_input(exporter, 2, name);
+  return q8_export_standard(exporter, &whole, error);
 }
 
 static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_node *node, qint8_error *error) {

@@ -12,8 +12,9 @@ typedef struct q8_resize_params {
   q8_floats scales; /* of Upsample until opset 8 */
 } q8_resize_params;
 
-typedef enum q8_resize_mode { Q8_RESIZE_NEAREST, Q8_RESIZE_LINEAR, Q8_RESIZE_CUBIC } q8_resize_mode;
-typedef enum q8_coordinates {
+/* In the order of the words that read_modes knows. */
+enum { Q8_RESIZE_NEAREST, Q8_RESIZE_LINEAR, Q8_RESIZE_CUBIC };
+enum {
   Q8_HALF_PIXEL,
   Q8_HALF_PIXEL_SYMMETRIC,
   Q8_PYTORCH_HALF_PIXEL,
@@ -21,14 +22,12 @@ typedef enum q8_coordinates {
   Q8_ASYMMETRIC,
   Q8_TF_HALF_PIXEL_FOR_NN,
   Q8_TF_CROP_AND_RESIZE
-} q8_coordinates;
-typedef enum q8_nearest { Q8_PREFER_FLOOR, Q8_PREFER_CEIL, Q8_FLOOR, Q8_CEIL } q8_nearest;
+};
+enum { Q8_PREFER_FLOOR, Q8_PREFER_CEIL, Q8_FLOOR, Q8_CEIL };
 
 /* A checked node with bound shapes. */
 typedef struct q8_resize {
-  q8_resize_mode mode;
-  q8_coordinates coordinates;
-  q8_nearest nearest;
+  int mode, coordinates, nearest;
   int antialias, exclude_outside;
   float cubic_a, extrapolation;
   int32_t rank;

@@ -16,6 +16,7 @@ typedef struct axis_table {
 
 typedef struct resize_step {
   const q8_kernels *kernels;
+  int int8;
   size_t images, channels, y_stride; /* elements between output pixels */
   axis_table axis[DIMS];
 } resize_step;
@@ -39,11 +40,12 @@ static void find_pixels(const resize_step *p, size_t i, size_t j, size_t k, q8_r
 }
 
 /* Task: one output row of one image. */
-static void resize_row(const resize_run *run, size_t task, int int8) {
+static void resize_row(void *argument, size_t task) {
+  const resize_run *run = argument;
   const resize_step *p = run->p;
   const axis_table *a = p->axis;
   size_t j = task % a[1].out, i = task / a[1].out % a[0].out, image = task / a[1].out / a[0].out;
-  size_t element = int8 ? 1 : sizeof(float), pixel = p->channels * element;
+  size_t element = p->int8 ? 1 : sizeof(float), pixel = p->channels * element;
   const uint8_t *x = (const uint8_t *)run->x + image * a[0].in * a[1].in * a[2].in * pixel;
   uint8_t *y = (uint8_t *)run->y + task * a[2].out * p->y_stride * element;
   q8_resize_pixels t;
@@ -51,29 +53,17 @@ static void resize_row(const resize_run *run, size_t task, int int8) {
     find_pixels(p, i, j, k, &t);
     if (t.count == 1)
       memcpy(y, x + t.at[0] * pixel, pixel);
-    else if (int8)
+    else if (p->int8)
       q8_resize_sum_int8(p->kernels, p->channels, x, &t, y);
     else
       q8_resize_sum_float(p->channels, (const float *)(const void *)x, &t, (float *)(void *)y);
   }
 }
 
-static void float_task(void *argument, size_t task) {
-  resize_row(argument, task, 0);
-}
-static void int8_task(void *argument, size_t task) {
-  resize_row(argument, task, 1);
-}
-static void run_rows(const q8_step_run *r, q8_task_fn task) {
+static void run_resize(const q8_step_run *r) {
   const resize_step *p = r->params;
   resize_run run = {p, r->in[0], r->out[0]};
-  q8_parallel(r->host, p->images * p->axis[0].out * p->axis[1].out, task, &run);
-}
-static void run_float(const q8_step_run *r) {
-  run_rows(r, float_task);
-}
-static void run_int8(const q8_step_run *r) {
-  run_rows(r, int8_task);
+  q8_parallel(r->host, p->images * p->axis[0].out * p->axis[1].out, resize_row, &run);
 }
 
 /* Spatial dimensions only, and few enough taps. */
@@ -117,10 +107,8 @@ q8_status q8_resize_plan(q8_planner *planner, q8_id id) {
   Q8_TRY(q8_resize_of(&io, &r));
   if (!is_served(&r, inputs[0]->dtype) || inputs[0]->count == 0 || q8_plan_value(planner, node->outputs[0])->count == 0)
     return q8_plan_eval(planner, id);
-  int int8 = q8_plan_mode(planner, id) == Q8_MODE_STATIC && q8_same_quant(planner, node->inputs[0], node->outputs[0]);
-  q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
   q8_step *step;
-  resize_step *p = q8_plan_begin(planner, "resize", int8 ? run_int8 : run_float, sizeof *p, &step);
+  resize_step *p = q8_plan_begin(planner, "resize", run_resize, sizeof *p, &step);
   if (!p)
     return QINT8_ERROR_MEMORY;
   p->kernels = q8_plan_kernels(planner);
@@ -128,6 +116,8 @@ q8_status q8_resize_plan(q8_planner *planner, q8_id id) {
   p->channels = p->y_stride = (size_t)r.in[1];
   for (int32_t d = 0; d < DIMS; d++)
     Q8_TRY(make_table(planner, &r, r.rank - DIMS + d, &p->axis[d]));
+  p->int8 = q8_plan_mode(planner, id) == Q8_MODE_STATIC && q8_same_quant(planner, node->inputs[0], node->outputs[0]);
+  q8_form_type form = p->int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
   step->stride_slot = &p->y_stride;
   step->row_size = p->channels;
   return q8_plan_finish(planner, step, 1, form, form, Q8_CHANNELS_LAST);

@@ -33,7 +33,7 @@ static int64_t clamp_index(int64_t i, int64_t size) {
   return i < 0 ? 0 : i >= size ? size - 1 : i;
 }
 
-static int64_t nearest_of(q8_nearest nearest, float x) {
+static int64_t nearest_of(int nearest, float x) {
   float below = floorf(x);
   switch (nearest) {
   case Q8_PREFER_FLOOR:

@@ -33,8 +33,8 @@ static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_
 static q8_status infer(const q8_op_io *io) {
   const roi_params *p = io->node->params;
   const q8_shape *x = &io->inputs[0]->shape, *rois = &io->inputs[1]->shape, *batch = &io->inputs[2]->shape;
-  if (strcmp(p->mode, "avg"))
-    return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "RoiAlign with mode \"%s\"", p->mode);
+  int mode;
+  Q8_TRY(q8_op_word(io, "mode", "avg", &mode));
   int fits = x->rank == 4 && rois->rank == 2 && rois->dim[1] == 4 && batch->rank == 1 && batch->dim[0] == rois->dim[0];
   if (!fits || p->height < 1 || p->width < 1 || p->ratio < 0 || p->ratio > 1024)
     return q8_op_fail(io, QINT8_ERROR_SHAPE,

@@ -1,9 +1,7 @@
 /* select.c - a value of an If: inputs are the condition and the value of either branch. Both branches are part of the
  * graph; as soon as the condition is known, binding follows one of them and the other is not planned. */
-#include <string.h>
-
+#include "ops/common.h"
 #include "ops/hooks.h"
-#include "ops/plan.h"
 
 /* The input that the condition chooses, or -1. */
 static int32_t chosen(const q8_op_io *io) {
@@ -25,10 +23,7 @@ static q8_status infer(const q8_op_io *io) {
 }
 
 static q8_status eval(const q8_op_io *io) {
-  const q8_value *from = io->inputs[chosen(io)];
-  size_t size = from->count * qint8_dtype_size((qint8_dtype)from->dtype);
-  if (size)
-    memcpy(io->outputs[0].data, from->data, size);
+  q8_copy_input(io, chosen(io));
   return QINT8_OK;
 }
 

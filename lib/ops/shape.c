@@ -6,45 +6,60 @@
 
 #include "base/element.h"
 #include "ops/common.h"
+#include "ops/hooks.h"
 
 #define MAX_TENSOR ((size_t)1 << 40) /* bytes */
 
-/* An integer of the conversion's type. */
-static long long integer(const char *conversion, va_list *values) {
+/* Whether a conversion to an integer, "%zu" or "%lld" say, is of a type wider than int. */
+static int is_wide(const char *conversion) {
   if (conversion[1] == 'z')
-    return (long long)va_arg(*values, size_t);
-  if (conversion[1] != 'l')
-    return conversion[1] == 'u' ? (long long)va_arg(*values, unsigned) : va_arg(*values, int);
-  return conversion[2] == 'l' ? va_arg(*values, long long) : va_arg(*values, long);
+    return sizeof(size_t) > sizeof(int);
+  return conversion[1] == 'l' && (conversion[2] == 'l' || sizeof(long) > sizeof(int));
 }
 
 q8_status q8_op_fail(const q8_op_io *io, q8_status status, const char *format, ...) {
-  char text[sizeof io->error->message], shape[128];
+  char text[sizeof io->error->message], part[128];
   size_t at = 0;
   va_list values;
   va_start(values, format);
-  while (*format && at + 1 < sizeof text) {
-    if (*format != '%') {
-      text[at++] = *format++;
-      continue;
+  while (*format) {
+    const char *conversion = format, *piece = part;
+    format += *format == '%' ? strcspn(format, "dsgpu") + 1 : 1;
+    const char kind = format[-1];
+    if (*conversion != '%') {
+      part[0] = kind;
+      part[1] = 0;
+    } else if (kind == 'g') {
+      snprintf(part, sizeof part, "%g", va_arg(values, double));
+    } else if (kind == 's' || kind == 'p') {
+      const void *pointer = va_arg(values, const void *);
+      piece = kind == 's' ? pointer : q8_shape_text(pointer, part, sizeof part);
+    } else if (is_wide(conversion)) {
+      snprintf(part, sizeof part, "%lld", va_arg(values, long long));
+    } else {
+      int value = va_arg(values, int);
+      snprintf(part, sizeof part, "%lld", kind == 'u' ? (long long)(unsigned)value : value);
     }
-    size_t length = strcspn(format, "dsgpu"), left = sizeof text - at;
-    char kind = format[length];
-    int written;
-    if (kind == 'g')
-      written = snprintf(text + at, left, "%g", va_arg(values, double));
-    else if (kind == 's')
-      written = snprintf(text + at, left, "%s", va_arg(values, const char *));
-    else if (kind == 'p')
-      written = snprintf(text + at, left, "%s", q8_shape_text(va_arg(values, const q8_shape *), shape, sizeof shape));
-    else
-      written = snprintf(text + at, left, "%lld", integer(format, &values));
-    at += (size_t)written < left ? (size_t)written : left - 1;
-    format += length + 1;
+    while (*piece && at + 1 < sizeof text)
+      text[at++] = *piece++;
   }
   va_end(values);
   text[at] = 0;
   return q8_fail(io->error, status, io->node->name, "%s", text);
+}
+
+q8_status q8_op_word(const q8_op_io *io, const char *attribute, const char *words, int *out) {
+  const char *text = q8_op_field(io->node->op, io->node->params, attribute), *at = words;
+  *out = 0;
+  if (!text)
+    return QINT8_OK; /* an operator without the attribute has the first */
+  for (size_t length = strlen(text), n; (n = strcspn(at, ", ")); at += n + strspn(at + n, ", ")) {
+    const int is_word = n != 2; /* not "or" */
+    if (is_word && n == length && !memcmp(at, text, n))
+      return QINT8_OK;
+    *out += is_word;
+  }
+  return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "%s %s is not %s", attribute, text, words);
 }
 
 /* UNSUPPORTED unless input `i` is S32 or S64. */
@@ -89,6 +104,12 @@ q8_status q8_infer_shaped(const q8_op_io *io, const q8_shape *shape) {
 
 q8_status q8_infer_same(const q8_op_io *io) {
   return q8_infer_shaped(io, &io->inputs[0]->shape);
+}
+
+void q8_copy_input(const q8_op_io *io, int32_t i) {
+  const q8_value *x = io->inputs[i];
+  if (x->count)
+    memcpy(io->outputs[0].data, x->data, x->count * qint8_dtype_size((qint8_dtype)x->dtype));
 }
 
 q8_status q8_infer_broadcast(const q8_op_io *io, const q8_shape *a, const q8_shape *b, q8_shape *out) {
@@ -173,6 +194,23 @@ size_t q8_dims(const q8_shape *shape, int32_t from, int32_t to) {
 
 q8_status q8_bad_axis(const q8_op_io *io, int64_t axis, const q8_shape *shape) {
   return q8_op_fail(io, QINT8_ERROR_SHAPE, "axis %" PRId64 " of shape %p is out of range", axis, shape);
+}
+
+q8_status q8_need_axis(const q8_op_io *io, int64_t axis, int32_t rank, int32_t *out) {
+  *out = q8_axis(axis, rank);
+  return *out < 0 ? q8_bad_axis(io, axis, &io->inputs[0]->shape) : QINT8_OK;
+}
+
+q8_status q8_axes_mask(const q8_op_io *io, const q8_ints *axes, int32_t rank, int once, uint32_t *mask) {
+  *mask = 0;
+  for (int32_t i = 0; i < axes->count; i++) {
+    int32_t axis;
+    Q8_TRY(q8_need_axis(io, axes->v[i], rank, &axis));
+    if (once && *mask >> axis & 1)
+      return q8_op_fail(io, QINT8_ERROR_SHAPE, "axis %" PRId64 " is given twice", axes->v[i]);
+    *mask |= 1u << axis;
+  }
+  return QINT8_OK;
 }
 
 q8_status q8_need_dtype(const q8_op_io *io, int32_t i, int32_t dtype) {

@@ -3,30 +3,15 @@
 #include <stddef.h>
 
 #include "ops/common.h"
-#include "ops/hooks.h"
 
 typedef struct slice_params {
   q8_ints starts, ends, axes; /* attributes of opset 9 and older */
 } slice_params;
 
 static const q8_attribute attributes[] = {
-    {"starts", Q8_ATTR_INTS, offsetof(slice_params, starts), 0, 0, 0},
-    {"ends", Q8_ATTR_INTS, offsetof(slice_params, ends), 0, 0, 0},
-    {"axes", Q8_ATTR_INTS, offsetof(slice_params, axes), 0, 0, 0}};
-
-static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
-                         const char *node_name, qint8_error *error) {
-  slice_params *p = params;
-  q8_ints *lists[3] = {&p->starts, &p->ends, &p->axes};
-  for (int i = 0; i < 3; i++) {
-    if (opset < 10 && lists[i]->count >= 0) {
-      Q8_TRY(q8_import_ints(importer, node_name, lists[i], &inputs[i + 1], error));
-      *input_count = i + 2;
-    }
-    lists[i]->count = -1;
-  }
-  return QINT8_OK;
-}
+    {"starts", Q8_ATTR_INTS, offsetof(slice_params, starts), 0, Q8_TO_INPUT(1), 10},
+    {"ends", Q8_ATTR_INTS, offsetof(slice_params, ends), 0, Q8_TO_INPUT(2), 10},
+    {"axes", Q8_ATTR_INTS, offsetof(slice_params, axes), 0, Q8_TO_INPUT(3), 10}};
 
 typedef struct slice_view {
   q8_shape shape;
@@ -72,9 +57,8 @@ static q8_status view_of(const q8_op_io *io, slice_view *v) {
   for (int32_t i = 0; i < list[STARTS].count; i++) {
     int64_t wanted = list[AXES].count >= 0 ? list[AXES].v[i] : i, step = list[STEPS].count >= 0 ? list[STEPS].v[i] : 1;
     int64_t first;
-    int32_t axis = q8_axis(wanted, x->rank);
-    if (axis < 0)
-      return q8_bad_axis(io, wanted, x);
+    int32_t axis;
+    Q8_TRY(q8_need_axis(io, wanted, x->rank, &axis));
     if (step == 0 || step < -INT32_MAX || step > INT32_MAX)
       return q8_op_fail(io, QINT8_ERROR_SHAPE, "step %" PRId64 " of axis %d is out of range", step,
                         (int)axis);
@@ -101,4 +85,4 @@ static q8_status eval(const q8_op_io *io) {
 const q8_op q8_op_slice = {
     .name = "Slice", Q8_OPSETS(1, 21), Q8_INPUTS(3, 5), Q8_OUTPUTS(1, 1),
     Q8_ATTRIBUTES(attributes), .params_size = sizeof(slice_params), .quant = Q8_QUANT_SAME,
-    .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = q8_plan_move, .upgrade = upgrade}};
+    .family = &(const q8_op_family){.infer = infer, .eval = eval, .plan = q8_plan_move}};

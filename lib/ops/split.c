@@ -12,17 +12,12 @@ typedef struct split_params {
 
 static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(split_params, axis), 0, 0, 0},
                                           {"num_outputs", Q8_ATTR_INT, offsetof(split_params, num_outputs), 0, 0, 0},
-                                          {"split", Q8_ATTR_INTS, offsetof(split_params, split), 0, 0, 0}};
+                                          {"split", Q8_ATTR_INTS, offsetof(split_params, split), 0, Q8_TO_INPUT(1), 13}};
 
 static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
                          const char *node_name, qint8_error *error) {
-  split_params *p = params;
-  if (opset < 13 && p->split.count >= 0) {
-    Q8_TRY(q8_import_ints(importer, node_name, &p->split, &inputs[1], error));
-    *input_count = 2;
-  }
-  p->split.count = -1;
-  p->num_outputs = 0; /* the node has as many outputs */
+  (void)importer, (void)opset, (void)inputs, (void)input_count, (void)node_name, (void)error;
+  ((split_params *)params)->num_outputs = 0; /* the node has as many outputs */
   return QINT8_OK;
 }
 

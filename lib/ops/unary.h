@@ -4,24 +4,37 @@
 
 #include "ops/common.h"
 
-/* y[i] = f(x[i]); y may be x. */
-typedef void q8_unary_rows(const void *params, size_t n, const float *x, float *y);
-
-q8_unary_rows q8_relu_rows, q8_leaky_relu_rows, q8_abs_rows, q8_neg_rows, q8_sqrt_rows, q8_reciprocal_rows, q8_floor_rows,
-    q8_ceil_rows, q8_round_rows;
-
-/* Params of the standard functions. */
+/* Params of the standard functions, or the first two of others'. */
 typedef struct q8_unary_coefficients {
   float alpha, beta;
 } q8_unary_coefficients;
 
+/* Functions that take less time than a call for each element does. */
+typedef enum q8_unary_rows {
+  Q8_ROWS_NONE,
+  Q8_ROWS_CLIP, /* to [alpha, beta] */
+  Q8_ROWS_RELU,
+  Q8_ROWS_LEAKY_RELU,
+  Q8_ROWS_ABS,
+  Q8_ROWS_NEG,
+  Q8_ROWS_SIGN, /* of integers only */
+  Q8_ROWS_SQRT,
+  Q8_ROWS_RECIPROCAL,
+  Q8_ROWS_FLOOR,
+  Q8_ROWS_CEIL,
+  Q8_ROWS_ROUND
+} q8_unary_rows;
+/* y[i] = f(x[i]); y may be x. */
+void q8_unary_run_rows(q8_unary_rows f, const q8_unary_coefficients *a, size_t n, const float *x, float *y);
+
 /* The variant of a record with `unary`, y = f(x): one of the first two, the others where they exist. */
 typedef struct q8_unary_set {
-  double (*wide)(const void *params, double x);  /* f for all float types */
-  float (*exact)(const void *params, float x);   /* f for float32 instead */
-  q8_unary_rows *rows;                           /* faster than a call for each element */
-  int64_t (*whole)(int64_t x, int sign);         /* for an integer of that sign */
-  q8_sunary (*kernel)(const void *params);       /* for rows of float32, equal to f up to rounding */
+  double (*wide)(const void *params, double x); /* f for all float types */
+  float (*exact)(const void *params, float x);  /* f for float32 instead */
+  uint8_t rows;                                 /* q8_unary_rows: f for rows of float32 */
+  uint8_t whole;                                /* q8_unary_rows: f for integers */
+  uint8_t
+      kernel; /* q8_sunary_function: f for rows of float32, up to rounding; alpha and beta are the params */
 } q8_unary_set;
 float q8_unary_apply(const q8_unary_set *set, const void *params, float x);
 q8_status q8_unary_infer(const q8_op_io *io);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/element.h"
+#include "ops/hooks.h"
 #include "ops/unary.h"
 
 typedef struct unary_params {
@@ -45,10 +46,20 @@ float q8_node_function(const void *node, float x) {
 
 static void each_float(const q8_unary_set *set, const void *params, size_t n, const float *x, float *y) {
   if (set->rows)
-    set->rows(params, n, x, y);
+    q8_unary_run_rows(set->rows, params, n, x, y);
   else
     for (size_t i = 0; i < n; i++)
       y[i] = q8_unary_apply(set, params, x[i]);
+}
+
+/* Gelu has two: its attribute says which. */
+static q8_sunary kernel_of(const q8_op *op, const void *params) {
+  const q8_unary_set *set = op->variant;
+  const q8_unary_coefficients *a = params;
+  const char *approximate = q8_op_field(op, params, "approximate");
+  if (approximate || !op->params_size)
+    return (q8_sunary){approximate && !strcmp(approximate, "tanh") ? Q8_SUNARY_GELU_TANH : set->kernel, 0, 0};
+  return (q8_sunary){set->kernel, a->alpha, a->beta};
 }
 
 static void eval_wide(const q8_op_io *io, const q8_unary_set *set) {
@@ -59,12 +70,24 @@ static void eval_wide(const q8_op_io *io, const q8_unary_set *set) {
   }
 }
 
+/* Of the value and its sign, which an unsigned 64-bit value has too. */
+static int64_t whole(int f, int64_t x, int sign) {
+  switch (f) {
+  case Q8_ROWS_RELU:
+    return sign > 0 ? x : 0;
+  case Q8_ROWS_SIGN:
+    return sign;
+  default: /* Q8_ROWS_ABS, Q8_ROWS_NEG */
+    return f == Q8_ROWS_NEG || sign < 0 ? (int64_t)(0 - (uint64_t)x) : x;
+  }
+}
+
 static void eval_whole(const q8_op_io *io, const q8_unary_set *set) {
   const q8_value *x = io->inputs[0];
   int is_unsigned = q8_wide_dtype(x->dtype) == QINT8_DTYPE_U64;
   for (size_t i = 0; i < x->count; i++) {
     int64_t value = q8_element_int(x->dtype, x->data, i);
-    value = set->whole(value, value == 0 ? 0 : value > 0 || is_unsigned ? 1 : -1);
+    value = whole(set->whole, value, value == 0 ? 0 : value > 0 || is_unsigned ? 1 : -1);
     q8_put_int(&io->outputs[0], i, value);
   }
 }
@@ -74,7 +97,7 @@ q8_status q8_unary_eval(const q8_op_io *io) {
   const q8_value *x = io->inputs[0];
   if (x->dtype == QINT8_DTYPE_F32 && set->kernel) {
     q8_kernels kernels; /* of any ISA: the bytes are the same */
-    q8_sunary function = set->kernel(io->node->params);
+    q8_sunary function = kernel_of(io->node->op, io->node->params);
     q8_kernels_select(0, &kernels);
     kernels.sunary(x->count, &function, x->data, io->outputs[0].data);
   } else if (x->dtype == QINT8_DTYPE_F32)
@@ -183,7 +206,7 @@ q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params) {
     return table ? q8_plan_table(planner, node, x, table) : QINT8_ERROR_MEMORY;
   }
   if (set->kernel) {
-    p->function = set->kernel(copy);
+    p->function = kernel_of(n->op, copy);
     p->kernel = q8_plan_kernels(planner)->sunary;
     if (q8_plan_fuse_function(planner, x, n->outputs[0], &p->function, n->op->name))
       return QINT8_OK;

@@ -29,8 +29,7 @@ static q8_status view(const q8_op_io *io, slices *s) {
   Q8_TRY(q8_need_data(io, 0));
   if (p->axis == NO_AXIS)
     return QINT8_OK;
-  if ((s->axis = q8_axis(p->axis, x->shape.rank)) < 0)
-    return q8_bad_axis(io, p->axis, &x->shape);
+  Q8_TRY(q8_need_axis(io, p->axis, x->shape.rank, &s->axis));
   s->outer = q8_dims(&x->shape, 0, s->axis);
   s->n = (size_t)x->shape.dim[s->axis];
   s->inner = q8_dims(&x->shape, s->axis + 1, x->shape.rank);

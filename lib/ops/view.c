@@ -15,9 +15,7 @@ typedef struct view_params {
 } view_params;
 
 static q8_status eval(const q8_op_io *io) {
-  const q8_value *x = io->inputs[0];
-  if (x->count)
-    memcpy(io->outputs[0].data, x->data, x->count * qint8_dtype_size((qint8_dtype)x->dtype));
+  q8_copy_input(io, 0);
   return QINT8_OK;
 }
 
@@ -86,27 +84,13 @@ static q8_status infer_flatten(const q8_op_io *io) {
   return q8_infer_shaped(io, &y);
 }
 
-/* A bit for each axis in the list, of a tensor of this rank. */
-static q8_status axes_mask(const q8_op_io *io, const q8_ints *axes, int32_t rank, uint32_t *mask) {
-  *mask = 0;
-  for (int32_t i = 0; i < axes->count; i++) {
-    int32_t axis = q8_axis(axes->v[i], rank);
-    if (axis < 0)
-      return q8_bad_axis(io, axes->v[i], &io->inputs[0]->shape);
-    if (*mask >> axis & 1)
-      return q8_op_fail(io, QINT8_ERROR_SHAPE, "axis %" PRId64 " is given twice", axes->v[i]);
-    *mask |= 1u << axis;
-  }
-  return QINT8_OK;
-}
-
 static q8_status infer_squeeze(const q8_op_io *io) {
   const q8_shape *x = &io->inputs[0]->shape;
   q8_ints axes;
   uint32_t mask = 0;
   if (q8_input(io, 1)) {
     Q8_TRY(q8_infer_ints(io, 1, &axes));
-    Q8_TRY(axes_mask(io, &axes, x->rank, &mask));
+    Q8_TRY(q8_axes_mask(io, &axes, x->rank, 1, &mask));
   } else {
     for (int32_t i = 0; i < x->rank; i++)
       mask |= (uint32_t)(x->dim[i] == 1) << i;
@@ -129,22 +113,10 @@ static q8_status infer_unsqueeze(const q8_op_io *io) {
   q8_shape y = {.rank = x->rank + axes.count};
   if (y.rank > Q8_MAX_RANK)
     return q8_op_fail(io, QINT8_ERROR_LIMIT, "rank %d, at most %d", (int)y.rank, Q8_MAX_RANK);
-  Q8_TRY(axes_mask(io, &axes, y.rank, &mask));
+  Q8_TRY(q8_axes_mask(io, &axes, y.rank, 1, &mask));
   for (int32_t i = 0, from = 0; i < y.rank; i++)
     y.dim[i] = mask >> i & 1 ? 1 : x->dim[from++];
   return q8_infer_shaped(io, &y);
-}
-
-/* Opset 11 and older gave axes as an attribute. */
-static q8_status upgrade_axes(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
-                              const char *node_name, qint8_error *error) {
-  view_params *p = params;
-  if (opset < 13 && p->axes.count >= 0) {
-    Q8_TRY(q8_import_ints(importer, node_name, &p->axes, &inputs[1], error));
-    *input_count = 2;
-  }
-  p->axes.count = -1;
-  return QINT8_OK;
 }
 
 /* ---- Dropout: inference keeps every value, and the mask says so ---- */
@@ -186,22 +158,22 @@ static const q8_attribute reshape_attributes[] = {
 static const q8_attribute flatten_attributes[] = {
     {"axis", Q8_ATTR_INT, offsetof(view_params, axis), 0, 0, 1}};
 static const q8_attribute axes_attributes[] = {
-    {"axes", Q8_ATTR_INTS, offsetof(view_params, axes), 0, 0, 0}};
+    {"axes", Q8_ATTR_INTS, offsetof(view_params, axes), 0, Q8_TO_INPUT(1), 13}};
 static const q8_attribute dropout_attributes[] = {
     {"ratio", Q8_ATTR_FLOAT, offsetof(view_params, ratio), 0, 0, 0.5},
     {"seed", Q8_ATTR_INT, offsetof(view_params, seed), 0, 0, 0}};
 
-#define VIEW(id, onnx_name, first_opset, least_inputs, most_inputs, list, upgrade_fn, infer_fn, plan_fn)           \
+#define VIEW(id, onnx_name, first_opset, least_inputs, most_inputs, list, infer_fn, plan_fn)           \
   const q8_op q8_op_##id = {                                                                                       \
       .name = onnx_name, Q8_OPSETS(first_opset, 21), Q8_INPUTS(least_inputs, most_inputs), Q8_OUTPUTS(1, 1),       \
       Q8_ATTRIBUTES(list), .params_size = sizeof(view_params), .quant = Q8_QUANT_SAME,                             \
-      .family = &(const q8_op_family){.infer = infer_fn, .eval = eval, .plan = plan_fn, .upgrade = upgrade_fn}};
+      .family = &(const q8_op_family){.infer = infer_fn, .eval = eval, .plan = plan_fn}};
 
-VIEW(reshape, "Reshape", 5, 2, 2, reshape_attributes, NULL, infer_reshape, plan_view)
-VIEW(flatten, "Flatten", 1, 1, 1, flatten_attributes, NULL, infer_flatten, plan_view)
-VIEW(squeeze, "Squeeze", 1, 1, 2, axes_attributes, upgrade_axes, infer_squeeze, plan_view)
-VIEW(unsqueeze, "Unsqueeze", 1, 2, 2, axes_attributes, upgrade_axes, infer_unsqueeze, plan_view)
-VIEW(identity, "Identity", 1, 1, 1, NULL, NULL, q8_infer_same, plan_same)
+VIEW(reshape, "Reshape", 5, 2, 2, reshape_attributes, infer_reshape, plan_view)
+VIEW(flatten, "Flatten", 1, 1, 1, flatten_attributes, infer_flatten, plan_view)
+VIEW(squeeze, "Squeeze", 1, 1, 2, axes_attributes, infer_squeeze, plan_view)
+VIEW(unsqueeze, "Unsqueeze", 1, 2, 2, axes_attributes, infer_unsqueeze, plan_view)
+VIEW(identity, "Identity", 1, 1, 1, NULL, q8_infer_same, plan_same)
 
 const q8_op q8_op_dropout = {
     .name = "Dropout", Q8_OPSETS(1, 21), Q8_INPUTS(1, 3), Q8_OUTPUTS(1, 2),

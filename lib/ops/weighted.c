@@ -11,13 +11,14 @@
 
 /* What a step runs on. */
 typedef struct weighted_step {
-  q8_conv conv; /* its geometry alone where `wide` has weights */
-  q8_wide wide;
   const q8_kernels *kernels;
-  q8_epilogue epilogue;
-  int32_t zero_point; /* of the input, stored form */
   const q8_binary *sum; /* a residual added as a second stage, or NULL: its tensor is input 1 */
-  q8_step_rows rows;    /* of steps that have them */
+  int32_t zero_point;   /* of the input, stored form */
+  int is_wide;          /* `wide` has the weights, and `conv` the geometry alone */
+  q8_epilogue epilogue;
+  q8_conv conv;
+  q8_wide wide;
+  q8_step_rows rows; /* of steps that have them */
 } weighted_step;
 
 /* ---- Running ---- */
@@ -33,7 +34,7 @@ static q8_epilogue epilogue_of(const weighted_step *p, const q8_step_run *r) {
 static void run_whole(const q8_step_run *r) {
   const weighted_step *p = r->params;
   q8_epilogue epilogue = epilogue_of(p, r);
-  if (p->wide.weights)
+  if (p->is_wide)
     q8_wide_run(&p->wide, p->kernels, r->in[0], &p->zero_point, 0, &epilogue, r->out[0], r->host);
   else
     q8_conv_run(&p->conv, p->kernels, r->in[0], &p->zero_point, 0, &epilogue, r->out[0], r->scratch, r->host);
@@ -70,7 +71,7 @@ static void run_dynamic(const q8_step_run *r) {
   q8_epilogue epilogue = p->epilogue;
   epilogue.sample_scale = x.scale;
   epilogue.sample_zero = x.zero_point;
-  if (p->wide.weights)
+  if (p->is_wide)
     q8_wide_run(&p->wide, p->kernels, x.data, x.zero_point, 1, &epilogue, r->out[0], r->host);
   else
     q8_conv_run(&p->conv, p->kernels, x.data, x.zero_point, 1, &epilogue, r->out[0],
@@ -93,7 +94,7 @@ static float weight_scale(const q8_tensor_quant *quant, size_t channel) {
 }
 
 /* Only imported weights: they may be u8 or have a zero point. */
-static int is_wide(const q8_tensor_quant *quant) {
+static int has_wide(const q8_tensor_quant *quant) {
   for (int32_t i = 0; i < quant->count; i++)
     if (quant->zero_point[i] != 0)
       return 1;
@@ -104,7 +105,7 @@ static int is_wide(const q8_tensor_quant *quant) {
 static const char *weight_obstacle(const q8_weighted *w, const q8_tensor_quant *quant) {
   if ((quant->dtype != QINT8_DTYPE_S8 && quant->dtype != QINT8_DTYPE_U8) || w->g.k % (size_t)quant->count)
     return "float: weights are not 8-bit with one scale or one per output channel";
-  if (filter_size(&w->g) > (is_wide(quant) ? Q8_MAX_WIDE_DOT : Q8_MAX_DOT))
+  if (filter_size(&w->g) > (has_wide(quant) ? Q8_MAX_WIDE_DOT : Q8_MAX_DOT))
     return "float: more products per output than int32 holds";
   return NULL;
 }
@@ -146,6 +147,11 @@ static void quantize_bias(const q8_weighted *w, const q8_tensor_quant *quant, co
   }
 }
 
+/* A bound of the result as the integer that stands for it. */
+static int32_t stored(float bound, float scale, int32_t zero_point) {
+  return clamp_int(nearbyint((double)(bound / scale)) + zero_point, 0, 255);
+}
+
 /* Static results are uint8 if the output has parameters; all others are float. */
 static q8_status set_epilogue(q8_planner *planner, const q8_weighted *w, const q8_node *node, q8_mode mode,
                               const q8_tensor_quant *quant, weighted_step *p) {
@@ -166,7 +172,7 @@ static q8_status set_epilogue(q8_planner *planner, const q8_weighted *w, const q
     quantize_bias(w, quant, imported, x_scale, offset);
   else if (w->bias)
     memcpy(bias, w->bias, w->g.k * sizeof *bias);
-  if (fixed && !p->wide.weights)
+  if (fixed && !p->is_wide)
     q8_conv_fold_bias(&p->conv, offset, p->zero_point, offset);
   for (size_t k = 0; scale && k < w->g.k; k++) {
     scale[k] = x_scale * weight_scale(quant, k) / y_scale;
@@ -174,17 +180,15 @@ static q8_status set_epilogue(q8_planner *planner, const q8_weighted *w, const q
       return q8_fail(q8_plan_error(planner), QINT8_ERROR_DATA, node->name,
                      "the scale of output channel %zu is not finite", k);
   }
-  *e = (q8_epilogue){.kind = !scale ? Q8_EPILOGUE_FLOAT : requant ? Q8_EPILOGUE_REQUANT : Q8_EPILOGUE_DEQUANT,
-                     .offset = offset,
-                     .scale = scale,
-                     .bias = bias,
-                     .rows_per_sample = mode == Q8_MODE_DYNAMIC ? w->g.p * w->g.q : 0};
+  e->kind = !scale ? Q8_EPILOGUE_FLOAT : requant ? Q8_EPILOGUE_REQUANT : Q8_EPILOGUE_DEQUANT;
+  e->offset = e->requant.bias = offset;
+  e->scale = e->requant.scale = scale;
+  e->bias = bias;
+  e->rows_per_sample = mode == Q8_MODE_DYNAMIC ? w->g.p * w->g.q : 0;
   q8_node_clamp(node, &e->lo, &e->hi);
-  e->requant = (q8_requant){.bias = offset,
-                            .scale = scale,
-                            .zero_point = y_zero,
-                            .lo = clamp_int(nearbyint((double)(e->lo / y_scale)) + y_zero, 0, 255),
-                            .hi = clamp_int(nearbyint((double)(e->hi / y_scale)) + y_zero, 0, 255)};
+  e->requant.zero_point = y_zero;
+  e->requant.lo = stored(e->lo, y_scale, y_zero);
+  e->requant.hi = stored(e->hi, y_scale, y_zero);
   return QINT8_OK;
 }
 
@@ -219,8 +223,10 @@ static q8_status pack_wide(q8_planner *planner, const q8_weighted *w, const q8_t
     for (size_t i = 0; i < filter; i++)
       out[(k / outputs * filter + i) * outputs + k % outputs] =
           (int16_t)clamp_int(nearbyint((double)(w->weights[k * filter + i] / weight_scale(quant, k))), -255, 255);
-  p->wide = (q8_wide){.g = *g, .weights = out};
-  p->conv = (q8_conv){.g = *g, .kernel_name = "wide"};
+  p->wide.g = p->conv.g = *g;
+  p->wide.weights = out;
+  p->is_wide = 1;
+  p->conv.kernel_name = "wide";
   return QINT8_OK;
 }
 
@@ -236,7 +242,7 @@ q8_status q8_weighted_prepare(q8_planner *planner, q8_id id, const q8_weighted *
   if (!p)
     return QINT8_ERROR_MEMORY;
   p->kernels = q8_plan_kernels(planner);
-  if (mode != Q8_MODE_FLOAT && is_wide(quant))
+  if (mode != Q8_MODE_FLOAT && has_wide(quant))
     Q8_TRY(pack_wide(planner, w, quant, p));
   else
     Q8_TRY(pack(planner, w, node, mode, quant, &p->conv));
@@ -244,19 +250,19 @@ q8_status q8_weighted_prepare(q8_planner *planner, q8_id id, const q8_weighted *
   static const char *const precisions[] = {"fp32", "int8", "dynamic"};
   q8_plan_step(planner, id, p->conv.way == Q8_CONV_DEPTHWISE ? "dwconv" : w->kind,
                mode == Q8_MODE_DYNAMIC ? run_dynamic : run_whole, out);
-  if (mode == Q8_MODE_STATIC && !p->wide.weights && p->conv.way == Q8_CONV_MATRIX &&
+  if (mode == Q8_MODE_STATIC && !p->is_wide && p->conv.way == Q8_CONV_MATRIX &&
       q8_linear_is_row(&p->conv.linear, w->g.n * w->g.h * w->g.w))
     out->run = run_row;
   out->precision = precisions[mode];
   out->kernel = p->conv.kernel_name;
   out->params = p;
-  out->scratch_size = p->wide.weights ? 0 : q8_conv_scratch(&p->conv, q8_plan_threads(planner));
+  out->scratch_size = p->is_wide ? 0 : q8_conv_scratch(&p->conv, q8_plan_threads(planner));
   Q8_TRY(set_epilogue(planner, w, node, mode, quant, p));
   if (mode == Q8_MODE_DYNAMIC)
     out->scratch_size += q8_quantized_rows_size(w->g.n, sample_size(&w->g));
   size_t products = w->g.k * filter_size(&w->g);
   out->macs = (int64_t)(w->g.n * w->g.p * w->g.q * products);
-  out->bytes = (int64_t)(products * (mode == Q8_MODE_FLOAT ? sizeof(float) : p->wide.weights ? 2 : 1));
+  out->bytes = (int64_t)(products * (mode == Q8_MODE_FLOAT ? sizeof(float) : p->is_wide ? 2 : 1));
   snprintf(out->note, sizeof out->note, "%s%s", obstacle ? obstacle : "",
            p->epilogue.hi < INFINITY    ? "+Clip"
            : p->epilogue.lo > -INFINITY ? "+Relu"
@@ -274,7 +280,7 @@ q8_status q8_weighted_prepare(q8_planner *planner, q8_id id, const q8_weighted *
 static const q8_step_rows *rows_of(weighted_step *step) {
   const q8_conv_geometry *g = &step->conv.g;
   const size_t in = step->conv.element, out = step->epilogue.kind == Q8_EPILOGUE_REQUANT ? 1 : sizeof(float);
-  if (step->wide.weights || !q8_conv_has_rows(&step->conv))
+  if (step->is_wide || !q8_conv_has_rows(&step->conv))
     return NULL;
   step->rows = (q8_step_rows){.run = run_rows,
                               .scratch = rows_scratch,
@@ -296,11 +302,11 @@ q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w) 
   q8_form_type in, out;
   Q8_TRY(q8_weighted_prepare(planner, id, w, &step, &in, &out));
   weighted_step *p = (weighted_step *)(uintptr_t)step.params;
-  if (out == Q8_FORM_INT8 && p->conv.way != Q8_CONV_DEPTHWISE && !p->wide.weights)
+  if (out == Q8_FORM_INT8 && p->conv.way != Q8_CONV_DEPTHWISE && !p->is_wide)
     step.add_slot = &p->sum;
-  if (out == Q8_FORM_NATIVE && !p->wide.weights)
+  if (out == Q8_FORM_NATIVE && !p->is_wide)
     step.function_slot = &p->epilogue.function;
-  if (!p->wide.weights) {
+  if (!p->is_wide) {
     step.stride_slot = &p->conv.y_stride;
     step.row_size = w->g.k;
   }

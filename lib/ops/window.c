@@ -26,27 +26,26 @@ static q8_status infer(const q8_op_io *io) {
   return q8_infer_set(io, 0, (int32_t)p->dtype, &y);
 }
 
-/* The symmetric window repeats its first value at the end. */
-static q8_status eval(const q8_op_io *io, double a0, double a1, double a2) {
+/* The symmetric window repeats its first value at the end. The variant: a0, a1, a2. */
+static q8_status eval(const q8_op_io *io) {
   q8_value *y = &io->outputs[0];
+  const double *a = io->node->op->variant;
   double n = (double)y->count - (((const window_params *)io->node->params)->periodic ? 0 : 1);
   for (size_t i = 0; i < y->count; i++) {
     double t = n > 0 ? 6.28318530717958647693 * (double)i / n : 0;
-    double value = a0 - a1 * cos(t) + a2 * cos(2 * t);
+    double value = a[0] - a[1] * cos(t) + a[2] * cos(2 * t);
     q8_put_double(y, i, value);
   }
   return QINT8_OK;
 }
 
-#define WINDOW(id, onnx_name, a0, a1, a2)                                                                           \
-  static q8_status eval_##id(const q8_op_io *io) {                                                                 \
-    return eval(io, a0, a1, a2);                                                                                   \
-  }                                                                                                                \
+static const q8_op_family family = {.int8_obstacle = "no int8 form: makes a constant", .infer = infer, .eval = eval};
+
+#define WINDOW(id, onnx_name, ...)                                                                                 \
   const q8_op q8_op_##id = {                                                                                       \
       .name = onnx_name, Q8_OPSETS(17, 21), Q8_INPUTS(1, 1), Q8_OUTPUTS(1, 1),                                     \
       Q8_ATTRIBUTES(attributes), .params_size = sizeof(window_params), .quant = Q8_QUANT_FLOAT,                    \
-      .family = &(const q8_op_family){.int8_obstacle = "no int8 form: makes a constant", .infer = infer,           \
-                                      .eval = eval_##id}};
+      .family = &family, .variant = (const double[]){__VA_ARGS__}};
 
 WINDOW(hann_window, "HannWindow", 0.5, 0.5, 0)
 WINDOW(hamming_window, "HammingWindow", 25.0 / 46, 1 - 25.0 / 46, 0)

@@ -319,7 +319,7 @@ static const bad_node nodes[] = {
     {13, "Pad", "2,3 =1,1,1,1", "mode:mirror", QINT8_ERROR_UNSUPPORTED, "n",
      "mode mirror is not constant, edge, reflect or wrap"},
     {13, "Resize", "1,1,4,4 - - =1,1,8,8", "mode:lanczos", QINT8_ERROR_UNSUPPORTED, "n",
-     "mode lanczos is not supported"},
+     "mode lanczos is not nearest, linear or cubic"},
     {13, "Gather", "4,3 2", "", QINT8_ERROR_UNSUPPORTED, "n", "indices are float32, expected int32 or int64"},
     {13, "DepthToSpace", "1,6,2,2", "blocksize=2", QINT8_ERROR_SHAPE, "n", "blocks of 2 do not divide shape [1, 6, 2, 2]"},
     {13, "Einsum", "2,3 3,4", "equation:ij,jk,kl->il", QINT8_ERROR_SHAPE, "n",
