@@ -146,6 +146,7 @@ static q8_status plan_nodes(q8_planner *planner) {
     if (planner->binding->needed && !planner->binding->needed[i])
       continue; /* of a branch that is not taken */
     planner->where = node->name;
+    planner->node = (q8_id)i;
     Q8_TRY((node->op->family->plan ? node->op->family->plan : q8_plan_eval)(planner, (q8_id)i));
     unload_weights(graph, node);
     int is_static = q8_plan_mode(planner, (q8_id)i) == Q8_MODE_STATIC;

@@ -64,6 +64,8 @@ struct q8_planner {
   q8_buffer (*forms)[FORM_COUNT]; /* [tensor_count], Q8_NONE where absent */
   qint8_error *error;
   const char *where; /* what is being planned, for messages */
+  q8_id node;        /* that node, and its step */
+  q8_step step;
 };
 
 /* convert.c: the forms of a tensor */

@@ -199,6 +199,27 @@ void q8_plan_step(q8_planner *planner, q8_id node, const char *kind, q8_step_fn 
   out->tensor = n->outputs[0];
 }
 
+void *q8_plan_begin(q8_planner *planner, const char *kind, q8_step_fn *run, size_t params_size, q8_step **step) {
+  void *params = q8_plan_alloc(planner, 1, params_size);
+  *step = &planner->step;
+  q8_plan_step(planner, planner->node, kind, run, *step);
+  planner->step.params = params;
+  return params;
+}
+
+q8_status q8_plan_finish(q8_planner *planner, q8_step *step, uint32_t inputs, q8_form_type in, q8_form_type out,
+                         q8_layout layout) {
+  const q8_node *node = &planner->graph->nodes[planner->node];
+  if (in == Q8_FORM_INT8)
+    step->precision = "int8";
+  for (int32_t i = 0; i < node->input_count; i++)
+    if (inputs >> i & 1 && node->inputs[i] != Q8_NONE)
+      Q8_TRY(q8_plan_input(planner, node->inputs[i], in, i ? Q8_LINEAR : layout, &step->in[step->in_count++]));
+  for (int32_t i = 0; i < node->output_count; i++)
+    Q8_TRY(q8_plan_output(planner, node->outputs[i], out, layout, &step->out[step->out_count++]));
+  return q8_plan_add(planner, step);
+}
+
 /* Why a step of a quantized plan is float. */
 static void note_float(const q8_planner *planner, q8_step *step) {
   if (!planner->recipe || step->note[0] || strcmp(step->precision, "fp32") || step->tensor == Q8_NONE)

@@ -226,7 +226,7 @@ static q8_status infer_pow(const q8_op_io *io) {
     if (!q8_wide_dtype(io->inputs[i]->dtype) || io->inputs[i]->dtype == QINT8_DTYPE_BOOL)
       return q8_op_fail(io, QINT8_ERROR_UNSUPPORTED, "Pow of %s", q8_dtype_name(io->inputs[i]->dtype));
   Q8_TRY(q8_infer_broadcast(io, &io->inputs[0]->shape, &io->inputs[1]->shape, &y));
-  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+  return q8_infer_shaped(io, &y);
 }
 
 static q8_status eval_pow(const q8_op_io *io) {

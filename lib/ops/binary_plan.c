@@ -117,7 +117,7 @@ static void fill(const pair_plan *p, int i, void *row, size_t n) {
   }
 }
 
-static q8_status add_inputs(const pair_plan *p, q8_binary_step *s, q8_step *step) {
+static q8_status add_inputs(const pair_plan *p, q8_binary_step *s, q8_form_type form, q8_step *step) {
   for (int i = 0; i < 2; i++) {
     const q8_value *x = p->x[i];
     if (is_spread(p, i)) {
@@ -129,8 +129,8 @@ static q8_status add_inputs(const pair_plan *p, q8_binary_step *s, q8_step *step
       s->fixed[i] = row;
       continue;
     }
-    Q8_TRY(q8_plan_input(p->planner, p->n->inputs[i], p->int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE,
-                         x->shape.rank == p->y->shape.rank ? p->layout : Q8_LINEAR, &step->in[step->in_count++]));
+    Q8_TRY(q8_plan_input(p->planner, p->n->inputs[i], form, x->shape.rank == p->y->shape.rank ? p->layout : Q8_LINEAR,
+                         &step->in[step->in_count++]));
     if (x->count == p->y->count) /* then its order is the result's */
       step->in_place = step->in_count;
   }
@@ -152,41 +152,37 @@ static q8_status take_ratios(const pair_plan *p, q8_binary_step *s) {
 
 /* The step of the loops, in int8 if there is a kernel; `has_rows`: float kernels can run them. */
 static q8_status plan_step(const pair_plan *p, int has_rows) {
-  q8_binary_step *s = q8_plan_alloc(p->planner, 1, sizeof *s);
+  q8_step *step;
+  q8_binary_step *s = q8_plan_begin(p->planner, p->n->op->name, q8_binary_run, sizeof *s, &step);
   if (!s)
     return QINT8_ERROR_MEMORY;
   int32_t last = p->loops.shape.rank - 1;
   size_t n = (size_t)p->loops.shape.dim[last];
-  *s = (q8_binary_step){.row = p->set->f32,
-                        .int8 = p->int8,
-                        .quant = p->quant,
-                        .loops = p->loops,
-                        .element = p->int8 ? 1 : sizeof(float),
-                        .rows = q8_dims(&p->loops.shape, 0, last)};
+  s->row = p->set->f32;
+  s->int8 = p->int8;
+  s->quant = p->quant;
+  s->loops = p->loops;
+  s->element = p->int8 ? 1 : sizeof(float);
+  s->rows = q8_dims(&p->loops.shape, 0, last);
   if (p->set->int8 == Q8_INT8_SUB) /* a - b is a + b with the scale of b negated: exact */
     s->quant.b_scale = -s->quant.b_scale;
   if (has_rows)
     s->f32 = p->f32;
   s->rows_per_task = n && n < Q8_CHUNK ? Q8_CHUNK / n : 1;
   s->out = (q8_row_output){.count = s->rows * n, .element = s->element, .row = n};
-  q8_step step;
-  q8_plan_step(p->planner, p->node, p->n->op->name, q8_binary_run, &step);
-  Q8_TRY(add_inputs(p, s, &step));
+  q8_form_type form = p->int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
+  Q8_TRY(add_inputs(p, s, form, step));
   if (s->int8 || s->f32)
-    repeated_second(s, &step);
+    repeated_second(s, step);
   if (s->int8) {
     Q8_TRY(take_ratios(p, s));
-    step.precision = "int8";
-    step.table_slot = &s->quant.table;
+    step->table_slot = &s->quant.table;
   }
-  Q8_TRY(q8_plan_output(p->planner, p->n->outputs[0], p->int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE, p->layout, &step.out[0]));
-  step.params = s;
-  step.out_count = 1;
-  step.stride_slot = &s->out.stride; /* rows apart are those of the loops, or any of a single one */
-  step.row_size = s->out.row;
+  step->stride_slot = &s->out.stride; /* rows apart are those of the loops, or any of a single one */
+  step->row_size = s->out.row;
   if (last == 0)
-    step.row_slot = &s->out.row;
-  return q8_plan_add(p->planner, &step);
+    step->row_slot = &s->out.row;
+  return q8_plan_finish(p->planner, step, 0, form, form, p->layout);
 }
 
 /* Two tensors of one shape, the later of which a step can add to its result at once: then 1. */

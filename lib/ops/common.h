@@ -54,6 +54,9 @@ int64_t q8_split_offset(size_t index, int32_t rank, const int64_t *dim, const in
 /* dst, dense of `shape`, takes src[sum of index[i] * stride[i]]; strides in elements of 1, 2, 4 or 8 bytes. */
 void q8_copy_strided(size_t element, const q8_shape *shape, const void *src, const int64_t *stride, void *dst);
 
+/* `eval` of operators whose result, seen as `shape`, is input 0 from element `first` on by strides. */
+q8_status q8_eval_view(const q8_op_io *io, const q8_shape *shape, int64_t first, const int64_t *stride);
+
 /* The bytes of input i to output 0, which is of its type and size. */
 void q8_copy_input(const q8_op_io *io, int32_t i);
 
@@ -63,18 +66,9 @@ int64_t q8_int_at(const q8_value *value, size_t i);
 /* What `infer` sees of a node, without outputs; `values`: room for its inputs. */
 q8_op_io q8_plan_op_io(const q8_planner *planner, q8_id node, const q8_value **values);
 
-/* Adds the step after giving it its buffers: the inputs whose bits are set in `inputs`, but those that are left out, and
- * all outputs. Input 0 and the outputs have that layout, further inputs are linear. */
-q8_status q8_plan_finish(q8_planner *planner, q8_id node, q8_step *step, uint32_t inputs, q8_form_type in,
-                         q8_form_type out, q8_layout layout);
-
 /* Element i of a tensor, cast from the widest type of its class. */
 void q8_put_double(const q8_value *y, size_t i, double value);
 void q8_put_int(const q8_value *y, size_t i, int64_t value);
-
-/* Adds a step with one input and one output whose buffers are given. */
-q8_status q8_plan_step11(q8_planner *planner, q8_id node, const char *kind, q8_step_fn *run, const void *params,
-                         q8_buffer in, q8_buffer out, const char *precision);
 
 /* Adds y = table[x] for output 0, merged into the step that made x if that can be. */
 q8_status q8_plan_table(q8_planner *planner, q8_id node, q8_id x, const uint8_t *table);

@@ -28,7 +28,7 @@ static q8_status infer(const q8_op_io *io) {
     }
     y.dim[axis] += x->dim[axis];
   }
-  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+  return q8_infer_shaped(io, &y);
 }
 
 static q8_status eval(const q8_op_io *io) {
@@ -104,25 +104,24 @@ static q8_status plan(q8_planner *planner, q8_id node) {
   q8_layout layout = choose_layout(planner, n);
   int32_t axis = q8_axis(((const concat_params *)n->params)->axis, y->shape.rank);
   size_t element = int8 ? 1 : qint8_dtype_size((qint8_dtype)y->dtype), inputs = (size_t)n->input_count;
-  q8_step step;
-  q8_plan_step(planner, node, "concat", run_concat, &step);
-  concat_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+  q8_step *step;
+  concat_step *p = q8_plan_begin(planner, "concat", run_concat, sizeof *p, &step);
   size_t *sizes = q8_plan_alloc(planner, 2 * inputs, sizeof *sizes);
-  step.more_in = q8_plan_alloc(planner, inputs, sizeof *step.more_in);
-  if (!p || !sizes || !step.more_in)
+  step->more_in = q8_plan_alloc(planner, inputs, sizeof *step->more_in);
+  if (!p || !sizes || !step->more_in)
     return QINT8_ERROR_MEMORY;
   p->size = sizes;
   p->at = sizes + inputs;
   p->rows = rows_before(&y->shape, axis, layout);
   p->stride = p->rows ? y->count / p->rows * element : 0;
-  Q8_TRY(q8_plan_output(planner, n->outputs[0], form, layout, &step.out[0]));
-  Q8_TRY(take_inputs(planner, n, form, layout, element, p, &step));
-  step.params = p;
-  step.precision = int8 ? "int8" : "fp32";
-  step.out_count = 1;
+  Q8_TRY(q8_plan_output(planner, n->outputs[0], form, layout, &step->out[0]));
+  Q8_TRY(take_inputs(planner, n, form, layout, element, p, step));
+  if (int8)
+    step->precision = "int8";
+  step->out_count = 1;
   if (!p->count)
-    snprintf(step.note, sizeof step.note, "in place"); /* nothing to do but to show the result */
-  return q8_plan_add(planner, &step);
+    snprintf(step->note, sizeof step->note, "in place"); /* nothing to do but to show the result */
+  return q8_plan_add(planner, step);
 }
 
 const q8_op q8_op_concat = {

@@ -30,9 +30,7 @@ static int is_unit(const q8_extent *e) {
   return e->kernel == 1 && e->stride == 1 && e->pad_begin == 0 && e->pad_end == 0;
 }
 
-/* 1-D has height 1. In 3-D, where depth is not convolved its planes are images, and where nothing else is they are rows of
- * height times width pixels. */
-static q8_conv_geometry geometry_of(const q8_conv_nd *c) {
+q8_conv_geometry q8_conv_geometry_of(const q8_conv_nd *c) {
   const q8_extent *d = &c->e[0], *h = &c->e[1], *w = &c->e[2];
   const q8_extent plane = {h->in * w->in, 1, 1, 1, 0, 0, h->in * w->in};
   size_t images = (size_t)d->in;
@@ -73,7 +71,7 @@ static q8_status plan(q8_planner *planner, q8_id id) {
   if (!q8_plan_is_constant(planner, node->inputs[1]) || (bias && !bias->data) ||
       !is_flat(&c, q8_plan_mode(planner, id)))
     return q8_plan_conv_nd(planner, id, &c);
-  q8_weighted w = {.kind = "conv", .g = geometry_of(&c), .layout = Q8_CHANNELS_LAST, .bias_tensor = Q8_NONE};
+  q8_weighted w = {.kind = "conv", .g = q8_conv_geometry_of(&c), .layout = Q8_CHANNELS_LAST, .bias_tensor = Q8_NONE};
   if (bias) {
     w.bias = bias->data;
     w.bias_tensor = node->inputs[2];

@@ -89,36 +89,30 @@ q8_status q8_plan_conv_nd(q8_planner *planner, q8_id id, const q8_conv_nd *c) {
   Q8_TRY(q8_plan_floats(planner, node->inputs[1], &w));
   int bias_given = node->input_count > 2 && node->inputs[2] != Q8_NONE;
   const float *bias = bias_given ? q8_plan_value(planner, node->inputs[2])->data : NULL;
-  conv_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+  q8_step *step;
+  conv_step *p = q8_plan_begin(planner, "conv", run_conv, sizeof *p, &step);
   float *zeros = q8_plan_alloc(planner, c->c + 64, sizeof *zeros);
   float *values = q8_plan_alloc(planner, c->k + 64, sizeof *values);
   if (!p || !zeros || !values)
     return QINT8_ERROR_MEMORY;
-  *p = (conv_step){.c = *c, .kernels = q8_plan_kernels(planner), .packed = w != NULL, .has_bias = bias_given && !bias,
-                   .zeros = zeros, .bias = values};
+  p->c = *c;
+  p->kernels = q8_plan_kernels(planner);
+  p->packed = w != NULL;
+  p->has_bias = bias_given && !bias;
+  p->zeros = zeros;
+  p->bias = values;
   if (bias)
     memcpy(values, bias, c->k * sizeof *bias);
   q8_node_clamp(node, &p->lo, &p->hi);
   q8_linear_desc d = describe(c, w);
-  if (w)
-    Q8_TRY(q8_linear_pack_float(p->kernels, &d, q8_plan_pool(planner), &p->linear, q8_plan_error(planner)));
-  else
-    Q8_TRY(q8_linear_layout_float(p->kernels, &d, q8_plan_pool(planner), &p->linear, q8_plan_error(planner)));
+  Q8_TRY((w ? q8_linear_pack_float : q8_linear_layout_float)(p->kernels, &d, q8_plan_pool(planner), &p->linear,
+                                                             q8_plan_error(planner)));
   p->weights_size = w ? 0 : q8_round_up(c->groups * p->linear.group_size, Q8_ALIGN);
   p->bias_size = p->has_bias ? q8_round_up((c->k + 64) * sizeof(float), Q8_ALIGN) : 0;
-  q8_step step;
-  q8_plan_step(planner, id, "conv", run_conv, &step);
   size_t rows = c->n * q8_conv_positions(c, 1);
-  step.kernel = p->linear.kernel_name;
-  step.params = p;
-  step.scratch_size = p->weights_size + p->bias_size + q8_linear_scratch(&p->linear, rows, q8_plan_threads(planner));
-  step.macs = (int64_t)(rows * c->k * (c->c / c->groups) * q8_conv_taps(c));
-  Q8_TRY(q8_plan_input(planner, node->inputs[0], Q8_FORM_NATIVE, Q8_CHANNELS_LAST, &step.in[step.in_count++]));
-  if (!w)
-    Q8_TRY(q8_plan_input(planner, node->inputs[1], Q8_FORM_NATIVE, Q8_LINEAR, &step.in[step.in_count++]));
-  if (p->has_bias)
-    Q8_TRY(q8_plan_input(planner, node->inputs[2], Q8_FORM_NATIVE, Q8_LINEAR, &step.in[step.in_count++]));
-  Q8_TRY(q8_plan_output(planner, node->outputs[0], Q8_FORM_NATIVE, Q8_CHANNELS_LAST, &step.out[0]));
-  step.out_count = 1;
-  return q8_plan_add(planner, &step);
+  step->kernel = p->linear.kernel_name;
+  step->scratch_size = p->weights_size + p->bias_size + q8_linear_scratch(&p->linear, rows, q8_plan_threads(planner));
+  step->macs = (int64_t)(rows * c->k * (c->c / c->groups) * q8_conv_taps(c));
+  return q8_plan_finish(planner, step, 1u | (w ? 0 : 2) | (p->has_bias ? 4 : 0), Q8_FORM_NATIVE, Q8_FORM_NATIVE,
+                        Q8_CHANNELS_LAST);
 }

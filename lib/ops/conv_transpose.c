@@ -29,8 +29,9 @@ static q8_status eval(const q8_op_io *io) {
 /* One phase of one dimension. Tap u of the plain convolution, counted from the first input position it reads, is tap
  * `last - u * step` of the kernel; taps outside the kernel have zero weights. */
 typedef struct phase_extent {
-  int64_t first_out, outs; /* positions first_out + i * stride of y */
-  int64_t taps, last, step, dilation, pad;
+  int64_t first; /* its results are positions first + i * stride of y */
+  int64_t last, step;
+  q8_extent e;   /* of the plain convolution */
 } phase_extent;
 
 static int64_t common_divisor(int64_t a, int64_t b) {
@@ -42,27 +43,28 @@ static int64_t common_divisor(int64_t a, int64_t b) {
   return a;
 }
 
-static phase_extent find_phase(const q8_extent *e, int64_t first_out) {
-  phase_extent p = {.first_out = first_out, .taps = 1, .last = -1, .step = 1, .dilation = 1};
+static void find_phase(const q8_extent *e, int64_t first, phase_extent *p) {
   int64_t divisor = common_divisor(e->stride, e->dilation), count = 0;
-  p.outs = (e->out - first_out + e->stride - 1) / e->stride;
-  p.step = e->stride / divisor;
-  p.dilation = e->dilation / divisor;
+  *p = (phase_extent){.first = first, .last = -1, .step = e->stride / divisor};
+  p->e = (q8_extent){.in = e->in,
+                     .kernel = 1,
+                     .stride = 1,
+                     .dilation = e->dilation / divisor,
+                     .out = (e->out - first + e->stride - 1) / e->stride};
   for (int64_t t = 0; t < e->kernel; t++)
-    if ((first_out + e->pad_begin - t * e->dilation) % e->stride == 0) {
-      p.last = t;
+    if ((first + e->pad_begin - t * e->dilation) % e->stride == 0) {
+      p->last = t;
       count++;
     }
   if (count == 0)
-    return p; /* nothing but the bias: one tap of zeros */
-  p.taps = count;
-  p.pad = -((first_out + e->pad_begin - p.last * e->dilation) / e->stride);
-  while (p.pad < 0) { /* begin before the input, with zero weights */
-    p.last += p.step;
-    p.taps++;
-    p.pad += p.dilation;
+    return; /* nothing but the bias: one tap of zeros */
+  p->e.kernel = count;
+  p->e.pad_begin = -((first + e->pad_begin - p->last * e->dilation) / e->stride);
+  while (p->e.pad_begin < 0) { /* begin before the input, with zero weights */
+    p->last += p->step;
+    p->e.kernel++;
+    p->e.pad_begin += p->e.dilation;
   }
-  return p;
 }
 
 typedef struct phase {
@@ -91,10 +93,10 @@ static int can_join(const q8_conv_nd *c) {
 static void scatter(const transpose_step *p, const phase *f, const uint8_t *from, uint8_t *y) {
   size_t width = (size_t)p->c.e[2].out, step = (size_t)p->c.e[2].stride;
   for (size_t n = 0; n < p->c.n; n++)
-    for (int64_t i = 0; i < f->h.outs; i++) {
-      size_t row = n * (size_t)p->c.e[1].out + (size_t)(f->h.first_out + i * p->c.e[1].stride);
-      uint8_t *to = y + (row * width + (size_t)f->w.first_out) * p->pixel;
-      for (int64_t j = 0; j < f->w.outs; j++, from += p->pixel, to += step * p->pixel)
+    for (int64_t i = 0; i < f->h.e.out; i++) {
+      size_t row = n * (size_t)p->c.e[1].out + (size_t)(f->h.first + i * p->c.e[1].stride);
+      uint8_t *to = y + (row * width + (size_t)f->w.first) * p->pixel;
+      for (int64_t j = 0; j < f->w.e.out; j++, from += p->pixel, to += step * p->pixel)
         memcpy(to, from, p->pixel);
     }
 }
@@ -130,8 +132,8 @@ static void run_transpose(const q8_step_run *r) {
 static void take_weights(const q8_conv_nd *c, const phase *f, const float *w, float *out) {
   size_t channels = c->c / c->groups, outputs = c->k / c->groups, taps = q8_conv_taps(c);
   for (size_t k = 0; k < c->k; k++)
-    for (int64_t i = 0; i < f->h.taps; i++)
-      for (int64_t j = 0; j < f->w.taps; j++) {
+    for (int64_t i = 0; i < f->h.e.kernel; i++)
+      for (int64_t j = 0; j < f->w.e.kernel; j++) {
         int64_t r = f->h.last - i * f->h.step, s = f->w.last - j * f->w.step;
         int inside = r >= 0 && r < c->e[1].kernel && s >= 0 && s < c->e[2].kernel;
         for (size_t m = 0; m < channels; m++)
@@ -166,17 +168,17 @@ static q8_status prepare_product(q8_planner *planner, q8_id id, const q8_conv_nd
     take_all_weights(c, q8_plan_value(planner, node->inputs[1])->data, weights);
   else
     take_weights(c, f, q8_plan_value(planner, node->inputs[1])->data, weights);
-  w.g = (q8_conv_geometry){.n = c->n, .h = (size_t)c->e[1].in, .w = (size_t)c->e[2].in, .c = c->c, .k = c->k * copies,
-                           .groups = c->groups, .r = (size_t)f->h.taps, .s = (size_t)f->w.taps, .stride_h = 1,
-                           .stride_w = 1, .dilation_h = (size_t)f->h.dilation, .dilation_w = (size_t)f->w.dilation,
-                           .pad_top = (size_t)f->h.pad, .pad_left = (size_t)f->w.pad, .p = (size_t)f->h.outs,
-                           .q = (size_t)f->w.outs};
+  q8_conv_nd plain = *c;
+  plain.k *= copies;
+  plain.e[1] = f->h.e;
+  plain.e[2] = f->w.e;
+  w.g = q8_conv_geometry_of(&plain);
   return q8_weighted_prepare(planner, id, &w, &f->step, in, out);
 }
 
 static q8_status prepare_phase(q8_planner *planner, q8_id id, const q8_conv_nd *c, size_t copies, phase *f,
                                q8_form_type *in, q8_form_type *out) {
-  size_t outputs = c->k * copies, filter = (size_t)(f->h.taps * f->w.taps) * (c->c / c->groups);
+  size_t outputs = c->k * copies, filter = (size_t)(f->h.e.kernel * f->w.e.kernel) * (c->c / c->groups);
   float *weights = q8_plan_borrow(planner, outputs, (filter + 1) * sizeof *weights); /* and the bias behind them */
   if (!weights)
     return QINT8_ERROR_MEMORY;
@@ -198,10 +200,10 @@ static q8_status prepare_all(q8_planner *planner, q8_id id, transpose_step *p, q
   for (int64_t i = 0; i < rows; i++)
     for (int64_t j = 0; j < columns; j++) {
       phase *f = &p->phases[p->phase_count++];
-      f->h = find_phase(h, i);
-      f->w = find_phase(w, j);
+      find_phase(h, i, &f->h);
+      find_phase(w, j, &f->w);
       Q8_TRY(prepare_phase(planner, id, &p->c, copies, f, in, out));
-      size_t pixels = p->c.n * (size_t)(f->h.outs * f->w.outs) * copies;
+      size_t pixels = p->c.n * (size_t)(f->h.e.out * f->w.e.out) * copies;
       largest = pixels > largest ? pixels : largest;
       scratch = f->step.scratch_size > scratch ? f->step.scratch_size : scratch;
       step->macs += f->step.macs;
@@ -224,7 +226,8 @@ static q8_status plan(q8_planner *planner, q8_id id) {
   const q8_value *inputs[3];
   q8_op_io io = q8_plan_op_io(planner, id, inputs);
   const q8_node *node = io.node;
-  transpose_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+  q8_step *step;
+  transpose_step *p = q8_plan_begin(planner, "convtranspose", run_transpose, sizeof *p, &step);
   if (!p)
     return QINT8_ERROR_MEMORY;
   Q8_TRY(q8_conv_of_floats(&io, 1, &p->c));
@@ -234,15 +237,12 @@ static q8_status plan(q8_planner *planner, q8_id id) {
   if (!weights || (bias && !bias->data) || !is_served(&p->c) ||
       q8_plan_value(planner, node->outputs[0])->count == 0 || inputs[0]->count == 0)
     return q8_plan_eval(planner, id);
-  q8_step step;
   q8_form_type in, out;
-  q8_plan_step(planner, id, "convtranspose", run_transpose, &step);
-  Q8_TRY(prepare_all(planner, id, p, &step, &in, &out));
-  step.params = p;
-  step.precision = p->phases[0].step.precision;
-  step.kernel = p->phases[0].step.kernel;
-  memcpy(step.note, p->phases[0].step.note, sizeof step.note);
-  return q8_plan_finish(planner, id, &step, 1, in, out, Q8_CHANNELS_LAST);
+  Q8_TRY(prepare_all(planner, id, p, step, &in, &out));
+  step->precision = p->phases[0].step.precision;
+  step->kernel = p->phases[0].step.kernel;
+  memcpy(step->note, p->phases[0].step.note, sizeof step->note);
+  return q8_plan_finish(planner, step, 1, in, out, Q8_CHANNELS_LAST);
 }
 
 static int32_t weight_axis(const q8_node *node) {

@@ -32,7 +32,7 @@ static q8_status infer_to_space(const q8_op_io *io) {
   y.dim[1] /= p->size * p->size;
   y.dim[2] *= p->size;
   y.dim[3] *= p->size;
-  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+  return q8_infer_shaped(io, &y);
 }
 
 static q8_status infer_to_depth(const q8_op_io *io) {
@@ -43,7 +43,7 @@ static q8_status infer_to_depth(const q8_op_io *io) {
   y.dim[1] *= p->size * p->size;
   y.dim[2] /= p->size;
   y.dim[3] /= p->size;
-  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+  return q8_infer_shaped(io, &y);
 }
 
 /* The result is x seen as six dimensions, transposed: out[i] = in[perm[i]]. */
@@ -56,10 +56,7 @@ static q8_status transpose6(const q8_op_io *io, const int64_t *in, const int *pe
     y.dim[i] = x.dim[perm[i]];
     stride[i] = own[perm[i]];
   }
-  if (io->outputs[0].count)
-    q8_copy_strided(qint8_dtype_size((qint8_dtype)io->outputs[0].dtype), &y, io->inputs[0]->data, stride,
-                    io->outputs[0].data);
-  return QINT8_OK;
+  return q8_eval_view(io, &y, 0, stride);
 }
 
 static q8_status eval_to_space(const q8_op_io *io) {

@@ -106,19 +106,17 @@ q8_status q8_einsum_plan(q8_planner *planner, q8_id id) {
   q8_op_io io = q8_plan_op_io(planner, id, inputs);
   q8_einsum e;
   Q8_TRY(q8_einsum_of(&io, &e));
-  einsum_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+  q8_step *step;
+  einsum_step *p = q8_plan_begin(planner, "einsum", run_einsum, sizeof *p, &step);
   if (!p)
     return QINT8_ERROR_MEMORY;
   if (inputs[0]->dtype != QINT8_DTYPE_F32 || !is_product(&e, p))
     return q8_plan_eval(planner, id);
   const q8_matmul_shape *s = &p->product.s;
-  q8_step step;
-  q8_plan_step(planner, id, "einsum", run_einsum, &step);
-  Q8_TRY(q8_product_prepare(planner, &p->product, NULL, &step));
+  Q8_TRY(q8_product_prepare(planner, &p->product, NULL, step));
   p->a_size = scratch_size(s, s->m, s->k);
   p->b_size = scratch_size(s, s->k, s->n);
   p->y_size = p->copies_y ? scratch_size(s, s->m, s->n) : 0;
-  step.params = p;
-  step.scratch_size += p->a_size + p->b_size + p->y_size;
-  return q8_plan_finish(planner, id, &step, 3, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR);
+  step->scratch_size += p->a_size + p->b_size + p->y_size;
+  return q8_plan_finish(planner, step, 3, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR);
 }

@@ -11,16 +11,13 @@ static q8_status infer_expand(const q8_op_io *io) {
   q8_shape wanted, y;
   Q8_TRY(q8_infer_shape(io, 1, &wanted));
   Q8_TRY(q8_infer_broadcast(io, &io->inputs[0]->shape, &wanted, &y));
-  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+  return q8_infer_shaped(io, &y);
 }
 
 static q8_status eval_expand(const q8_op_io *io) {
-  q8_value *y = &io->outputs[0];
   int64_t stride[Q8_MAX_RANK];
-  q8_broadcast_strides(&io->inputs[0]->shape, &y->shape, stride);
-  if (y->count)
-    q8_copy_strided(element_of(y), &y->shape, io->inputs[0]->data, stride, y->data);
-  return QINT8_OK;
+  q8_broadcast_strides(&io->inputs[0]->shape, &io->outputs[0].shape, stride);
+  return q8_eval_view(io, &io->outputs[0].shape, 0, stride);
 }
 
 static q8_status infer_tile(const q8_op_io *io) {
@@ -34,7 +31,7 @@ static q8_status infer_tile(const q8_op_io *io) {
       return q8_op_fail(io, QINT8_ERROR_LIMIT, "repeats are negative or too large");
     y.dim[i] *= repeats.v[i];
   }
-  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+  return q8_infer_shaped(io, &y);
 }
 
 /* A row of the result repeats a row of x. */
@@ -70,15 +67,15 @@ static q8_status infer_where(const q8_op_io *io) {
 }
 
 /* n results from condition, a and b, each with a step of 0 or 1 element. */
-static void where_row(size_t element, size_t n, const uint8_t *condition, const char *a, const char *b,
-                      const int64_t *step, char *y) {
+static void where_row(size_t element, size_t n, const char *const *from, const int64_t *step, char *y) {
+  const char *condition = from[0], *a = from[1], *b = from[2];
   size_t size_a = (size_t)step[1] * element, size_b = (size_t)step[2] * element;
-  for (size_t i = 0; i < n; i++, a += size_a, b += size_b, y += element) {
-    const char *from = condition[i * (size_t)step[0]] ? a : b;
+  for (size_t i = 0; i < n; i++, condition += step[0], a += size_a, b += size_b, y += element) {
+    const char *chosen = *condition ? a : b;
     if (element == 4)
-      memcpy(y, from, 4);
+      memcpy(y, chosen, 4);
     else
-      memcpy(y, from, element);
+      memcpy(y, chosen, element);
   }
 }
 
@@ -92,14 +89,11 @@ static q8_status eval_where(const q8_op_io *io) {
     step[k] = last < 0 ? 0 : stride[k][last];
   }
   for (size_t r = 0; n && r < y->count / n; r++) {
-    size_t rest = r;
-    int64_t at[3] = {0};
-    for (int32_t d = last; d-- > 0; rest /= (size_t)y->shape.dim[d])
-      for (int k = 0; k < 3; k++)
-        at[k] += (int64_t)(rest % (size_t)y->shape.dim[d]) * stride[k][d];
-    where_row(element, n, (const uint8_t *)io->inputs[0]->data + at[0],
-              (const char *)io->inputs[1]->data + (size_t)at[1] * element,
-              (const char *)io->inputs[2]->data + (size_t)at[2] * element, step, (char *)y->data + r * n * element);
+    const char *from[3];
+    for (int k = 0; k < 3; k++)
+      from[k] = (const char *)io->inputs[k]->data +
+                (size_t)q8_split_offset(r, last, y->shape.dim, stride[k]) * (k ? element : 1);
+    where_row(element, n, from, step, (char *)y->data + r * n * element);
   }
   return QINT8_OK;
 }

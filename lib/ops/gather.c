@@ -22,7 +22,7 @@ static q8_status infer(const q8_op_io *io) {
     y.dim[axis + i] = index->dim[i];
   for (int32_t i = axis + 1; i < x->rank; i++)
     y.dim[index->rank - 1 + i] = x->dim[i];
-  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+  return q8_infer_shaped(io, &y);
 }
 
 static q8_status eval(const q8_op_io *io) {

@@ -16,9 +16,8 @@ static const q8_attribute nd_attributes[] = {
     {"batch_dims", Q8_ATTR_INT, offsetof(gather_params, batch_dims), 0, 0, 0}};
 
 static q8_status infer_elements(const q8_op_io *io) {
-  const q8_value *x = io->inputs[0], *index = io->inputs[1];
   Q8_TRY(q8_check_beside(io, 0, 1, q8_axis_of(io)));
-  return q8_infer_set(io, 0, x->dtype, &index->shape);
+  return q8_infer_shaped(io, &io->inputs[1]->shape);
 }
 
 static q8_status eval_elements(const q8_op_io *io) {
@@ -50,7 +49,7 @@ static q8_status infer_nd(const q8_op_io *io) {
     y.dim[i] = index->dim[i];
   for (int32_t i = (int32_t)batch + n; i < x->rank; i++)
     y.dim[index->rank - 1 + i - (int32_t)batch - n] = x->dim[i];
-  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+  return q8_infer_shaped(io, &y);
 }
 
 static q8_status eval_nd(const q8_op_io *io) {

@@ -43,22 +43,24 @@ q8_status q8_plan_gemm_general(q8_planner *planner, q8_id id, const q8_gemm_shap
   const q8_gemm_params *attributes = node->params;
   const float *b;
   Q8_TRY(q8_plan_floats(planner, node->inputs[1], &b));
-  gemm_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+  q8_step *step;
+  gemm_step *p = q8_plan_begin(planner, "gemm", run_gemm, sizeof *p, &step);
   if (!p)
     return QINT8_ERROR_MEMORY;
-  *p = (gemm_step){.s = *s,
-                   .product = {.s = {.m = s->m, .n = s->n, .k = s->k}, .b_k = s->b_k, .b_n = s->b_n},
-                   .trans_a = attributes->trans_a != 0,
-                   .alpha = attributes->alpha,
-                   .beta = attributes->beta};
+  p->s = *s;
+  p->product.s.m = s->m;
+  p->product.s.n = s->n;
+  p->product.s.k = s->k;
+  p->product.b_k = s->b_k;
+  p->product.b_n = s->b_n;
+  p->trans_a = attributes->trans_a != 0;
+  p->alpha = attributes->alpha;
+  p->beta = attributes->beta;
   q8_node_clamp(node, &p->lo, &p->hi);
   if (node->input_count > 2 && node->inputs[2] != Q8_NONE)
     p->c_at = b ? 1 : 2;
   p->a_size = p->trans_a ? q8_round_up(s->m * s->k * sizeof(float), Q8_ALIGN) : 0;
-  q8_step step;
-  q8_plan_step(planner, id, "gemm", run_gemm, &step);
-  Q8_TRY(q8_product_prepare(planner, &p->product, b, &step));
-  step.params = p;
-  step.scratch_size += p->a_size;
-  return q8_plan_finish(planner, id, &step, b ? 5 : 7, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR);
+  Q8_TRY(q8_product_prepare(planner, &p->product, b, step));
+  step->scratch_size += p->a_size;
+  return q8_plan_finish(planner, step, b ? 5 : 7, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR);
 }

@@ -92,18 +92,16 @@ static void run_product(const q8_step_run *r) {
 
 static q8_status plan_product(q8_planner *planner, q8_id id, const q8_matmul_shape *s, int int8) {
   q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
-  q8_step step;
-  q8_plan_step(planner, id, "matmul", run_product, &step);
-  q8_product *p = q8_plan_alloc(planner, 1, sizeof *p);
+  q8_step *step;
+  q8_product *p = q8_plan_begin(planner, "matmul", run_product, sizeof *p, &step);
   if (!p)
     return QINT8_ERROR_MEMORY;
   p->s = *s;
   p->b_k = s->n;
   p->b_n = 1;
-  Q8_TRY(int8 ? q8_product_prepare_int8(planner, q8_plan_node(planner, id), p, &step)
-              : q8_product_prepare(planner, p, NULL, &step));
-  step.params = p;
-  return q8_plan_finish(planner, id, &step, 3, form, p->y_element == 1 ? form : Q8_FORM_NATIVE, Q8_LINEAR);
+  Q8_TRY(int8 ? q8_product_prepare_int8(planner, q8_plan_node(planner, id), p, step)
+              : q8_product_prepare(planner, p, NULL, step));
+  return q8_plan_finish(planner, step, 3, form, p->y_element == 1 ? form : Q8_FORM_NATIVE, Q8_LINEAR);
 }
 
 static q8_status plan(q8_planner *planner, q8_id id) {

@@ -40,7 +40,7 @@ static q8_status infer(const q8_op_io *io) {
       y.dim[i] = list.v[i];
     }
   }
-  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+  return q8_infer_shaped(io, &y);
 }
 
 static q8_status eval(const q8_op_io *io) {

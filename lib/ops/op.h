@@ -197,6 +197,8 @@ q8_status q8_op_fail(const q8_op_io *io, q8_status status, const char *format, .
 q8_status q8_infer(const q8_op_io *io);
 /* Output `index` gets dtype and shape; count is computed. SHAPE or LIMIT on overflow (more than 2^40 bytes). */
 q8_status q8_infer_set(const q8_op_io *io, int32_t index, int32_t dtype, const q8_shape *shape);
+/* Output 0 gets that shape and the dtype of input 0. */
+q8_status q8_infer_shaped(const q8_op_io *io, const q8_shape *shape);
 /* Output 0 like input 0. */
 q8_status q8_infer_same(const q8_op_io *io);
 /* Numpy broadcasting of two shapes. */

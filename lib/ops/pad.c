@@ -70,7 +70,7 @@ static q8_status infer(const q8_op_io *io) {
       return q8_op_fail(io, QINT8_ERROR_SHAPE, "padding of %" PRId64 " for shape %p", most, &x->shape);
     }
   }
-  return q8_infer_set(io, 0, x->dtype, &y);
+  return q8_infer_shaped(io, &y);
 }
 
 /* The input index that output index i of a dimension shows, -1 for the padding value. */

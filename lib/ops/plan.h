@@ -131,6 +131,13 @@ typedef struct q8_step {
   char note[96];       /* what was fused, why it is float */
 } q8_step;
 
+/* Begins the step of the node that is being planned: its zeroed params of that size, or NULL and an error. */
+void *q8_plan_begin(q8_planner *planner, const char *kind, q8_step_fn *run, size_t params_size, q8_step **step);
+/* Adds the step of that node after giving it further buffers: the inputs whose bits are set in `inputs`, but those that are
+ * left out, and all outputs. Input 0 and the outputs have that layout, further inputs are linear. What reads int8 is called
+ * int8. */
+q8_status q8_plan_finish(q8_planner *planner, q8_step *step, uint32_t inputs, q8_form_type in, q8_form_type out,
+                         q8_layout layout);
 /* A new step with name, tensor (the node's first output) and zeroed rest; add it after filling with q8_plan_add. */
 void q8_plan_step(q8_planner *planner, q8_id node, const char *kind, q8_step_fn *run, q8_step *out);
 /* Scratch must be computed for `host->threads` of the planner's host: q8_plan_threads. */

@@ -40,10 +40,12 @@ static void run_pool(const q8_step_run *r) {
 
 /* ---- Planning ---- */
 
-static q8_pool_step *new_step(q8_planner *planner, q8_id id) {
+/* `place`: "global_maxpool" or "global_avgpool" from there on says what the step is. */
+static q8_pool_step *new_step(q8_planner *planner, q8_id id, size_t place, q8_step **step) {
   const q8_node *node = q8_plan_node(planner, id);
   const q8_shape *x = &q8_plan_value(planner, node->inputs[0])->shape;
-  q8_pool_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+  const char *kind = q8_pool_kind_of(node) == Q8_POOL_AVERAGE ? "global_avgpool" : "global_maxpool";
+  q8_pool_step *p = q8_plan_begin(planner, kind + place, run_pool, sizeof *p, step);
   if (!p)
     return NULL;
   p->kernels = q8_plan_kernels(planner);
@@ -55,28 +57,23 @@ static q8_pool_step *new_step(q8_planner *planner, q8_id id) {
   return p;
 }
 
-/* Int8 if the mode says so; a maximum also needs equal parameters on both sides. Sums of at most 2^23 bytes
- * are exact in int32. `kind`: "global_maxpool" or "global_avgpool" from its place on where it says what the
- * step is. */
-static q8_status add_step(q8_planner *planner, q8_id id, q8_pool_step *p, size_t place) {
+/* Int8 if the mode says so; a maximum also needs equal parameters on both sides. Sums of at most 2^23 bytes are exact in
+ * int32. */
+static q8_status add_step(q8_planner *planner, q8_id id, q8_pool_step *p, q8_step *step) {
   const q8_node *node = q8_plan_node(planner, id);
   int average = q8_pool_kind_of(node) == Q8_POOL_AVERAGE;
   int int8 = q8_plan_mode(planner, id) == Q8_MODE_STATIC && (p->row || p->in_positions <= (size_t)1 << 23) &&
              (average || q8_same_quant(planner, node->inputs[0], node->outputs[0]));
   q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
-  q8_step step;
-  q8_plan_step(planner, id, (average ? "global_avgpool" : "global_maxpool") + place, run_pool, &step);
   p->element = int8 ? 1 : sizeof(float);
   if (average)
     p->run = int8 ? q8_pool_average_int8 : q8_pool_average_float;
   else
     p->run = int8 ? q8_pool_max_int8 : q8_pool_max_float;
-  step.params = p;
-  step.precision = int8 ? "int8" : "fp32";
-  step.row_size = p->y_stride;
+  step->row_size = p->y_stride;
   if (p->y_stride)
-    step.stride_slot = &p->y_stride;
-  return q8_plan_finish(planner, id, &step, 1, form, form, Q8_CHANNELS_LAST);
+    step->stride_slot = &p->y_stride;
+  return q8_plan_finish(planner, step, 1, form, form, Q8_CHANNELS_LAST);
 }
 
 static int is_served(const q8_extent *e) {
@@ -92,7 +89,8 @@ static int is_served(const q8_extent *e) {
 q8_status q8_plan_window_pool(q8_planner *planner, q8_id id) {
   const q8_value *inputs[1];
   q8_op_io io = q8_plan_op_io(planner, id, inputs);
-  q8_pool_step *p = new_step(planner, id);
+  q8_step *step;
+  q8_pool_step *p = new_step(planner, id, 7, &step);
   if (!p)
     return QINT8_ERROR_MEMORY;
   Q8_TRY(q8_pool_window_of(&io, &p->window));
@@ -101,13 +99,14 @@ q8_status q8_plan_window_pool(q8_planner *planner, q8_id id) {
   p->y_stride = p->channels;
   p->row = (size_t)p->window.e[2].out;
   p->rows = (size_t)(p->window.e[0].out * p->window.e[1].out);
-  return add_step(planner, id, p, 7);
+  return add_step(planner, id, p, step);
 }
 
 q8_status q8_plan_global_pool(q8_planner *planner, q8_id id) {
-  q8_pool_step *p = new_step(planner, id);
+  q8_step *step;
+  q8_pool_step *p = new_step(planner, id, 0, &step);
   if (!p)
     return QINT8_ERROR_MEMORY;
   p->rows = (p->channels + Q8_POOL_BLOCK - 1) / Q8_POOL_BLOCK;
-  return add_step(planner, id, p, 0);
+  return add_step(planner, id, p, step);
 }

@@ -101,12 +101,8 @@ typedef struct q8_recurrent_step {
 /* x = f(x) for n values. */
 void q8_recurrent_activate(const q8_recurrent *r, const q8_activation *a, size_t n, float *x);
 /* y = a + b and y = a * b for n values; y may be a or b. */
-static inline void q8_recurrent_add(const q8_recurrent *r, size_t n, const float *a, const float *b, float *y) {
-  r->kernels->sadd(1, n, a, 0, b, 0, y, 0);
-}
-static inline void q8_recurrent_mul(const q8_recurrent *r, size_t n, const float *a, const float *b, float *y) {
-  r->kernels->smul(1, n, a, 0, b, 0, y, 0);
-}
+void q8_recurrent_add(const q8_recurrent *r, size_t n, const float *a, const float *b, float *y);
+void q8_recurrent_mul(const q8_recurrent *r, size_t n, const float *a, const float *b, float *y);
 /* Values clamped to the attribute `clip`, then the activation. */
 void q8_gate_activate(const q8_recurrent_step *step, int32_t which, size_t n, float *x);
 

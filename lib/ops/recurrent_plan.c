@@ -199,7 +199,8 @@ q8_status q8_recurrent_plan(q8_planner *planner, q8_id id) {
   const q8_value *in[Q8_RNN_INPUTS] = {NULL};
   q8_op_io io = q8_plan_op_io(planner, id, in);
   const q8_node *node = io.node;
-  recurrent_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+  q8_step *step;
+  recurrent_step *p = q8_plan_begin(planner, "recurrent", run_recurrent, sizeof *p, &step);
   if (!p)
     return QINT8_ERROR_MEMORY;
   Q8_TRY(q8_recurrent_of(&io, &p->r));
@@ -211,19 +212,16 @@ q8_status q8_recurrent_plan(q8_planner *planner, q8_id id) {
     return QINT8_ERROR_MEMORY;
   p->packed = in[Q8_RNN_W]->data && in[Q8_RNN_R]->data && (!in[Q8_RNN_B] || in[Q8_RNN_B]->data) && r->steps && r->batch &&
               r->input;
-  q8_step step;
-  q8_plan_step(planner, id, "recurrent", run_recurrent, &step);
   if (p->packed) {
     Q8_TRY(pack_all(planner, id, in, p, &int8));
     lay_out_scratch(planner, p, int8);
-    step.scratch_size = p->x_gates + p->product_scratch + p->quantized + p->work;
-    step.kernel = p->x.linear.kernel_name;
-    step.bytes = (int64_t)(r->directions * q8_gates_size(r) * (r->input + r->hidden) * (int8 ? 1 : sizeof(float)));
+    step->scratch_size = p->x_gates + p->product_scratch + p->quantized + p->work;
+    step->kernel = p->x.linear.kernel_name;
+    step->bytes = (int64_t)(r->directions * q8_gates_size(r) * (r->input + r->hidden) * (int8 ? 1 : sizeof(float)));
   } else {
-    step.scratch_size = q8_recurrent_plain_size(r);
+    step->scratch_size = q8_recurrent_plain_size(r);
   }
-  step.precision = int8 ? "dynamic" : "fp32";
-  step.params = p;
-  step.macs = (int64_t)(r->steps * r->batch * r->directions * q8_gates_size(r) * (r->input + r->hidden));
-  return q8_plan_finish(planner, id, &step, place_inputs(in, p), Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR);
+  step->precision = int8 ? "dynamic" : "fp32";
+  step->macs = (int64_t)(r->steps * r->batch * r->directions * q8_gates_size(r) * (r->input + r->hidden));
+  return q8_plan_finish(planner, step, place_inputs(in, p), Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR);
 }

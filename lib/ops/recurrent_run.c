@@ -5,6 +5,14 @@
 
 #include "ops/recurrent.h"
 
+void q8_recurrent_add(const q8_recurrent *r, size_t n, const float *a, const float *b, float *y) {
+  r->kernels->sadd(1, n, a, 0, b, 0, y, 0);
+}
+
+void q8_recurrent_mul(const q8_recurrent *r, size_t n, const float *a, const float *b, float *y) {
+  r->kernels->smul(1, n, a, 0, b, 0, y, 0);
+}
+
 void q8_recurrent_activate(const q8_recurrent *r, const q8_activation *a, size_t n, float *x) {
   if (a->run)
     a->run(n, a->f.alpha, a->f.beta, x);

@@ -83,7 +83,7 @@ static q8_status infer(const q8_op_io *io) {
     else if (p->keep_dims)
       y.dim[y.rank++] = 1;
   }
-  Q8_TRY(q8_infer_set(io, 0, x->dtype, &y));
+  Q8_TRY(q8_infer_shaped(io, &y));
   if (x->count == 0 && io->outputs[0].count && !q8_is_float(x->dtype) && op->start == NO_START)
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "%s of no integers", io->node->op->name);
   return QINT8_OK;

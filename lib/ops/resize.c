@@ -152,7 +152,7 @@ static q8_status infer(const q8_op_io *io) {
   Q8_TRY(q8_resize_of(io, &r));
   q8_shape y = {.rank = r.rank};
   memcpy(y.dim, r.out, sizeof y.dim);
-  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+  return q8_infer_shaped(io, &y);
 }
 
 /* ---- Reference ---- */

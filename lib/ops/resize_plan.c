@@ -107,7 +107,8 @@ q8_status q8_resize_plan(q8_planner *planner, q8_id id) {
   Q8_TRY(q8_resize_of(&io, &r));
   if (!is_served(&r, inputs[0]->dtype) || inputs[0]->count == 0 || q8_plan_value(planner, node->outputs[0])->count == 0)
     return q8_plan_eval(planner, id);
-  resize_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+  q8_step *step;
+  resize_step *p = q8_plan_begin(planner, "resize", run_resize, sizeof *p, &step);
   if (!p)
     return QINT8_ERROR_MEMORY;
   p->kernels = q8_plan_kernels(planner);
@@ -117,11 +118,7 @@ q8_status q8_resize_plan(q8_planner *planner, q8_id id) {
     Q8_TRY(make_table(planner, &r, r.rank - DIMS + d, &p->axis[d]));
   p->int8 = q8_plan_mode(planner, id) == Q8_MODE_STATIC && q8_same_quant(planner, node->inputs[0], node->outputs[0]);
   q8_form_type form = p->int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
-  q8_step step;
-  q8_plan_step(planner, id, "resize", run_resize, &step);
-  step.params = p;
-  step.precision = p->int8 ? "int8" : "fp32";
-  step.stride_slot = &p->y_stride;
-  step.row_size = p->channels;
-  return q8_plan_finish(planner, id, &step, 1, form, form, Q8_CHANNELS_LAST);
+  step->stride_slot = &p->y_stride;
+  step->row_size = p->channels;
+  return q8_plan_finish(planner, step, 1, form, form, Q8_CHANNELS_LAST);
 }

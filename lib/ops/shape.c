@@ -98,8 +98,12 @@ q8_status q8_infer_set(const q8_op_io *io, int32_t index, int32_t dtype, const q
   return QINT8_OK;
 }
 
+q8_status q8_infer_shaped(const q8_op_io *io, const q8_shape *shape) {
+  return q8_infer_set(io, 0, io->inputs[0]->dtype, shape);
+}
+
 q8_status q8_infer_same(const q8_op_io *io) {
-  return q8_infer_set(io, 0, io->inputs[0]->dtype, &io->inputs[0]->shape);
+  return q8_infer_shaped(io, &io->inputs[0]->shape);
 }
 
 void q8_copy_input(const q8_op_io *io, int32_t i) {
@@ -311,4 +315,12 @@ void q8_copy_strided(size_t element, const q8_shape *shape, const void *src, con
       index[d] = 0;
     }
   }
+}
+
+q8_status q8_eval_view(const q8_op_io *io, const q8_shape *shape, int64_t first, const int64_t *stride) {
+  const q8_value *y = &io->outputs[0];
+  size_t element = qint8_dtype_size((qint8_dtype)y->dtype);
+  if (y->count)
+    q8_copy_strided(element, shape, (const char *)io->inputs[0]->data + first * (int64_t)element, stride, y->data);
+  return QINT8_OK;
 }

@@ -73,17 +73,13 @@ static q8_status view_of(const q8_op_io *io, slice_view *v) {
 static q8_status infer(const q8_op_io *io) {
   slice_view v;
   Q8_TRY(view_of(io, &v));
-  return q8_infer_set(io, 0, io->inputs[0]->dtype, &v.shape);
+  return q8_infer_shaped(io, &v.shape);
 }
 
 static q8_status eval(const q8_op_io *io) {
   slice_view v;
   Q8_TRY(view_of(io, &v));
-  size_t element = qint8_dtype_size((qint8_dtype)io->inputs[0]->dtype);
-  if (io->outputs[0].count)
-    q8_copy_strided(element, &v.shape, (const char *)io->inputs[0]->data + v.offset * (int64_t)element, v.stride,
-                    io->outputs[0].data);
-  return QINT8_OK;
+  return q8_eval_view(io, &v.shape, v.offset, v.stride);
 }
 
 const q8_op q8_op_slice = {

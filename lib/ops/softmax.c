@@ -75,14 +75,12 @@ static void run_softmax(const q8_step_run *r) {
 
 static q8_status plan(q8_planner *planner, q8_id node) {
   const q8_node *n = q8_plan_node(planner, node);
-  q8_step step;
-  q8_softmax_view *v = q8_plan_alloc(planner, 1, sizeof *v);
+  q8_step *step;
+  q8_softmax_view *v = q8_plan_begin(planner, "softmax", run_softmax, sizeof *v, &step);
   if (!v)
     return QINT8_ERROR_MEMORY;
   *v = view_of(n, &q8_plan_value(planner, n->inputs[0])->shape, q8_plan_kernels(planner));
-  q8_plan_step(planner, node, "softmax", run_softmax, &step);
-  step.params = v;
-  return q8_plan_finish(planner, node, &step, 1, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR);
+  return q8_plan_finish(planner, step, 1, Q8_FORM_NATIVE, Q8_FORM_NATIVE, Q8_LINEAR);
 }
 
 /* The flat form: Reshape(Softmax(Flatten(x)), Shape(x)). */

@@ -39,7 +39,7 @@ static q8_status infer(const q8_op_io *io) {
                       k.count ? k.v[0] : -1, (int)axis, x);
   q8_shape y = *x;
   y.dim[axis] = k.v[0];
-  Q8_TRY(q8_infer_set(io, 0, io->inputs[0]->dtype, &y));
+  Q8_TRY(q8_infer_shaped(io, &y));
   return io->node->output_count > 1 ? q8_infer_set(io, 1, QINT8_DTYPE_S64, &y) : QINT8_OK;
 }
 

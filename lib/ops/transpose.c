@@ -28,7 +28,7 @@ Q8_COLD static q8_status infer(const q8_op_io *io) {
     seen |= 1u << axis;
     y.dim[i] = x->dim[axis];
   }
-  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+  return q8_infer_shaped(io, &y);
 }
 
 static void input_strides(const transpose_params *p, const q8_shape *x, int64_t *stride) {
@@ -39,12 +39,9 @@ static void input_strides(const transpose_params *p, const q8_shape *x, int64_t 
 }
 
 static q8_status eval(const q8_op_io *io) {
-  const q8_value *x = io->inputs[0];
   int64_t stride[Q8_MAX_RANK];
-  input_strides(io->node->params, &x->shape, stride);
-  q8_copy_strided(qint8_dtype_size((qint8_dtype)x->dtype), &io->outputs[0].shape, x->data, stride,
-                  io->outputs[0].data);
-  return QINT8_OK;
+  input_strides(io->node->params, &io->inputs[0]->shape, stride);
+  return q8_eval_view(io, &io->outputs[0].shape, 0, stride);
 }
 
 typedef struct transpose_step {
@@ -78,18 +75,18 @@ Q8_COLD static q8_status plan(q8_planner *planner, q8_id node) {
   const q8_value *value = q8_plan_value(planner, x);
   int int8 = q8_plan_mode(planner, node) == Q8_MODE_STATIC && q8_same_quant(planner, x, y);
   q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
-  q8_buffer in, out;
+  q8_buffer in;
   Q8_TRY(q8_plan_input(planner, x, form, Q8_LINEAR, &in));
   if (is_view(n->params, &value->shape))
     return q8_plan_alias(planner, y, form, Q8_LINEAR, in);
-  transpose_step *p = q8_plan_alloc(planner, 1, sizeof *p);
+  q8_step *step;
+  transpose_step *p = q8_plan_begin(planner, "transpose", run_transpose, sizeof *p, &step);
   if (!p)
     return QINT8_ERROR_MEMORY;
   p->element = int8 ? 1 : qint8_dtype_size((qint8_dtype)value->dtype);
   p->shape = q8_plan_value(planner, y)->shape;
   input_strides(n->params, &value->shape, p->stride);
-  Q8_TRY(q8_plan_output(planner, y, form, Q8_LINEAR, &out));
-  return q8_plan_step11(planner, node, "transpose", run_transpose, p, in, out, int8 ? "int8" : "fp32");
+  return q8_plan_finish(planner, step, 1, form, form, Q8_LINEAR);
 }
 
 const q8_op q8_op_transpose = {

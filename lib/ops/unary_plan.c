@@ -146,35 +146,31 @@ static uint8_t *make_table(q8_planner *planner, q8_id x, q8_id y, const unary_pa
 }
 
 /* In the layout and, where nobody else reads it, in the memory of the input. */
-static q8_status add_step(q8_planner *planner, q8_id node, q8_id x, const char *kind, unary_params *p) {
+static q8_status add_step(q8_planner *planner, q8_step *step, q8_id x, unary_params *p) {
   q8_form_type form = p->table ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
   q8_layout layout = q8_plan_layout(planner, x);
-  q8_step step;
-  q8_plan_step(planner, node, kind, run_unary, &step);
-  Q8_TRY(q8_plan_input(planner, x, form, layout, &step.in[0]));
-  Q8_TRY(q8_plan_output(planner, q8_plan_node(planner, node)->outputs[0], form, layout, &step.out[0]));
-  step.precision = form == Q8_FORM_INT8 ? "int8" : "fp32";
-  step.params = p;
+  Q8_TRY(q8_plan_input(planner, x, form, layout, &step->in[0]));
   if (p->table)
-    step.table_slot = &p->table;
+    step->table_slot = &p->table;
   p->out.count = q8_plan_value(planner, x)->count;
   p->out.element = p->table ? 1 : sizeof(float);
-  step.stride_slot = &p->out.stride;
-  step.row_slot = &p->out.row;
-  step.in_count = step.out_count = step.in_place = 1;
-  return q8_plan_add(planner, &step);
+  step->stride_slot = &p->out.stride;
+  step->row_slot = &p->out.row;
+  step->in_count = step->in_place = 1;
+  return q8_plan_finish(planner, step, 0, form, form, layout);
 }
 
 q8_status q8_plan_table(q8_planner *planner, q8_id node, q8_id x, const uint8_t *table) {
   const q8_node *n = q8_plan_node(planner, node);
   if (q8_plan_fuse_table(planner, x, n->outputs[0], table, n->op->name))
     return QINT8_OK;
-  unary_params *p = q8_plan_alloc(planner, 1, sizeof *p);
+  q8_step *step;
+  unary_params *p = q8_plan_begin(planner, "table", run_unary, sizeof *p, &step);
   if (!p)
     return QINT8_ERROR_MEMORY;
   p->table = table;
   p->kernels = q8_plan_kernels(planner);
-  return add_step(planner, node, x, "table", p);
+  return add_step(planner, step, x, p);
 }
 
 q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params) {
@@ -183,7 +179,8 @@ q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params) {
   q8_id x = n->inputs[0];
   if (q8_plan_value(planner, x)->dtype != QINT8_DTYPE_F32)
     return q8_plan_eval(planner, node);
-  unary_params *p = q8_plan_alloc(planner, 1, sizeof *p);
+  q8_step *step;
+  unary_params *p = q8_plan_begin(planner, n->op->name, run_unary, sizeof *p, &step);
   size_t params_size = n->op->params_size;
   void *copy = q8_plan_alloc(planner, 1, params_size ? params_size : 1);
   if (!p || !copy)
@@ -200,7 +197,7 @@ q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params) {
   }
   if (set->kernel && q8_plan_fuse_function(planner, x, n->outputs[0], &p->function, n->op->name))
     return QINT8_OK;
-  return add_step(planner, node, x, n->op->name, p);
+  return add_step(planner, step, x, p);
 }
 
 q8_status q8_unary_plan(q8_planner *planner, q8_id node) {

@@ -69,7 +69,7 @@ static q8_status infer_reshape(const q8_op_io *io) {
   int ok;
   if (q8_shape_count(&shape, &ok) != x->count || !ok)
     return fail_shape(io, "reshaped to", &wanted);
-  return q8_infer_set(io, 0, x->dtype, &shape);
+  return q8_infer_shaped(io, &shape);
 }
 
 static q8_status infer_flatten(const q8_op_io *io) {
@@ -81,7 +81,7 @@ static q8_status infer_flatten(const q8_op_io *io) {
   q8_shape y = {.rank = 2};
   y.dim[0] = (int64_t)q8_dims(x, 0, (int32_t)axis);
   y.dim[1] = (int64_t)q8_dims(x, (int32_t)axis, x->rank);
-  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+  return q8_infer_shaped(io, &y);
 }
 
 static q8_status infer_squeeze(const q8_op_io *io) {
@@ -102,7 +102,7 @@ static q8_status infer_squeeze(const q8_op_io *io) {
     else if (x->dim[i] != 1)
       return q8_op_fail(io, QINT8_ERROR_SHAPE, "axis %d of shape %p is not of size 1", (int)i, x);
   }
-  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+  return q8_infer_shaped(io, &y);
 }
 
 static q8_status infer_unsqueeze(const q8_op_io *io) {
@@ -116,7 +116,7 @@ static q8_status infer_unsqueeze(const q8_op_io *io) {
   Q8_TRY(q8_axes_mask(io, &axes, y.rank, 1, &mask));
   for (int32_t i = 0, from = 0; i < y.rank; i++)
     y.dim[i] = mask >> i & 1 ? 1 : x->dim[from++];
-  return q8_infer_set(io, 0, io->inputs[0]->dtype, &y);
+  return q8_infer_shaped(io, &y);
 }
 
 /* ---- Dropout: inference keeps every value, and the mask says so ---- */

@@ -315,7 +315,7 @@ q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w) 
   }
   if (step.run != run_dynamic)
     step.rows = rows_of(p);
-  return q8_plan_finish(planner, id, &step, 1, in, out, w->layout);
+  return q8_plan_finish(planner, &step, 1, in, out, w->layout);
 }
 
 q8_status q8_plan_weighted_matrix(q8_planner *planner, q8_id id, const q8_weighted *weighted, int in_columns) {

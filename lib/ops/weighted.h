@@ -10,7 +10,7 @@
 #define Q8_OPS_WEIGHTED_H
 
 #include "nn/conv.h"
-#include "ops/common.h"
+#include "ops/conv_nd.h"
 
 typedef struct q8_weighted {
   const char *kind;        /* of the step: "conv", "gemm"; depthwise convolutions are called "dwconv" */
@@ -22,6 +22,9 @@ typedef struct q8_weighted {
   q8_id bias_tensor;       /* Q8_NONE without bias */
 } q8_weighted;
 
+/* 1-D has height 1. In 3-D, where depth is not convolved its planes are images, and where nothing else is they are rows of
+ * height times width pixels. */
+q8_conv_geometry q8_conv_geometry_of(const q8_conv_nd *c);
 /* The integers of input 1, in the order of the file, if the step will multiply by just these: then floats are not needed.
  * Else NULL. `g` of the product is known. */
 const int8_t *q8_weighted_integers(const q8_planner *planner, q8_id node, const q8_weighted *weighted);
