@@ -54,11 +54,11 @@ int64_t q8_split_offset(size_t index, int32_t rank, const int64_t *dim, const in
 /* dst, dense of `shape`, takes src[sum of index[i] * stride[i]]; strides in elements of 1, 2, 4 or 8 bytes. */
 void q8_copy_strided(size_t element, const q8_shape *shape, const void *src, const int64_t *stride, void *dst);
 
-/* The bytes of input i to output 0, which is of its type and size. */
-void q8_copy_input(const q8_op_io *io, int32_t i);
-
 /* `eval` of operators whose result, seen as `shape`, is input 0 from element `first` on by strides. */
 q8_status q8_eval_view(const q8_op_io *io, const q8_shape *shape, int64_t first, const int64_t *stride);
+
+/* The bytes of input i to output 0, which is of its type and size. */
+void q8_copy_input(const q8_op_io *io, int32_t i);
 
 /* Elements of an integer tensor (S32 or S64) with data. */
 int64_t q8_int_at(const q8_value *value, size_t i);

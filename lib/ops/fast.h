@@ -9,7 +9,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#define Q8_LANES 16 /* of sums and maxima */
 #define Q8_BLOCK 4
 
 /* y[i] = expression for i in [0, n), of type R; `expression` may use i. y may be one of the inputs read at i. */

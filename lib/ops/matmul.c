@@ -4,26 +4,18 @@
 #include "ops/product.h"
 #include "ops/weighted.h"
 
-/* A vector becomes a matrix of one row (a) or one column (b), as numpy does. */
-static q8_shape as_matrix(const q8_shape *shape, int is_a) {
-  if (shape->rank != 1)
-    return *shape;
-  q8_shape matrix = {.rank = 2, .dim = {is_a ? 1 : shape->dim[0], is_a ? shape->dim[0] : 1}};
-  return matrix;
-}
-
+/* A vector is a matrix of one row (a) or one column (b), as in numpy. */
 q8_status q8_matmul_shape_of(const q8_op_io *io, const q8_shape *given_a, const q8_shape *given_b, q8_matmul_shape *s) {
-  q8_shape a = as_matrix(given_a, 1), b = as_matrix(given_b, 0);
-  if (a.rank < 2 || b.rank < 2 || a.dim[a.rank - 1] != b.dim[b.rank - 2]) {
+  q8_shape a = *given_a, b = *given_b; /* of these the leading dimensions */
+  s->drop_m = a.rank == 1;
+  s->drop_n = b.rank == 1;
+  a.rank -= 2 - s->drop_m;
+  b.rank -= 2 - s->drop_n;
+  if (a.rank < 0 || b.rank < 0 || given_a->dim[given_a->rank - 1] != b.dim[b.rank])
     return q8_op_fail(io, QINT8_ERROR_SHAPE, "%p times %p", given_a, given_b);
-  }
-  s->m = (size_t)a.dim[a.rank - 2];
-  s->k = (size_t)a.dim[a.rank - 1];
-  s->n = (size_t)b.dim[b.rank - 1];
-  s->drop_m = given_a->rank == 1;
-  s->drop_n = given_b->rank == 1;
-  a.rank -= 2;
-  b.rank -= 2;
+  s->m = s->drop_m ? 1 : (size_t)a.dim[a.rank];
+  s->k = (size_t)b.dim[b.rank];
+  s->n = s->drop_n ? 1 : (size_t)b.dim[b.rank + 1];
   Q8_TRY(q8_infer_broadcast(io, &a, &b, &s->batch));
   q8_broadcast_strides(&a, &s->batch, s->a);
   q8_broadcast_strides(&b, &s->batch, s->b);
@@ -98,14 +90,17 @@ static void run_product(const q8_step_run *r) {
   q8_product_run(r->params, r->host, r->in[0], r->in[1], r->out[0], r->scratch);
 }
 
-static q8_status plan_product(q8_planner *planner, const q8_node *node, const q8_matmul_shape *s, int int8) {
+static q8_status plan_product(q8_planner *planner, q8_id id, const q8_matmul_shape *s, int int8) {
+  q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
   q8_step *step;
   q8_product *p = q8_plan_begin(planner, "matmul", run_product, sizeof *p, &step);
   if (!p)
     return QINT8_ERROR_MEMORY;
-  *p = (q8_product){.s = *s, .b_k = s->n, .b_n = 1};
-  q8_form_type form = int8 ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
-  Q8_TRY(int8 ? q8_product_prepare_int8(planner, node, p, step) : q8_product_prepare(planner, p, NULL, step));
+  p->s = *s;
+  p->b_k = s->n;
+  p->b_n = 1;
+  Q8_TRY(int8 ? q8_product_prepare_int8(planner, q8_plan_node(planner, id), p, step)
+              : q8_product_prepare(planner, p, NULL, step));
   return q8_plan_finish(planner, step, 3, form, p->y_element == 1 ? form : Q8_FORM_NATIVE, Q8_LINEAR);
 }
 
@@ -120,7 +115,7 @@ static q8_status plan(q8_planner *planner, q8_id id) {
     return q8_plan_eval(planner, id);
   int constant = q8_plan_is_constant(planner, node->inputs[1]);
   if (!constant || inputs[1]->shape.rank != 2)
-    return plan_product(planner, node, &s,
+    return plan_product(planner, id, &s,
                         !constant && q8_plan_mode(planner, id) == Q8_MODE_STATIC && s.k <= Q8_PRODUCT_INT8_K);
   q8_weighted w = {.kind = "matmul", .g = {.n = rows, .c = s.k, .k = s.n}, .bias_tensor = Q8_NONE};
   return q8_plan_weighted_matrix(planner, id, &w, 1);

@@ -40,7 +40,7 @@ static void run_pool(const q8_step_run *r) {
 
 /* ---- Planning ---- */
 
-/* `kind`: "global_maxpool" or "global_avgpool" from its place on where it says what the step is. */
+/* `place`: "global_maxpool" or "global_avgpool" from there on says what the step is. */
 static q8_pool_step *new_step(q8_planner *planner, q8_id id, size_t place, q8_step **step) {
   const q8_node *node = q8_plan_node(planner, id);
   const q8_shape *x = &q8_plan_value(planner, node->inputs[0])->shape;
@@ -57,8 +57,8 @@ static q8_pool_step *new_step(q8_planner *planner, q8_id id, size_t place, q8_st
   return p;
 }
 
-/* Int8 if the mode says so; a maximum also needs equal parameters on both sides. Sums of at most 2^23 bytes
- * are exact in int32. */
+/* Int8 if the mode says so; a maximum also needs equal parameters on both sides. Sums of at most 2^23 bytes are exact in
+ * int32. */
 static q8_status add_step(q8_planner *planner, q8_id id, q8_pool_step *p, q8_step *step) {
   const q8_node *node = q8_plan_node(planner, id);
   int average = q8_pool_kind_of(node) == Q8_POOL_AVERAGE;

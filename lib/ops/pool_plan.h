@@ -5,8 +5,8 @@
 
 #include "ops/pool.h"
 
-#define Q8_POOL_BLOCK                                                                                        \
-  64 /* channels of a task over all positions, and of an average that are summed at a time */
+/* Channels of a task over all positions, and of an average that are summed at a time. */
+#define Q8_POOL_BLOCK 64
 
 struct q8_pool_step;
 /* y = n channels of the result from x, where those of the input's first position lie. `taps`: NULL for all

@@ -1,5 +1,4 @@
-/* pool_rows.c - the channels of an output position of MaxPool, AveragePool and the pools over all positions.
- */
+/* pool_rows.c - the channels of an output position of MaxPool, AveragePool and the pools over all positions. */
 #include <string.h>
 
 #include "ops/fast.h"

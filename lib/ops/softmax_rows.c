@@ -4,27 +4,29 @@
 #include "base/math.h"
 #include "ops/fast.h"
 
-/* Of all lanes, by halves. */
-static float total(float *lane) {
-  for (size_t half = Q8_LANES / 2; half >= 4; half /= 2)
-    for (size_t j = 0; j < half; j++)
-      lane[j] += lane[j + half];
-  return (lane[0] + lane[1]) + (lane[2] + lane[3]);
+/* Of n contiguous values, in 16 lanes that are added by halves. */
+static float total(size_t n, const float *x) {
+  float a[4] = {0}, b[4] = {0}, c[4] = {0}, d[4] = {0}, sum = 0;
+  size_t at = 0;
+  for (; at + 16 <= n; at += 16)
+    for (size_t j = 0; j < 4; j++) {
+      a[j] += x[at + j];
+      b[j] += x[at + j + 4];
+      c[j] += x[at + j + 8];
+      d[j] += x[at + j + 12];
+    }
+  for (; at < n; at++)
+    sum += x[at];
+  for (size_t j = 0; j < 4; j++)
+    a[j] = (d[j] + b[j]) + (c[j] + a[j]);
+  return sum + ((a[0] + a[1]) + (a[2] + a[3]));
 }
 
-/* Softmax of n contiguous values: the sum in lanes. */
 static void softmax_dense(const float *x, float *y, size_t n, const q8_kernels *kernels) {
-  float lane[Q8_LANES] = {0}, sum = 0, min, max;
-  size_t at = 0;
+  float min, max;
   kernels->minmax(n, x, &min, &max);
   kernels->sunary(n, &(q8_sunary){Q8_SUNARY_EXP, max, 0}, x, y);
-  for (; at + Q8_LANES <= n; at += Q8_LANES)
-    for (size_t j = 0; j < Q8_LANES; j++)
-      lane[j] += y[at + j];
-  for (; at < n; at++)
-    sum += y[at];
-  sum += total(lane);
-  const float scale = 1 / sum;
+  const float scale = 1 / total(n, y);
   Q8_FOR_BLOCKS(float, n, y, y[i] * scale);
 }
 

@@ -6,12 +6,11 @@
 #include "ops/unary.h"
 
 typedef struct unary_params {
+  const q8_kernels *kernels;
+  const uint8_t *table; /* of int8 */
   const void *params;
   const q8_unary_set *set;
-  q8_sunary function;
-  q8_sunary_fn *kernel; /* instead of what the set has */
-  q8_table_fn *table_rows;
-  const uint8_t *table;
+  q8_sunary function; /* instead of what the set has, if it has a kernel */
   q8_row_output out;
 } unary_params;
 
@@ -44,12 +43,14 @@ float q8_node_function(const void *node, float x) {
   return q8_unary_apply(n->op->variant, n->params, x);
 }
 
-static void each_float(const q8_unary_set *set, const void *params, size_t n, const float *x, float *y) {
-  if (set->rows)
-    q8_unary_run_rows(set->rows, params, n, x, y);
+static void each_float(const unary_params *p, size_t n, const float *x, float *y) {
+  if (p->set->kernel)
+    p->kernels->sunary(n, &p->function, x, y);
+  else if (p->set->rows)
+    q8_unary_run_rows(p->set->rows, p->params, n, x, y);
   else
     for (size_t i = 0; i < n; i++)
-      y[i] = q8_unary_apply(set, params, x[i]);
+      y[i] = q8_unary_apply(p->set, p->params, x[i]);
 }
 
 /* Gelu has two: its attribute says which. */
@@ -95,14 +96,12 @@ static void eval_whole(const q8_op_io *io, const q8_unary_set *set) {
 q8_status q8_unary_eval(const q8_op_io *io) {
   const q8_unary_set *set = io->node->op->variant;
   const q8_value *x = io->inputs[0];
-  if (x->dtype == QINT8_DTYPE_F32 && set->kernel) {
+  if (x->dtype == QINT8_DTYPE_F32) {
     q8_kernels kernels; /* of any ISA: the bytes are the same */
-    q8_sunary function = kernel_of(io->node->op, io->node->params);
     q8_kernels_select(0, &kernels);
-    kernels.sunary(x->count, &function, x->data, io->outputs[0].data);
-  } else if (x->dtype == QINT8_DTYPE_F32)
-    each_float(set, io->node->params, x->count, x->data, io->outputs[0].data);
-  else if (q8_is_float(x->dtype))
+    unary_params p = {&kernels, NULL, io->node->params, set, kernel_of(io->node->op, io->node->params), {0}};
+    each_float(&p, x->count, x->data, io->outputs[0].data);
+  } else if (q8_is_float(x->dtype))
     eval_wide(io, set);
   else
     eval_whole(io, set);
@@ -111,37 +110,24 @@ q8_status q8_unary_eval(const q8_op_io *io) {
 
 /* ---- Planning ---- */
 
-static void float_part(const void *context, size_t first, size_t n, void *y) {
+static void run_part(const void *context, size_t first, size_t n, void *y) {
   const unary_run *run = context;
   const unary_params *p = run->p;
-  const float *x = (const float *)run->x + first;
-  if (p->kernel)
-    p->kernel(n, &p->function, x, y);
+  if (p->table)
+    p->kernels->table(n, (const uint8_t *)run->x + first, p->table, y);
   else
-    each_float(p->set, p->params, n, x, y);
+    each_float(p, n, (const float *)run->x + first, y);
 }
 
-static void table_part(const void *context, size_t first, size_t n, void *y) {
-  const unary_run *run = context;
-  run->p->table_rows(n, (const uint8_t *)run->x + first, run->p->table, y);
-}
-
-static void run_parts(const q8_step_run *r, q8_part_fn *part) {
+static void run_unary(const q8_step_run *r) {
   const unary_params *p = r->params;
   unary_run run = {p, r->in[0]};
-  q8_write_parts(&p->out, part, &run, r->out[0], r->host);
-}
-
-static void run_float(const q8_step_run *r) {
-  run_parts(r, float_part);
-}
-static void run_table(const q8_step_run *r) {
-  run_parts(r, table_part);
+  q8_write_parts(&p->out, run_part, &run, r->out[0], r->host);
 }
 
 /* table[q] = quantize(f(dequantize(q))), stored form on both sides. */
 static uint8_t *make_table(q8_planner *planner, q8_id x, q8_id y, const unary_params *p) {
-  const q8_kernels *kernels = q8_plan_kernels(planner);
+  const q8_kernels *kernels = p->kernels;
   uint8_t *table = q8_plan_alloc(planner, 256, 1);
   float scale = 1, values[256];
   int32_t zero = 0;
@@ -160,13 +146,14 @@ static uint8_t *make_table(q8_planner *planner, q8_id x, q8_id y, const unary_pa
 }
 
 /* In the layout and, where nobody else reads it, in the memory of the input. */
-static q8_status add_step(q8_planner *planner, q8_step *step, q8_id x, q8_form_type form, unary_params *p) {
+static q8_status add_step(q8_planner *planner, q8_step *step, q8_id x, unary_params *p) {
+  q8_form_type form = p->table ? Q8_FORM_INT8 : Q8_FORM_NATIVE;
   q8_layout layout = q8_plan_layout(planner, x);
   Q8_TRY(q8_plan_input(planner, x, form, layout, &step->in[0]));
   if (p->table)
     step->table_slot = &p->table;
-  p->out = (q8_row_output){.count = q8_plan_value(planner, x)->count,
-                           .element = form == Q8_FORM_INT8 ? 1 : sizeof(float)};
+  p->out.count = q8_plan_value(planner, x)->count;
+  p->out.element = p->table ? 1 : sizeof(float);
   step->stride_slot = &p->out.stride;
   step->row_slot = &p->out.row;
   step->in_count = step->in_place = 1;
@@ -178,12 +165,12 @@ q8_status q8_plan_table(q8_planner *planner, q8_id node, q8_id x, const uint8_t 
   if (q8_plan_fuse_table(planner, x, n->outputs[0], table, n->op->name))
     return QINT8_OK;
   q8_step *step;
-  unary_params *p = q8_plan_begin(planner, "table", run_table, sizeof *p, &step);
+  unary_params *p = q8_plan_begin(planner, "table", run_unary, sizeof *p, &step);
   if (!p)
     return QINT8_ERROR_MEMORY;
   p->table = table;
-  p->table_rows = q8_plan_kernels(planner)->table;
-  return add_step(planner, step, x, Q8_FORM_INT8, p);
+  p->kernels = q8_plan_kernels(planner);
+  return add_step(planner, step, x, p);
 }
 
 q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params) {
@@ -193,7 +180,7 @@ q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params) {
   if (q8_plan_value(planner, x)->dtype != QINT8_DTYPE_F32)
     return q8_plan_eval(planner, node);
   q8_step *step;
-  unary_params *p = q8_plan_begin(planner, n->op->name, run_float, sizeof *p, &step);
+  unary_params *p = q8_plan_begin(planner, n->op->name, run_unary, sizeof *p, &step);
   size_t params_size = n->op->params_size;
   void *copy = q8_plan_alloc(planner, 1, params_size ? params_size : 1);
   if (!p || !copy)
@@ -202,17 +189,15 @@ q8_status q8_plan_unary(q8_planner *planner, q8_id node, const void *params) {
     memcpy(copy, params, params_size);
   p->params = copy;
   p->set = set;
+  p->kernels = q8_plan_kernels(planner);
+  p->function = kernel_of(n->op, copy);
   if (q8_plan_mode(planner, node) == Q8_MODE_STATIC) {
     const uint8_t *table = make_table(planner, x, n->outputs[0], p);
     return table ? q8_plan_table(planner, node, x, table) : QINT8_ERROR_MEMORY;
   }
-  if (set->kernel) {
-    p->function = kernel_of(n->op, copy);
-    p->kernel = q8_plan_kernels(planner)->sunary;
-    if (q8_plan_fuse_function(planner, x, n->outputs[0], &p->function, n->op->name))
-      return QINT8_OK;
-  }
-  return add_step(planner, step, x, Q8_FORM_NATIVE, p);
+  if (set->kernel && q8_plan_fuse_function(planner, x, n->outputs[0], &p->function, n->op->name))
+    return QINT8_OK;
+  return add_step(planner, step, x, p);
 }
 
 q8_status q8_unary_plan(q8_planner *planner, q8_id node) {

@@ -31,13 +31,20 @@ static q8_epilogue epilogue_of(const weighted_step *p, const q8_step_run *r) {
   return epilogue;
 }
 
+/* x has one zero point, or one for each sample of a dynamic run. */
+static void multiply(const weighted_step *p, const q8_step_run *r, const void *x, const int32_t *zero_points,
+                     const q8_epilogue *epilogue, void *scratch) {
+  const size_t zero_step = epilogue->sample_scale != NULL;
+  if (p->is_wide)
+    q8_wide_run(&p->wide, p->kernels, x, zero_points, zero_step, epilogue, r->out[0], r->host);
+  else
+    q8_conv_run(&p->conv, p->kernels, x, zero_points, zero_step, epilogue, r->out[0], scratch, r->host);
+}
+
 static void run_whole(const q8_step_run *r) {
   const weighted_step *p = r->params;
   q8_epilogue epilogue = epilogue_of(p, r);
-  if (p->is_wide)
-    q8_wide_run(&p->wide, p->kernels, r->in[0], &p->zero_point, 0, &epilogue, r->out[0], r->host);
-  else
-    q8_conv_run(&p->conv, p->kernels, r->in[0], &p->zero_point, 0, &epilogue, r->out[0], r->scratch, r->host);
+  multiply(p, r, r->in[0], &p->zero_point, &epilogue, r->scratch);
 }
 
 /* One row of a small product. */
@@ -71,11 +78,7 @@ static void run_dynamic(const q8_step_run *r) {
   q8_epilogue epilogue = p->epilogue;
   epilogue.sample_scale = x.scale;
   epilogue.sample_zero = x.zero_point;
-  if (p->is_wide)
-    q8_wide_run(&p->wide, p->kernels, x.data, x.zero_point, 1, &epilogue, r->out[0], r->host);
-  else
-    q8_conv_run(&p->conv, p->kernels, x.data, x.zero_point, 1, &epilogue, r->out[0],
-                (uint8_t *)r->scratch + q8_quantized_rows_size(g->n, sample_size(g)), r->host);
+  multiply(p, r, x.data, x.zero_point, &epilogue, (uint8_t *)r->scratch + q8_quantized_rows_size(g->n, sample_size(g)));
 }
 
 /* ---- Planning ---- */
