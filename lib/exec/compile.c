@@ -274,8 +274,8 @@ q8_status q8_plan_compile(const q8_graph *graph, const q8_recipe *recipe, const 
   q8_kernels_select(config->mask, &plan->kernels);
   plan->isa = config->isa;
   plan->threads = host->threads;
-  q8_planner planner = {.plan = plan, .host = *host, .plain = config->plain, .l2 = config->l2, .graph = graph, .recipe = recipe,
-                        .error = error, .where = "plan"};
+  q8_planner planner = {.plan = plan, .host = *host, .plain = config->plain, .l2 = config->l2, .graph = graph,
+                        .recipe = recipe, .error = error, .where = "plan"};
   q8_status status = compile(&planner, config);
   q8_binding_destroy(planner.binding);
   q8_free(host, planner.forms);

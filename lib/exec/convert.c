@@ -316,7 +316,8 @@ q8_status q8_convert(q8_planner *planner, q8_id tensor, q8_form_type form, q8_la
   else if (q8_plan_is_constant(planner, tensor))
     Q8_TRY(constant_buffer(planner, tensor, &from));
   else
-    return q8_fail(planner->error, QINT8_ERROR_INTERNAL, planner->graph->tensors[tensor].name, "used before it is computed");
+    return q8_fail(planner->error, QINT8_ERROR_INTERNAL, planner->graph->tensors[tensor].name,
+                   "used before it is computed");
   return q8_convert(planner, tensor, form, layout, out);
 }
 

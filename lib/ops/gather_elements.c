@@ -67,7 +67,7 @@ static q8_status eval_nd(const q8_op_io *io) {
   return QINT8_OK;
 }
 
-#define GATHER(id, onnx_name, opset, list, axis_given, infer_fn, eval_fn)                                                       \
+#define GATHER(id, onnx_name, opset, list, axis_given, infer_fn, eval_fn)                                          \
   const q8_op q8_op_##id = {                                                                                       \
       .name = onnx_name, Q8_OPSETS(opset, 21), Q8_INPUTS(2, 2), Q8_OUTPUTS(1, 1),                                  \
       Q8_ATTRIBUTES(list), .params_size = sizeof(gather_params), .quant = Q8_QUANT_FLOAT,                          \

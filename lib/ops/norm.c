@@ -43,7 +43,8 @@ void q8_scale_shift(size_t n, const float *x, float factor, float shift, float *
   Q8_FOR_BLOCKS(float, n, y, x[i] * factor + shift);
 }
 
-void q8_normalize_row(size_t n, const float *x, float mean, float inverse, const float *scale, const float *bias, float *y) {
+void q8_normalize_row(size_t n, const float *x, float mean, float inverse, const float *scale, const float *bias,
+                      float *y) {
   if (bias)
     Q8_FOR_BLOCKS(float, n, y, (x[i] - mean) * inverse * scale[i] + bias[i]);
   else
