@@ -35,16 +35,13 @@ static q8_status copy_tensor_table(q8_planner *planner, qint8_error *error) {
   plan->tensor_shapes = q8_plan_alloc(planner, n + 1, sizeof *plan->tensor_shapes);
   plan->tensor_scale = q8_plan_alloc(planner, n + 1, sizeof *plan->tensor_scale);
   plan->tensor_zero = q8_plan_alloc(planner, n + 1, sizeof *plan->tensor_zero);
-  if (!plan->tensor_names || !plan->tensor_shapes || !plan->tensor_scale || !plan->tensor_zero)
-    return q8_fail_memory(error, "plan", n * sizeof *plan->tensor_shapes);
+  Q8_TRY(q8_pool_check(&plan->pool, "plan", error));
   for (size_t i = 0; i < n; i++) {
     plan->tensor_names[i] = q8_pool_string(&plan->pool, graph->tensors[i].name, strlen(graph->tensors[i].name));
     plan->tensor_shapes[i] = planner->binding->values[i].shape;
     q8_plan_quant(planner, (q8_id)i, &plan->tensor_scale[i], &plan->tensor_zero[i]);
-    if (!plan->tensor_names[i])
-      return q8_fail_memory(error, "plan", strlen(graph->tensors[i].name));
   }
-  return QINT8_OK;
+  return q8_pool_check(&plan->pool, "plan", error);
 }
 
 /* Keeps the data of an input that is a constant of the plan. */
@@ -54,8 +51,7 @@ static q8_status keep_bound(q8_planner *planner, q8_id tensor, q8_plan_io *io, q
   if (!value->data)
     return QINT8_OK;
   void *copy = q8_plan_alloc(planner, size ? size : 1, 1);
-  if (!copy)
-    return q8_fail_memory(error, io->name, size);
+  Q8_TRY(q8_pool_check(&planner->plan->pool, io->name, error));
   memcpy(copy, value->data, size);
   io->bound = copy;
   return QINT8_OK;
@@ -91,8 +87,7 @@ static q8_status plan_inputs(q8_planner *planner, qint8_error *error) {
   const q8_graph *graph = planner->graph;
   plan->input_count = graph->input_count;
   plan->inputs = q8_plan_alloc(planner, graph->input_count + 1, sizeof *plan->inputs);
-  if (!plan->inputs)
-    return q8_fail_memory(error, "plan", graph->input_count * sizeof *plan->inputs);
+  Q8_TRY(q8_pool_check(&plan->pool, "plan", error));
   for (size_t i = 0; i < graph->input_count; i++) {
     q8_buffer buffer;
     Q8_TRY(describe(planner, graph->inputs[i], &plan->inputs[i], error));
@@ -181,8 +176,7 @@ static q8_status plan_outputs(q8_planner *planner, qint8_error *error) {
   const q8_graph *graph = planner->graph;
   plan->output_count = graph->output_count;
   plan->outputs = q8_plan_alloc(planner, graph->output_count + 1, sizeof *plan->outputs);
-  if (!plan->outputs)
-    return q8_fail_memory(error, "plan", graph->output_count * sizeof *plan->outputs);
+  Q8_TRY(q8_pool_check(&plan->pool, "plan", error));
   for (size_t i = 0; i < graph->output_count; i++) {
     q8_id tensor = graph->outputs[i];
     q8_buffer buffer;
