@@ -43,8 +43,7 @@ qint8_status qint8_session_create(const qint8_plan *plan, void *arena, size_t ar
 void qint8_session_destroy(qint8_session *session) {
   if (!session)
     return;
-  if (session->session)
-    q8_session_close(session->session);
+  q8_session_close(session->session);
   q8_pool_delete(session);
 }
 

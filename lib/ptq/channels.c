@@ -210,8 +210,7 @@ static q8_status find_groups(finder *f, qint8_error *error) {
   f->number = q8_pool_alloc(pool, count, sizeof *f->number);
   f->channels->group_channels = q8_pool_alloc(pool, count, sizeof(size_t));
   f->channels->nodes = q8_pool_alloc(pool, graph->node_count + 1, sizeof(q8_channel_node));
-  if (!f->parent || !f->stuck || !f->least || !f->number || !f->channels->group_channels || !f->channels->nodes)
-    return q8_fail_memory(error, "channels", count * sizeof *f->parent);
+  Q8_TRY(q8_pool_check(pool, "channels", error));
   for (size_t t = 0; t < count; t++)
     f->parent[t] = (q8_id)t;
   for (size_t i = 0; i < graph->input_count; i++)

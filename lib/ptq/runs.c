@@ -84,8 +84,7 @@ static q8_status collect(collector *c, qint8_error *error) {
   c->filled = q8_pool_alloc(&c->outputs->pool, outputs, sizeof *c->filled);
   c->room = q8_pool_alloc(&c->outputs->pool, outputs, sizeof *c->room);
   c->at = q8_pool_alloc(&c->outputs->pool, outputs, sizeof *c->at);
-  if (!c->outputs->v || !c->filled || !c->room || !c->at)
-    return q8_fail_memory(error, "outputs", outputs * sizeof *c->outputs->v);
+  Q8_TRY(q8_pool_check(&c->outputs->pool, "outputs", error));
   for (size_t first = 0, end; first < c->runner->batches->count; first = end) {
     end = q8_batches_alike(c->graph, c->runner->batches, first);
     Q8_TRY(run_alike(c, first, end, error));
