@@ -40,7 +40,7 @@ const q8_plan *q8_api_plan(const qint8_plan *plan);
 q8_status q8_fail_null(qint8_error *error, const char *name);
 q8_status q8_fail_size(qint8_error *error, const char *name, size_t size, size_t expected);
 
-/* A zeroed object whose first member is its q8_host, made of the caller's; NULL: *status tells why. */
+/* A zeroed object whose first member is its q8_host or q8_pool, made of the caller's; NULL: *status tells why. */
 void *q8_api_new(const qint8_host *host, size_t size, const char *what, q8_status *status, qint8_error *error);
 /* What measures or mends a recipe on samples needs: neither is missing, and the recipe belongs to the model. */
 q8_status q8_check_samples(const qint8_model *model, const qint8_recipe *recipe, const qint8_tensor *const *inputs,

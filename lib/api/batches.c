@@ -25,8 +25,7 @@ q8_status q8_take_batches(const q8_graph *graph, const qint8_tensor *const *inpu
   size_t total = count * graph->input_count + 1;
   q8_shape *shapes = q8_pool_alloc(pool, total, sizeof *shapes);
   const void **data = q8_pool_alloc(pool, total, sizeof *data);
-  if (!shapes || !data)
-    return q8_fail_memory(error, "samples", total * sizeof *shapes);
+  Q8_TRY(q8_pool_check(pool, "samples", error));
   for (size_t b = 0; b < count; b++) {
     size_t at = b * graph->input_count;
     Q8_TRY(take_batch(graph, inputs + at, shapes + at, data + at, error));

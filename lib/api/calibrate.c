@@ -6,7 +6,7 @@
 #include "ptq/warnings.h"
 
 struct qint8_calibrator {
-  q8_host host;
+  q8_pool pool;
   const q8_graph *graph;
   q8_calibrator *calibrator;
   q8_shape *shapes; /* of one batch */
@@ -27,11 +27,10 @@ static q8_status open_calibrator(qint8_calibrator *c, const qint8_calibrator_opt
                                  .moving_average = options->moving_average,
                                  .percentile = options->percentile};
   Q8_TRY(q8_choose_isa(NULL, &config.mask, &config.isa, error));
-  c->shapes = q8_calloc(&c->host, c->graph->input_count + 1, sizeof *c->shapes);
-  c->data = q8_calloc(&c->host, c->graph->input_count + 1, sizeof *c->data);
-  if (!c->shapes || !c->data)
-    return q8_fail_memory(error, "calibrator", c->graph->input_count * sizeof *c->shapes);
-  return q8_calibrator_new(c->graph, &config, &c->host, &c->calibrator, error);
+  c->shapes = q8_pool_alloc(&c->pool, c->graph->input_count, sizeof *c->shapes);
+  c->data = q8_pool_alloc(&c->pool, c->graph->input_count, sizeof *c->data);
+  Q8_TRY(q8_pool_check(&c->pool, "calibrator", error));
+  return q8_calibrator_new(c->graph, &config, &c->pool.host, &c->calibrator, error);
 }
 
 qint8_status qint8_calibrator_create(const qint8_model *model, const qint8_calibrator_options *options,
@@ -66,11 +65,8 @@ qint8_status qint8_calibrator_create(const qint8_model *model, const qint8_calib
 void qint8_calibrator_destroy(qint8_calibrator *calibrator) {
   if (!calibrator)
     return;
-  const q8_host *host = &calibrator->host;
   q8_calibrator_free(calibrator->calibrator);
-  q8_free(host, calibrator->shapes);
-  q8_free(host, calibrator->data);
-  q8_free(host, calibrator);
+  q8_pool_delete(calibrator);
 }
 
 qint8_status qint8_calibrator_feed(qint8_calibrator *calibrator, const qint8_tensor *const *inputs, size_t input_count,
@@ -96,13 +92,12 @@ qint8_status qint8_calibrator_ranges(const qint8_calibrator *calibrator, qint8_r
   Q8_REQUIRE(error, out);
   *out = NULL;
   Q8_REQUIRE(error, calibrator);
-  qint8_ranges *ranges = q8_calloc(&calibrator->host, 1, sizeof *ranges);
+  qint8_ranges *ranges = q8_new(&calibrator->pool.host, sizeof *ranges, "ranges", error);
   if (!ranges)
-    return q8_fail_memory(error, "ranges", sizeof *ranges);
-  ranges->host = calibrator->host;
+    return QINT8_ERROR_MEMORY;
   q8_status status = q8_calibrator_ranges(calibrator->calibrator, &ranges->ranges, error);
   if (status != QINT8_OK) {
-    q8_free(&calibrator->host, ranges);
+    q8_free(&ranges->host, ranges);
     return status;
   }
   *out = ranges;

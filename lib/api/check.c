@@ -17,11 +17,9 @@ q8_status q8_fail_size(qint8_error *error, const char *name, size_t size, size_t
 void *q8_api_new(const qint8_host *host, size_t size, const char *what, q8_status *status, qint8_error *error) {
   q8_host inner;
   *status = q8_host_init(&inner, host, error);
-  void *object = *status == QINT8_OK ? q8_calloc(&inner, 1, size) : NULL;
-  if (object)
-    memcpy(object, &inner, sizeof inner);
-  else if (*status == QINT8_OK)
-    *status = q8_fail_memory(error, what, size);
+  void *object = *status == QINT8_OK ? q8_new(&inner, size, what, error) : NULL;
+  if (!object && *status == QINT8_OK)
+    *status = QINT8_ERROR_MEMORY;
   return object;
 }
 

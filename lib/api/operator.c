@@ -9,7 +9,6 @@
 #define MAX_SIZE ((int64_t)1 << 24) /* of any one dimension, stride, dilation or padding */
 
 struct qint8_operator {
-  q8_host host;
   q8_pool pool;
   q8_kernels kernels;
   q8_conv conv; /* for the smallest image; runs resize it */
@@ -76,8 +75,7 @@ static q8_status make_epilogue(qint8_operator *op, const qint8_conv_desc *d, qin
   int32_t *bias = q8_pool_alloc(&op->pool, k + 64, sizeof *bias);
   float *scale = q8_pool_alloc(&op->pool, k + 64, sizeof *scale);
   uint8_t *flip = q8_pool_alloc(&op->pool, 256, 1);
-  if (!bias || !scale || !flip)
-    return q8_fail_memory(error, "operator", k * 8);
+  Q8_TRY(q8_pool_check(&op->pool, "operator", error));
   q8_conv_fold_bias(&op->conv, d->bias, op->x_zero, bias);
   for (size_t i = 0; i < k; i++)
     if (!q8_requantize_multiplier(d->x.scale, d->w_scale[d->w_scale_count > 1 ? i : 0], d->y.scale, &scale[i]))
@@ -143,7 +141,6 @@ static q8_status create(const qint8_conv_desc *d, int is_gemm, const qint8_host 
   if (!op)
     return status;
   op->is_gemm = is_gemm;
-  q8_pool_init(&op->pool, &op->host);
   status = build(op, d, error);
   if (status != QINT8_OK) {
     qint8_operator_destroy(op);
@@ -192,10 +189,7 @@ qint8_status qint8_conv_create(const qint8_conv_desc *desc, const qint8_host *ho
 }
 
 void qint8_operator_destroy(qint8_operator *op) {
-  if (!op)
-    return;
-  q8_pool_destroy(&op->pool);
-  q8_free(&op->host, op);
+  q8_pool_delete(op);
 }
 
 /* The convolution for one input size. */
@@ -230,7 +224,7 @@ qint8_status qint8_operator_scratch_size(const qint8_operator *op, int64_t batch
   Q8_REQUIRE(error, op);
   q8_conv conv;
   Q8_TRY(resize(op, batch, height, width, &conv, error));
-  *size = flipped_size(op, &conv.g) + q8_conv_scratch(&conv, op->host.threads);
+  *size = flipped_size(op, &conv.g) + q8_conv_scratch(&conv, op->pool.host.threads);
   return QINT8_OK;
 }
 
@@ -241,7 +235,7 @@ qint8_status qint8_operator_run(const qint8_operator *op, int64_t batch, int64_t
   Q8_REQUIRE(error, y);
   q8_conv conv;
   Q8_TRY(resize(op, batch, height, width, &conv, error));
-  size_t head = flipped_size(op, &conv.g), needed = head + q8_conv_scratch(&conv, op->host.threads);
+  size_t head = flipped_size(op, &conv.g), needed = head + q8_conv_scratch(&conv, op->pool.host.threads);
   if (needed && (!scratch || scratch_size < needed || (uintptr_t)scratch % Q8_ALIGN))
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "scratch", "%zu bytes aligned to %d are needed, got %zu at %p", needed,
                    Q8_ALIGN, scratch_size, scratch);
@@ -253,6 +247,6 @@ qint8_status qint8_operator_run(const qint8_operator *op, int64_t batch, int64_t
       copy[i] = from[i] ^ 0x80;
     x = scratch;
   }
-  q8_conv_run(&conv, &op->kernels, x, &op->x_zero, 0, &op->epilogue, y, (uint8_t *)scratch + head, &op->host);
+  q8_conv_run(&conv, &op->kernels, x, &op->x_zero, 0, &op->epilogue, y, (uint8_t *)scratch + head, &op->pool.host);
   return QINT8_OK;
 }

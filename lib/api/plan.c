@@ -55,8 +55,7 @@ static q8_status compile(const qint8_model *model, const qint8_recipe *recipe, c
   q8_shape *shapes = q8_pool_alloc(pool, inputs, sizeof *shapes);
   const void **values = q8_pool_alloc(pool, inputs, sizeof *values);
   q8_plan_config config = {.inputs = shapes, .values = values};
-  if (!shapes || !values)
-    return q8_fail_memory(error, "plan", inputs * sizeof *shapes);
+  Q8_TRY(q8_pool_check(pool, "plan", error));
   Q8_TRY(q8_choose_isa(options ? options->isa : NULL, &config.mask, &config.isa, error));
   Q8_TRY(take_shapes(model->graph, options, shapes, error));
   Q8_TRY(take_values(model->graph, options, shapes, values, error));

@@ -60,12 +60,11 @@ qint8_status qint8_recipe_round_weights(const qint8_model *model, qint8_recipe *
 
 /* Wraps a new graph; takes it over, also on failure. */
 static q8_status wrap_graph(q8_graph *graph, const q8_host *host, qint8_model **out, qint8_error *error) {
-  *out = q8_calloc(host, 1, sizeof **out);
+  *out = q8_new(host, sizeof **out, "model", error);
   if (!*out) {
     q8_graph_destroy(graph);
-    return q8_fail_memory(error, "model", sizeof **out);
+    return QINT8_ERROR_MEMORY;
   }
-  (*out)->host = *host;
   (*out)->graph = graph;
   return QINT8_OK;
 }

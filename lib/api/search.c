@@ -75,8 +75,7 @@ static q8_status run(const q8_graph *graph, const qint8_search_options *options,
   q8_search_config config = {.graph = graph, .metric = ask_metric, .size = ask_size, .user = &c};
   c.views = q8_pool_alloc(pool, views, sizeof *c.views);
   c.pointers = q8_pool_alloc(pool, views, sizeof *c.pointers);
-  if (!c.views || !c.pointers)
-    return q8_fail_memory(error, "search", views * sizeof *c.views);
+  Q8_TRY(q8_pool_check(pool, "search", error));
   config.activation_dtype = options->activation_dtype;
   config.force = options->force;
   config.higher_is_better = options->metric && options->higher_is_better;

@@ -3,7 +3,7 @@
 #include "api/api.h"
 
 struct qint8_session {
-  q8_host host;
+  q8_pool pool;
   q8_session *session;
   const void **inputs; /* pointers of one run */
   void **outputs;
@@ -16,11 +16,10 @@ struct qint8_session {
 static q8_status open_session(qint8_session *session, const qint8_plan *plan, void *arena, size_t arena_size,
                               qint8_error *error) {
   const q8_plan *inner = q8_api_plan(plan);
-  session->inputs = q8_calloc(&session->host, q8_plan_input_count(inner) + 1, sizeof *session->inputs);
-  session->outputs = q8_calloc(&session->host, q8_plan_output_count(inner) + 1, sizeof *session->outputs);
-  if (!session->inputs || !session->outputs)
-    return q8_fail_memory(error, "session", sizeof *session->inputs);
-  return q8_session_open(inner, arena, arena_size, &session->host, &session->session, error);
+  session->inputs = q8_pool_alloc(&session->pool, q8_plan_input_count(inner), sizeof *session->inputs);
+  session->outputs = q8_pool_alloc(&session->pool, q8_plan_output_count(inner), sizeof *session->outputs);
+  Q8_TRY(q8_pool_check(&session->pool, "session", error));
+  return q8_session_open(inner, arena, arena_size, &session->pool.host, &session->session, error);
 }
 
 qint8_status qint8_session_create(const qint8_plan *plan, void *arena, size_t arena_size, const qint8_host *host,
@@ -44,11 +43,8 @@ qint8_status qint8_session_create(const qint8_plan *plan, void *arena, size_t ar
 void qint8_session_destroy(qint8_session *session) {
   if (!session)
     return;
-  const q8_host *host = &session->host;
   q8_session_close(session->session);
-  q8_free(host, session->inputs);
-  q8_free(host, session->outputs);
-  q8_free(host, session);
+  q8_pool_delete(session);
 }
 
 static q8_status check_io(qint8_session *session, const qint8_tensor *const *inputs, size_t input_count,

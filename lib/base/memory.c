@@ -101,6 +101,15 @@ void *q8_calloc(const q8_host *host, size_t count, size_t size) {
   return memory;
 }
 
+void *q8_new(const q8_host *host, size_t size, const char *what, qint8_error *error) {
+  void *object = q8_calloc(host, 1, size);
+  if (object)
+    memcpy(object, host, sizeof *host);
+  else
+    q8_fail_memory(error, what, size);
+  return object;
+}
+
 void q8_free(const q8_host *host, void *memory) {
   if (memory)
     host->release(host->user, memory);
@@ -146,6 +155,20 @@ void q8_pool_destroy(q8_pool *pool) {
   pool->blocks = NULL;
 }
 
+void q8_pool_delete(void *object) {
+  q8_pool *pool = object;
+  if (!pool)
+    return;
+  q8_pool_destroy(pool);
+  q8_free(&pool->host, pool);
+}
+
+q8_status q8_pool_check(q8_pool *pool, const char *where, qint8_error *error) {
+  size_t refused = pool->refused;
+  pool->refused = 0;
+  return refused ? q8_fail_memory(error, where, refused) : QINT8_OK;
+}
+
 int q8_pool_expect(q8_pool *pool, size_t size) {
   struct q8_pool_block *fresh = size < SIZE_MAX - POOL_HEADER ? q8_alloc(&pool->host, 1, size + POOL_HEADER) : NULL;
   if (!fresh)
@@ -155,7 +178,8 @@ int q8_pool_expect(q8_pool *pool, size_t size) {
   return 1;
 }
 
-void *q8_pool_reserve(q8_pool *pool, size_t count, size_t size) {
+/* NULL without memory. */
+static void *cut(q8_pool *pool, size_t count, size_t size) {
   size_t bytes, total;
   if (!q8_mul(count, size, &bytes) || !q8_add(bytes, POOL_HEADER + Q8_ALIGN, &total))
     return NULL;
@@ -181,6 +205,13 @@ void *q8_pool_reserve(q8_pool *pool, size_t count, size_t size) {
   block->used = at + bytes;
   pool->size += bytes;
   return (char *)block + at;
+}
+
+void *q8_pool_reserve(q8_pool *pool, size_t count, size_t size) {
+  void *memory = cut(pool, count, size);
+  if (!memory && !pool->refused)
+    pool->refused = q8_mul(count, size, &size) && size ? size : SIZE_MAX;
+  return memory;
 }
 
 void *q8_pool_alloc(q8_pool *pool, size_t count, size_t size) {

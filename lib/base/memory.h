@@ -30,14 +30,23 @@ void q8_free(const q8_host *host, void *memory);
 /* Grows an array to hold at least `needed` elements (doubling); keeps the old array on failure. */
 int q8_grow(const q8_host *host, void **array, size_t *capacity, size_t needed, size_t size, size_t used);
 
+/* A zeroed object that begins with its q8_host or its q8_pool, whose host is a copy; NULL without memory, which `error`
+ * tells. */
+void *q8_new(const q8_host *host, size_t size, const char *what, qint8_error *error);
+
 /* Many small allocations with one owner: graph, recipe and plan live in one each. */
 typedef struct q8_pool {
   q8_host host;
   struct q8_pool_block *blocks;
-  size_t size; /* bytes handed out */
+  size_t size;    /* bytes handed out */
+  size_t refused; /* the first request since the last q8_pool_check that was not met; 0: none */
 } q8_pool;
 void q8_pool_init(q8_pool *pool, const q8_host *host);
 void q8_pool_destroy(q8_pool *pool);
+/* An object of q8_new that begins with its pool, and all that is in it. NULL is fine. */
+void q8_pool_delete(void *object);
+/* MEMORY if a request was refused since the last call: one check for many allocations in a row. */
+q8_status q8_pool_check(q8_pool *pool, const char *where, qint8_error *error);
 /* Zeroed, aligned to 64 from 64 bytes up and to 16 below. NULL on failure or overflow. */
 void *q8_pool_alloc(q8_pool *pool, size_t count, size_t size);
 /* The same, not zeroed: for large arrays that are filled at once. */

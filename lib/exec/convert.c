@@ -9,20 +9,26 @@
 
 typedef struct convert_params {
   const q8_kernels *kernels;
+  q8_task_fn task; /* with a convert_run: of `tasks` */
+  size_t tasks;
   size_t count;                /* elements */
   size_t batch, rows, columns; /* layout change: `batch` transpositions of rows x columns */
   size_t channels, positions, block; /* of one image; positions that change type and layout at a time */
   float scale;
   int32_t zero_point;
-  const void *constant; /* input of a conversion done while planning */
 } convert_params;
 
 typedef struct convert_run {
   const convert_params *p;
   const char *x;
   char *y;
-  size_t chunk; /* elements per task */
 } convert_run;
+
+static void run_convert(const q8_step_run *r) {
+  const convert_params *p = r->params;
+  convert_run run = {.p = p, .x = r->in[0], .y = r->out[0]};
+  q8_parallel(r->host, p->tasks, p->task, &run);
+}
 
 /* Elements per task of an elementwise conversion: large enough to be worth a thread. */
 #define CHUNK ((size_t)65536)
@@ -41,19 +47,6 @@ static void dequantize_chunk(void *argument, size_t i) {
                               (float *)(void *)run->y + begin);
 }
 
-static void elementwise(const q8_step_run *r, q8_task_fn chunk) {
-  const convert_params *p = r->params;
-  convert_run run = {.p = p, .x = r->in[0], .y = r->out[0]};
-  q8_parallel(r->host, (p->count + CHUNK - 1) / CHUNK, chunk, &run);
-}
-
-static void run_quantize(const q8_step_run *r) {
-  elementwise(r, quantize_chunk);
-}
-static void run_dequantize(const q8_step_run *r) {
-  elementwise(r, dequantize_chunk);
-}
-
 static void transpose8_image(void *argument, size_t i) {
   const convert_run *run = argument;
   const convert_params *p = run->p;
@@ -66,17 +59,6 @@ static void transpose32_image(void *argument, size_t i) {
   const convert_params *p = run->p;
   size_t image = p->rows * p->columns * 4;
   p->kernels->transpose32(p->rows, p->columns, run->x + i * image, p->columns, run->y + i * image, p->rows);
-}
-
-static void run_transpose8(const q8_step_run *r) {
-  const convert_params *p = r->params;
-  convert_run run = {.p = p, .x = r->in[0], .y = r->out[0]};
-  q8_parallel(r->host, p->batch, transpose8_image, &run);
-}
-static void run_transpose32(const q8_step_run *r) {
-  const convert_params *p = r->params;
-  convert_run run = {.p = p, .x = r->in[0], .y = r->out[0]};
-  q8_parallel(r->host, p->batch, transpose32_image, &run);
 }
 
 /* ---- Type and layout at once, through a block that stays in L1 ---- */
@@ -148,28 +130,10 @@ static void dequantize_to_last(void *argument, size_t i) {
   p->kernels->dequantize(at.positions * p->channels, block, p->scale, p->zero_point, 0, y);
 }
 
-static void blocks(const q8_step_run *r, q8_task_fn task) {
-  const convert_params *p = r->params;
-  convert_run run = {.p = p, .x = r->in[0], .y = r->out[0]};
-  q8_parallel(r->host, p->batch * block_count(p), task, &run);
-}
-
-static void run_quantize_to_last(const q8_step_run *r) {
-  blocks(r, quantize_to_last);
-}
-static void run_quantize_to_linear(const q8_step_run *r) {
-  blocks(r, quantize_to_linear);
-}
-static void run_dequantize_to_last(const q8_step_run *r) {
-  blocks(r, dequantize_to_last);
-}
-static void run_dequantize_to_linear(const q8_step_run *r) {
-  blocks(r, dequantize_to_linear);
-}
-
-static void run_copy(const q8_step_run *r) {
-  const convert_params *p = r->params;
-  memcpy(r->out[0], r->in[0], p->count);
+static void copy_all(void *argument, size_t i) {
+  const convert_run *run = argument;
+  (void)i;
+  memcpy(run->y, run->x, run->p->count);
 }
 
 /* Channels and positions of a shape in ONNX order: [N, C, positions...]. */
@@ -204,23 +168,46 @@ static q8_status constant_buffer(q8_planner *planner, q8_id tensor, q8_buffer *o
   return QINT8_OK;
 }
 
-/* Adds a conversion step, or carries it out at once if its input is a constant. */
-static q8_status convert_by(q8_planner *planner, q8_id tensor, q8_buffer from, q8_form_type form, q8_layout layout,
-                            const char *kind, q8_step_fn *run, q8_buffer *out) {
-  q8_plan *plan = planner->plan;
-  const char *name = planner->graph->tensors[tensor].name;
-  const q8_value *value = q8_plan_value(planner, tensor);
+static convert_params *new_params(q8_planner *planner, q8_task_fn task) {
   convert_params *p = q8_plan_alloc(planner, 1, sizeof *p);
   if (!p)
+    return NULL;
+  p->kernels = &planner->plan->kernels;
+  p->task = task;
+  return p;
+}
+
+static q8_status add_step(q8_planner *planner, q8_id tensor, const char *kind, const char *precision,
+                          const convert_params *p, q8_buffer from, q8_buffer to) {
+  q8_step step;
+  q8_plan_step(planner, Q8_NONE, kind, run_convert, &step);
+  step.name = planner->graph->tensors[tensor].name;
+  step.precision = precision;
+  step.params = p;
+  step.in[0] = from;
+  step.out[0] = to;
+  step.in_count = step.out_count = 1;
+  return q8_plan_add(planner, &step);
+}
+
+/* What a task converts: elements, or an image of which only the layout changes, or positions of both. */
+typedef enum conversion { BY_CHUNK, BY_IMAGE, BY_BLOCK } conversion;
+
+/* Adds a conversion step, or carries it out at once if its input is a constant. */
+static q8_status convert_by(q8_planner *planner, q8_id tensor, q8_buffer from, q8_form_type form, q8_layout layout,
+                            conversion by, q8_task_fn task, q8_buffer *out) {
+  q8_plan *plan = planner->plan;
+  const q8_value *value = q8_plan_value(planner, tensor);
+  convert_params *p = new_params(planner, task);
+  if (!p)
     return QINT8_ERROR_MEMORY;
-  p->kernels = &plan->kernels;
   p->count = value->count;
   q8_plan_quant(planner, tensor, &p->scale, &p->zero_point);
   split_shape(&value->shape, &p->batch, &p->channels, &p->positions);
   p->rows = layout == Q8_CHANNELS_LAST ? p->channels : p->positions;
   p->columns = layout == Q8_CHANNELS_LAST ? p->positions : p->channels;
-  p->block = p->channels ? block_positions(p->channels) : 0;
-
+  p->block = p->channels ? block_positions(p->channels) : 1;
+  p->tasks = by == BY_CHUNK ? (p->count + CHUNK - 1) / CHUNK : by == BY_IMAGE ? p->batch : p->batch * block_count(p);
   Q8_TRY(q8_plan_output(planner, tensor, form, layout, out));
   if (plan->buffers[plan->buffers[from].root].place == PLACE_CONSTANT) {
     size_t size = plan->buffers[*out].size;
@@ -230,20 +217,14 @@ static q8_status convert_by(q8_planner *planner, q8_id tensor, q8_buffer from, q
     const void *in[1] = {plan->buffers[plan->buffers[from].root].constant};
     void *outs[1] = {memory};
     q8_step_run now = {.params = p, .in = in, .out = outs, .host = &planner->host};
-    run(&now);
+    run_convert(&now);
     plan->buffers[*out].place = PLACE_CONSTANT;
     plan->buffers[*out].constant = memory;
     return QINT8_OK;
   }
-  q8_step step;
-  q8_plan_step(planner, Q8_NONE, kind, run, &step);
-  step.name = name;
-  step.precision = form == Q8_FORM_INT8 ? "int8" : "fp32";
-  step.params = p;
-  step.in[0] = from;
-  step.out[0] = *out;
-  step.in_count = step.out_count = 1;
-  return q8_plan_add(planner, &step);
+  const char *precision = form == Q8_FORM_INT8 ? "int8" : "fp32";
+  const char *kind = by == BY_IMAGE ? "transpose" : form == Q8_FORM_INT8 ? "quantize" : "dequantize";
+  return add_step(planner, tensor, kind, precision, p, from, *out);
 }
 
 static q8_status check_type(const q8_planner *planner, q8_id tensor) {
@@ -258,9 +239,8 @@ static q8_status check_type(const q8_planner *planner, q8_id tensor) {
 static q8_status change_type(q8_planner *planner, q8_id tensor, q8_buffer from, q8_form_type form, q8_layout layout,
                              q8_buffer *out) {
   Q8_TRY(check_type(planner, tensor));
-  int to_int8 = form == Q8_FORM_INT8;
-  return convert_by(planner, tensor, from, form, layout, to_int8 ? "quantize" : "dequantize",
-                    to_int8 ? run_quantize : run_dequantize, out);
+  return convert_by(planner, tensor, from, form, layout, BY_CHUNK,
+                    form == Q8_FORM_INT8 ? quantize_chunk : dequantize_chunk, out);
 }
 
 /* Both at once, where a block holds enough positions: then 1. */
@@ -272,11 +252,11 @@ static int changes_at_once(const q8_shape *shape) {
 
 static q8_status change_both(q8_planner *planner, q8_id tensor, q8_buffer from, q8_form_type form, q8_layout layout,
                              q8_buffer *out) {
-  static q8_step_fn *const run[2][2] = {{run_dequantize_to_linear, run_dequantize_to_last},
-                                        {run_quantize_to_linear, run_quantize_to_last}};
+  static const q8_task_fn task[2][2] = {{dequantize_to_linear, dequantize_to_last},
+                                        {quantize_to_linear, quantize_to_last}};
   Q8_TRY(check_type(planner, tensor));
-  return convert_by(planner, tensor, from, form, layout, form == Q8_FORM_INT8 ? "quantize" : "dequantize",
-                    run[form == Q8_FORM_INT8][layout == Q8_CHANNELS_LAST], out);
+  return convert_by(planner, tensor, from, form, layout, BY_BLOCK,
+                    task[form == Q8_FORM_INT8][layout == Q8_CHANNELS_LAST], out);
 }
 
 static q8_status change_layout(q8_planner *planner, q8_id tensor, q8_buffer from, q8_form_type form, q8_layout layout,
@@ -291,8 +271,8 @@ static q8_status change_layout(q8_planner *planner, q8_id tensor, q8_buffer from
   if (element != 1 && element != 4)
     return q8_fail(planner->error, QINT8_ERROR_UNSUPPORTED, planner->graph->tensors[tensor].name,
                    "a layout change of %zu-byte elements", element);
-  return convert_by(planner, tensor, from, form, layout, "transpose", element == 1 ? run_transpose8 : run_transpose32,
-                    out);
+  return convert_by(planner, tensor, from, form, layout, BY_IMAGE,
+                    element == 1 ? transpose8_image : transpose32_image, out);
 }
 
 q8_status q8_convert(q8_planner *planner, q8_id tensor, q8_form_type form, q8_layout layout, q8_buffer *out) {
@@ -323,16 +303,10 @@ q8_status q8_convert(q8_planner *planner, q8_id tensor, q8_form_type form, q8_la
 
 /* A graph output that is a constant, an input, or also read by other steps: copied into the user's memory. */
 q8_status q8_plan_copy(q8_planner *planner, q8_id tensor, q8_buffer from, q8_buffer to) {
-  convert_params *p = q8_plan_alloc(planner, 1, sizeof *p);
+  convert_params *p = new_params(planner, copy_all);
   if (!p)
     return QINT8_ERROR_MEMORY;
   p->count = planner->plan->buffers[to].size;
-  q8_step step;
-  q8_plan_step(planner, Q8_NONE, "copy", run_copy, &step);
-  step.name = planner->graph->tensors[tensor].name;
-  step.params = p;
-  step.in[0] = from;
-  step.out[0] = to;
-  step.in_count = step.out_count = 1;
-  return q8_plan_add(planner, &step);
+  p->tasks = 1;
+  return add_step(planner, tensor, "copy", "fp32", p, from, to);
 }

@@ -29,22 +29,22 @@ q8_status q8_session_open(const q8_plan *plan, void *arena, size_t arena_size, c
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "arena",
                    "the plan needs %zu bytes aligned to %d; got %zu bytes at %p", plan->arena_size, Q8_ALIGN, arena_size,
                    arena);
-  q8_session *session = q8_calloc(host, 1, sizeof *session);
+  q8_session *session = q8_new(host, sizeof *session, "session", error);
   if (!session)
-    return q8_fail_memory(error, "session", sizeof *session);
+    return QINT8_ERROR_MEMORY;
+  q8_pool *pool = &session->pool;
   session->plan = plan;
-  session->host = *host;
-  if (session->host.threads > plan->threads)
-    session->host.threads = plan->threads;
-  session->owns_arena = arena == NULL;
-  session->arena = arena ? arena : q8_alloc(host, plan->arena_size, 1);
-  session->address = q8_calloc(host, plan->buffer_count + 1, sizeof *session->address);
-  session->user_buffers = q8_calloc(host, plan->buffer_count + 1, sizeof *session->user_buffers);
-  session->in = q8_calloc(host, (size_t)most_inputs(plan), sizeof *session->in);
-  session->out = q8_calloc(host, (size_t)most_outputs(plan), sizeof *session->out);
-  if (!session->arena || !session->address || !session->user_buffers || !session->in || !session->out) {
+  if (pool->host.threads > plan->threads)
+    pool->host.threads = plan->threads;
+  session->address = q8_pool_alloc(pool, plan->buffer_count, sizeof *session->address);
+  session->user_buffers = q8_pool_alloc(pool, plan->buffer_count, sizeof *session->user_buffers);
+  session->in = q8_pool_alloc(pool, (size_t)most_inputs(plan), sizeof *session->in);
+  session->out = q8_pool_alloc(pool, (size_t)most_outputs(plan), sizeof *session->out);
+  session->arena = arena ? arena : q8_pool_reserve(pool, plan->arena_size, 1);
+  q8_status status = q8_pool_check(pool, "session", error);
+  if (status != QINT8_OK) {
     q8_session_close(session);
-    return q8_fail_memory(error, "session", plan->arena_size);
+    return status;
   }
   for (size_t i = 0; i < plan->buffer_count; i++) {
     const plan_buffer *b = &plan->buffers[plan->buffers[i].root];
@@ -60,20 +60,7 @@ q8_status q8_session_open(const q8_plan *plan, void *arena, size_t arena_size, c
 }
 
 void q8_session_close(q8_session *session) {
-  if (!session)
-    return;
-  const q8_host *host = &session->host;
-  if (session->owns_arena)
-    q8_free(host, session->arena);
-  q8_free(host, session->address);
-  q8_free(host, session->user_buffers);
-  q8_free(host, session->in);
-  q8_free(host, session->out);
-  q8_free(host, session->watch_values);
-  q8_free(host, session->watch_ordered);
-  q8_free(host, session->bands);
-  q8_free(host, session->microseconds);
-  q8_free(host, session);
+  q8_pool_delete(session);
 }
 
 static double now_us(void) {
@@ -108,12 +95,12 @@ q8_status q8_session_run_step(q8_session *session, size_t index, const q8_step *
                      .in = session->in,
                      .out = session->out,
                      .scratch = scratch == Q8_NONE ? NULL : session->address[scratch],
-                     .host = &session->host,
+                     .host = &session->pool.host,
                      .error = error,
                      .status = &status};
-  double start = session->microseconds ? now_us() : 0;
+  double start = session->is_timed ? now_us() : 0;
   step->run(&run);
-  if (session->microseconds)
+  if (session->is_timed)
     session->microseconds[index] += now_us() - start;
   return status;
 }
@@ -143,7 +130,7 @@ q8_status q8_session_execute(q8_session *session, const void *const *inputs, voi
         q8_session_show(session, (q8_buffer)i);
   q8_status status = QINT8_OK;
   for (size_t i = 0; i < plan->step_count && status == QINT8_OK; i++) {
-    if (session->microseconds)
+    if (session->is_timed)
       session->microseconds[i] = 0;
     if (session->watch || session->replace)
       status = run_and_show(session, i, error);
@@ -155,18 +142,16 @@ q8_status q8_session_execute(q8_session *session, const void *const *inputs, voi
 }
 
 q8_status q8_session_time_steps(q8_session *session, int enable, qint8_error *error) {
-  q8_free(&session->host, session->microseconds);
-  session->microseconds = NULL;
-  if (!enable)
-    return QINT8_OK;
-  session->microseconds = q8_calloc(&session->host, session->plan->step_count + 1, sizeof *session->microseconds);
+  session->is_timed = 0;
   if (!session->microseconds)
-    return q8_fail_memory(error, "session", session->plan->step_count * sizeof *session->microseconds);
+    session->microseconds = q8_pool_alloc(&session->pool, session->plan->step_count, sizeof *session->microseconds);
+  Q8_TRY(q8_pool_check(&session->pool, "session", error));
+  session->is_timed = enable;
   return QINT8_OK;
 }
 
 double q8_session_step_us(const q8_session *session, size_t index) {
-  return session->microseconds ? session->microseconds[index] : 0.0;
+  return session->is_timed ? session->microseconds[index] : 0.0;
 }
 
 const q8_plan *q8_session_plan(const q8_session *session) {

@@ -6,9 +6,9 @@
 #include "exec/plan_internal.h"
 
 struct q8_session {
+  q8_pool pool; /* of all that it owns */
   const q8_plan *plan;
   uint8_t *arena;
-  int owns_arena;
   void **address;         /* [buffer_count]; of inputs and outputs set by each run */
   q8_buffer *user_buffers; /* those among them */
   size_t user_count;
@@ -22,8 +22,8 @@ struct q8_session {
   void *replace_user;
   float *watch_values, *watch_ordered; /* [max_watch_count] each */
   uint8_t *bands;                      /* while watched: the buffers that steps in bands do without */
-  double *microseconds;                /* [step_count] when timing */
-  q8_host host;
+  double *microseconds;                /* [step_count]; NULL: never timed */
+  int is_timed;
 };
 
 /* Inputs and outputs of a run get their addresses. */

@@ -94,13 +94,12 @@ void q8_session_show_results(q8_session *session, const q8_step *step) {
 
 static q8_status need_watch_memory(q8_session *session, qint8_error *error) {
   size_t count = session->plan->max_watch_count;
-  if (!session->watch_values) {
-    session->watch_values = q8_alloc(&session->host, count + 1, sizeof(float));
-    session->watch_ordered = q8_alloc(&session->host, count + 1, sizeof(float));
-    session->bands = q8_alloc(&session->host, session->plan->band_size + 1, 1);
+  if (!session->bands) {
+    session->watch_values = q8_pool_reserve(&session->pool, count, sizeof(float));
+    session->watch_ordered = q8_pool_reserve(&session->pool, count, sizeof(float));
+    session->bands = q8_pool_reserve(&session->pool, session->plan->band_size, 1);
+    Q8_TRY(q8_pool_check(&session->pool, "session", error));
   }
-  if (!session->watch_values || !session->watch_ordered || !session->bands)
-    return q8_fail_memory(error, "session", count * sizeof(float));
   for (size_t i = 0; i < session->plan->buffer_count; i++)
     if (session->plan->buffers[i].place == PLACE_BAND)
       session->address[i] = session->bands + session->plan->buffers[i].offset;

@@ -7,10 +7,9 @@
 
 q8_status q8_graph_create(const q8_host *host, q8_graph **out, qint8_error *error) {
   *out = NULL;
-  q8_graph *graph = q8_calloc(host, 1, sizeof *graph);
+  q8_graph *graph = q8_new(host, sizeof *graph, "graph", error);
   if (!graph)
-    return q8_fail_memory(error, "graph", sizeof *graph);
-  q8_pool_init(&graph->pool, host);
+    return QINT8_ERROR_MEMORY;
   graph->names = q8_names_create(host);
   if (!graph->names) {
     q8_graph_destroy(graph);
@@ -29,8 +28,7 @@ void q8_graph_destroy(q8_graph *graph) {
   q8_free(host, graph->nodes);
   q8_free(host, graph->bytes);
   q8_unmap(&graph->mapping);
-  q8_pool_destroy(&graph->pool);
-  q8_free(host, graph);
+  q8_pool_delete(graph);
 }
 
 q8_status q8_graph_add_tensor(q8_graph *graph, const char *name, int32_t dtype, const q8_shape *shape,

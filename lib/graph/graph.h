@@ -60,6 +60,7 @@ typedef struct q8_node {
 } q8_node;
 
 typedef struct q8_graph {
+  q8_pool pool;
   int64_t opset; /* of the file it came from; the graph itself is in canonical form, see ops/op.h */
   q8_tensor *tensors;
   size_t tensor_count, tensor_capacity;
@@ -68,7 +69,6 @@ typedef struct q8_graph {
   q8_id *inputs, *outputs;
   size_t input_count, output_count;
   struct q8_names *names; /* name -> tensor */
-  q8_pool pool;
   void *bytes;            /* of the file, of the host, if constants lie in them: else NULL */
   q8_mapping mapping;     /* the same for a file that is mapped */
 } q8_graph;

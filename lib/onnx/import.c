@@ -204,10 +204,9 @@ static void finish(q8_importer *importer) {
 }
 
 static q8_status create_quant(const q8_host *host, q8_onnx_quant **out, qint8_error *error) {
-  *out = q8_calloc(host, 1, sizeof **out);
+  *out = q8_new(host, sizeof **out, "model", error);
   if (!*out)
-    return q8_fail_memory(error, "model", sizeof **out);
-  q8_pool_init(&(*out)->pool, host);
+    return QINT8_ERROR_MEMORY;
   (*out)->config = -1;
   return QINT8_OK;
 }
@@ -279,6 +278,5 @@ void q8_onnx_quant_destroy(q8_onnx_quant *quant) {
   q8_free(host, quant->entries);
   q8_free(host, quant->dynamic);
   q8_free(host, quant->float_nodes);
-  q8_pool_destroy(&quant->pool);
-  q8_free(host, quant);
+  q8_pool_delete(quant);
 }

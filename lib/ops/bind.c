@@ -166,10 +166,9 @@ static q8_status bind_all(const q8_graph *graph, const q8_shape *shapes, const v
 q8_status q8_bind(const q8_graph *graph, const q8_shape *inputs, const void *const *values, const q8_host *host,
                   q8_binding **out, qint8_error *error) {
   *out = NULL;
-  q8_binding *binding = q8_calloc(host, 1, sizeof *binding);
+  q8_binding *binding = q8_new(host, sizeof *binding, "binding", error);
   if (!binding)
-    return q8_fail_memory(error, "binding", sizeof *binding);
-  q8_pool_init(&binding->pool, host);
+    return QINT8_ERROR_MEMORY;
   q8_status status = bind_all(graph, inputs, values, binding, error);
   if (status != QINT8_OK) {
     q8_binding_destroy(binding);
@@ -180,9 +179,5 @@ q8_status q8_bind(const q8_graph *graph, const q8_shape *inputs, const void *con
 }
 
 void q8_binding_destroy(q8_binding *binding) {
-  if (!binding)
-    return;
-  const q8_host *host = &binding->pool.host;
-  q8_pool_destroy(&binding->pool);
-  q8_free(host, binding);
+  q8_pool_delete(binding);
 }

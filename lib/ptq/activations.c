@@ -173,8 +173,7 @@ static q8_status make_groups(q8_decision *d, groups *g, qint8_error *error) {
   g->parent = q8_pool_alloc(&d->scratch, count, sizeof(*g->parent));
   g->quantized = q8_pool_alloc(&d->scratch, count, 1);
   g->covered = q8_pool_alloc(&d->scratch, count, 1);
-  if (!passed_on || !g->parent || !g->quantized || !g->covered)
-    return q8_fail_memory(error, "recipe", count * sizeof(*g->parent));
+  Q8_TRY(q8_pool_check(&d->scratch, "recipe", error));
   for (size_t t = 0; t < count; t++)
     g->parent[t] = (q8_id)t;
   for (size_t n = 0; n < d->graph->node_count; n++) {

@@ -103,8 +103,7 @@ static q8_status unclamped(corrector *c, const q8_node *node, q8_node *out, qint
   static const char *const bounds[] = {"activation_lo", "activation_hi"};
   size_t size = node->op->params_size;
   char *params = q8_pool_alloc(&c->pool, size ? size : 1, 1);
-  if (!params)
-    return q8_fail_memory(error, node->name, size);
+  Q8_TRY(q8_pool_check(&c->pool, node->name, error));
   if (size)
     memcpy(params, node->params, size);
   for (int i = 0; i < 2; i++) {
@@ -279,9 +278,9 @@ q8_status q8_correct_biases(const q8_graph *graph, q8_recipe *recipe, const q8_r
   c.wanted = q8_pool_alloc(&c.pool, tensors, 1);
   for (int i = 0; i < 2; i++)
     c.means[i] = q8_pool_alloc(&c.pool, tensors, sizeof *c.means[i]);
-  q8_status status = c.wanted && c.means[0] && c.means[1]
-                         ? q8_frontier_new(runner->batches->count, FRONTIER_BYTES, runner->host, &c.frontier, error)
-                         : q8_fail_memory(error, "bias correction", tensors * sizeof *c.means[0]);
+  q8_status status = q8_pool_check(&c.pool, "bias correction", error);
+  if (status == QINT8_OK)
+    status = q8_frontier_new(runner->batches->count, FRONTIER_BYTES, runner->host, &c.frontier, error);
   if (status == QINT8_OK)
     status = correct_all(&c, error);
   for (size_t t = 0; t < graph->tensor_count; t++)

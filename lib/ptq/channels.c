@@ -210,8 +210,7 @@ static q8_status find_groups(finder *f, qint8_error *error) {
   f->number = q8_pool_alloc(pool, count, sizeof *f->number);
   f->channels->group_channels = q8_pool_alloc(pool, count, sizeof(size_t));
   f->channels->nodes = q8_pool_alloc(pool, graph->node_count + 1, sizeof(q8_channel_node));
-  if (!f->parent || !f->stuck || !f->least || !f->number || !f->channels->group_channels || !f->channels->nodes)
-    return q8_fail_memory(error, "channels", count * sizeof *f->parent);
+  Q8_TRY(q8_pool_check(pool, "channels", error));
   for (size_t t = 0; t < count; t++)
     f->parent[t] = (q8_id)t;
   for (size_t i = 0; i < graph->input_count; i++)
@@ -237,12 +236,10 @@ q8_status q8_channels_find(const q8_graph *graph, const q8_host *host, q8_channe
   *out = NULL;
   if (bind(graph, host, &binding, error) == QINT8_ERROR_MEMORY)
     return QINT8_ERROR_MEMORY;
-  q8_channels *channels = q8_calloc(host, 1, sizeof *channels);
-  q8_status status = channels ? QINT8_OK : q8_fail_memory(error, "channels", sizeof *channels);
-  if (channels) {
+  q8_channels *channels = q8_new(host, sizeof *channels, "channels", error);
+  q8_status status = channels ? QINT8_OK : QINT8_ERROR_MEMORY;
+  if (channels)
     channels->graph = graph;
-    q8_pool_init(&channels->pool, host);
-  }
   if (channels && binding) {
     finder f = {.channels = channels, .graph = graph, .binding = binding};
     status = find_groups(&f, error);
@@ -257,8 +254,5 @@ q8_status q8_channels_find(const q8_graph *graph, const q8_host *host, q8_channe
 }
 
 void q8_channels_free(q8_channels *channels) {
-  if (!channels)
-    return;
-  q8_pool_destroy(&channels->pool);
-  q8_free(&channels->pool.host, channels);
+  q8_pool_delete(channels);
 }

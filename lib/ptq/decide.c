@@ -106,8 +106,7 @@ static q8_status name_all(const q8_graph *graph, q8_recipe *recipe, qint8_error 
 static q8_status decide_static(q8_decision *d, qint8_error *error) {
   d->known = q8_pool_alloc(&d->scratch, d->graph->tensor_count, 1);
   d->wanted = q8_pool_alloc(&d->scratch, d->graph->tensor_count, 1);
-  if (!d->known || !d->wanted)
-    return q8_fail_memory(error, "recipe", d->graph->tensor_count);
+  Q8_TRY(q8_pool_check(&d->scratch, "recipe", error));
   find_known(d);
   Q8_TRY(q8_decide_late(d, error));
   choose_static_nodes(d);

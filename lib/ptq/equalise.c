@@ -42,8 +42,7 @@ static q8_status measure_node(equaliser *e, size_t index, qint8_error *error) {
   const q8_tensor *w = &e->channels->graph->tensors[e->channels->graph->nodes[n->node].inputs[1]];
   size_t inputs = n->inputs / n->groups, columns = columns_of(e, n), shared = inputs / columns;
   float *out = q8_pool_alloc(e->pool, n->outputs * columns, sizeof *out);
-  if (!out)
-    return q8_fail_memory(error, w->name, n->outputs * columns * sizeof *out);
+  Q8_TRY(q8_pool_check(e->pool, w->name, error));
   e->magnitude[index] = out;
   for (size_t k = 0; k < n->outputs; k++)
     for (size_t column = 0; column < columns; column++)
@@ -142,15 +141,13 @@ static q8_status prepare(equaliser *e, qint8_error *error) {
   e->factor = q8_pool_alloc(e->pool, channels->group_count + 1, sizeof *e->factor);
   e->power = q8_pool_alloc(e->pool, channels->group_count + 1, sizeof *e->power);
   e->exponents = q8_pool_alloc(e->pool, channels->group_count + 1, sizeof *e->exponents);
-  if (!e->magnitude || !e->factor || !e->power || !e->exponents)
-    return q8_fail_memory(error, "equalisation", channels->node_count * sizeof *e->magnitude);
+  Q8_TRY(q8_pool_check(e->pool, "equalisation", error));
   for (size_t g = 0; g < channels->group_count; g++) {
     size_t count = channels->group_channels[g];
     e->factor[g] = q8_pool_alloc(e->pool, count, sizeof **e->factor);
     e->power[g] = q8_pool_alloc(e->pool, count, sizeof **e->power);
     e->exponents[g] = q8_pool_alloc(e->pool, count, sizeof **e->exponents);
-    if (!e->factor[g] || !e->power[g] || !e->exponents[g])
-      return q8_fail_memory(error, "equalisation", count * sizeof **e->factor);
+    Q8_TRY(q8_pool_check(e->pool, "equalisation", error));
     for (size_t c = 0; c < count; c++)
       e->power[g][c] = 1;
     most = count > most ? count : most;
@@ -158,8 +155,7 @@ static q8_status prepare(equaliser *e, qint8_error *error) {
   e->range[0] = q8_pool_alloc(e->pool, most, sizeof(double));
   e->range[1] = q8_pool_alloc(e->pool, most, sizeof(double));
   e->own = q8_pool_alloc(e->pool, most, sizeof(double));
-  if (!e->range[0] || !e->range[1] || !e->own)
-    return q8_fail_memory(error, "equalisation", most * sizeof(double));
+  Q8_TRY(q8_pool_check(e->pool, "equalisation", error));
   for (size_t i = 0; i < channels->node_count; i++)
     Q8_TRY(measure_node(e, i, error));
   return QINT8_OK;

@@ -31,8 +31,7 @@ q8_status q8_decide_headroom(q8_decision *d, qint8_error *error) {
   const q8_graph *graph = d->graph;
   size_t tensors, where;
   d->headroom = q8_pool_alloc(&d->scratch, graph->tensor_count + 1, sizeof *d->headroom);
-  if (!d->headroom)
-    return q8_fail_memory(error, "recipe", graph->tensor_count * sizeof *d->headroom);
+  Q8_TRY(q8_pool_check(&d->scratch, "recipe", error));
   int grow = q8_ranges_grow(d->ranges, &tensors, &where);
   for (size_t t = 0; t < graph->tensor_count; t++) {
     float factor = grow ? (float)(1 + q8_ranges_growth(d->ranges, t)) : 1;

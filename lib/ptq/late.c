@@ -134,8 +134,7 @@ static q8_status find_tails(q8_decision *d, qint8_error *error) {
   const q8_host *host = &d->recipe->pool.host;
   uint8_t *followed = q8_pool_alloc(&d->scratch, d->graph->tensor_count + 1, 1);
   q8_binding *binding;
-  if (!followed)
-    return q8_fail_memory(error, "recipe", d->graph->tensor_count);
+  Q8_TRY(q8_pool_check(&d->scratch, "recipe", error));
   q8_status status = q8_bind_typical(d->graph, 1, host, &binding, error);
   if (status != QINT8_OK)
     return status == QINT8_ERROR_MEMORY ? status : QINT8_OK;
@@ -148,8 +147,7 @@ q8_status q8_decide_late(q8_decision *d, qint8_error *error) {
   size_t tensors = d->graph->tensor_count + 1;
   d->late = q8_pool_alloc(&d->scratch, d->graph->node_count + 1, 1);
   uint8_t *stream = q8_pool_alloc(&d->scratch, tensors, 1), *summed = q8_pool_alloc(&d->scratch, tensors, 1);
-  if (!d->late || !stream || !summed)
-    return q8_fail_memory(error, "recipe", tensors);
+  Q8_TRY(q8_pool_check(&d->scratch, "recipe", error));
   if (d->force)
     return QINT8_OK;
   mark_sums(d, stream, summed);

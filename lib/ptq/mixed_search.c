@@ -55,8 +55,7 @@ static const outcome *find_seen(const mixer *m, const q8_recipe *recipe) {
 static q8_status remember(mixer *m, const q8_recipe *recipe, int met, qint8_error *error) {
   outcome *o = q8_pool_alloc(&m->pool, 1, sizeof *o);
   uint8_t *modes = q8_pool_alloc(&m->pool, m->graph->node_count + 1, 1);
-  if (!o || !modes)
-    return q8_fail_memory(error, "search", m->graph->node_count);
+  Q8_TRY(q8_pool_check(&m->pool, "search", error));
   memcpy(modes, recipe->modes, m->graph->node_count);
   *o = (outcome){modes, met, m->seen};
   m->seen = o;
@@ -244,8 +243,9 @@ q8_status q8_search_mixed(q8_searcher *s, const q8_search_base *base, double us,
   m.keep = q8_pool_alloc(&m.pool, graph->node_count + 1, 1);
   m.best = q8_pool_alloc(&m.pool, graph->node_count + 1, 1);
   uint8_t *tried = q8_pool_alloc(&m.pool, graph->node_count + 1, 1);
-  q8_status status = m.keep && m.best && tried ? search(&m, tried, error)
-                                               : q8_fail_memory(error, "search", graph->node_count);
+  q8_status status = q8_pool_check(&m.pool, "search", error);
+  if (status == QINT8_OK)
+    status = search(&m, tried, error);
   q8_sensitivity_free(m.damage);
   q8_pool_destroy(&m.pool);
   return status;

@@ -30,16 +30,13 @@ static void find_channels(const q8_graph *graph, q8_quality *quality) {
 
 static q8_status new_table(size_t tensor_count, q8_pool *pool, q8_quality **out, qint8_error *error) {
   q8_quality *quality = *out = q8_pool_alloc(pool, 1, sizeof(*quality));
-  if (!quality)
-    return q8_fail_memory(error, "calibrator", sizeof(*quality));
+  Q8_TRY(q8_pool_check(pool, "calibrator", error));
   quality->pool = pool;
   quality->tensor_count = tensor_count;
   quality->tensors = q8_pool_alloc(pool, tensor_count, sizeof(*quality->tensors));
   quality->channel_axis = q8_pool_alloc(pool, tensor_count, sizeof(*quality->channel_axis));
   quality->activation = q8_pool_alloc(pool, tensor_count, sizeof(*quality->activation));
-  if (!quality->tensors || !quality->channel_axis || !quality->activation)
-    return q8_fail_memory(error, "calibrator", tensor_count * sizeof(*quality->tensors));
-  return QINT8_OK;
+  return q8_pool_check(pool, "calibrator", error);
 }
 
 q8_status q8_quality_new(const q8_graph *graph, q8_pool *pool, q8_quality **out, qint8_error *error) {

@@ -29,28 +29,31 @@ static void mark_candidates(const q8_graph *graph, uint8_t *candidate) {
   }
 }
 
+static q8_status finish(q8_status status, q8_ranges **out) {
+  if (status != QINT8_OK) {
+    q8_ranges_free(*out);
+    *out = NULL;
+  }
+  return status;
+}
+
 static q8_status new_table(size_t tensor_count, const q8_host *host, q8_ranges **out, qint8_error *error) {
   *out = NULL;
-  q8_ranges *ranges = q8_calloc(host, 1, sizeof(*ranges));
+  q8_ranges *ranges = q8_new(host, sizeof(*ranges), "ranges", error);
   if (!ranges)
-    return q8_fail_memory(error, "ranges", sizeof(*ranges));
+    return QINT8_ERROR_MEMORY;
   ranges->holders = 1;
-  q8_pool_init(&ranges->pool, host);
   ranges->names = q8_pool_alloc(&ranges->pool, tensor_count, sizeof(*ranges->names));
   ranges->observers = q8_pool_alloc(&ranges->pool, tensor_count, sizeof(*ranges->observers));
   ranges->is_input = q8_pool_alloc(&ranges->pool, tensor_count, 1);
-  if (!ranges->names || !ranges->observers || !ranges->is_input) {
-    q8_ranges_free(ranges);
-    return q8_fail_memory(error, "ranges", tensor_count * sizeof(*ranges->observers));
-  }
   ranges->tensor_count = tensor_count;
   *out = ranges;
-  return QINT8_OK;
+  return finish(q8_pool_check(&ranges->pool, "ranges", error), out);
 }
 
 static q8_status set_name(q8_ranges *ranges, size_t tensor, const char *name, qint8_error *error) {
   ranges->names[tensor] = q8_pool_string(&ranges->pool, name, strlen(name));
-  return ranges->names[tensor] ? QINT8_OK : q8_fail_memory(error, "ranges", strlen(name));
+  return q8_pool_check(&ranges->pool, "ranges", error);
 }
 
 /* One block for all observers, and some for what is small. */
@@ -64,19 +67,18 @@ static q8_status fill(const q8_graph *graph, const q8_observer_config *config, q
                       qint8_error *error) {
   size_t size = q8_observer_size(config), observers = 0;
   uint8_t *candidate = q8_pool_alloc(&ranges->pool, graph->tensor_count, 1);
-  if (!candidate)
-    return q8_fail_memory(error, "ranges", graph->tensor_count);
+  Q8_TRY(q8_pool_check(&ranges->pool, "ranges", error));
   mark_candidates(graph, candidate);
   for (size_t t = 0; t < graph->tensor_count; t++)
     observers += candidate[t];
   Q8_TRY(expect(ranges, observers, size, error));
   for (size_t t = 0; t < graph->tensor_count; t++) {
     Q8_TRY(set_name(ranges, t, graph->tensors[t].name, error));
-    void *memory = candidate[t] ? q8_pool_reserve(&ranges->pool, 1, size) : NULL;
-    if (memory)
-      ranges->observers[t] = q8_observer_place(memory, config, &ranges->pool.host);
-    else if (candidate[t])
-      return q8_fail_memory(error, "ranges", size);
+    if (!candidate[t])
+      continue;
+    void *memory = q8_pool_reserve(&ranges->pool, 1, size);
+    Q8_TRY(q8_pool_check(&ranges->pool, "ranges", error));
+    ranges->observers[t] = q8_observer_place(memory, config, &ranges->pool.host);
   }
   for (size_t i = 0; i < graph->input_count; i++)
     ranges->is_input[graph->inputs[i]] = 1;
@@ -91,21 +93,12 @@ static q8_status copy_into(const q8_ranges *from, q8_ranges *to, qint8_error *er
       continue;
     size_t size = q8_observer_size(q8_observer_config_of(observer));
     void *memory = q8_pool_reserve(&to->pool, 1, size);
-    if (!memory)
-      return q8_fail_memory(error, "ranges", size);
+    Q8_TRY(q8_pool_check(&to->pool, "ranges", error));
     to->observers[t] = q8_observer_copy(memory, observer);
   }
   memcpy(to->is_input, from->is_input, from->tensor_count);
   to->samples = from->samples;
   return q8_quality_copy(from->quality, &to->pool, &to->quality, error);
-}
-
-static q8_status finish(q8_status status, q8_ranges **out) {
-  if (status != QINT8_OK) {
-    q8_ranges_free(*out);
-    *out = NULL;
-  }
-  return status;
 }
 
 q8_status q8_ranges_new(const q8_graph *graph, const q8_observer_config *config, const q8_host *host,
@@ -115,10 +108,8 @@ q8_status q8_ranges_new(const q8_graph *graph, const q8_observer_config *config,
 }
 
 void q8_ranges_free(q8_ranges *ranges) {
-  if (!ranges || atomic_fetch_sub(&ranges->holders, 1) > 1)
-    return;
-  q8_pool_destroy(&ranges->pool);
-  q8_free(&ranges->pool.host, ranges);
+  if (ranges && atomic_fetch_sub(&ranges->holders, 1) == 1)
+    q8_pool_delete(ranges);
 }
 
 q8_ranges *q8_ranges_share(q8_ranges *ranges) {

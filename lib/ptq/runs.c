@@ -84,8 +84,7 @@ static q8_status collect(collector *c, qint8_error *error) {
   c->filled = q8_pool_alloc(&c->outputs->pool, outputs, sizeof *c->filled);
   c->room = q8_pool_alloc(&c->outputs->pool, outputs, sizeof *c->room);
   c->at = q8_pool_alloc(&c->outputs->pool, outputs, sizeof *c->at);
-  if (!c->outputs->v || !c->filled || !c->room || !c->at)
-    return q8_fail_memory(error, "outputs", outputs * sizeof *c->outputs->v);
+  Q8_TRY(q8_pool_check(&c->outputs->pool, "outputs", error));
   for (size_t first = 0, end; first < c->runner->batches->count; first = end) {
     end = q8_batches_alike(c->graph, c->runner->batches, first);
     Q8_TRY(run_alike(c, first, end, error));
@@ -96,10 +95,9 @@ static q8_status collect(collector *c, qint8_error *error) {
 q8_status q8_run_all(const q8_graph *graph, const q8_recipe *recipe, const q8_runner *runner, q8_outputs **out,
                      qint8_error *error) {
   *out = NULL;
-  q8_outputs *outputs = q8_calloc(runner->host, 1, sizeof *outputs);
+  q8_outputs *outputs = q8_new(runner->host, sizeof *outputs, "outputs", error);
   if (!outputs)
-    return q8_fail_memory(error, "outputs", sizeof *outputs);
-  q8_pool_init(&outputs->pool, runner->host);
+    return QINT8_ERROR_MEMORY;
   collector c = {.graph = graph, .recipe = recipe, .runner = runner, .outputs = outputs};
   q8_status status = collect(&c, error);
   if (status != QINT8_OK) {
@@ -111,10 +109,7 @@ q8_status q8_run_all(const q8_graph *graph, const q8_recipe *recipe, const q8_ru
 }
 
 void q8_outputs_free(q8_outputs *outputs) {
-  if (!outputs)
-    return;
-  q8_pool_destroy(&outputs->pool);
-  q8_free(&outputs->pool.host, outputs);
+  q8_pool_delete(outputs);
 }
 
 double q8_outputs_rel_err(const q8_outputs *got, const q8_outputs *want) {

@@ -21,8 +21,7 @@ static q8_status add_constant(q8_graph *graph, const char *base, float value, si
 
 static q8_status make_params(q8_graph *graph, const q8_op *op, void **out, qint8_error *error) {
   *out = q8_pool_alloc(&graph->pool, 1, op->params_size);
-  if (!*out)
-    return q8_fail_memory(error, op->name, op->params_size);
+  Q8_TRY(q8_pool_check(&graph->pool, op->name, error));
   q8_op_defaults(op, *out);
   *(float *)q8_op_field(op, *out, "epsilon") = 0;
   return QINT8_OK;

@@ -171,8 +171,7 @@ static q8_status decide_node_weights(q8_decision *d, size_t n, int32_t input, qi
   float *scale = q8_pool_alloc(&d->scratch, v.channels, sizeof(float));
   int32_t *zero = q8_pool_alloc(&d->scratch, v.channels, sizeof(int32_t));
   float *gathered = v.outer > 1 ? q8_pool_reserve(&d->scratch, v.outer * v.inner, GATHERED * sizeof(float)) : NULL;
-  if (!scale || !zero || (v.outer > 1 && !gathered))
-    return q8_fail_memory(error, node->name, v.channels * sizeof(float));
+  Q8_TRY(q8_pool_check(&d->scratch, node->name, error));
   search_scales(&v, per_channel, gathered, scale);
   if (q8_decided_mode(d, n) == Q8_MODE_STATIC)
     make_room_for_bias(channel_bias(d->graph, node, v.channels), v.channels,
@@ -201,8 +200,7 @@ static q8_status decide_node_bias(q8_decision *d, const q8_node *node, qint8_err
   if (channels > 1 && q8_shape_count(&bias->shape, NULL) != channels)
     return QINT8_OK; /* one value for all channels: it has no single scale */
   float *scale = q8_pool_alloc(&d->scratch, channels, sizeof(float));
-  if (!scale)
-    return q8_fail_memory(error, node->name, channels * sizeof(float));
+  Q8_TRY(q8_pool_check(&d->scratch, node->name, error));
   for (size_t c = 0; c < channels; c++)
     scale[c] = x_scale * w->scale[c];
   int32_t axis = channels > 1 ? bias->shape.rank - 1 : -1;

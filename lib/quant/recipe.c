@@ -5,10 +5,9 @@
 q8_status q8_recipe_new(const q8_host *host, size_t tensor_count, size_t node_count, q8_recipe **out,
                         qint8_error *error) {
   *out = NULL;
-  q8_recipe *recipe = q8_calloc(host, 1, sizeof(*recipe));
+  q8_recipe *recipe = q8_new(host, sizeof(*recipe), "recipe", error);
   if (!recipe)
-    return q8_fail_memory(error, "recipe", sizeof(*recipe));
-  q8_pool_init(&recipe->pool, host);
+    return QINT8_ERROR_MEMORY;
   atomic_init(&recipe->holders, 1);
   recipe->activation_dtype = QINT8_DTYPE_U8;
   recipe->tensor_count = tensor_count;
@@ -18,9 +17,10 @@ q8_status q8_recipe_new(const q8_host *host, size_t tensor_count, size_t node_co
   recipe->rounds = q8_pool_alloc(&recipe->pool, tensor_count, sizeof(*recipe->rounds));
   recipe->modes = q8_pool_alloc(&recipe->pool, node_count, sizeof(*recipe->modes));
   recipe->node_output = q8_pool_alloc(&recipe->pool, node_count, sizeof(*recipe->node_output));
-  if (!recipe->tensor_name || !recipe->tensors || !recipe->rounds || !recipe->modes || !recipe->node_output) {
+  q8_status status = q8_pool_check(&recipe->pool, "recipe", error);
+  if (status != QINT8_OK) {
     q8_recipe_free(recipe);
-    return q8_fail_memory(error, "recipe", tensor_count * sizeof(*recipe->tensors));
+    return status;
   }
   for (size_t i = 0; i < tensor_count; i++)
     recipe->tensors[i].axis = -1;
@@ -31,16 +31,13 @@ q8_status q8_recipe_new(const q8_host *host, size_t tensor_count, size_t node_co
 }
 
 void q8_recipe_free(q8_recipe *recipe) {
-  if (!recipe || atomic_fetch_sub(&recipe->holders, 1) > 1)
-    return;
-  const q8_host *host = &recipe->pool.host;
-  q8_pool_destroy(&recipe->pool);
-  q8_free(host, recipe);
+  if (recipe && atomic_fetch_sub(&recipe->holders, 1) == 1)
+    q8_pool_delete(recipe);
 }
 
 q8_status q8_recipe_set_name(q8_recipe *recipe, int32_t tensor, const char *name, qint8_error *error) {
   recipe->tensor_name[tensor] = q8_pool_string(&recipe->pool, name, strlen(name));
-  return recipe->tensor_name[tensor] ? QINT8_OK : q8_fail_memory(error, name, strlen(name));
+  return q8_pool_check(&recipe->pool, name, error);
 }
 
 q8_recipe *q8_recipe_share(q8_recipe *recipe) {
@@ -98,8 +95,7 @@ q8_status q8_recipe_assign(q8_recipe *recipe, int32_t tensor, int32_t dtype, int
   if (quant->count < count) { /* else the old arrays serve again: overriding many times costs nothing */
     float *new_scale = q8_pool_alloc(&recipe->pool, n, sizeof(float));
     int32_t *new_zero = q8_pool_alloc(&recipe->pool, n, sizeof(int32_t));
-    if (!new_scale || !new_zero)
-      return q8_fail_memory(error, recipe->tensor_name[tensor], n * sizeof(float));
+    Q8_TRY(q8_pool_check(&recipe->pool, recipe->tensor_name[tensor], error));
     quant->scale = new_scale;
     quant->zero_point = new_zero;
   }
@@ -115,8 +111,7 @@ q8_status q8_recipe_assign(q8_recipe *recipe, int32_t tensor, int32_t dtype, int
 q8_status q8_recipe_keep_integers(q8_recipe *recipe, int32_t tensor, const int32_t *integers, size_t count,
                                   qint8_error *error) {
   int32_t *copy = q8_pool_alloc(&recipe->pool, count + 1, sizeof *copy);
-  if (!copy)
-    return q8_fail_memory(error, recipe->tensor_name[tensor], count * sizeof *copy);
+  Q8_TRY(q8_pool_check(&recipe->pool, recipe->tensor_name[tensor], error));
   memcpy(copy, integers, count * sizeof *copy);
   recipe->tensors[tensor].integers = copy;
   recipe->tensors[tensor].integer_count = count;
