@@ -3,7 +3,7 @@
 #include "kernel.h"
 
 extern const q8_isa q8_isa_avxvnni;
-#if defined(__AVXVNNI__) && defined(__AVX2__)
+#if defined(__AVXVNNI__) && defined(__AVX2__) && defined(__x86_64__)
 #include "vnni.h"
 
 const q8_isa q8_isa_avxvnni = {

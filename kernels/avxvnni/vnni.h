@@ -15,8 +15,10 @@ extern const q8_dwconv_kernel q8_avxvnni_dwconv[];
 
 #ifdef Q8_AVXVNNI_EVEX
 #define q8_dpbusd _mm256_dpbusd_epi32
+#define Q8_VPDPBUSD "%{evex%} vpdpbusd"
 #else
 #define q8_dpbusd _mm256_dpbusd_avx_epi32
+#define Q8_VPDPBUSD "%{vex%} vpdpbusd"
 #endif
 
 #endif

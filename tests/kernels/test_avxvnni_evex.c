@@ -73,11 +73,54 @@ static void gemm_case(const q8_gemm_kernel *g, size_t taps, size_t k) {
   free_rows(k);
 }
 
+/* The tiles of `count` rows as bytes, against the sums of each row requantized by the scalar kernel. */
+static void gemm_u8_case(const q8_gemm_kernel *g, size_t k, size_t count, size_t columns) {
+  static _Alignas(64) int8_t b[MAX_K * MAX_NR];
+  static _Alignas(64) int32_t acc[16 * MAX_NR];
+  static int32_t bias[64];
+  static float scale[64];
+  uint8_t got[ROWS * MAX_NR], want[MAX_NR];
+  const void *a[ROWS];
+  q8_requant rq = {bias, scale, test_random_int(0, 255), test_random_int(0, 60), test_random_int(60, 255), NULL};
+  q8_kernels scalar;
+  q8_kernels_select(0, &scalar);
+  make_rows(k);
+  for (size_t i = 0; i < ROWS; i++)
+    a[i] = rows[test_random() % ROWS];
+  for (size_t i = 0; i < k * g->nr; i++)
+    b[i] = (int8_t)test_random();
+  for (size_t j = 0; j < 64; j++) {
+    bias[j] = test_random_int(-30000, 30000);
+    scale[j] = test_random_float(0.2f, 1.0f) / (64.0f * (float)k);
+  }
+  memset(got, 1, sizeof got);
+  g->run_u8(1, k, a, ROWS, b, b, &rq, count, columns, got, MAX_NR);
+  for (size_t i = 0; i < count; i++) {
+    const void *same[16];
+    for (size_t r = 0; r < g->mr; r++)
+      same[r] = a[i];
+    g->run(1, k, same, g->mr, b, acc);
+    scalar.requant(1, columns, acc, g->nr, &rq, want, columns);
+    CHECK_MSG(memcmp(got + i * MAX_NR, want, columns) == 0, "%s k %zu row %zu of %zu, %zu columns", g->name, k, i, count,
+              columns);
+  }
+  for (size_t i = 0; i < ROWS * MAX_NR; i++)
+    CHECK(got[i] == 1 || (i / MAX_NR < count && i % MAX_NR < columns));
+  free_rows(k);
+}
+
 static void gemm(void) {
   for (const q8_gemm_kernel *g = evex_gemm; g->name; g++)
     for (size_t taps = 1; taps <= MAX_TAPS; taps += 4)
       for (size_t k = 4; k <= MAX_K; k += k < 32 ? 4 : 56)
         gemm_case(g, taps, k);
+}
+
+static void gemm_u8(void) {
+  for (const q8_gemm_kernel *g = evex_gemm; g->name; g++)
+    for (size_t count = 1; count <= ROWS - 6; count++)
+      for (size_t k = 4; k <= 40; k += 12)
+        gemm_u8_case(g, k, count, count % 3 ? g->nr : 1 + count % g->nr);
 }
 
 static void dwconv_case(const q8_dwconv_shape *p) {
@@ -136,6 +179,7 @@ int main(int argc, char **argv) {
     return TEST_END();
   }
   RUN(gemm);
+  RUN(gemm_u8);
   RUN(depthwise);
   return TEST_END();
 }
