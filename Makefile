@@ -62,7 +62,7 @@ PEER_LIBS = $(foreach l,dnnl XNNPACK,$(shell echo 'int main(void){return 0;}' | 
 # node. Loop invariants kept in registers would only push others out of them there.
 HOT := base/element base/math $(addprefix quant/,histogram observer qparams quantize range) \
   $(addprefix ptq/,bias equalise moments quality rounding) \
-  $(addprefix nn/,conv_rows depthwise depthwise_pack linear_fill_float linear_pack linear_row linear_run wide) \
+  $(addprefix nn/,conv_rows depthwise depthwise_pack linear_fill_float linear_row linear_run) \
   $(addprefix ops/,binary_rows layer_norm norm pool_plan reduce_rows \
     resize_rows resize_taps softmax transpose unary_rows)
 COLD := $(filter-out $(HOT:%=lib/%.c),$(wildcard lib/*/*.c))
