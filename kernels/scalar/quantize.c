@@ -13,7 +13,7 @@ static void dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_poi
     y[i] = (float)((int32_t)(x[i] ^ flip) - zero_point) * scale;
 }
 
-static int minmax(size_t n, const float *x, float *min, float *max) {
+static Q8_NOINLINE int minmax(size_t n, const float *x, float *min, float *max) {
   float low = INFINITY, high = -INFINITY;
   int none = 1;
   for (size_t i = 0; i < n; i++) { /* a comparison with NaN is false: it changes neither */
