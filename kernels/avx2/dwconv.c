@@ -159,35 +159,35 @@ Q8_INLINE void sum_three(size_t step, const q8_avx2_outputs *p, halves *sums) {
  * columns are more than there are registers, and compilers would keep them and spill. */
 #define RELOAD(p) __asm__("" : "+r"(p))
 
-/* One column, two rows of it, for some outputs from `first` on: `w` is its tap of output 0, before which
+/* Two rows of a column, or one, for some outputs from `first` on: `w` is its tap of output 0, before which
  * those of the others lie. */
-Q8_INLINE void add_column(size_t first, size_t outputs, size_t step, const uint8_t *const *row, size_t next,
-                          const __m256i *w, size_t c, halves sum[FOUR]) {
-  const halves x = load_pair(row[0], row[next], c);
+Q8_INLINE void add_column(size_t first, size_t outputs, size_t step, halves x, const __m256i *w,
+                          halves sum[FOUR]) {
   Q8_UNROLL
   for (size_t o = first; o < first + outputs; o++)
     add_pair(&sum[o], x, w - 2 * step * o);
 }
 
-/* Rows `row` and `next` of all columns of four outputs with stride 1: columns before and behind those that
- * all four need are those of the first and of the last three. */
-Q8_INLINE void add_rows(const q8_avx2_outputs *p, const uint8_t *const *row, size_t next, const __m256i *w,
+/* Two rows of all columns of four outputs with stride 1, or a last one by itself: columns before and behind
+ * those that all four need are those of the first and of the last three. `two` is a constant in every caller.
+ */
+Q8_INLINE void add_rows(int two, const q8_avx2_outputs *p, const uint8_t *const *row, const __m256i *w,
                         halves sum[FOUR]) {
   const size_t r = p->shape->r, c = p->c;
   const __m256i *end = w + 2 * p->shape->s;
   Q8_UNROLL
   for (size_t u = 1; u < FOUR; u++, row += r, w += 2) {
     RELOAD(w);
-    add_column(0, u, 1, row, next, w, c, sum);
+    add_column(0, u, 1, two ? load_pair(row[0], row[1], c) : load_single(row[0], c), w, sum);
   }
   for (; w < end; row += r, w += 2) {
     RELOAD(w);
-    add_column(0, FOUR, 1, row, next, w, c, sum);
+    add_column(0, FOUR, 1, two ? load_pair(row[0], row[1], c) : load_single(row[0], c), w, sum);
   }
   Q8_UNROLL
   for (size_t u = 1; u < FOUR; u++, row += r, w += 2) {
     RELOAD(w);
-    add_column(u, FOUR - u, 1, row, next, w, c, sum);
+    add_column(u, FOUR - u, 1, two ? load_pair(row[0], row[1], c) : load_single(row[0], c), w, sum);
   }
 }
 
@@ -198,7 +198,7 @@ Q8_INLINE void add_rows_5x5(const q8_avx2_outputs *p, const uint8_t *const *row,
   for (size_t u = 0; u < 2 * FOUR + 3; u++, row += 5) {
     const size_t first = u < 5 ? 0 : (u - 3) / 2, last = u / 2 < FOUR ? u / 2 : FOUR - 1;
     RELOAD(w);
-    add_column(first, last - first + 1, 2, row, next, w + 2 * u, p->c, sum);
+    add_column(first, last - first + 1, 2, load_pair(row[0], row[next], p->c), w + 2 * u, sum);
   }
 }
 
@@ -211,11 +211,16 @@ Q8_INLINE void sum_four(size_t step, const q8_avx2_outputs *p, halves *sums) {
     const uint8_t *const *cols = p->cols + x * step * r;
     const __m256i *w = p->w;
     halves sum[FOUR];
+    size_t i = 0;
     Q8_UNROLL
     for (size_t o = 0; o < FOUR; o++)
       sum[o] = start_of(p);
-    for (size_t i = 0; i < r; i += 2, w += 2 * s)
-      (step == 1 ? add_rows : add_rows_5x5)(p, cols + i, i + 1 < r, w, sum);
+    for (; step == 1 && i + 1 < r; i += 2, w += 2 * s)
+      add_rows(1, p, cols + i, w, sum);
+    if (step == 1 && i < r)
+      add_rows(0, p, cols + i, w, sum);
+    for (; step == 2 && i < r; i += 2, w += 2 * s)
+      add_rows_5x5(p, cols + i, i + 1 < r, w, sum);
     Q8_UNROLL
     for (size_t o = 0; o < FOUR; o++)
       sums[x + o] = sum[o];
