@@ -61,9 +61,8 @@ PEER_LIBS = $(foreach l,dnnl XNNPACK,$(shell echo 'int main(void){return 0;}' | 
 # What does not loop over elements is compiled for size: it runs while a model is loaded, planned or written, or once per
 # node. Loop invariants kept in registers would only push others out of them there.
 HOT := base/math quant/loops ptq/loops \
-  $(addprefix nn/,conv_rows depthwise depthwise_pack linear_fill_float linear_pack linear_row linear_run wide) \
-  $(addprefix ops/,binary_rows norm pool_rows reduce_rows \
-    resize_rows softmax_rows unary_rows)
+  $(addprefix nn/,conv_rows depthwise depthwise_pack linear_fill_float linear_row linear_run) \
+  $(addprefix ops/,binary_rows norm pool_rows reduce_rows resize_rows softmax_rows unary_rows)
 COLD := $(filter-out $(HOT:%=lib/%.c),$(wildcard lib/*/*.c))
 SMALLER := -Oz -fno-move-loop-invariants -fno-tree-loop-im -fno-tree-loop-optimize -fno-expensive-optimizations -fno-optimize-sibling-calls \
   -fno-tree-dominator-opts -fno-ira-hoist-pressure -fno-shrink-wrap -fno-tree-tail-merge -ftree-slp-vectorize -malign-data=abi

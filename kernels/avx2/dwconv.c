@@ -1,269 +1,313 @@
-/* dwconv.c - depthwise convolution of one output row, fused with requantization.
+/* dwconv.c - depthwise convolution of one output row.
  *
- * Two kernel rows at a time: their bytes are interleaved per channel and widened, so that one vpmaddwd multiplies and adds
- * two taps of 8 channels exactly. A row left over is paired with itself and a weight of 0. In 3 x 3, 5 x 5 and 7 x 7 a widened
+ * Two kernel rows at a time: their bytes are interleaved per channel and widened, so that one vpmaddwd
+ * multiplies and adds two taps of 8 channels exactly. A row left over is paired with itself and a weight of
+ * 0. In 3 x 3 the widened columns that the next output needs too stay in registers; in 5 x 5 and 7 x 7 a
  * column serves every output pixel whose window covers it, up to four at once.
  *
- * Channels go in blocks of 16; the last one ends with the last channel and overlaps the one before it. Weights are packed
- * to match, zero beyond the last row and channel: int16 [blocks][row pairs][s][16][2]. */
+ * Weights are packed in blocks of 16 channels, zero beyond the last row: int16 [blocks][row pairs][s][16][2].
+ */
 #define Q8_LARGE_BODIES
 #include "kernel.h"
 
 #if defined(__AVX2__) && defined(__FMA__)
-#include "vec.h"
+#include "dwconv.h"
+#include "scalar/scalar.h"
 
-enum { BLOCK = 16, OUTPUTS = 4 };
+/* ---- Any kernel of 256 bits ---- */
 
-static size_t first_channel(size_t c, size_t channels) {
-  return channels > BLOCK && c + BLOCK > channels ? channels - BLOCK : c;
+enum {
+  OUTPUTS = 32, /* whose sums stay in L1 */
+  MOST_CHANNELS = 32
+};
+
+size_t q8_avx2_packed_size(const q8_avx2_blocks *blocks, size_t channels, size_t r, size_t s) {
+  if (channels < blocks->channels)
+    return blocks->narrow->packed_size(channels, r, s);
+  return (channels + blocks->channels - 1) / blocks->channels * blocks->vectors(r, s) * sizeof(__m256i);
 }
 
-/* Vectors of a block's weights. */
-static size_t block_size(size_t r, size_t s) {
+static Q8_NOINLINE void convolve_block(const q8_avx2_blocks *blocks, q8_avx2_outputs *o, const q8_requant *rq,
+                                       size_t first, void *y, size_t y_stride) {
+  __m256i sums[OUTPUTS * MOST_CHANNELS / 8];
+  for (size_t left = o->shape->q, at = first; left > 0; left -= o->count, at += OUTPUTS * y_stride) {
+    o->count = left < OUTPUTS ? left : OUTPUTS;
+    blocks->sum(o, sums);
+    if (rq)
+      blocks->requantize(o->count, sums, rq->scale + first, rq, (uint8_t *)y + at, y_stride);
+    else
+      blocks->store(o->count, sums, (int32_t *)y + at, y_stride);
+    o->cols += OUTPUTS * o->shape->col_step * o->shape->r;
+  }
+}
+
+void q8_avx2_convolve(const q8_avx2_blocks *blocks, const q8_dwconv_shape *shape, const void *w,
+                      const q8_requant *rq, const uint8_t *const *cols, void *y, size_t y_stride) {
+  static const int32_t zeros[MOST_CHANNELS] = {0};
+  const size_t channels = shape->channels, vectors = blocks->vectors(shape->r, shape->s);
+  q8_avx2_outputs o = {.shape = shape, .w = w};
+  if (channels < blocks->channels) {
+    if (rq)
+      blocks->narrow->run(shape, w, rq, cols, y, y_stride);
+    else
+      blocks->narrow->run_sums(shape, w, cols, y, y_stride);
+    return;
+  }
+  for (size_t c = 0; c < channels; c += blocks->channels, o.w += vectors) {
+    const size_t first = q8_avx2_first_channel(c, blocks->channels, channels);
+    o.cols = cols;
+    o.c = first + shape->offset;
+    o.start = rq ? rq->bias + first : zeros;
+    convolve_block(blocks, &o, rq, first, y, y_stride);
+  }
+  if (rq && rq->table)
+    q8_avx2_table_rows(shape->q, channels, rq->table, y, y_stride);
+}
+
+/* ---- vpmaddwd ---- */
+
+enum { BLOCK = 16, FOUR = 4 };
+
+static size_t vectors(size_t r, size_t s) {
   return (r + 1) / 2 * s * 2;
 }
-
-static size_t packed_size(size_t channels, size_t r, size_t s) {
-  return (channels + BLOCK - 1) / BLOCK * block_size(r, s) * sizeof(__m256i);
-}
-
-/* Less than 16 channels are rare: not inlined. */
-static Q8_NOINLINE __m128i load_part(const uint8_t *bytes, size_t n) {
-  return q8_avx2_load_bytes(bytes, n);
-}
-
-/* 16 weights, or all of fewer channels. `full` is a constant in every caller. */
-Q8_INLINE __m128i load_weights(int full, const int8_t *w, size_t n) {
-  return full ? _mm_loadu_si128((const __m128i *)(const void *)w) : load_part((const uint8_t *)w, n);
-}
-
-Q8_INLINE __m256i *pack_block(int full, size_t channels, size_t r, size_t s, const int8_t *w, __m256i *out) {
-  for (size_t i = 0; i < r; i += 2)
-    for (size_t j = 0; j < s; j++, out += 2) {
-      const int8_t *row = w + (i * s + j) * channels;
-      const __m128i x = load_weights(full, row, channels),
-                    y = i + 1 < r ? load_weights(full, row + s * channels, channels) : _mm_setzero_si128();
-      _mm256_storeu_si256(out, _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(x, y)));
-      _mm256_storeu_si256(out + 1, _mm256_cvtepi8_epi16(_mm_unpackhi_epi8(x, y)));
-    }
-  return out;
-}
-
-static void pack(size_t channels, size_t r, size_t s, const int8_t *w, void *packed) {
-  __m256i *out = packed;
-  for (size_t c = 0; channels >= BLOCK && c < channels; c += BLOCK)
-    out = pack_block(1, channels, r, s, w + first_channel(c, channels), out);
-  if (channels < BLOCK)
-    pack_block(0, channels, r, s, w, out);
-}
-
-/* A block of channels of the row, n of which exist: 16, or all of fewer. */
-typedef struct block {
-  const __m256i *w;
-  size_t first, n;
-  size_t from; /* first, and what is added to every pointer */
-} block;
 
 typedef struct halves {
   __m256i low, high; /* channels 0-7, 8-15 */
 } halves;
 
-/* `full` is a constant in every caller. */
-Q8_INLINE __m128i load_row(int full, const uint8_t *row, const block *b) {
-  return full ? _mm_loadu_si128((const __m128i *)(row + b->from)) : load_part(row + b->from, b->n);
+Q8_INLINE __m128i load_row(const void *row) {
+  return _mm_loadu_si128((const __m128i *)row);
 }
 
 /* Two rows of a column, interleaved. */
-Q8_INLINE halves load_pair(int full, const uint8_t *row, const uint8_t *next, const block *b) {
-  const __m128i x = load_row(full, row, b), y = load_row(full, next, b);
-  return (halves){_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(x, y)), _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(x, y))};
+Q8_INLINE halves load_pair(const uint8_t *row, const uint8_t *next, size_t c) {
+  const __m128i x = load_row(row + c), y = load_row(next + c);
+  return (halves){_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(x, y)),
+                  _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(x, y))};
 }
 
 /* One row, and zeros. */
-Q8_INLINE halves load_single(const uint8_t *row, const block *b) {
-  const __m128i x = load_row(1, row, b);
-  return (halves){_mm256_cvtepu8_epi32(x), _mm256_cvtepu8_epi32(_mm_unpackhi_epi64(x, x))};
+Q8_INLINE halves load_single(const uint8_t *row, size_t c) {
+  return (halves){q8_avx2_widen(row + c), q8_avx2_widen(row + c + 8)};
 }
 
 Q8_INLINE void add_pair(halves *sum, halves x, const __m256i *w) {
   sum->low = _mm256_add_epi32(sum->low, _mm256_madd_epi16(x.low, w[0]));
   sum->high = _mm256_add_epi32(sum->high, _mm256_madd_epi16(x.high, w[1]));
+  q8_avx2_keep(&sum->low);
+  q8_avx2_keep(&sum->high);
 }
 
-/* Sums of one output, any kernel size. */
-Q8_INLINE halves add_taps(int full, const q8_dwconv_shape *shape, const uint8_t *const *cols, const block *b) {
-  const size_t r = shape->r, step = shape->col_dilation * r;
-  const __m256i *w = b->w;
-  halves sum = {_mm256_setzero_si256(), _mm256_setzero_si256()};
-  for (size_t i = 0; i < r; i += 2) {
-    const uint8_t *const *row = cols + i;
-    for (size_t j = 0; j < shape->s; j++, row += step, w += 2)
-      add_pair(&sum, load_pair(full, row[0], row[i + 1 < r], b), w);
+Q8_INLINE halves start_of(const q8_avx2_outputs *p) {
+  return (halves){q8_avx2_load_i32(p->start), q8_avx2_load_i32(p->start + 8)};
+}
+
+/* Any kernel size. */
+static void sum_one(const q8_avx2_outputs *p, halves *sums) {
+  const q8_dwconv_shape *shape = p->shape;
+  const size_t r = shape->r, s = shape->s, step = shape->col_dilation * r, c = p->c;
+  const uint8_t *const *cols = p->cols;
+  for (size_t x = 0; x < p->count; x++, cols += shape->col_step * r) {
+    const __m256i *w = p->w;
+    halves sum = start_of(p);
+    for (size_t i = 0; i < r; i += 2) {
+      const uint8_t *const *row = cols + i;
+      const size_t next = i + 1 < r;
+      for (size_t j = 0; j < s; j++, row += step, w += 2)
+        add_pair(&sum, load_pair(row[0], row[next], c), w);
+    }
+    sums[x] = sum;
   }
-  return sum;
 }
 
-static Q8_NOINLINE halves convolve_full(const q8_dwconv_shape *shape, const uint8_t *const *cols, const block *b) {
-  return add_taps(1, shape, cols, b);
-}
-static Q8_NOINLINE halves convolve_part(const q8_dwconv_shape *shape, const uint8_t *const *cols, const block *b) {
-  return add_taps(0, shape, cols, b);
-}
-static halves convolve_one(const q8_dwconv_shape *shape, const uint8_t *const *cols, const block *b) {
-  return b->n == BLOCK ? convolve_full(shape, cols, b) : convolve_part(shape, cols, b);
+typedef struct column {
+  halves pair, last;
+} column;
+
+Q8_INLINE column load_column(const uint8_t *const *rows, size_t c) {
+  return (column){load_pair(rows[0], rows[1], c), load_single(rows[2], c)};
 }
 
-/* Hides that p is the same as before, so that what it points at is read again: clang would keep weights of 5 x 5 and 7 x 7
- * for the next columns, more than there are registers, and spill. */
+/* 3 x 3 with dilation 1. `step` is a constant in every caller. */
+Q8_INLINE void sum_three(size_t step, const q8_avx2_outputs *p, halves *sums) {
+  const uint8_t *const *cols = p->cols;
+  const size_t c = p->c;
+  const __m256i *w = p->w;
+  column x[3];
+  x[0] = load_column(cols, c);
+  if (step == 1)
+    x[1] = load_column(cols + 3, c);
+  for (const halves *end = sums + p->count; sums < end; sums++, cols += 3 * step) {
+    halves sum = start_of(p);
+    if (step == 2)
+      x[1] = load_column(cols + 3, c);
+    x[2] = load_column(cols + 6, c);
+    Q8_UNROLL
+    for (size_t j = 0; j < 3; j++) {
+      add_pair(&sum, x[j].pair, w + 2 * j);
+      add_pair(&sum, x[j].last, w + 6 + 2 * j);
+    }
+    *sums = sum;
+    x[0] = x[step];
+    if (step == 1)
+      x[1] = x[2];
+  }
+}
+
+/* Hides that p is the same as before, so that what it points at is read again: weights of neighbouring
+ * columns are more than there are registers, and compilers would keep them and spill. */
 #define RELOAD(p) __asm__("" : "+r"(p))
 
-/* Adds rows `row` and `next` of all columns of four outputs; next = NULL: only one. */
-Q8_INLINE void add_rows(size_t size, size_t step, const uint8_t *const *row, const uint8_t *const *next, const __m256i *w,
-                        const block *b, halves sum[OUTPUTS]) {
+/* Two rows of a column, or one, for some outputs from `first` on: `w` is its tap of output 0, before which
+ * those of the others lie. */
+Q8_INLINE void add_column(size_t first, size_t outputs, size_t step, halves x, const __m256i *w,
+                          halves sum[FOUR]) {
   Q8_UNROLL
-  for (size_t u = 0; u < (OUTPUTS - 1) * step + size; u++, row += size) {
-    const halves x = next ? load_pair(1, *row, *next, b) : load_single(*row, b);
-    if (size > 3)
-      RELOAD(w);
-    Q8_UNROLL
-    for (size_t o = 0; o < OUTPUTS; o++) {
-      const size_t j = u - o * step; /* wraps to a large number left of the window */
-      if (j < size) {
-        add_pair(&sum[o], x, w + 2 * j);
-        q8_avx2_keep(&sum[o].low);
-        q8_avx2_keep(&sum[o].high);
-      }
-    }
-    next = next ? next + size : NULL;
+  for (size_t o = first; o < first + outputs; o++)
+    add_pair(&sum[o], x, w - 2 * step * o);
+}
+
+/* Two rows of all columns of four outputs with stride 1, or a last one by itself: columns before and behind
+ * those that all four need are those of the first and of the last three. `two` is a constant in every caller.
+ */
+Q8_INLINE void add_rows(int two, const q8_avx2_outputs *p, const uint8_t *const *row, const __m256i *w,
+                        halves sum[FOUR]) {
+  const size_t r = p->shape->r, c = p->c;
+  const __m256i *end = w + 2 * p->shape->s;
+  Q8_UNROLL
+  for (size_t u = 1; u < FOUR; u++, row += r, w += 2) {
+    RELOAD(w);
+    add_column(0, u, 1, two ? load_pair(row[0], row[1], c) : load_single(row[0], c), w, sum);
+  }
+  for (; w < end; row += r, w += 2) {
+    RELOAD(w);
+    add_column(0, FOUR, 1, two ? load_pair(row[0], row[1], c) : load_single(row[0], c), w, sum);
+  }
+  Q8_UNROLL
+  for (size_t u = 1; u < FOUR; u++, row += r, w += 2) {
+    RELOAD(w);
+    add_column(u, FOUR - u, 1, two ? load_pair(row[0], row[1], c) : load_single(row[0], c), w, sum);
   }
 }
 
-/* Sums of four neighbouring outputs of a full block, dilation 1. size, of a square kernel, and step are constants in every
- * caller: columns are not a loop, pairs of rows are. A last row by itself is worth code of its own in 3 x 3 alone. */
-Q8_INLINE void convolve_four(size_t size, size_t step, const uint8_t *const *cols, const block *b,
-                             halves sum[OUTPUTS]) {
-  const __m256i *w = b->w;
+/* The same of 5 x 5 with stride 2. */
+Q8_INLINE void add_rows_5x5(const q8_avx2_outputs *p, const uint8_t *const *row, size_t next,
+                            const __m256i *w, halves sum[FOUR]) {
   Q8_UNROLL
-  for (size_t o = 0; o < OUTPUTS; o++)
-    sum[o].low = sum[o].high = _mm256_setzero_si256();
-  if (size == 3) {
-    add_rows(size, step, cols, cols + 1, w, b, sum);
-    add_rows(size, step, cols + 2, NULL, w + 6, b, sum);
+  for (size_t u = 0; u < 2 * FOUR + 3; u++, row += 5) {
+    const size_t first = u < 5 ? 0 : (u - 3) / 2, last = u / 2 < FOUR ? u / 2 : FOUR - 1;
+    RELOAD(w);
+    add_column(first, last - first + 1, 2, load_pair(row[0], row[next], p->c), w + 2 * u, sum);
+  }
+}
+
+/* Four neighbouring outputs at a time, of which the last four may overlap the ones before; dilation 1 and at
+ * least four. `step` is a constant in every caller. */
+Q8_INLINE void sum_four(size_t step, const q8_avx2_outputs *p, halves *sums) {
+  const size_t r = p->shape->r, s = p->shape->s;
+  for (size_t first = 0; first < p->count; first += FOUR) {
+    const size_t x = first + FOUR <= p->count ? first : p->count - FOUR;
+    const uint8_t *const *cols = p->cols + x * step * r;
+    const __m256i *w = p->w;
+    halves sum[FOUR];
+    size_t i = 0;
+    Q8_UNROLL
+    for (size_t o = 0; o < FOUR; o++)
+      sum[o] = start_of(p);
+    for (; step == 1 && i + 1 < r; i += 2, w += 2 * s)
+      add_rows(1, p, cols + i, w, sum);
+    if (step == 1 && i < r)
+      add_rows(0, p, cols + i, w, sum);
+    for (; step == 2 && i < r; i += 2, w += 2 * s)
+      add_rows_5x5(p, cols + i, i + 1 < r, w, sum);
+    Q8_UNROLL
+    for (size_t o = 0; o < FOUR; o++)
+      sums[x + o] = sum[o];
+  }
+}
+
+/* Works on copies, which the stores cannot change. */
+static void sum(const q8_avx2_outputs *outputs, __m256i *sums) {
+  const q8_dwconv_shape shape = *outputs->shape;
+  const q8_avx2_outputs copy = {&shape,     outputs->cols, outputs->count,
+                                outputs->c, outputs->w,    outputs->start},
+                        *o = &copy;
+  const size_t r = shape.r, s = shape.s, step = shape.col_dilation == 1 ? shape.col_step : 0;
+  halves *to = (halves *)(void *)sums;
+  if (r == 3 && s == 3 && step == 1)
+    sum_three(1, o, to);
+  else if (r == 3 && s == 3 && step == 2)
+    sum_three(2, o, to);
+  else if (s >= 3 && step == 1 && o->count >= FOUR)
+    sum_four(1, o, to);
+  else if (r == 5 && s == 5 && step == 2 && o->count >= FOUR)
+    sum_four(2, o, to);
+  else
+    sum_one(o, to);
+}
+
+/* A float below the range of int32 converts to INT32_MIN, so the saturating packs and the last maximum are
+ * the lower clamp; clamping after rounding equals clamping before. */
+static void requantize(size_t count, const __m256i *sums, const float *scale, const q8_requant *rq,
+                       uint8_t *y, size_t y_stride) {
+  const __m256 top = _mm256_set1_ps((float)(rq->hi - rq->zero_point));
+  const __m256 low = _mm256_loadu_ps(scale), high = _mm256_loadu_ps(scale + 8);
+  const __m256i zero_point = _mm256_set1_epi16((int16_t)rq->zero_point);
+  const __m128i least = _mm_set1_epi8((char)rq->lo);
+  for (; count > 0; count--, sums += 2, y += y_stride) {
+    const __m256 v0 = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[0]), low),
+                 v1 = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[1]), high);
+    __m256i t = _mm256_packs_epi32(_mm256_cvtps_epi32(_mm256_min_ps(top, v0)),
+                                   _mm256_cvtps_epi32(_mm256_min_ps(top, v1)));
+    t = _mm256_adds_epi16(t, zero_point);
+    t = _mm256_packus_epi16(t, t);
+    const __m128i bytes = _mm_unpacklo_epi32(_mm256_castsi256_si128(t), _mm256_extracti128_si256(t, 1));
+    _mm_storeu_si128((__m128i *)y, _mm_max_epu8(bytes, least));
+  }
+}
+
+static void store(size_t count, const __m256i *sums, int32_t *y, size_t y_stride) {
+  for (; count > 0; count--, sums += 2, y += y_stride) {
+    _mm256_storeu_si256((__m256i *)y, sums[0]);
+    _mm256_storeu_si256((__m256i *)y + 1, sums[1]);
+  }
+}
+
+static const q8_avx2_blocks blocks = {BLOCK, q8_scalar_dwconv, vectors, sum, requantize, store};
+
+static size_t packed_size(size_t channels, size_t r, size_t s) {
+  return q8_avx2_packed_size(&blocks, channels, r, s);
+}
+
+static void pack(size_t channels, size_t r, size_t s, const int8_t *w, void *packed) {
+  __m256i *out = packed;
+  if (channels < BLOCK) {
+    q8_scalar_dwconv->pack(channels, r, s, w, packed);
     return;
   }
-  for (size_t i = 0; i < size; i += 2, w += 2 * size)
-    add_rows(size, step, cols + i, cols + i + (i + 1 < size), w, b, sum);
+  for (size_t c = 0; c < channels; c += BLOCK)
+    for (size_t i = 0; i < r; i += 2)
+      for (size_t j = 0; j < s; j++, out += 2) {
+        const int8_t *row = w + (i * s + j) * channels + q8_avx2_first_channel(c, BLOCK, channels);
+        const __m128i x = load_row(row), y = i + 1 < r ? load_row(row + s * channels) : _mm_setzero_si128();
+        _mm256_storeu_si256(out, _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(x, y)));
+        _mm256_storeu_si256(out + 1, _mm256_cvtepi8_epi16(_mm_unpackhi_epi8(x, y)));
+      }
 }
 
-typedef struct epilogue {
-  const q8_requant *rq;
-  q8_avx2_rounding rounding;
-} epilogue;
-
-Q8_INLINE __m128i round_sums(const halves *sum, const block *b, const epilogue *e) {
-  const int32_t *bias = e->rq->bias + b->first;
-  const float *scale = e->rq->scale + b->first;
-  const __m256i low = q8_avx2_requantize(sum->low, q8_avx2_load_i32(bias), _mm256_loadu_ps(scale), &e->rounding);
-  const __m256i high =
-      q8_avx2_requantize(sum->high, q8_avx2_load_i32(bias + 8), _mm256_loadu_ps(scale + 8), &e->rounding);
-  return q8_avx2_pack16(low, high, &e->rounding);
-}
-
-/* One block of channels along the row, output by output. */
-Q8_INLINE void by_one(const q8_dwconv_shape *shape, const block *b, const epilogue *e, const uint8_t *const *cols,
-                      uint8_t *y, size_t y_stride) {
-  for (size_t x = 0; x < shape->q; x++, cols += shape->col_step * shape->r, y += y_stride) {
-    const halves sum = convolve_one(shape, cols, b);
-    const __m128i t = round_sums(&sum, b, e);
-    if (b->n == BLOCK)
-      _mm_storeu_si128((__m128i *)(y + b->first), t);
-    else
-      q8_avx2_store_bytes(y, t, b->n);
-  }
-}
-
-/* The same for a full block, four outputs at a time; the last four may overlap the ones before. Needs q >= 4 and
- * dilation 1. */
-Q8_INLINE void by_four(size_t size, size_t step, size_t q, const block *b, const epilogue *e, const uint8_t *const *cols,
-                       uint8_t *y, size_t y_stride) {
-  for (size_t start = 0; start < q; start += OUTPUTS) {
-    const size_t x = start + OUTPUTS <= q ? start : q - OUTPUTS;
-    halves sum[OUTPUTS];
-    convolve_four(size, step, cols + x * step * size, b, sum);
-    Q8_UNROLL
-    for (size_t o = 0; o < OUTPUTS; o++)
-      _mm_storeu_si128((__m128i *)(y + (x + o) * y_stride + b->first), round_sums(&sum[o], b, e));
-  }
-}
-
-/* The number size, step for what has code of its own, else 0. */
-static size_t size_and_step(const q8_dwconv_shape *p) {
-  const int fours = p->r == p->s && p->q >= OUTPUTS && p->channels >= BLOCK && p->col_dilation == 1 && p->col_step <= 2;
-  return fours ? 10 * p->s + p->col_step : 0;
-}
-
-/* Works on copies, which the stores to y cannot change. */
-static void row(const q8_dwconv_shape *shape, const block *whole, const epilogue *end, const uint8_t *const *cols,
+static void run(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq, const uint8_t *const *cols,
                 uint8_t *y, size_t y_stride) {
-  const block b = *whole;
-  const q8_requant rq = *end->rq;
-  const epilogue e = {&rq, end->rounding};
-  switch (size_and_step(shape)) {
-  case 31:
-    by_four(3, 1, shape->q, &b, &e, cols, y, y_stride);
-    break;
-  case 32:
-    by_four(3, 2, shape->q, &b, &e, cols, y, y_stride);
-    break;
-  case 51:
-    by_four(5, 1, shape->q, &b, &e, cols, y, y_stride);
-    break;
-  case 52:
-    by_four(5, 2, shape->q, &b, &e, cols, y, y_stride);
-    break;
-  case 71:
-    by_four(7, 1, shape->q, &b, &e, cols, y, y_stride);
-    break;
-  default:
-    by_one(shape, &b, &e, cols, y, y_stride);
-  }
+  q8_avx2_convolve(&blocks, shape, w, rq, cols, y, y_stride);
 }
 
-static block block_at(const q8_dwconv_shape *shape, size_t c, const __m256i *w) {
-  const size_t channels = shape->channels, first = first_channel(c, channels);
-  return (block){w, first, channels < BLOCK ? channels : BLOCK, first + shape->offset};
-}
-
-static void dwconv(const q8_dwconv_shape *shape, const void *packed, const q8_requant *rq, const uint8_t *const *cols,
-                   uint8_t *y, size_t y_stride) {
-  const epilogue e = {rq, q8_avx2_rounding_of(rq->zero_point, rq->lo, rq->hi)};
-  const __m256i *w = packed;
-  for (size_t c = 0; c < shape->channels; c += BLOCK, w += block_size(shape->r, shape->s)) {
-    const block b = block_at(shape, c, w);
-    row(shape, &b, &e, cols, y, y_stride);
-  }
-  if (rq->table)
-    q8_avx2_table_rows(shape->q, shape->channels, rq->table, y, y_stride);
-}
-
-static void sums(const q8_dwconv_shape *shape, const void *packed, const uint8_t *const *cols, int32_t *acc,
-                 size_t acc_stride) {
-  const __m256i *w = packed;
-  for (size_t c = 0; c < shape->channels; c += BLOCK, w += block_size(shape->r, shape->s)) {
-    const block b = block_at(shape, c, w);
-    int32_t *y = acc + b.first;
-    for (size_t x = 0; x < shape->q; x++, y += acc_stride) {
-      const uint8_t *const *at = cols + x * shape->col_step * shape->r;
-      const halves sum = convolve_one(shape, at, &b);
-      _mm256_maskstore_epi32(y, q8_avx2_mask(b.n), sum.low);
-      if (b.n > 8)
-        _mm256_maskstore_epi32(y + 8, q8_avx2_mask(b.n - 8), sum.high);
-    }
-  }
+static void run_sums(const q8_dwconv_shape *shape, const void *w, const uint8_t *const *cols, int32_t *acc,
+                     size_t acc_stride) {
+  q8_avx2_convolve(&blocks, shape, w, NULL, cols, acc, acc_stride);
 }
 
 const q8_dwconv_kernel q8_avx2_dwconv[] = {
-    {"dwconv_avx2", Q8_CPU_AVX2, 0, 0, 0, -128, packed_size, pack, dwconv, sums, NULL},
+    {"dwconv_avx2", Q8_CPU_AVX2, 0, 0, 0, -128, packed_size, pack, run, run_sums, NULL},
     {0},
 };
 #endif

@@ -6,9 +6,9 @@ void q8_scalar_table(size_t n, const uint8_t *x, const uint8_t *entries, uint8_t
     y[i] = entries[x[i]];
 }
 
-/* `multiply` is a constant in both callers. Each operation rounds to f32 on its own: no contraction. */
-Q8_INLINE void binary(int multiply, size_t rows, size_t n, const uint8_t *a, size_t a_stride,
-                      const uint8_t *b, size_t b_stride, const q8_binary *p, uint8_t *y, size_t y_stride) {
+/* Each operation rounds to f32 on its own: no contraction. */
+static void binary(int multiply, size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b,
+                   size_t b_stride, const q8_binary *p, uint8_t *y, size_t y_stride) {
   for (size_t i = 0; i < rows; i++, a += a_stride, b += b_stride, y += y_stride)
     for (size_t c = 0; c < n; c++) {
       float va = (float)(a[c] - p->a_zero) * p->a_scale;

@@ -13,7 +13,7 @@ void q8_scalar_dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_
     y[i] = (float)((int32_t)(x[i] ^ flip) - zero_point) * scale;
 }
 
-int q8_scalar_minmax(size_t n, const float *x, float *min, float *max) {
+Q8_NOINLINE int q8_scalar_minmax(size_t n, const float *x, float *min, float *max) {
   float low = INFINITY, high = -INFINITY;
   int none = 1;
   for (size_t i = 0; i < n; i++) { /* a comparison with NaN is false: it changes neither */

@@ -239,18 +239,15 @@ static void pack_pairs(const q8_linear *l, const q8_linear_desc *d, const int8_t
   }
 }
 
+enum { ONES = 256 }; /* of int16 or pairs of bytes */
+
 /* The sums of a panel's columns are its product with a row of ones. */
 static void sum_columns(const q8_linear *l, const q8_gemm_kernel *kernel, const uint8_t *panel, size_t columns,
-                        int32_t *column_sum) {
-  enum { ONES = 256 };
-  int16_t ones[ONES];
+                        const void *ones, int32_t *column_sum) {
   const void *rows[Q8_MAX_ACC / 16];
   _Alignas(Q8_ALIGN) int32_t sums[Q8_MAX_ACC], rest[Q8_MAX_ACC];
   kernel = q8_gemm_for_rows(kernel, 1);
   const size_t depth = l->taps * l->k_padded, whole = depth / ONES, left = depth % ONES;
-  const int one = 1 + (kernel->a_bytes == 1 ? kernel->a_shift : 0);
-  for (size_t i = 0; i < (whole ? ONES : left); i++)
-    ones[i] = (int16_t)(kernel->a_bytes == 1 ? one * 257 : one);
   for (size_t i = 0; i < kernel->mr; i++)
     rows[i] = ones;
   kernel->run(whole, ONES, rows, 0, panel, sums);
@@ -261,7 +258,7 @@ static void sum_columns(const q8_linear *l, const q8_gemm_kernel *kernel, const 
 }
 
 static void pack_panel(const q8_linear *l, const q8_linear_desc *d, const int8_t *w, const q8_panel *panel,
-                       uint8_t *out, int32_t *column_sum) {
+                       const void *ones, uint8_t *out, int32_t *column_sum) {
   const q8_gemm_kernel *kernel = panel->kernel;
   const size_t nr = panel->nr, kr = kernel->kr, columns = d->n - panel->column < nr ? d->n - panel->column : nr;
   const int four_bytes = kr * kernel->b_bytes == 4 && d->taps <= STAGE_SPAN / 4;
@@ -278,7 +275,7 @@ static void pack_panel(const q8_linear *l, const q8_linear_desc *d, const int8_t
     for (size_t j = 0; j < columns; j += STAGE_COLUMNS)
       l->transpose32(columns - j < STAGE_COLUMNS ? columns - j : STAGE_COLUMNS, d->taps * d->k / 4, w + j * d->w_out,
                      d->w_out / 4, out + 4 * j, nr);
-  sum_columns(l, kernel, out, columns, column_sum);
+  sum_columns(l, kernel, out, columns, ones, column_sum);
 }
 
 /* Weights beyond L2 are the time of few rows, and taller tiles read them fewer times. */
@@ -313,11 +310,16 @@ static size_t unload_packed(const q8_linear_desc *d, size_t end, size_t unloaded
 }
 
 void q8_linear_fill(const q8_linear *l, const q8_linear_desc *d, void *weights, int32_t *column_sum) {
+  const q8_gemm_kernel *kernel = l->panels[0].kernel;
+  const uint64_t four = kernel->a_bytes == 1 ? (1 + (uint64_t)kernel->a_shift) * EVERY_BYTE : 0x0001000100010001u;
   size_t unloaded = 0;
+  uint64_t ones[ONES / 4];
+  for (size_t i = 0; i < ONES / 4; i++)
+    ones[i] = four;
   for (size_t g = 0; g < d->groups; g++)
     for (const q8_panel *p = l->panels; p < l->panels + l->panel_count; p++) {
       const size_t at = g * d->w_group + p->column * d->w_out;
-      pack_panel(l, d, (const int8_t *)d->w + at, p, (uint8_t *)weights + g * l->group_size + p->offset,
+      pack_panel(l, d, (const int8_t *)d->w + at, p, ones, (uint8_t *)weights + g * l->group_size + p->offset,
                  column_sum + g * d->n + p->column);
       unloaded = unload_packed(d, at, unloaded);
     }

@@ -2,6 +2,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/cold.h"
 #include "base/cpu.h"
 #include "base/parallel.h"
 #include "nn/linear.h"
@@ -61,12 +62,7 @@ static size_t most_outputs(const q8_linear *l, size_t m, const cut *c) {
 
 /* The most even cut. Among those that are about as even, threads share the panels, so that the next step finds its rows
  * where they were made; or they share the rows, where the panels do not fit L2 and would pass through each core's. */
-static cut cut_run(const q8_linear *l, size_t m, int32_t threads) {
-  size_t wanted = threads > 1 ? (size_t)threads : 1;
-  if (m * l->n * l->taps * l->k * l->groups < MIN_SPLIT_PRODUCTS)
-    wanted = 1;
-  if (wanted == 1 && m - 1 < l->rows_per_block) /* small layers are done in the time of a few divisions */
-    return (cut){q8_round_up(m, l->row_step), 1, l->groups, 1, 1};
+Q8_COLD static cut most_even_cut(const q8_linear *l, size_t m, size_t wanted) {
   size_t most = wanted < l->panel_count ? wanted : l->panel_count, least = SIZE_MAX;
   int panels_first = l->group_size > q8_cpu_l2_size() / 2;
   cut best = {0};
@@ -80,6 +76,15 @@ static cut cut_run(const q8_linear *l, size_t m, int32_t threads) {
     }
   }
   return best;
+}
+
+static cut cut_run(const q8_linear *l, size_t m, int32_t threads) {
+  size_t wanted = threads > 1 ? (size_t)threads : 1;
+  if (m * l->n * l->taps * l->k * l->groups < MIN_SPLIT_PRODUCTS)
+    wanted = 1;
+  if (wanted == 1 && m - 1 < l->rows_per_block) /* small layers are done in the time of a few divisions */
+    return (cut){q8_round_up(m, l->row_step), 1, l->groups, 1, 1};
+  return most_even_cut(l, m, wanted);
 }
 
 /* Scratch of one task: accumulators, pointer table, and where needed the end of the input with room behind
@@ -195,20 +200,33 @@ static void dequantize_rows(const q8_linear_run *run, size_t column, size_t row,
   }
 }
 
-static void finish_rows(const q8_linear_run *run, size_t group, const q8_panel *panel, size_t row,
-                        size_t rows, const void *acc) {
-  const q8_linear *l = run->linear;
-  const q8_epilogue *e = run->epilogue;
-  size_t columns = l->n - panel->column < panel->nr ? l->n - panel->column : panel->nr;
-  size_t column = group * l->n + panel->column, at = row * run->y_stride + column;
-  if (e->kind == Q8_EPILOGUE_REQUANT) {
-    q8_requant rq = e->requant;
-    rq.bias += column;
-    rq.scale += column;
-    rq.table = NULL; /* see finish_block */
-    run->kernels->requant(rows, columns, acc, panel->nr, &rq, (uint8_t *)run->y + at, run->y_stride);
+/* The columns of a panel, and the first of them among those of all groups. */
+typedef struct part_of_row {
+  size_t columns, column;
+} part_of_row;
+
+static part_of_row columns_of(const q8_linear *l, size_t group, const q8_panel *panel) {
+  const size_t left = l->n - panel->column;
+  return (part_of_row){left < panel->nr ? left : panel->nr, group * l->n + panel->column};
+}
+
+/* Its table is left to finish_block. */
+static q8_requant requant_from(const q8_epilogue *e, size_t column) {
+  q8_requant rq = e->requant;
+  rq.bias += column;
+  rq.scale += column;
+  rq.table = NULL;
+  return rq;
+}
+
+static void finish_rows(const q8_linear_run *run, part_of_row p, const q8_panel *panel, size_t row, size_t rows,
+                        const void *acc) {
+  const size_t at = row * run->y_stride + p.column;
+  if (run->epilogue->kind == Q8_EPILOGUE_REQUANT) {
+    const q8_requant rq = requant_from(run->epilogue, p.column);
+    run->kernels->requant(rows, p.columns, acc, panel->nr, &rq, (uint8_t *)run->y + at, run->y_stride);
   } else {
-    dequantize_rows(run, column, row, rows, columns, acc, panel->nr, (float *)run->y + at);
+    dequantize_rows(run, p.column, row, rows, p.columns, acc, panel->nr, (float *)run->y + at);
   }
 }
 
@@ -224,44 +242,40 @@ static size_t run_tile(const q8_linear *l, const q8_panel *panel, size_t rows, c
   return kernel->mr;
 }
 
-/* The same with tiles that end in uint8. */
-static void run_panel_u8(const q8_linear_run *run, size_t group, const q8_panel *panel, size_t row, size_t rows,
+/* The same with tiles that end in uint8: whole ones, or any number of rows that is more than one; then the rest. */
+static void run_panel_u8(const q8_linear_run *run, part_of_row p, const q8_panel *panel, size_t row, size_t rows,
                          const void *const *table, size_t stride, const uint8_t *b) {
   const q8_linear *l = run->linear;
   const q8_gemm_kernel *kernel = panel->kernel;
-  const size_t columns = l->n - panel->column < panel->nr ? l->n - panel->column : panel->nr;
-  const size_t column = group * l->n + panel->column,
-               any_height = kernel[1].run_u8 == kernel->run_u8 && rows > kernel->mr,
-               whole = any_height ? rows : rows / kernel->mr * kernel->mr;
-  uint8_t *y = (uint8_t *)run->y + row * run->y_stride + column;
-  q8_requant rq = run->epilogue->requant;
-  rq.bias += column;
-  rq.scale += column;
+  const int any_height = kernel[1].run_u8 == kernel->run_u8 && rows > kernel->mr;
+  const size_t whole = any_height ? rows : rows / kernel->mr * kernel->mr;
+  uint8_t *y = (uint8_t *)run->y + row * run->y_stride + p.column;
+  const q8_requant rq = requant_from(run->epilogue, p.column);
   const q8_panel *last = l->panels + l->panel_count - 1;
   const uint8_t *next = panel < last && panel[1].nr == panel->nr ? b + (panel[1].offset - panel->offset) : b;
-  if (whole > 0)
-    kernel->run_u8(l->taps, l->k_padded, table, stride, b, next, &rq, whole, columns, y, run->y_stride);
-  if (whole < rows) {
-    kernel = q8_gemm_for_rows(kernel, rows - whole);
-    kernel->run_u8(l->taps, l->k_padded, table + whole, stride, b, whole > 0 ? b : next, &rq, rows - whole, columns,
-                   y + whole * run->y_stride, run->y_stride);
+  for (size_t count = whole ? whole : rows; rows > 0; rows -= count, count = rows, next = b) {
+    if (count < kernel->mr)
+      kernel = q8_gemm_for_rows(kernel, count);
+    kernel->run_u8(l->taps, l->k_padded, table, stride, b, next, &rq, count, p.columns, y, run->y_stride);
+    table += count;
+    y += count * run->y_stride;
   }
 }
 
-static void run_panel_float(const q8_linear_run *run, size_t group, const q8_panel *panel, size_t row, size_t rows,
-                        const void *const *table, size_t stride, const float *b) {
+static void run_panel_float(const q8_linear_run *run, part_of_row p, const q8_panel *panel, size_t row, size_t rows,
+                            const void *const *table, size_t stride, const float *b) {
   const q8_linear *l = run->linear;
   const q8_epilogue *e = run->epilogue;
   const q8_sgemm_kernel *kernel = panel->kernel;
-  const size_t columns = l->n - panel->column < panel->nr ? l->n - panel->column : panel->nr;
-  const size_t column = group * l->n + panel->column, whole = rows / kernel->mr * kernel->mr;
-  float *y = (float *)run->y + row * run->y_stride + column;
-  kernel->run(l->taps, l->k_padded, table, stride, b, e->bias + column, e->lo, e->hi, whole, columns, y,
-              run->y_stride);
-  if (whole < rows) {
-    kernel = q8_sgemm_for_rows(kernel, rows - whole);
-    kernel->run(l->taps, l->k_padded, table + whole, stride, b, e->bias + column, e->lo, e->hi, rows - whole, columns,
-                y + whole * run->y_stride, run->y_stride);
+  const size_t whole = rows / kernel->mr * kernel->mr;
+  float *y = (float *)run->y + row * run->y_stride + p.column;
+  for (size_t count = whole ? whole : rows; rows > 0; rows -= count, count = rows) {
+    if (count < kernel->mr)
+      kernel = q8_sgemm_for_rows(kernel, count);
+    kernel->run(l->taps, l->k_padded, table, stride, b, e->bias + p.column, e->lo, e->hi, count, p.columns, y,
+                run->y_stride);
+    table += count;
+    y += count * run->y_stride;
   }
 }
 
@@ -276,14 +290,15 @@ static void run_panel(const q8_linear_run *run, size_t group, const q8_panel *pa
                       const void *const *table, size_t stride, int32_t *acc) {
   const q8_linear *l = run->linear;
   const uint8_t *b = l->weights + group * l->group_size + panel->offset;
+  const part_of_row p = columns_of(l, group, panel);
   size_t batch = panel->tiles * (size_t)panel->mr;
   if (run->epilogue->kind == Q8_EPILOGUE_REQUANT && !run->row_offset &&
       ((const q8_gemm_kernel *)panel->kernel)->run_u8) {
-    run_panel_u8(run, group, panel, row, rows, table, stride, b);
+    run_panel_u8(run, p, panel, row, rows, table, stride, b);
     return;
   }
   if (run->epilogue->kind == Q8_EPILOGUE_FLOAT) {
-    run_panel_float(run, group, panel, row, rows, table, stride, (const float *)(const void *)b);
+    run_panel_float(run, p, panel, row, rows, table, stride, (const float *)(const void *)b);
     return;
   }
   for (size_t i = 0; i < rows; i += batch) {
@@ -292,7 +307,7 @@ static void run_panel(const q8_linear_run *run, size_t group, const q8_panel *pa
       done += run_tile(l, panel, count - done, table + i + done, stride, b, acc + done * panel->nr);
     for (size_t r = 0; run->row_offset && r < count; r++)
       add_to_row(panel->nr, (uint32_t)run->row_offset[row + i + r], acc + r * panel->nr);
-    finish_rows(run, group, panel, row + i, count, acc);
+    finish_rows(run, p, panel, row + i, count, acc);
   }
 }
 

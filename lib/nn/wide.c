@@ -31,9 +31,11 @@ static void accumulate(const job *j, size_t n, size_t p, size_t q, size_t group,
         continue;
       const uint8_t *x = j->x + ((n * g->h + y) * g->w + z) * g->c + group * channels;
       const int16_t *w = j->wide->weights + ((group * g->r + i) * g->s + k) * channels * outputs + column;
-      for (size_t c = 0; c < channels; c++, w += outputs)
+      for (size_t c = 0; c < channels; c++, w += outputs) {
+        const int32_t value = x[c] - zero;
         for (size_t o = 0; o < count; o++)
-          acc[o] += (x[c] - zero) * w[o];
+          acc[o] += value * w[o];
+      }
     }
 }
 
