@@ -76,6 +76,9 @@ TIGHT := $(if $(filter -O2 -O3,$(CFLAGS)),$(foreach f,-falign-functions=1 -fno-a
 # many Intel cores, and where code lies changes with every build (up to 1.7 times in short loops, for 1 % of size).
 JUMPS := $(firstword $(foreach f,-Wa$(comma)-mbranches -mbranches,$(call supports,-Werror $(f)-within-32B-boundaries)))
 
+# What packs weights once is compiled for size.
+SETUP := $(if $(filter -O2 -O3,$(CFLAGS)),kernels/avx512vnni/dwconv_pack.c)
+
 # Of the library's loops, those that are to be inlined say so (3 KB); kernels are left alone.
 CALM := $(if $(TIGHT),$(call supports,-Werror -fno-inline-functions))
 
@@ -97,7 +100,7 @@ tests: $(TESTS)
 
 $(BUILD)/obj/kernels/%.o: kernels/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(STD) $(WARNINGS) $(CFLAGS) $(TIGHT) $(JUMPS) $(FLAGS_$(firstword $(subst /, ,$*))) -Ikernels -MMD -MP -c $< -o $@
+	$(CC) $(STD) $(WARNINGS) $(CFLAGS) $(TIGHT) $(if $(filter $<,$(SETUP)),-Os) $(JUMPS) $(FLAGS_$(firstword $(subst /, ,$*))) -Ikernels -MMD -MP -c $< -o $@
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(STD) $(WARNINGS) $(CFLAGS) $(if $(filter $<,$(COLD)),$(SMALL),$(TIGHT) $(CALM)) $(INCLUDES) $(if $(filter tests/%,$<),-Itests/support) -MMD -MP -c $< -o $@
