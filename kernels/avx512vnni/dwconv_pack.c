@@ -12,12 +12,15 @@ int q8_avx512vnni_dwconv_fits(size_t r, size_t s) {
 }
 
 size_t q8_avx512vnni_dwconv_steps(size_t r, size_t s) {
-  return (r == 3 && s == 3 ? 2 : 1) * steps_of_row(r, s);
+  return steps_of_row(r, s) + (r == 3 && s == 3 ? 3 : r == 5 && s == 5 ? 6 : 0);
 }
 
 Q8_NOINLINE part q8_avx512vnni_dwconv_part(size_t c, size_t channels) {
-  const size_t left = channels - c;
-  const size_t width = left > 32 ? 64 : left > 16 ? 32 : 16, size = width == 16 ? 64 : 256;
+  const size_t left = channels - c,
+               width = left > 32   ? 64
+                       : left > 16 ? 32
+                                   : 16,
+               size = width == 16 ? 64 : 256;
   if (left >= width)
     return (part){c, width, c + width, size};
   if (channels >= width)
@@ -37,8 +40,9 @@ size_t q8_avx512vnni_dwconv_size(size_t channels, size_t r, size_t s) {
   return size;
 }
 
-/* The taps of every step, four each; in the steps for the second row of a pair they are one byte further on. NO_TAP is a
- * weight of 0. */
+/* The taps of every step, four each; in the steps for the second row of a pair they are one byte further on,
+ * in those for the last row of 5 x 5 one to three bytes, with the rest in the step after. NO_TAP is a weight
+ * of 0. */
 enum { NO_TAP = -1 };
 static void list_taps(size_t r, size_t s, int32_t taps[4 * MAX_STEPS]) {
   const size_t all = q8_avx512vnni_dwconv_steps(r, s), steps = steps_of_row(r, s);
@@ -49,15 +53,21 @@ static void list_taps(size_t r, size_t s, int32_t taps[4 * MAX_STEPS]) {
         const size_t y = r - row == 1 ? row : row + i, x = r - row == 1 ? column + i : column;
         taps[n++] = y < r && x < s ? (int32_t)(y * s + x) : NO_TAP;
       }
-  for (; steps < all && n < 4 * all; n++)
+  for (; r == 3 && n < 4 * all; n++)
     taps[n] = n % 4 ? taps[n - 4 * steps - 1] : NO_TAP;
+  for (size_t i = 8; r == 5 && n < 4 * all; i++, n++) {
+    const size_t x = (i & 4) + i % 4 - i / 8; /* wraps to a large number left of the kernel */
+    taps[n] = x < 5 ? (int32_t)(20 + x) : NO_TAP;
+  }
 }
 
-/* Rows are 64 channels, 32 twice, or at most 16 four times: the first `words` of 64 bits again and again. Without a tap they
- * are zeros. */
-static void pack_block(const part *p, size_t channels, size_t steps, const int32_t *taps, const int8_t *w, int8_t *out) {
+/* Rows are 64 channels, 32 twice, or at most 16 four times: the first `words` of 64 bits again and again.
+ * Without a tap they are zeros. */
+static void pack_block(const part *p, size_t channels, size_t steps, const int32_t *taps, const int8_t *w,
+                       int8_t *out) {
   const int64_t words = (int64_t)p->width / 8;
-  const __m512i repeat = _mm512_and_si512(_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7), _mm512_set1_epi64(words - 1));
+  const __m512i repeat =
+      _mm512_and_si512(_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7), _mm512_set1_epi64(words - 1));
   const __mmask64 all = first64(channels < p->width ? channels : p->width);
   for (size_t step = 0; step < steps; step++, taps += 4, out += p->step_size) {
     __m512i row[4], quad[4];
