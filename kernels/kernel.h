@@ -103,7 +103,7 @@ typedef struct q8_gemm_kernel {
   int8_t b_min;    /* smallest weight for which the kernel is exact: -128 or -127 */
   q8_gemm_fn *run;
   /* NULL: the driver calls the requant family on the accumulators. The same as that of the row after it: it has tiles of
-   * several heights, and the driver leaves no rows to shorter ones. */
+   * several heights, and the driver leaves no rows to shorter ones, which are called for at most their own mr. */
   q8_gemm_u8_fn *run_u8;
 } q8_gemm_kernel;
 

@@ -4,71 +4,54 @@
  * As in avx2: A rows are int16, widened by the driver, and the B panel is int16 [k / 2][nr][2]. vpmaddubsw on
  * bytes is no way around: it saturates, and what makes it exact (vpsignb) has no 512-bit form and costs what
  * it saves. */
-#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
-#include "vec.h"
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__) &&       \
+    defined(__x86_64__)
+#include "tiles.h"
 
-enum { KR = 2, AHEAD = 1024 };
+enum { KR = 2, A_BYTES = 2, PASS = 4 };
 
-/* mr and nv are constants in every caller. */
-Q8_INLINE void tile(int mr, int nv, size_t taps, size_t k, const void *const *a, size_t a_stride,
-                    const int16_t *b, int32_t *c) {
-  __m512i acc[14][4];
-  Q8_UNROLL
-  for (int i = 0; i < mr; i++)
-    Q8_UNROLL
-  for (int v = 0; v < nv; v++)
-    acc[i][v] = _mm512_setzero_si512();
-  for (size_t t = 0; t < taps; t++, a += a_stride) {
-    const int16_t *rows[14];
-    Q8_UNROLL
-    for (int i = 0; i < mr; i++)
-      rows[i] = a[i];
-    for (size_t at = 0; at < k; at += KR, b += nv * 32) {
-      __m512i w[4];
-      Q8_UNROLL
-      for (int v = 0; v < nv; v++) {
-        w[v] = _mm512_load_si512(b + v * 32);
-        _mm_prefetch((const char *)(b + v * 32) + AHEAD, _MM_HINT_T0);
-      }
-      Q8_UNROLL
-      for (int i = 0; i < mr; i++) {
-        int32_t pair;
-        memcpy(&pair, rows[i] + at, sizeof pair);
-        const __m512i x = _mm512_set1_epi32(pair);
-        Q8_UNROLL
-        for (int v = 0; v < nv; v++) {
-          acc[i][v] = _mm512_add_epi32(acc[i][v], _mm512_madd_epi16(x, w[v]));
-          __asm__("" : "+v"(acc[i][v])); /* see kernels/README.md */
-        }
-      }
-    }
-  }
-  Q8_UNROLL
-  for (int i = 0; i < mr; i++)
-    Q8_UNROLL
-  for (int v = 0; v < nv; v++)
-    _mm512_store_si512(c + (i * nv + v) * 16, acc[i][v]);
-}
+#define LOOP(block) "xor %eax, %eax\n\t.p2align 5\n2:\n\t" block
+#define PAIR(row) "vpbroadcastd (%" #row ", %rax), %zmm31\n\t"
+#define ADD(vector, sum)                                                                                     \
+  "vpmaddwd %zmm" #vector ", %zmm31, %zmm26\n\t"                                                             \
+  "vpaddd %zmm26, %zmm" #sum ", %zmm" #sum "\n\t"
+#define ROW_1(at, row, c0) PAIR(row) ADD(28, c0)
+#define ROW_2(at, row, c0, c1) ROW_1(at, row, c0) ADD(29, c1)
+#define ROW_3(at, i, row, c0, c1, c2) ROW_2(at, row, c0, c1) ADD(30, c2) LINE_##i
+#define ROW_4(at, i, row, c0, c1, c2, c3) ROW_2(at, row, c0, c1) ADD(30, c2) ADD(27, c3) LINE_##i
+#define LINE_0 Q8_LINE(0)
+#define LINE_1 Q8_LINE(64)
+#define LINE_2 Q8_LINE(128)
+#define LINE_3 Q8_LINE(192)
+#define LINE_4
+#define LINE_5
+#define LINE_6
+#define LINE_7
 
-#define TILE(mr, nr)                                                                                         \
-  static void gemm_##mr##x##nr(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b,  \
-                               int32_t *acc) {                                                               \
-    tile(mr, nr / 16, taps, k, a, a_stride, b, acc);                                                         \
-  }
-TILE(6, 64)
-TILE(4, 64)
-TILE(8, 48)
-TILE(12, 32)
-TILE(14, 16)
-TILE(1, 64)
-TILE(1, 48)
-TILE(1, 32)
-TILE(1, 16)
+Q8_PRODUCTS(products_64,
+            "mov " Q8_HEIGHT ", %r14\n\t"
+            LOOP(Q8_VECTORS_4(0) Q8_ROWS_4(ROW_4, 0)
+                 "cmp $5, %r14d\n\tjb 4f\n\t" Q8_ROW_4(ROW_4, 0) "je 4f\n\t" Q8_ROW_5(ROW_4, 0) "4:\n\t")
+            "add $256, %rdx\n\t" Q8_NEXT Q8_LOOP(4))
+Q8_PRODUCTS(products_48, LOOP(Q8_VECTORS_3(0) Q8_ROWS_3(ROW_3, 0)) "add $192, %rdx\n\t" Q8_NEXT Q8_LOOP(4))
+Q8_PRODUCTS(products_32, LOOP(Q8_VECTORS_2(0) Q8_ROWS_2(ROW_2, 0)) "sub $-128, %rdx\n\t" Q8_LOOP(4))
+Q8_PRODUCTS(products_16, LOOP(Q8_VECTORS_1(0) Q8_ROWS_1(ROW_1, 0)) "add $64, %rdx\n\t" Q8_LOOP(4))
+
+/* Masked loads behind the panel are not made; vpmaddwd itself would read there. */
+#define VECTOR(at, mask, sum) "vmovdqa32 " #at "(%rdx), %zmm28{%" #mask "}{z}\n\t" ADD(28, sum)
+Q8_PRODUCTS(products_of_row,
+            "mov " Q8_BLOCK ", %r9\n\t"
+            "kmovw " Q8_LANES(1) ", %k2\n\t"
+            "kmovw " Q8_LANES(2) ", %k3\n\t"
+            "kmovw " Q8_LANES(3) ", %k4\n\t"
+            LOOP(Q8_VECTORS_1(0) ROW_1(0, r8, 0) VECTOR(64, k2, 1) VECTOR(128, k3, 2) VECTOR(192, k4, 3) LINE_0 LINE_1 LINE_2 LINE_3)
+            "add %r9, %rdx\n\t" Q8_LOOP(4))
 
 #define ROW(mr, nr)                                                                                          \
-  { "gemm_avx512bw_" #mr "x" #nr, Q8_NEEDS_AVX512, mr, nr, KR, 2, 2, 0, -128, gemm_##mr##x##nr, NULL }
+  { "gemm_avx512bw_" #mr "x" #nr, Q8_NEEDS_AVX512, mr, nr, KR, A_BYTES, 2, 0, -128, sums_##mr##x##nr, bytes_##nr }
+Q8_TILES
+
 const q8_gemm_kernel q8_avx512bw_gemm[] = {
-    ROW(6, 64),  ROW(4, 64), ROW(1, 64),  ROW(8, 48), ROW(1, 48),
-    ROW(12, 32), ROW(1, 32), ROW(14, 16), ROW(1, 16), {0},
+    ROW(6, 64), ROW(4, 64), ROW(1, 64), ROW(8, 48), ROW(1, 48), ROW(8, 32), ROW(1, 32), ROW(8, 16), ROW(1, 16), {0},
 };
 #endif
