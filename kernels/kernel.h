@@ -214,7 +214,13 @@ typedef struct q8_sgemm_kernel {
 } q8_sgemm_kernel;
 
 /* As q8_dwconv_fn in fp32: weights [r][s][channels] unpacked. The sum starts at bias[c] and takes one fused multiply-add
- * per i and j, in that order; then the clamp. bias is never NULL. */
+ * per i and j, in that order; then the clamp. bias is never NULL. The columns of a kernel row lie side by side, cols[i * columns
+ * + x], and there are enough for Q8_SDWCONV_PIXELS outputs. */
+enum { Q8_SDWCONV_PIXELS = 7 };
+static inline size_t q8_sdwconv_columns(const q8_dwconv_shape *shape) {
+  const size_t q = shape->q < Q8_SDWCONV_PIXELS ? Q8_SDWCONV_PIXELS : shape->q;
+  return (q - 1) * shape->col_step + (shape->s - 1) * shape->col_dilation + 1;
+}
 typedef void q8_sdwconv_fn(const q8_dwconv_shape *shape, const float *w, const float *bias, float lo, float hi,
                            const float *const *cols, float *y, size_t y_stride);
 

@@ -14,8 +14,11 @@ Q8_INLINE sv_vec sv_zero(void) {
 Q8_INLINE sv_vec sv_load(const float *x) {
   return _mm512_loadu_ps(x);
 }
+/* gcc 12 adds up the address of the intrinsic first. */
 Q8_INLINE sv_vec sv_load_part(const float *x, sv_part part) {
-  return _mm512_maskz_loadu_ps(part, x);
+  sv_vec v;
+  __asm__("vmovups %1, %0%{%2%}%{z%}" : "=v"(v) : "m"(*(const float(*)[SV_LANES])x), "Yk"(part));
+  return v;
 }
 Q8_INLINE void sv_store(float *y, sv_vec v) {
   _mm512_storeu_ps(y, v);

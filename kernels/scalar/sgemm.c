@@ -2,9 +2,8 @@
 #include "fma.h"
 #include "scalar.h"
 
-/* mr and nr are constants in every caller. */
-Q8_INLINE void tile(size_t mr, size_t nr, size_t taps, size_t k, const void *const *a, size_t a_stride,
-                    const float *b, float *sum) {
+static void tile(size_t mr, size_t nr, size_t taps, size_t k, const void *const *a, size_t a_stride,
+                 const float *b, float *sum) {
   for (size_t i = 0; i < mr * nr; i++)
     sum[i] = 0;
   for (size_t t = 0; t < taps; t++, a += a_stride)
@@ -16,8 +15,9 @@ Q8_INLINE void tile(size_t mr, size_t nr, size_t taps, size_t k, const void *con
       }
 }
 
-Q8_INLINE void run(size_t mr, size_t nr, size_t taps, size_t k, const void *const *a, size_t a_stride, const float *b,
-                   const float *bias, float lo, float hi, size_t rows, size_t columns, float *y, size_t y_stride) {
+static Q8_NOINLINE void run(size_t mr, size_t nr, size_t taps, size_t k, const void *const *a, size_t a_stride,
+                            const float *b, const float *bias, float lo, float hi, size_t rows, size_t columns,
+                            float *y, size_t y_stride) {
   float sum[4 * 16];
   for (size_t i = 0; i < rows; i++, y += y_stride) {
     if (i % mr == 0)
@@ -40,12 +40,12 @@ static void sgemm_4x8(size_t taps, size_t k, const void *const *a, size_t a_stri
 /* One output pixel: the row y is the accumulator. */
 static void pixel(const q8_dwconv_shape *shape, const float *w, const float *bias, float lo, float hi,
                   const float *const *cols, float *y) {
-  size_t n = shape->channels;
+  const size_t n = shape->channels, columns = q8_sdwconv_columns(shape);
   for (size_t c = 0; c < n; c++)
     y[c] = bias[c];
   for (size_t i = 0; i < shape->r; i++)
     for (size_t j = 0; j < shape->s; j++, w += n) {
-      const float *x = cols[j * shape->col_dilation * shape->r + i] + shape->offset;
+      const float *x = cols[i * columns + j * shape->col_dilation] + shape->offset;
       for (size_t c = 0; c < n; c++)
         y[c] = q8_scalar_fma(x[c], w[c], y[c]);
     }
@@ -55,7 +55,7 @@ static void pixel(const q8_dwconv_shape *shape, const float *w, const float *bia
 
 void q8_scalar_sdwconv(const q8_dwconv_shape *shape, const float *w, const float *bias, float lo, float hi,
                     const float *const *cols, float *y, size_t y_stride) {
-  for (size_t x = 0; x < shape->q; x++, y += y_stride, cols += shape->col_step * shape->r)
+  for (size_t x = 0; x < shape->q; x++, y += y_stride, cols += shape->col_step)
     pixel(shape, w, bias, lo, hi, cols, y);
 }
 

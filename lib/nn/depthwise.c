@@ -18,9 +18,15 @@ typedef struct dw_job {
   size_t pitch; /* elements between pixels of y */
 } dw_job;
 
-static size_t dw_columns(const q8_conv *conv) {
+static q8_dwconv_shape dw_shape(const q8_conv *conv, size_t height, size_t offset) {
   const q8_conv_geometry *g = &conv->g;
-  return (g->q - 1) * g->stride_w + (g->s - 1) * g->dilation_w + 1;
+  return (q8_dwconv_shape){g->c, height, g->s, g->q, g->stride_w, g->dilation_w, offset};
+}
+
+/* Those of bytes are as many as the kernel of floats has. */
+static size_t dw_columns(const q8_conv *conv) {
+  const q8_dwconv_shape shape = dw_shape(conv, conv->g.r, 0);
+  return q8_sdwconv_columns(&shape);
 }
 
 static int dw_has_pairs(const q8_conv *conv) {
@@ -46,23 +52,38 @@ static void dw_inside(const q8_conv *conv, size_t *first, size_t *last) {
   *last = columns - *first < g->w ? columns : *first + g->w;
 }
 
-/* The table of `height` kernel rows from row `top` of output row p on. */
-static void dw_fill_table(const q8_image_rows *rows, size_t n, size_t p, size_t top, size_t height, const void **table) {
+/* A table, the rows that it was made for, and the elements from these to the present ones. */
+typedef struct dw_cursor {
+  const void **table;
+  size_t n, p, top, height; /* height 0: nothing */
+  size_t offset;
+} dw_cursor;
+
+/* Where kernel row i begins in the table, and how far apart its columns are. */
+static const void **dw_table_row(const q8_conv *conv, const dw_cursor *at, size_t i, size_t *step) {
+  const int bytes = conv->element == 1;
+  *step = bytes ? at->height : 1;
+  return at->table + i * (bytes ? 1 : dw_columns(conv));
+}
+
+static void dw_fill_table(const q8_image_rows *rows, const dw_cursor *at) {
   const q8_conv_geometry *g = &rows->conv->g;
-  size_t pixel = g->c * rows->conv->element, columns = dw_columns(rows->conv), first, last;
-  const uint8_t *zero = rows->zero_rows + n * rows->zero_stride;
+  const size_t pixel = g->c * rows->conv->element, columns = dw_columns(rows->conv);
+  const uint8_t *zero = rows->zero_rows + at->n * rows->zero_stride;
+  size_t first, last, step;
   dw_inside(rows->conv, &first, &last);
-  for (size_t i = 0; i < height; i++) {
-    size_t y = p * g->stride_h + (top + i) * g->dilation_h - g->pad_top; /* wraps to a huge value above the image */
-    size_t from = y < g->h ? first : columns, to = y < g->h ? last : columns, at = 0;
-    const void **out = table + i;
-    for (; at < from; at++, out += height)
+  for (size_t i = 0; i < at->height; i++) {
+    const size_t y = at->p * g->stride_h + (at->top + i) * g->dilation_h - g->pad_top; /* huge above the image */
+    const size_t inside = y < g->h ? last - first : 0;
+    const uint8_t *x = inside ? rows->x + (at->n * g->h + y - rows->x_row) * g->w * pixel : NULL;
+    const void **out = dw_table_row(rows->conv, at, i, &step);
+    for (size_t c = 0; c < columns; c++, out += step) {
       *out = zero;
-    const uint8_t *x = at < to ? rows->x + (n * g->h + y - rows->x_row) * g->w * pixel : NULL;
-    for (; at < to; at++, out += height, x += pixel)
-      *out = x;
-    for (; at < columns; at++, out += height)
-      *out = zero;
+      if (c - first < inside) {
+        *out = x;
+        x += pixel;
+      }
+    }
   }
 }
 
@@ -83,13 +104,6 @@ static void dw_rows_inside(const q8_conv_geometry *g, size_t p, size_t *top, siz
   *height = last - first;
 }
 
-/* A table, the rows that it was made for, and the elements from these to the present ones. */
-typedef struct dw_cursor {
-  const void **table;
-  size_t n, p, top, height; /* height 0: nothing */
-  size_t offset;
-} dw_cursor;
-
 /* Kernels add the offset to all pointers: those to padding are set back by as much. */
 static void move_table(dw_cursor *at, const q8_image_rows *rows, size_t down) {
   const q8_conv *conv = rows->conv;
@@ -98,10 +112,11 @@ static void move_table(dw_cursor *at, const q8_image_rows *rows, size_t down) {
   dw_inside(conv, &first, &last);
   at->offset = down * conv->g.w * conv->g.c;
   const uintptr_t zero = (uintptr_t)(rows->zero_rows + at->n * rows->zero_stride) - at->offset * conv->element;
-  for (size_t i = 0; i < first * at->height; i++)
-    at->table[i] = (const void *)zero;
-  for (size_t i = last * at->height; i < columns * at->height; i++)
-    at->table[i] = (const void *)zero;
+  for (size_t i = 0, step; i < at->height; i++) {
+    const void **row = dw_table_row(conv, at, i, &step);
+    for (size_t x = first ? 0 : last; x < columns; x = x + 1 == first ? last : x + 1)
+      row[x * step] = (const void *)zero;
+  }
 }
 
 /* Rows inside the image share a table. */
@@ -111,8 +126,8 @@ static void dw_seek(dw_cursor *at, const q8_image_rows *rows, size_t n, size_t p
     move_table(at, rows, (p - at->p) * g->stride_h);
     return;
   }
-  dw_fill_table(rows, n, p, top, height, at->table);
   *at = (dw_cursor){at->table, n, p, top, height, 0};
+  dw_fill_table(rows, at);
 }
 
 /* ---- Rows ---- */
@@ -163,7 +178,7 @@ static void dequantized_row(const dw_job *job, const q8_dwconv_shape *shape, siz
 static void run_row(const dw_job *job, size_t p, const dw_cursor *at, uint8_t *scratch) {
   const q8_conv *conv = job->conv;
   const q8_conv_geometry *g = &conv->g;
-  const q8_dwconv_shape shape = {g->c, g->r, g->s, g->q, g->stride_w, g->dilation_w, at->offset};
+  const q8_dwconv_shape shape = dw_shape(conv, g->r, at->offset);
   const size_t row_size = g->q * job->pitch, y = (at->n * g->p + p - job->y_row) * row_size;
   const uint8_t *const *table = (const uint8_t *const *)at->table;
   q8_requant requant = job->epilogue->requant;

@@ -72,7 +72,7 @@ static void sgemm(void) {
 }
 
 static void sdwconv_case(const q8_sdwconv_kernel *kernel, const q8_dwconv_shape *s) {
-  size_t columns = (s->q - 1) * s->col_step + (s->s - 1) * s->col_dilation + 1, c_count = s->channels;
+  const size_t columns = q8_sdwconv_columns(s), c_count = s->channels;
   walk_case("%zux%zu channels %zu q %zu step %zu dilation %zu", s->r, s->s, c_count, s->q, s->col_step,
             s->col_dilation);
   const float *place[ROW_COUNT];
@@ -93,14 +93,14 @@ static void sdwconv_case(const q8_sdwconv_kernel *kernel, const q8_dwconv_shape 
       float sum = bias[c];
       for (size_t i = 0; i < s->r; i++)
         for (size_t j = 0; j < s->s; j++)
-          sum = fmaf(cols[(x * s->col_step + j * s->col_dilation) * s->r + i][s->offset + c], w[(i * s->s + j) * c_count + c], sum);
+          sum = fmaf(cols[i * columns + x * s->col_step + j * s->col_dilation][s->offset + c], w[(i * s->s + j) * c_count + c], sum);
       expect(&out, x * stride + c, ref_clampf(sum, lo, hi));
     }
   walk_output_check(&out);
 }
 
 static void sdwconv_record(const void *record) {
-  static const size_t sizes[][2] = {{1, 1}, {1, 3}, {3, 1}, {3, 3}, {5, 5}, {2, 4}, {7, 7}};
+  static const size_t sizes[][2] = {{1, 1}, {1, 3}, {3, 1}, {3, 3}, {5, 5}, {2, 4}, {7, 7}, {1, 13}};
   for (size_t i = 0; i < COUNT_OF(sizes); i++)
     for (size_t c = 1; c <= 70; c += c < 36 ? 1 : 7) {
       q8_dwconv_shape s = {c, sizes[i][0], sizes[i][1], 1 + test_random() % 16, 1 + c % 3, 1 + c / 3 % 2, test_random() % 3 * 5003};
