@@ -60,7 +60,7 @@ PEER_LIBS = $(foreach l,dnnl XNNPACK,$(shell echo 'int main(void){return 0;}' | 
 
 # What does not loop over elements is compiled for size: it runs while a model is loaded, planned or written, or once per
 # node. Loop invariants kept in registers would only push others out of them there.
-HOT := base/math quant/loops ptq/loops \
+HOT := base/element base/math quant/loops ptq/loops \
   $(addprefix nn/,conv_rows depthwise depthwise_pack linear_fill_float linear_row linear_run) \
   $(addprefix ops/,binary_rows norm pool_rows reduce_rows resize_rows softmax_rows unary_rows)
 COLD := $(filter-out $(HOT:%=lib/%.c),$(wildcard lib/*/*.c))

@@ -31,7 +31,7 @@ if make -s install BUILD="$BUILD" CC="$CC" DESTDIR="$tmp/root" PREFIX=/opt/q8 > 
     else fail "installed copy: $(head -3 "$tmp/log")"; fi
   else skip "pkg-config" "not installed"; fi
   # For the default flags: what a library of all x86 instruction sets may weigh. To be lowered whenever it can be.
-  limit=570000
+  limit=500000
   so=$tmp/root/opt/q8/lib/libqint8.so
   case $($CC -dumpmachine)-$($CC --version) in x86_64*Free\ Software*) gcc=1;; *) gcc=0;; esac
   if [ $gcc = 0 ] || [ -n "$CFLAGS" ] || ! command -v strip > /dev/null || grep -q __asan_init "$so"; then
