@@ -1,5 +1,4 @@
 /* linear_pack.c - weights into panels. */
-#include <assert.h>
 #include <string.h>
 
 #include "base/cold.h"
@@ -74,7 +73,6 @@ Q8_COLD static q8_status lay_out_panels(q8_linear *l, const q8_gemm_kernel *wide
       panel->mr = kernel->mr;
       panel->nr = kernel->nr;
     }
-    assert(panel->mr * panel->nr % 16 == 0); /* tiles lie one behind the other, each 64-byte aligned */
     column += panel->nr;
     panel->tiles = (uint8_t)(Q8_MAX_ACC / ((uint32_t)panel->mr * panel->nr));
     size_t size;
@@ -364,8 +362,7 @@ Q8_COLD q8_status q8_linear_pack(const q8_kernels *kernels, const q8_linear_desc
   if (!out->column_sum || !out->weights)
     return q8_fail_memory(error, "weights", d->groups * out->group_size);
   q8_linear_fill(out, d, out->weights, out->column_sum);
-  if (d->joined) {
-    assert(out->k == out->k_padded);
+  if (d->joined) { /* then k is not padded */
     out->taps /= d->joined;
     out->k = out->k_padded *= d->joined;
   }

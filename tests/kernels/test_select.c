@@ -72,6 +72,16 @@ static void masks(void) {
   } while (mask);
 }
 
+/* The sums of tiles lie one behind the other, and each begins at a multiple of 64 bytes. */
+static void sums(void) {
+  for (size_t i = 0; i < q8_isa_count; i++) {
+    for (const q8_gemm_kernel *g = q8_isa_list[i]->gemm; g && g->name; g++)
+      CHECK_MSG(g->mr * g->nr % 16 == 0, "%s: %d sums", g->name, (int)(g->mr * g->nr));
+    for (const q8_sgemm_kernel *g = q8_isa_list[i]->sgemm; g && g->name; g++)
+      CHECK_MSG(g->mr * g->nr % 16 == 0, "%s: %d sums", g->name, (int)(g->mr * g->nr));
+  }
+}
+
 /* The narrowest tile of the same packing that still covers the columns, or the widest. */
 static void columns(void) {
   for (size_t i = 0; i < q8_isa_count; i++)
@@ -121,6 +131,7 @@ static void names(void) {
 int main(int argc, char **argv) {
   TEST_BEGIN(argc, argv);
   RUN(masks);
+  RUN(sums);
   RUN(columns);
   RUN(few_rows);
   RUN(names);
