@@ -68,8 +68,9 @@ q8_status q8_unknown_report(const q8_unknown *list, qint8_error *error) {
     if (left)
       snprintf(others, sizeof others, " and %d more", left);
     snprintf(item, sizeof item, "%s%s (%s%s)", k ? ", " : "", list->kinds[k].op, list->kinds[k].nodes, others);
-    if (strlen(text) + strlen(item) < sizeof text)
-      strcat(text, item);
+    size_t length = strlen(text), more_length = strlen(item);
+    if (length + more_length < sizeof text)
+      memcpy(text + length, item, more_length + 1);
     else
       more = 1;
   }

@@ -18,7 +18,7 @@ static q8_status eval(const q8_op_io *io) {
     high = values[i] > high ? values[i] : high;
   }
   float scale = low == high ? 1 : (high - low) / 255.0f;
-  float zero = nearbyintf(-low / scale);
+  float zero = rintf(-low / scale);
   int32_t zero_point = zero < 0 ? 0 : zero > 255 ? 255 : (int32_t)zero;
   for (size_t i = 0; i < x->count; i++)
     q8_store_rounded(&io->outputs[0], i, values[i] / scale, zero_point);

@@ -4,7 +4,7 @@ void q8_store_rounded(q8_value *y, size_t i, float x, int32_t zero) {
   int is_signed = y->dtype == QINT8_DTYPE_S8 || y->dtype == QINT8_DTYPE_S16;
   int wide = y->dtype == QINT8_DTYPE_U16 || y->dtype == QINT8_DTYPE_S16;
   float low = is_signed ? (wide ? -32768.0f : -128.0f) : 0, high = low + (wide ? 65535.0f : 255.0f);
-  float v = nearbyintf(x) + (float)zero; /* exact where it is not clamped */
+  float v = rintf(x) + (float)zero; /* exact where it is not clamped */
   int32_t q = (int32_t)(v >= low ? (v > high ? high : v) : low);
   if (wide)
     ((uint16_t *)y->data)[i] = (uint16_t)q; /* two's complement serves the signed types */

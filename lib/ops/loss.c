@@ -50,7 +50,8 @@ static double at(const loss_view *v, size_t sample, size_t position, size_t c) {
 static double log_sum(const loss_view *v, size_t sample, size_t position) {
   double max = -INFINITY, sum = 0;
   for (size_t c = 0; c < v->classes; c++)
-    max = fmax(max, at(v, sample, position, c));
+    if (at(v, sample, position, c) > max)
+      max = at(v, sample, position, c);
   for (size_t c = 0; c < v->classes; c++)
     sum += q8_exp(at(v, sample, position, c) - max);
   return max + q8_log(sum);

@@ -86,8 +86,8 @@ static region region_of(const roi_params *p, const float *roi) {
   }
   region r = {top, left, height / (double)p->height, width / (double)p->width, p->ratio, p->ratio};
   if (p->ratio == 0) { /* about one sample per pixel; a region larger than any image is cut */
-    r.rows = r.bin_h > 0 ? (int64_t)ceil(fmin(r.bin_h, 4096)) : 0;
-    r.columns = r.bin_w > 0 ? (int64_t)ceil(fmin(r.bin_w, 4096)) : 0;
+    r.rows = r.bin_h > 0 ? (int64_t)ceil(r.bin_h < 4096 ? r.bin_h : 4096) : 0;
+    r.columns = r.bin_w > 0 ? (int64_t)ceil(r.bin_w < 4096 ? r.bin_w : 4096) : 0;
   }
   return r;
 }

@@ -34,7 +34,9 @@ static q8_status time_of(const head *h, size_t k, double *us, qint8_error *error
 
 /* The most nodes that fit into what `rel_err` may cost; times grow nearly monotonically with k. */
 static q8_status fit(const head *h, double rel_err, size_t *k, qint8_error *error) {
-  double all_int8, us, slowdown = fmin(1 + Q8_HEAD_COST * rel_err, Q8_HEAD_SLOWDOWN);
+  double all_int8, us, slowdown = 1 + Q8_HEAD_COST * rel_err;
+  if (!(slowdown < Q8_HEAD_SLOWDOWN))
+    slowdown = Q8_HEAD_SLOWDOWN;
   size_t low = 0, high = h->count;
   Q8_TRY(time_of(h, 0, &all_int8, error));
   while (low + 1 < high) {

@@ -56,7 +56,7 @@ static q8_status pass_pad(q8_graph *graph, q8_id node, int *changed, qint8_error
   for (int32_t i = 0; i < 2 * spatial; i++)
     own->v[i] = pads[i] + (own->count > 0 && !strcmp(automatic, "NOTSET") ? own->v[i] : 0);
   own->count = 2 * spatial;
-  strcpy((char *)(uintptr_t)text_field(n->op, params, "auto_pad"), "NOTSET");
+  memcpy((char *)(uintptr_t)text_field(n->op, params, "auto_pad"), "NOTSET", sizeof "NOTSET");
   inputs[0] = pad->inputs[0];
   n->params = params;
   n->inputs = inputs;
