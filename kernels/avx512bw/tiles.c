@@ -8,17 +8,10 @@
     defined(__x86_64__)
 #include "tiles.h"
 
-/* A store of a part of a group, where rows do not lie one behind the other. */
-typedef struct {
-  size_t step; /* from the address before, modulo 2^64 */
-  uint64_t mask;
-  size_t last; /* of its group */
-} part;
-
-enum { GROUPS = 6, MAX_PARTS = 12, VECTORS = 6 };
+enum { VECTORS = 6, ROOM = 4096 }; /* the latter for the bytes of several tiles */
 
 /* With the number of groups of a tile. */
-#define IN_PARTS 0x8000u     /* or a lower bound */
+#define AT_LEAST 0x8000u    /* a lower bound */
 #define CLAMPED 0x80000000u /* an upper bound, or a scale from 1 up, whose products may exceed int32 */
 
 /* Fields within 127 bytes have short addresses. */
@@ -28,7 +21,6 @@ typedef struct {
   const void *const *a;
   const uint8_t *b;
   uint8_t *y;
-  const part *parts; /* NULL: whole groups, y_step apart */
   size_t y_step, tile_step;
   size_t a_step, k;
   size_t left; /* taps of this tile that are not done */
@@ -87,13 +79,10 @@ typedef struct {
   "vpermd %%zmm" #c0 ", %%zmm31, %%zmm" #c0 "\n\t"                                                           \
   "test %%si, %%si\n\t"                                                                                      \
   "jns 3f\n\t"                                                                                               \
-  "vpmaxub %%zmm" #c0 ", %%zmm30, %%zmm27\n\t"                                                               \
-  "call 70f\n\t"                                                                                             \
-  "jmp 4f\n"                                                                                                 \
+  "vpmaxub %%zmm" #c0 ", %%zmm30, %%zmm" #c0 "\n"                                                            \
   "3:\n\t"                                                                                                   \
   "vmovdqu8 %%zmm" #c0 ", (%%rdx)%{%%k1%}\n\t"                                                               \
-  "add %c[y_step](%%rdi), %%rdx\n"                                                                           \
-  "4:\n\t" begin
+  "add %%rcx, %%rdx\n\t" begin
 #define FINISH(i, c0, c1, c2, c3)                                                                            \
   AS_BYTES("%c[scale]" OF_GROUP_##i, "64+%c[scale]" OF_GROUP_##i, "128+%c[scale]" OF_GROUP_##i,              \
            "192+%c[scale]" OF_GROUP_##i, c0, c1, c2, c3, BEGIN(i, c0, c1, c2, c3))
@@ -170,7 +159,7 @@ static Q8_NOINLINE void run_tiles(walk *w) {
                    "jne 30f\n\t"
                    "mov %c[tile_step](%%rdi), %%rax\n\t"
                    "add %%rax, %c[y](%%rdi)\n\t"
-                   "mov %c[parts](%%rdi), %%rcx\n\t"
+                   "mov %c[y_step](%%rdi), %%rcx\n\t"
                    "mov %c[group_step](%%rdi), %%rax\n\t"
                    "vmovdqa64 %c[zero_point](%%rdi), %%zmm28\n\t"
                    "vmovaps %c[top](%%rdi), %%zmm29\n\t"
@@ -203,28 +192,13 @@ static Q8_NOINLINE void run_tiles(walk *w) {
                    "jmp 10b\n"
                    "40:\n\t" FINISH_16(0, 1, 2, 3) FINISH_16(4, 5, 6, 7)
                    "jmp 41b\n"
-                   "70:\n\t" /* stores zmm27 in parts */
-                   "test %%rcx, %%rcx\n\t"
-                   "jz 72f\n"
-                   "71:\n\t"
-                   "add (%%rcx), %%rdx\n\t"
-                   "kmovq 8(%%rcx), %%k2\n\t"
-                   "vmovdqu8 %%zmm27, (%%rdx)%{%%k2%}\n\t"
-                   "add $24, %%rcx\n\t"
-                   "cmpq $0, -8(%%rcx)\n\t"
-                   "je 71b\n\t"
-                   "ret\n"
-                   "72:\n\t"
-                   "vmovdqu8 %%zmm27, (%%rdx)%{%%k1%}\n\t"
-                   "add %c[y_step](%%rdi), %%rdx\n\t"
-                   "ret\n"
                    "30:\n\t" EACH_GROUP(STORE)
                    "6:\n\t"
                    "mov %%rbx, %c[next](%%rdi)\n\t"
                    "sub $-128, %%rsp\n\t"
                    :
                    : "D"(w), [height] "i"(offsetof(walk, products.height)), FIELD(multiply), FIELD(a), FIELD(b), FIELD(y),
-                     FIELD(parts), FIELD(y_step), FIELD(tile_step), FIELD(a_step), FIELD(k), FIELD(left), FIELD(tiles),
+                     FIELD(y_step), FIELD(tile_step), FIELD(a_step), FIELD(k), FIELD(left), FIELD(tiles),
                      FIELD(flags), FIELD(taps), FIELD(group_step), FIELD(shorter), FIELD(sums), FIELD(next), FIELD(mask),
                      FIELD(zero_point), FIELD(lo), FIELD(order), FIELD(top), FIELD(bias), FIELD(scale)
                    : "cc", "memory", "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
@@ -265,65 +239,40 @@ void q8_avx512bw_sums(size_t taps, size_t k, const void *const *a, size_t a_stri
   w.sums = 1;
   w.mask = 0;
   w.group_step = 0;
-  memset(w.bias, 0, sizeof w.bias);
+  for (size_t v = 0; v < 4; v++)
+    w.bias[v] = _mm512_setzero_si512();
   run_tiles_of(&w, t, height, 1, 0, 0);
   if (height == 1)
     memcpy(acc, row, t->columns * sizeof *acc);
 }
 
-/* The stores of a tile's first `rows`: one row after the other what each group has of it. */
-static void fill_parts(uint32_t groups, size_t rows, ptrdiff_t nr, uint64_t mask, size_t y_stride, part *p) {
-  ptrdiff_t begins = 0; /* of a row, from the beginning of a group */
-  for (size_t row = 0, at = 0; groups > 0; p++) {
-    const ptrdiff_t ends = begins + nr;
-    p->step = row - (size_t)begins - at;
-    at += p->step;
-    if (begins < 0)
-      p->mask = mask >> -begins;
-    else
-      p->mask = mask << begins;
-    p->last = 0;
-    begins -= 64;
-    if (ends < 64)
-      begins = ends;
-    else
-      p->last = 1, groups--;
-    if (ends > 64)
-      continue;
-    if (ends == 64)
-      begins = 0;
-    if (--rows > 0)
-      row += y_stride;
-    else
-      mask = 0;
-  }
-}
-
-/* Whether no scale reaches 1, and the vectors of columns, again and again. */
+/* The vectors of columns, again and again. Whether no scale reaches 1. */
 static int expand(walk *w, const q8_requant *rq, size_t vectors) {
-  int small = 1;
-  for (size_t v = 0; v < vectors; v++) {
-    const __m512i bias = _mm512_loadu_si512(rq->bias + 16 * v);
-    const __m512 scale = _mm512_loadu_ps(rq->scale + 16 * v);
-    small &= small_scales(1, &scale);
-    for (size_t at = v; at < VECTORS; at += vectors) {
-      w->bias[at] = bias;
-      w->scale[at] = scale;
-    }
+  __mmask16 large = 0;
+  for (size_t at = 0, v = 0; at < VECTORS; at++, v = v + 1 < vectors ? v + 1 : 0) {
+    w->bias[at] = _mm512_loadu_si512(rq->bias + 16 * v);
+    w->scale[at] = _mm512_loadu_ps(rq->scale + 16 * v);
+    large |= _mm512_cmp_ps_mask(w->scale[at], _mm512_set1_ps(0.99f), _CMP_NLT_UQ);
   }
-  return small;
+  return large == 0;
 }
 
-/* Rows of 64 columns are cut into tiles of six, which are the fastest for each row, as evenly as that goes. */
+static void copy_rows(const uint8_t *from, size_t nr, size_t rows, __mmask64 mask, uint8_t *y, size_t y_stride) {
+  for (; rows > 0; rows--, from += nr, y += y_stride)
+    _mm512_mask_storeu_epi8(y, mask, _mm512_maskz_loadu_epi8(mask, from));
+}
+
+/* Rows of 64 columns are cut into tiles of six, which are the fastest for each row, as evenly as that goes. Others, and what has
+ * less than four, go through `whole` where they do not lie one behind the other. */
 void q8_avx512bw_bytes(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, const void *next,
                        const q8_requant *rq, size_t rows, size_t columns, uint8_t *y, size_t y_stride,
                        const q8_avx512_tiles *t) {
   const size_t nr = t->columns;
   const requant_bounds bounds = bounds_of(rq->zero_point, rq->lo, rq->hi);
-  part parts[MAX_PARTS];
+  _Alignas(64) uint8_t whole[ROOM];
   walk w;
   begin(&w, taps, k, a, a_stride, b, next, t);
-  const uint32_t flags = (expand(&w, rq, nr / 16) && rq->hi == 255 ? 0 : CLAMPED) | (rq->lo > 0 ? IN_PARTS : 0);
+  const uint32_t flags = (expand(&w, rq, nr / 16) && rq->hi == 255 ? 0 : CLAMPED) | (rq->lo > 0 ? AT_LEAST : 0);
   w.zero_point = bounds.zero_point;
   w.lo = bounds.lo;
   w.top = bounds.top;
@@ -331,41 +280,41 @@ void q8_avx512bw_bytes(size_t taps, size_t k, const void *const *a, size_t a_str
   w.group_step = nr == 48 ? 64 : 0;
   w.sums = 0;
   for (size_t count; rows > 0; rows -= count, w.a = a += count, y += count * y_stride) {
-    uint32_t height = nr == 64 ? 6 : 8, tiles = (uint32_t)rows / height, shorter = 0;
-    int whole = 1;
+    uint32_t height = nr == 64 ? 6 : 8, tiles = 1, shorter = 0;
+    int through = 0;
     count = rows;
     w.y = y;
     w.y_step = y_stride;
     w.mask = first64(columns);
     if (rows == 1) {
-      height = tiles = 1;
+      height = 1;
     } else if (nr < 64 || rows < 4) {
       height = nr < 64 ? 8 : 4;
-      if (rows < height)
-        tiles = 1;
-      else
-        count = tiles * height;
-      whole = rows >= height && nr == columns && nr == y_stride;
       w.y_step = 64;
-      if (whole)
-        w.mask = first64(64);
-      else
-        fill_parts(height * (uint32_t)nr / 64, count, (ptrdiff_t)nr, w.mask, y_stride, parts);
+      w.mask = first64(64);
+      through = rows < height || nr > columns || nr != y_stride;
+      if (through) {
+        const uint32_t most = ROOM / (height * (uint32_t)nr);
+        w.y = whole;
+        tiles = ((uint32_t)rows + height - 2) / height;
+        tiles = tiles < most ? tiles : most;
+      } else {
+        tiles = (uint32_t)rows / height;
+      }
+      count = rows < tiles * height ? rows : tiles * height;
     } else if (rows == 7) {
       height = 4;
-      tiles = 1;
       count = 4;
     } else {
-      uint32_t missing;
       tiles = ((uint32_t)rows + 5) / 6;
-      for (missing = 6 * tiles - (uint32_t)rows; missing >= tiles; missing -= tiles)
+      for (shorter = 6 * tiles - (uint32_t)rows; shorter >= tiles; shorter -= tiles)
         height--;
-      tiles -= missing;
-      shorter = missing;
+      tiles -= shorter;
     }
-    w.tile_step = height * y_stride;
-    w.parts = whole ? NULL : parts;
-    run_tiles_of(&w, t, height, tiles, shorter, whole ? flags : flags | IN_PARTS);
+    w.tile_step = height * (through ? nr : y_stride);
+    run_tiles_of(&w, t, height, tiles, shorter, flags);
+    if (through)
+      copy_rows(whole, nr, count, first64(columns), y, y_stride);
   }
 }
 #endif
