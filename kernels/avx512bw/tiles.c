@@ -233,16 +233,17 @@ static void run_tiles_of(walk *w, const q8_avx512_tiles *t, uint32_t height, uin
 void q8_avx512bw_sums(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc,
                       const q8_avx512_tiles *t, uint32_t height) {
   _Alignas(64) int32_t row[64];
+  const int part = height == 1 && t->columns < 64; /* a row of fewer columns than are stored */
   walk w;
   begin(&w, taps, k, a, a_stride, b, b, t);
-  w.y = (uint8_t *)(height == 1 ? row : acc);
+  w.y = (uint8_t *)(part ? row : acc);
   w.sums = 1;
   w.mask = 0;
   w.group_step = 0;
   for (size_t v = 0; v < 4; v++)
     w.bias[v] = _mm512_setzero_si512();
   run_tiles_of(&w, t, height, 1, 0, 0);
-  if (height == 1)
+  if (part)
     memcpy(acc, row, t->columns * sizeof *acc);
 }
 
