@@ -76,12 +76,12 @@ static void mul_by_ratio(size_t rows, size_t n, const uint8_t *a, size_t a_strid
     }
 }
 
-static void add(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
+void q8_avx2_add(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
                 const q8_binary *p, uint8_t *y, size_t y_stride) {
   binary(0, rows, n, a, a_stride, b, b_stride, p, y, y_stride);
 }
 
-static void mul(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
+void q8_avx2_mul(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
                 const q8_binary *p, uint8_t *y, size_t y_stride) {
   if (!p->ratio || b_stride != 0 || rows == 1) {
     binary(1, rows, n, a, a_stride, b, b_stride, p, y, y_stride);
@@ -92,7 +92,4 @@ static void mul(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const 
   if (p->table)
     q8_avx2_table_rows(rows, n, p->table, y, y_stride);
 }
-
-const q8_binary_kernel q8_avx2_add[] = {{"add_avx2", Q8_CPU_AVX2, add}, {0}};
-const q8_binary_kernel q8_avx2_mul[] = {{"mul_avx2", Q8_CPU_AVX2, mul}, {0}};
 #endif

@@ -49,7 +49,7 @@ static void block8(const int8_t *x, size_t x_stride, int16_t *y, size_t y_stride
     _mm256_storeu_si256((__m256i *)(void *)(y + 2 * i * y_stride), _mm256_cvtepi8_epi16(_mm256_castsi256_si128(a[i])));
 }
 
-static void pack_pairs(size_t rows, size_t pairs, const int8_t *x, size_t x_stride, int16_t *y, size_t y_stride) {
+void q8_avx2_pack_pairs(size_t rows, size_t pairs, const int8_t *x, size_t x_stride, int16_t *y, size_t y_stride) {
   if (rows < 8 || pairs < 8) {
     for (size_t p = 0; p < pairs; p++)
       for (size_t r = 0; r < rows; r++)
@@ -69,6 +69,4 @@ static void pack_pairs(size_t rows, size_t pairs, const int8_t *x, size_t x_stri
     }
   }
 }
-
-const q8_pack_pairs_kernel q8_avx2_pack_pairs[] = {{"pack_pairs_avx2", Q8_CPU_AVX2, pack_pairs}, {0}};
 #endif

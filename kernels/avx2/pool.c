@@ -28,7 +28,7 @@ static void max_columns16(size_t taps, size_t c, const uint8_t *const *a, uint8_
   _mm_storeu_si128((__m128i *)(y + c), best);
 }
 
-static void max_rows(size_t taps, size_t n, const uint8_t *const *a, uint8_t *y) {
+void q8_avx2_max_rows(size_t taps, size_t n, const uint8_t *const *a, uint8_t *y) {
   size_t c = 0;
   if (n < 16) {
     for (; c < n; c++) {
@@ -70,7 +70,7 @@ static void sum_columns(size_t taps, const uint8_t *a, size_t stride, int32_t *a
   _mm256_storeu_si256((__m256i *)(acc + 8), high);
 }
 
-static void sum_rows(size_t taps, size_t n, const uint8_t *a, size_t stride, int32_t *acc) {
+void q8_avx2_sum_rows(size_t taps, size_t n, const uint8_t *a, size_t stride, int32_t *acc) {
   size_t c = 0;
   if (n < 16) {
     for (; c < n; c++) {
@@ -85,7 +85,4 @@ static void sum_rows(size_t taps, size_t n, const uint8_t *a, size_t stride, int
   if (c < n)
     sum_columns(taps, a + n - 16, stride, acc + n - 16);
 }
-
-const q8_max_rows_kernel q8_avx2_max_rows[] = {{"max_rows_avx2", Q8_CPU_AVX2, max_rows}, {0}};
-const q8_sum_rows_kernel q8_avx2_sum_rows[] = {{"sum_rows_avx2", Q8_CPU_AVX2, sum_rows}, {0}};
 #endif

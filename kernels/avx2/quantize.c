@@ -5,7 +5,7 @@
 #include "vec.h"
 #include <math.h>
 
-static void quantize(size_t n, const float *x, float scale, int32_t zero_point, uint8_t flip, uint8_t *y) {
+void q8_avx2_quantize(size_t n, const float *x, float scale, int32_t zero_point, uint8_t flip, uint8_t *y) {
   q8_avx2_rounding r = q8_avx2_rounding_of(zero_point, 0, 255);
   __m256 divisor = _mm256_set1_ps(scale);
   __m128i flips = _mm_set1_epi8((char)flip);
@@ -26,7 +26,7 @@ Q8_INLINE __m256 dequantize8(__m256i x, __m256i zero_point, __m256 scale) {
   return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(x, zero_point)), scale);
 }
 
-static void dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_point, uint8_t flip, float *y) {
+void q8_avx2_dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_point, uint8_t flip, float *y) {
   __m256i zero = _mm256_set1_epi32(zero_point), flips = _mm256_set1_epi32(flip);
   __m256 factor = _mm256_set1_ps(scale);
   size_t i = 0;
@@ -42,7 +42,7 @@ static void dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_poi
 }
 
 /* vminps and vmaxps give their second operand when the first is NaN: NaN is skipped. */
-static int minmax(size_t n, const float *x, float *min, float *max) {
+int q8_avx2_minmax(size_t n, const float *x, float *min, float *max) {
   __m256 low[2] = {_mm256_set1_ps(INFINITY), _mm256_set1_ps(INFINITY)};
   __m256 high[2] = {_mm256_set1_ps(-INFINITY), _mm256_set1_ps(-INFINITY)}, nan = _mm256_setzero_ps();
   size_t i = 0;
@@ -91,7 +91,7 @@ Q8_INLINE void fold_rows(const __m256 low[4], const __m256 high[4], q8_ends ends
   _mm256_storeu_ps((float *)ends, _mm256_add_ps(_mm256_xor_ps(all, odd), _mm256_setzero_ps())); /* -0 becomes +0 */
 }
 
-static int minmax_rows(size_t rows, size_t n, const float *x, q8_ends *ends) {
+int q8_avx2_minmax_rows(size_t rows, size_t n, const float *x, q8_ends *ends) {
   const __m256 inf = _mm256_set1_ps(INFINITY), minus_inf = _mm256_set1_ps(-INFINITY);
   __m256 nan = _mm256_setzero_ps();
   size_t r = 0;
@@ -122,11 +122,11 @@ static int minmax_rows(size_t rows, size_t n, const float *x, q8_ends *ends) {
     fold_rows(low, high, ends + r);
   }
   for (; r < rows; r++)
-    none &= minmax(n, x + r * n, &ends[r].min, &ends[r].max);
+    none &= q8_avx2_minmax(n, x + r * n, &ends[r].min, &ends[r].max);
   return none && !_mm256_movemask_ps(nan);
 }
 
-static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {
+size_t q8_avx2_slots(size_t n, const float *x, float inverse, uint16_t *slot) {
   const __m256 factor = _mm256_set1_ps(inverse);
   int bad = 0;
   size_t kept = 0;
@@ -145,10 +145,4 @@ static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {
   }
   return bad ? Q8_NAN : kept;
 }
-
-const q8_quantize_kernel q8_avx2_quantize[] = {{"quantize_avx2", Q8_CPU_AVX2, quantize}, {0}};
-const q8_dequantize_kernel q8_avx2_dequantize[] = {{"dequantize_avx2", Q8_CPU_AVX2, dequantize}, {0}};
-const q8_minmax_kernel q8_avx2_minmax[] = {{"minmax_avx2", Q8_CPU_AVX2, minmax}, {0}};
-const q8_minmax_rows_kernel q8_avx2_minmax_rows[] = {{"minmax_rows_avx2", Q8_CPU_AVX2, minmax_rows}, {0}};
-const q8_slots_kernel q8_avx2_slots[] = {{"slots_avx2", Q8_CPU_AVX2, slots}, {0}};
 #endif

@@ -32,7 +32,7 @@ Q8_INLINE void round_row(size_t n, const int32_t *acc, const q8_requant *rq, con
     q8_avx2_store_bytes(y + c, q8_avx2_pack8(requantize_tail(acc, c, n, rq, r), r), n - c);
 }
 
-static void requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq,
+void q8_avx2_requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq,
                     uint8_t *y, size_t y_stride) {
   q8_requant arrays = *rq; /* a copy: the stores to y might alias the original */
   q8_avx2_rounding r = q8_avx2_rounding_of(rq->zero_point, rq->lo, rq->hi);
@@ -67,7 +67,7 @@ Q8_INLINE void dequantize_row(size_t n, const int32_t *acc, const q8_dequant *dq
   }
 }
 
-static void dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_dequant *dq,
+void q8_avx2_dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_dequant *dq,
                         float *y, size_t y_stride) {
   const q8_dequant arrays = *dq; /* a copy: the stores to y might alias the original */
   row_factors r = {.lo = _mm256_set1_ps(dq->lo), .hi = _mm256_set1_ps(dq->hi)};
@@ -77,7 +77,4 @@ static void dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_st
     dequantize_row(n, acc + i * acc_stride, &arrays, &r, y + i * y_stride);
   }
 }
-
-const q8_requant_kernel q8_avx2_requant[] = {{"requant_avx2", Q8_CPU_AVX2, requant}, {0}};
-const q8_dequant_acc_kernel q8_avx2_dequant_acc[] = {{"dequant_acc_avx2", Q8_CPU_AVX2, dequant_acc}, {0}};
 #endif

@@ -81,5 +81,4 @@ SG_TILE(8, 8)
 
 #define ROW(mr, nr) SG_ROW(avx2, Q8_CPU_AVX2, mr, nr)
 const q8_sgemm_kernel q8_avx2_sgemm[] = {ROW(6, 16), ROW(1, 16), ROW(8, 8), {0}};
-const q8_sdwconv_kernel q8_avx2_sdwconv[] = {{"sdwconv_avx2", Q8_CPU_AVX2, sdwconv}, {0}};
 #endif

@@ -66,7 +66,7 @@ Q8_INLINE void lookup_halves(uint8_t *low, uint8_t *high, const __m256i part[16]
   _mm_storeu_si128((__m128i *)high, _mm256_extracti128_si256(x, 1));
 }
 
-static void table_row(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y) {
+void q8_avx2_table(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y) {
   size_t c = 0;
   if (n >= SHORT) {
     __m256i part[16];
@@ -79,7 +79,7 @@ static void table_row(size_t n, const uint8_t *x, const uint8_t *table, uint8_t 
 void q8_avx2_table_rows(size_t rows, size_t n, const uint8_t *table, uint8_t *y, size_t y_stride) {
   if (y_stride == n || rows * n < SHORT || n < 16) {
     for (size_t count = y_stride == n ? 1 : rows; count; count--, y += y_stride)
-      table_row(y_stride == n ? rows * n : n, y, table, y);
+      q8_avx2_table(y_stride == n ? rows * n : n, y, table, y);
     return;
   }
   __m256i part[16];
@@ -96,6 +96,4 @@ void q8_avx2_table_rows(size_t rows, size_t n, const uint8_t *table, uint8_t *y,
     lookup_short(n - c, y + c, table, y + c);
   }
 }
-
-const q8_table_kernel q8_avx2_table[] = {{"table_avx2", Q8_CPU_AVX2, table_row}, {0}};
 #endif

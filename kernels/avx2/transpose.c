@@ -92,7 +92,7 @@ static void interleave_rows(size_t rows, size_t cols, const uint8_t *x, size_t x
   }
 }
 
-static void transpose8(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
+void q8_avx2_transpose8(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
   const uint8_t *from = x;
   uint8_t *to = y;
   if (rows >= 2 && rows <= 4 && y_stride == rows && cols >= 16) {
@@ -126,7 +126,7 @@ static size_t triples32(size_t cols, const float *x, size_t x_stride, float *y) 
   return c;
 }
 
-static void transpose32(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
+void q8_avx2_transpose32(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
   const float *from = x; /* moved only, never computed with: any 32-bit pattern survives */
   float *to = y;
   if (rows == 3 && y_stride == 3) {
@@ -147,7 +147,4 @@ static void transpose32(size_t rows, size_t cols, const void *x, size_t x_stride
     for (size_t c = 0; c < cols; c = next_block(c, 8, cols))
       block32(from + r * x_stride + c, x_stride, to + c * y_stride + r, y_stride);
 }
-
-const q8_transpose_kernel q8_avx2_transpose8[] = {{"transpose8_avx2", Q8_CPU_AVX2, transpose8}, {0}};
-const q8_transpose_kernel q8_avx2_transpose32[] = {{"transpose32_avx2", Q8_CPU_AVX2, transpose32}, {0}};
 #endif

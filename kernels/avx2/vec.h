@@ -8,27 +8,27 @@
 
 extern const q8_gemm_kernel q8_avx2_gemm[];
 extern const q8_dwconv_kernel q8_avx2_dwconv[];
-extern const q8_requant_kernel q8_avx2_requant[];
-extern const q8_dequant_acc_kernel q8_avx2_dequant_acc[];
-extern const q8_quantize_kernel q8_avx2_quantize[];
-extern const q8_dequantize_kernel q8_avx2_dequantize[];
-extern const q8_minmax_kernel q8_avx2_minmax[];
-extern const q8_minmax_rows_kernel q8_avx2_minmax_rows[];
-extern const q8_slots_kernel q8_avx2_slots[];
-extern const q8_table_kernel q8_avx2_table[];
-extern const q8_binary_kernel q8_avx2_add[];
-extern const q8_binary_kernel q8_avx2_mul[];
-extern const q8_max_rows_kernel q8_avx2_max_rows[];
-extern const q8_sum_rows_kernel q8_avx2_sum_rows[];
-extern const q8_transpose_kernel q8_avx2_transpose8[];
-extern const q8_transpose_kernel q8_avx2_transpose32[];
-extern const q8_pack_pairs_kernel q8_avx2_pack_pairs[];
+q8_requant_fn q8_avx2_requant;
+q8_dequant_acc_fn q8_avx2_dequant_acc;
+q8_quantize_fn q8_avx2_quantize;
+q8_dequantize_fn q8_avx2_dequantize;
+q8_minmax_fn q8_avx2_minmax;
+q8_minmax_rows_fn q8_avx2_minmax_rows;
+q8_slots_fn q8_avx2_slots;
+q8_table_fn q8_avx2_table;
+q8_binary_fn q8_avx2_add;
+q8_binary_fn q8_avx2_mul;
+q8_max_rows_fn q8_avx2_max_rows;
+q8_sum_rows_fn q8_avx2_sum_rows;
+q8_transpose_fn q8_avx2_transpose8;
+q8_transpose_fn q8_avx2_transpose32;
+q8_pack_pairs_fn q8_avx2_pack_pairs;
 extern const q8_sgemm_kernel q8_avx2_sgemm[];
-extern const q8_sdwconv_kernel q8_avx2_sdwconv[];
-extern const q8_sunary_kernel q8_avx2_sunary[];
-extern const q8_sbinary_kernel q8_avx2_sadd[];
-extern const q8_sbinary_kernel q8_avx2_smul[];
-extern const q8_ssum_rows_kernel q8_avx2_ssum_rows[];
+q8_sdwconv_fn q8_avx2_sdwconv;
+q8_sunary_fn q8_avx2_sunary;
+q8_sbinary_fn q8_avx2_sadd;
+q8_sbinary_fn q8_avx2_smul;
+q8_ssum_rows_fn q8_avx2_ssum_rows;
 
 /* y = table[y] over rows x n bytes: how the kernels with an optional table end. */
 void q8_avx2_table_rows(size_t rows, size_t n, const uint8_t *table, uint8_t *y, size_t y_stride);

@@ -3,7 +3,7 @@
 #include "avx2/vec.h"
 #include "vec.h"
 
-static void table(size_t n, const uint8_t *x, const uint8_t *entries, uint8_t *y) {
+void q8_avx512bw_table(size_t n, const uint8_t *x, const uint8_t *entries, uint8_t *y) {
   size_t i = 0;
   for (; i + 64 <= n; i += 64)
     _mm512_storeu_si512(y + i, lookup(_mm512_loadu_si512(x + i), entries));
@@ -127,7 +127,7 @@ static int is_moderate(int multiply, const q8_binary *p) {
 static void binary(int multiply, size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b,
                    size_t b_stride, const q8_binary *p, uint8_t *y, size_t y_stride) {
   if (!is_moderate(multiply, p)) {
-    (multiply ? q8_avx2_mul : q8_avx2_add)->run(rows, n, a, a_stride, b, b_stride, p, y, y_stride);
+    (multiply ? q8_avx2_mul : q8_avx2_add)(rows, n, a, a_stride, b, b_stride, p, y, y_stride);
     return;
   }
   const binary_args g = {_mm512_set1_ps(p->a_scale),
@@ -154,17 +154,13 @@ static void binary(int multiply, size_t rows, size_t n, const uint8_t *a, size_t
     binary_rows(0, rows, n, a, a_stride, b, b_stride, &g, y, y_stride);
 }
 
-static void add(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
+void q8_avx512bw_add(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
                 const q8_binary *p, uint8_t *y, size_t y_stride) {
   binary(0, rows, n, a, a_stride, b, b_stride, p, y, y_stride);
 }
 
-static void mul(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
+void q8_avx512bw_mul(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
                 const q8_binary *p, uint8_t *y, size_t y_stride) {
   binary(1, rows, n, a, a_stride, b, b_stride, p, y, y_stride);
 }
-
-const q8_table_kernel q8_avx512bw_table[] = {{"table_avx512bw", Q8_NEEDS_AVX512, table}, {0}};
-const q8_binary_kernel q8_avx512bw_add[] = {{"add_avx512bw", Q8_NEEDS_AVX512, add}, {0}};
-const q8_binary_kernel q8_avx512bw_mul[] = {{"mul_avx512bw", Q8_NEEDS_AVX512, mul}, {0}};
 #endif

@@ -25,12 +25,10 @@ static void block(size_t rows, size_t pairs, const int8_t *x, size_t x_stride, i
   }
 }
 
-static void pack_pairs(size_t rows, size_t pairs, const int8_t *x, size_t x_stride, int16_t *y, size_t y_stride) {
+void q8_avx512bw_pack_pairs(size_t rows, size_t pairs, const int8_t *x, size_t x_stride, int16_t *y, size_t y_stride) {
   for (size_t r = 0; r < rows; r += ROWS)
     for (size_t p = 0; p < pairs; p += PAIRS)
       block(rows - r < ROWS ? rows - r : ROWS, pairs - p < PAIRS ? pairs - p : PAIRS, x + r * x_stride + 2 * p, x_stride,
             y + 2 * (p * y_stride + r), y_stride);
 }
-
-const q8_pack_pairs_kernel q8_avx512bw_pack_pairs[] = {{"pack_pairs_avx512bw", Q8_NEEDS_AVX512, pack_pairs}, {0}};
 #endif

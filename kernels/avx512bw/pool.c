@@ -2,7 +2,7 @@
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "vec.h"
 
-static void max_rows(size_t taps, size_t n, const uint8_t *const *a, uint8_t *y) {
+void q8_avx512bw_max_rows(size_t taps, size_t n, const uint8_t *const *a, uint8_t *y) {
   for (size_t c = 0; c < n; c += 64) {
     __mmask64 m = first64(n - c);
     __m512i v = _mm512_setzero_si512();
@@ -34,7 +34,7 @@ Q8_INLINE void widen(__m512i even, __m512i odd, __m512i quad[4]) {
   quad[3] = _mm512_unpackhi_epi16(hi, zero);
 }
 
-static void sum_rows(size_t taps, size_t n, const uint8_t *a, size_t stride, int32_t *acc) {
+void q8_avx512bw_sum_rows(size_t taps, size_t n, const uint8_t *a, size_t stride, int32_t *acc) {
   enum { BLOCK = 257 }; /* 257 * 255 = 65535 */
   for (size_t c = 0; c < n; c += 64) {
     __mmask64 m = first64(n - c);
@@ -54,7 +54,4 @@ static void sum_rows(size_t taps, size_t n, const uint8_t *a, size_t stride, int
       _mm512_mask_storeu_epi32(acc + c + 16 * i, lanes16(n - c, 16 * i), sum[i]);
   }
 }
-
-const q8_max_rows_kernel q8_avx512bw_max_rows[] = {{"max_rows_avx512bw", Q8_NEEDS_AVX512, max_rows}, {0}};
-const q8_sum_rows_kernel q8_avx512bw_sum_rows[] = {{"sum_rows_avx512bw", Q8_NEEDS_AVX512, sum_rows}, {0}};
 #endif

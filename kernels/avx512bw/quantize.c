@@ -8,9 +8,9 @@ Q8_INLINE __m512i quantize16(const float *x, __mmask16 lanes, const quotient *sc
   return round_below(divide(_mm512_maskz_loadu_ps(lanes, x), scale), r);
 }
 
-static void quantize(size_t n, const float *x, float scale, int32_t zero_point, uint8_t flip, uint8_t *y) {
+void q8_avx512bw_quantize(size_t n, const float *x, float scale, int32_t zero_point, uint8_t flip, uint8_t *y) {
   if (!quotient_is_fast(scale)) {
-    q8_avx2_quantize->run(n, x, scale, zero_point, flip, y);
+    q8_avx2_quantize(n, x, scale, zero_point, flip, y);
     return;
   }
   const requant_bounds r = bounds_of(zero_point, 0, 255);
@@ -44,7 +44,7 @@ Q8_INLINE void dequantize16(const uint8_t *x, __mmask16 lanes, const dequantizer
   _mm512_mask_storeu_ps(y, lanes, _mm512_mul_ps(_mm512_cvtepi32_ps(v), g->scale));
 }
 
-static void dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_point, uint8_t flip, float *y) {
+void q8_avx512bw_dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_point, uint8_t flip, float *y) {
   const dequantizer g = {_mm512_set1_ps(scale), _mm512_set1_epi32(zero_point), _mm_set1_epi8((char)flip)};
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
@@ -57,7 +57,7 @@ static void dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_poi
 }
 
 /* min and max return their second operand when either is NaN: the running value, so that NaN is skipped. */
-static int minmax(size_t n, const float *x, float *min, float *max) {
+int q8_avx512bw_minmax(size_t n, const float *x, float *min, float *max) {
   __m512 low[4], high[4];
   const __m512 inf = _mm512_set1_ps(INFINITY), minus_inf = _mm512_set1_ps(-INFINITY);
   Q8_UNROLL
@@ -99,7 +99,7 @@ Q8_INLINE size_t slots16(const float *x, __mmask16 lanes, __m512 factor, uint16_
   return (size_t)__builtin_popcount(other);
 }
 
-static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {
+size_t q8_avx512bw_slots(size_t n, const float *x, float inverse, uint16_t *slot) {
   const __m512 factor = _mm512_set1_ps(inverse);
   __mmask16 bad = 0;
   size_t kept = 0, i = 0;
@@ -115,10 +115,4 @@ static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {
   }
   return bad ? Q8_NAN : kept;
 }
-
-const q8_quantize_kernel q8_avx512bw_quantize[] = {{"quantize_avx512bw", Q8_NEEDS_AVX512, quantize}, {0}};
-const q8_dequantize_kernel q8_avx512bw_dequantize[] = {{"dequantize_avx512bw", Q8_NEEDS_AVX512, dequantize},
-                                                       {0}};
-const q8_minmax_kernel q8_avx512bw_minmax[] = {{"minmax_avx512bw", Q8_NEEDS_AVX512, minmax}, {0}};
-const q8_slots_kernel q8_avx512bw_slots[] = {{"slots_avx512bw", Q8_NEEDS_AVX512, slots}, {0}};
 #endif

@@ -53,7 +53,7 @@ Q8_INLINE void requant_narrow(size_t parts, size_t rows, size_t n, const int32_t
   }
 }
 
-static void requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq,
+void q8_avx512bw_requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq,
                     uint8_t *y, size_t y_stride) {
   q8_requant part = *rq;
   for (; n >= 64; n -= 64, acc += 64, y += 64, part.bias += 64, part.scale += 64)
@@ -67,7 +67,7 @@ static void requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride
 }
 
 /* Multiply, then add: an FMA would round once less than the scalar kernel. */
-static void dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_dequant *dq,
+void q8_avx512bw_dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_dequant *dq,
                         float *y, size_t y_stride) {
   const q8_dequant arrays = *dq; /* a copy: the stores to y might alias the original */
   const __m512 lo = _mm512_set1_ps(dq->lo), hi = _mm512_set1_ps(dq->hi);
@@ -85,10 +85,4 @@ static void dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_st
     }
   }
 }
-
-const q8_requant_kernel q8_avx512bw_requant[] = {{"requant_avx512bw", Q8_NEEDS_AVX512, requant}, {0}};
-const q8_dequant_acc_kernel q8_avx512bw_dequant_acc[] = {
-    {"dequant_acc_avx512bw", Q8_NEEDS_AVX512, dequant_acc},
-    {0},
-};
 #endif

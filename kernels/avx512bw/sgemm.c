@@ -94,5 +94,4 @@ SG_TILE(1, 16)
 const q8_sgemm_kernel q8_avx512bw_sgemm[] = {
     ROW(6, 64), ROW(3, 64), ROW(8, 48), ROW(8, 32), ROW(1, 32), ROW(8, 16), ROW(1, 16), {0},
 };
-const q8_sdwconv_kernel q8_avx512bw_sdwconv[] = {{"sdwconv_avx512bw", Q8_NEEDS_AVX512, sdwconv}, {0}};
 #endif

@@ -75,7 +75,7 @@ static Q8_NOINLINE void interleave_rows(size_t rows, size_t cols, const uint8_t 
   }
 }
 
-static void transpose8(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
+void q8_avx512bw_transpose8(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
   const uint8_t *from = x;
   uint8_t *to = y;
   if (rows >= 2 && rows <= 4 && y_stride == rows) {
@@ -161,7 +161,7 @@ static Q8_NOINLINE size_t triples32(size_t cols, const uint32_t *x, size_t x_str
   return c;
 }
 
-static void transpose32(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
+void q8_avx512bw_transpose32(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
   const uint32_t *from = x;
   uint32_t *to = y;
   if (rows == 3 && y_stride == 3 && cols >= 64) {
@@ -181,11 +181,4 @@ static void transpose32(size_t rows, size_t cols, const void *x, size_t x_stride
         edge32(height, width, block, x_stride, out, y_stride);
     }
 }
-
-const q8_transpose_kernel q8_avx512bw_transpose8[] = {
-    {"transpose8_avx512bw", Q8_NEEDS_AVX512, transpose8}, {0}};
-const q8_transpose_kernel q8_avx512bw_transpose32[] = {
-    {"transpose32_avx512bw", Q8_NEEDS_AVX512, transpose32},
-    {0},
-};
 #endif

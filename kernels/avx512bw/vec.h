@@ -16,26 +16,26 @@
 /* The rows of the families, collected in isa.c. */
 extern const q8_gemm_kernel q8_avx512bw_gemm[];
 extern const q8_dwconv_kernel q8_avx512bw_dwconv[];
-extern const q8_requant_kernel q8_avx512bw_requant[];
-extern const q8_dequant_acc_kernel q8_avx512bw_dequant_acc[];
-extern const q8_quantize_kernel q8_avx512bw_quantize[];
-extern const q8_dequantize_kernel q8_avx512bw_dequantize[];
-extern const q8_minmax_kernel q8_avx512bw_minmax[];
-extern const q8_slots_kernel q8_avx512bw_slots[];
-extern const q8_table_kernel q8_avx512bw_table[];
-extern const q8_binary_kernel q8_avx512bw_add[], q8_avx512bw_mul[];
-extern const q8_max_rows_kernel q8_avx512bw_max_rows[];
-extern const q8_sum_rows_kernel q8_avx512bw_sum_rows[];
-extern const q8_transpose_kernel q8_avx512bw_transpose8[], q8_avx512bw_transpose32[];
-extern const q8_pack_pairs_kernel q8_avx512bw_pack_pairs[];
+q8_requant_fn q8_avx512bw_requant;
+q8_dequant_acc_fn q8_avx512bw_dequant_acc;
+q8_quantize_fn q8_avx512bw_quantize;
+q8_dequantize_fn q8_avx512bw_dequantize;
+q8_minmax_fn q8_avx512bw_minmax;
+q8_slots_fn q8_avx512bw_slots;
+q8_table_fn q8_avx512bw_table;
+q8_binary_fn q8_avx512bw_add, q8_avx512bw_mul;
+q8_max_rows_fn q8_avx512bw_max_rows;
+q8_sum_rows_fn q8_avx512bw_sum_rows;
+q8_transpose_fn q8_avx512bw_transpose8, q8_avx512bw_transpose32;
+q8_pack_pairs_fn q8_avx512bw_pack_pairs;
 /* out[c] holds dword c of every row: 16 rows, the last one again for those that do not exist, of the bytes under the mask. */
 void q8_avx512bw_turn(size_t rows, __mmask64 bytes, const void *x, size_t stride, __m512i out[16]);
 extern const q8_sgemm_kernel q8_avx512bw_sgemm[];
-extern const q8_sdwconv_kernel q8_avx512bw_sdwconv[];
-extern const q8_sunary_kernel q8_avx512bw_sunary[];
-extern const q8_sbinary_kernel q8_avx512bw_sadd[];
-extern const q8_sbinary_kernel q8_avx512bw_smul[];
-extern const q8_ssum_rows_kernel q8_avx512bw_ssum_rows[];
+q8_sdwconv_fn q8_avx512bw_sdwconv;
+q8_sunary_fn q8_avx512bw_sunary;
+q8_sbinary_fn q8_avx512bw_sadd;
+q8_sbinary_fn q8_avx512bw_smul;
+q8_ssum_rows_fn q8_avx512bw_ssum_rows;
 
 #define Q8_NEEDS_AVX512 (Q8_CPU_AVX2 | Q8_CPU_AVX512)
 

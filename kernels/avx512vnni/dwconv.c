@@ -162,7 +162,7 @@ static void sums(const q8_dwconv_shape *shape, const void *w, const uint8_t *con
 
 static void look_up(const q8_dwconv_shape *shape, const q8_requant *rq, uint8_t *y, size_t y_stride) {
   for (size_t x = 0; rq->table && x < shape->q; x++, y += y_stride)
-    q8_avx512bw_table->run(shape->channels, y, rq->table, y);
+    q8_avx512bw_table(shape->channels, y, rq->table, y);
 }
 
 static void dwconv(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,

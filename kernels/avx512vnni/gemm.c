@@ -176,7 +176,7 @@ static Q8_NOINLINE void through_memory(q8_gemm_fn *run, size_t mr, size_t nr, si
       run(taps, k, a, a_stride, b, sums);
     else
       q8_avx512vnni_wide(taps, k, a, a_stride, b, b, NULL, count, 64, sums, 0);
-    q8_avx512bw_requant->run(count, columns, sums, nr, &without_table, y, y_stride);
+    q8_avx512bw_requant(count, columns, sums, nr, &without_table, y, y_stride);
   }
 }
 

@@ -5,7 +5,7 @@
 
 /* Four lookups in 64 entries each; indices outside a quarter leave what the quarters before it found. Loading
  * the table takes 16 registers, which short rows do not pay back. */
-void q8_neon_lookup(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y) {
+void q8_neon_table(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y) {
   size_t i = 0;
   if (n >= 32) {
     uint8x16x4_t quarter[4];
@@ -20,8 +20,6 @@ void q8_neon_lookup(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y
   for (; i < n; i++)
     y[i] = table[x[i]];
 }
-
-const q8_table_kernel q8_neon_table[] = {{"table_neon", Q8_CPU_NEON, q8_neon_lookup}, {0}};
 
 /* Eight results before the table. */
 Q8_INLINE uint8x8_t binary8(uint8x8_t a, uint8x8_t b, const q8_binary *p, neon_round round, int multiply) {
@@ -49,7 +47,7 @@ Q8_INLINE void binary(size_t rows, size_t n, const uint8_t *a, size_t a_stride, 
       neon_store_part(y + c, binary8(part_a, part_b, p, round, multiply), n - c);
     }
     if (p->table)
-      q8_neon_lookup(n, y, p->table, y);
+      q8_neon_table(n, y, p->table, y);
   }
 }
 
@@ -78,12 +76,12 @@ static void mul_by_ratio(size_t rows, size_t n, const uint8_t *a, size_t a_strid
     }
 }
 
-static void add(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
+void q8_neon_add(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
                 const q8_binary *p, uint8_t *y, size_t y_stride) {
   binary(rows, n, a, a_stride, b, b_stride, p, y, y_stride, 0);
 }
 
-static void mul(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
+void q8_neon_mul(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
                 const q8_binary *p, uint8_t *y, size_t y_stride) {
   if (!p->ratio || b_stride != 0 || rows == 1) {
     binary(rows, n, a, a_stride, b, b_stride, p, y, y_stride, 1);
@@ -92,10 +90,6 @@ static void mul(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const 
   for (size_t c = 0; c < n; c += RATIOS)
     mul_by_ratio(rows, n - c < RATIOS ? n - c : RATIOS, a + c, a_stride, b + c, p, y + c, y_stride);
   for (size_t i = 0; p->table && i < rows; i++)
-    q8_neon_lookup(n, y + i * y_stride, p->table, y + i * y_stride);
+    q8_neon_table(n, y + i * y_stride, p->table, y + i * y_stride);
 }
-
-const q8_binary_kernel q8_neon_add[] = {{"add_neon", Q8_CPU_NEON, add}, {0}};
-const q8_binary_kernel q8_neon_mul[] = {{"mul_neon", Q8_CPU_NEON, mul}, {0}};
-
 #endif

@@ -11,28 +11,27 @@
 
 extern const q8_gemm_kernel q8_neon_gemm[];
 extern const q8_dwconv_kernel q8_neon_dwconv[];
-extern const q8_requant_kernel q8_neon_requant[];
-extern const q8_dequant_acc_kernel q8_neon_dequant_acc[];
-extern const q8_quantize_kernel q8_neon_quantize[];
-extern const q8_dequantize_kernel q8_neon_dequantize[];
-extern const q8_minmax_kernel q8_neon_minmax[];
-extern const q8_minmax_rows_kernel q8_neon_minmax_rows[];
-extern const q8_slots_kernel q8_neon_slots[];
-extern const q8_table_kernel q8_neon_table[];
-extern const q8_binary_kernel q8_neon_add[];
-extern const q8_binary_kernel q8_neon_mul[];
-extern const q8_max_rows_kernel q8_neon_max_rows[];
-extern const q8_sum_rows_kernel q8_neon_sum_rows[];
-extern const q8_transpose_kernel q8_neon_transpose8[];
-extern const q8_transpose_kernel q8_neon_transpose32[];
+q8_requant_fn q8_neon_requant;
+q8_dequant_acc_fn q8_neon_dequant_acc;
+q8_quantize_fn q8_neon_quantize;
+q8_dequantize_fn q8_neon_dequantize;
+q8_minmax_fn q8_neon_minmax;
+q8_minmax_rows_fn q8_neon_minmax_rows;
+q8_slots_fn q8_neon_slots;
+q8_table_fn q8_neon_table;
+q8_binary_fn q8_neon_add;
+q8_binary_fn q8_neon_mul;
+q8_max_rows_fn q8_neon_max_rows;
+q8_sum_rows_fn q8_neon_sum_rows;
+q8_transpose_fn q8_neon_transpose8;
+q8_transpose_fn q8_neon_transpose32;
 extern const q8_sgemm_kernel q8_neon_sgemm[];
-extern const q8_sdwconv_kernel q8_neon_sdwconv[];
-extern const q8_sunary_kernel q8_neon_sunary[];
-extern const q8_sbinary_kernel q8_neon_sadd[];
-extern const q8_sbinary_kernel q8_neon_smul[];
-extern const q8_ssum_rows_kernel q8_neon_ssum_rows[];
+q8_sdwconv_fn q8_neon_sdwconv;
+q8_sunary_fn q8_neon_sunary;
+q8_sbinary_fn q8_neon_sadd;
+q8_sbinary_fn q8_neon_smul;
+q8_ssum_rows_fn q8_neon_ssum_rows;
 
-q8_table_fn q8_neon_lookup;
 
 /* Clamp, rounding and zero point of a uint8 result. The clamp comes before the conversion, in f32: its bounds
  * are integers, so the order does not change the result, and the conversion cannot overflow. maxnm takes the

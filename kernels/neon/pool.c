@@ -10,7 +10,7 @@ Q8_INLINE void max16(size_t taps, const uint8_t *const *a, size_t c, uint8_t *y)
   vst1q_u8(y + c, m);
 }
 
-static void max_rows(size_t taps, size_t n, const uint8_t *const *a, uint8_t *y) {
+void q8_neon_max_rows(size_t taps, size_t n, const uint8_t *const *a, uint8_t *y) {
   size_t c = 0;
   for (; c + 16 <= n; c += 16)
     max16(taps, a, c, y);
@@ -21,8 +21,6 @@ static void max_rows(size_t taps, size_t n, const uint8_t *const *a, uint8_t *y)
     y[c] = m;
   }
 }
-
-const q8_max_rows_kernel q8_neon_max_rows[] = {{"max_rows_neon", Q8_CPU_NEON, max_rows}, {0}};
 
 /* 257 bytes of 255 are the most whose sum fits in 16 bits. */
 Q8_INLINE void sum16(size_t taps, const uint8_t *a, size_t stride, int32_t *acc) {
@@ -44,7 +42,7 @@ Q8_INLINE void sum16(size_t taps, const uint8_t *a, size_t stride, int32_t *acc)
   Q8_UNROLL for (int i = 0; i < 4; i++) vst1q_s32(acc + 4 * i, vreinterpretq_s32_u32(sum[i]));
 }
 
-static void sum_rows(size_t taps, size_t n, const uint8_t *a, size_t stride, int32_t *acc) {
+void q8_neon_sum_rows(size_t taps, size_t n, const uint8_t *a, size_t stride, int32_t *acc) {
   size_t c = 0;
   for (; c + 16 <= n; c += 16)
     sum16(taps, a + c, stride, acc + c);
@@ -55,7 +53,4 @@ static void sum_rows(size_t taps, size_t n, const uint8_t *a, size_t stride, int
     acc[c] = sum;
   }
 }
-
-const q8_sum_rows_kernel q8_neon_sum_rows[] = {{"sum_rows_neon", Q8_CPU_NEON, sum_rows}, {0}};
-
 #endif

@@ -7,7 +7,7 @@
 
 #if defined(__aarch64__)
 
-static void quantize(size_t n, const float *x, float scale, int32_t zero_point, uint8_t flip, uint8_t *y) {
+void q8_neon_quantize(size_t n, const float *x, float scale, int32_t zero_point, uint8_t flip, uint8_t *y) {
   neon_round round = neon_round_init(zero_point, 0, 255);
   float32x4_t divisor = vdupq_n_f32(scale);
   uint8x8_t flips = vdup_n_u8(flip);
@@ -24,9 +24,7 @@ static void quantize(size_t n, const float *x, float scale, int32_t zero_point, 
   }
 }
 
-const q8_quantize_kernel q8_neon_quantize[] = {{"quantize_neon", Q8_CPU_NEON, quantize}, {0}};
-
-static void dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_point, uint8_t flip, float *y) {
+void q8_neon_dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_point, uint8_t flip, float *y) {
   int32x4_t zero = vdupq_n_s32(zero_point);
   size_t i = 0;
   for (; i + 8 <= n; i += 8) {
@@ -39,10 +37,8 @@ static void dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_poi
     y[i] = (float)((x[i] ^ flip) - zero_point) * scale;
 }
 
-const q8_dequantize_kernel q8_neon_dequantize[] = {{"dequantize_neon", Q8_CPU_NEON, dequantize}, {0}};
-
 /* minnm and maxnm skip NaN. */
-static int minmax(size_t n, const float *x, float *min, float *max) {
+int q8_neon_minmax(size_t n, const float *x, float *min, float *max) {
   float32x4_t lo0 = vdupq_n_f32(INFINITY), lo1 = lo0, hi0 = vdupq_n_f32(-INFINITY), hi1 = hi0;
   uint32x4_t fine = vdupq_n_u32(~0u);
   size_t i = 0;
@@ -66,14 +62,14 @@ static int minmax(size_t n, const float *x, float *min, float *max) {
   return none;
 }
 
-static int minmax_rows(size_t rows, size_t n, const float *x, q8_ends *ends) {
+int q8_neon_minmax_rows(size_t rows, size_t n, const float *x, q8_ends *ends) {
   int none = 1;
   for (size_t i = 0; i < rows; i++)
-    none &= minmax(n, x + i * n, &ends[i].min, &ends[i].max);
+    none &= q8_neon_minmax(n, x + i * n, &ends[i].min, &ends[i].max);
   return none;
 }
 
-static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {
+size_t q8_neon_slots(size_t n, const float *x, float inverse, uint16_t *slot) {
   const uint32x4_t low = vdupq_n_u32(Q8_SLOTS - 1);
   uint32x4_t fine = vdupq_n_u32(~0u);
   size_t kept = 0;
@@ -93,9 +89,4 @@ static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {
   }
   return vminvq_u32(fine) ? kept : Q8_NAN;
 }
-
-const q8_minmax_kernel q8_neon_minmax[] = {{"minmax_neon", Q8_CPU_NEON, minmax}, {0}};
-const q8_minmax_rows_kernel q8_neon_minmax_rows[] = {{"minmax_rows_neon", Q8_CPU_NEON, minmax_rows}, {0}};
-const q8_slots_kernel q8_neon_slots[] = {{"slots_neon", Q8_CPU_NEON, slots}, {0}};
-
 #endif

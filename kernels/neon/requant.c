@@ -15,17 +15,15 @@ static void requant_row(size_t n, const int32_t *acc, const q8_requant *rq, neon
         y + c, neon_requant(vld1q_s32(part), vld1q_s32(part + 4), rq->bias + c, rq->scale + c, round), n - c);
   }
   if (rq->table)
-    q8_neon_lookup(n, y, rq->table, y);
+    q8_neon_table(n, y, rq->table, y);
 }
 
-static void requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq,
+void q8_neon_requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq,
                     uint8_t *y, size_t y_stride) {
   neon_round round = neon_round_init(rq->zero_point, rq->lo, rq->hi);
   for (size_t r = 0; r < rows; r++)
     requant_row(n, acc + r * acc_stride, rq, round, y + r * y_stride);
 }
-
-const q8_requant_kernel q8_neon_requant[] = {{"requant_neon", Q8_CPU_NEON, requant}, {0}};
 
 typedef struct {
   uint32_t factor;
@@ -41,7 +39,7 @@ Q8_INLINE float32x4_t dequant4(int32x4_t acc, const q8_dequant *dq, row_factors 
   return neon_clamp(v, dq->lo, dq->hi);
 }
 
-static void dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_dequant *dq,
+void q8_neon_dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_dequant *dq,
                         float *y, size_t y_stride) {
   const q8_dequant arrays = *dq; /* a copy: the stores to y might alias the original */
   for (size_t i = 0; i < rows; i++, acc += acc_stride, y += y_stride) {
@@ -58,7 +56,4 @@ static void dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_st
     }
   }
 }
-
-const q8_dequant_acc_kernel q8_neon_dequant_acc[] = {{"dequant_acc_neon", Q8_CPU_NEON, dequant_acc}, {0}};
-
 #endif

@@ -82,7 +82,4 @@ SG_TILE(6, 8)
 const q8_sgemm_kernel q8_neon_sgemm[] = {SG_ROW(neon, Q8_CPU_NEON, 6, 8), {0}};
 
 #include "sdwconv.h"
-
-const q8_sdwconv_kernel q8_neon_sdwconv[] = {{"sdwconv_neon", Q8_CPU_NEON, sdwconv}, {0}};
-
 #endif

@@ -24,7 +24,7 @@ Q8_INLINE void block8(const uint8_t *x, size_t x_stride, uint8_t *y, size_t y_st
   Q8_UNROLL for (size_t i = 0; i < 8; i++) vst1_u8(y + i * y_stride, v[i]);
 }
 
-static void transpose8(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
+void q8_neon_transpose8(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
   const uint8_t *in = x;
   uint8_t *out = y;
   size_t full_rows = rows / 8 * 8, full_cols = cols / 8 * 8;
@@ -36,8 +36,6 @@ static void transpose8(size_t rows, size_t cols, const void *x, size_t x_stride,
       out[c * y_stride + r] = in[r * x_stride + c];
 }
 
-const q8_transpose_kernel q8_neon_transpose8[] = {{"transpose8_neon", Q8_CPU_NEON, transpose8}, {0}};
-
 Q8_INLINE void block4(const uint32_t *x, size_t x_stride, uint32_t *y, size_t y_stride) {
   uint32x4x2_t a = vtrnq_u32(vld1q_u32(x), vld1q_u32(x + x_stride));
   uint32x4x2_t b = vtrnq_u32(vld1q_u32(x + 2 * x_stride), vld1q_u32(x + 3 * x_stride));
@@ -47,7 +45,7 @@ Q8_INLINE void block4(const uint32_t *x, size_t x_stride, uint32_t *y, size_t y_
   }
 }
 
-static void transpose32(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
+void q8_neon_transpose32(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
   const uint32_t *in = x;
   uint32_t *out = y;
   if (rows == 3 && y_stride == 3)
@@ -61,7 +59,4 @@ static void transpose32(size_t rows, size_t cols, const void *x, size_t x_stride
     for (size_t c = r < full_rows ? full_cols : 0; c < cols; c++)
       out[c * y_stride + r] = in[r * x_stride + c];
 }
-
-const q8_transpose_kernel q8_neon_transpose32[] = {{"transpose32_neon", Q8_CPU_NEON, transpose32}, {0}};
-
 #endif

@@ -143,7 +143,7 @@ Q8_INLINE void dwconv(int fixed, size_t r, size_t s, const q8_dwconv_shape *shap
     block_of_row(fixed, r, s, shape, w, &e, cols, y, y_stride);
   }
   for (size_t x = 0; rq->table && x < shape->q; x++)
-    q8_neon_lookup(c, y + x * y_stride, rq->table, y + x * y_stride);
+    q8_neon_table(c, y + x * y_stride, rq->table, y + x * y_stride);
 }
 
 static void dwconv_3x3(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,
@@ -182,5 +182,4 @@ const q8_dwconv_kernel q8_neondot_dwconv[] = {
     {"dwconv_neondot", Q8_NEEDS_NEONDOT, 0, 0, 128, -128, packed_size, pack, dwconv_any, sums, NULL},
     {0},
 };
-
 #endif

@@ -1,7 +1,7 @@
 /* eltwise.c - table lookup, addition and multiplication of quantized values. */
 #include "scalar.h"
 
-static void table(size_t n, const uint8_t *x, const uint8_t *entries, uint8_t *y) {
+void q8_scalar_table(size_t n, const uint8_t *x, const uint8_t *entries, uint8_t *y) {
   for (size_t i = 0; i < n; i++)
     y[i] = entries[x[i]];
 }
@@ -19,16 +19,13 @@ Q8_INLINE void binary(int multiply, size_t rows, size_t n, const uint8_t *a, siz
     }
 }
 
-static void add(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
+void q8_scalar_add(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
                 const q8_binary *p, uint8_t *y, size_t y_stride) {
   binary(0, rows, n, a, a_stride, b, b_stride, p, y, y_stride);
 }
 
-static void mul(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
+void q8_scalar_mul(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
                 const q8_binary *p, uint8_t *y, size_t y_stride) {
   binary(1, rows, n, a, a_stride, b, b_stride, p, y, y_stride);
 }
 
-const q8_table_kernel q8_scalar_table[] = {{"table_scalar", 0, table}, {0}};
-const q8_binary_kernel q8_scalar_add[] = {{"add_scalar", 0, add}, {0}};
-const q8_binary_kernel q8_scalar_mul[] = {{"mul_scalar", 0, mul}, {0}};

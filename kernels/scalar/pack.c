@@ -1,11 +1,10 @@
 /* pack.c - int8 weights into panels of int16 pairs. */
 #include "scalar.h"
 
-static void pack_pairs(size_t rows, size_t pairs, const int8_t *x, size_t x_stride, int16_t *y, size_t y_stride) {
+void q8_scalar_pack_pairs(size_t rows, size_t pairs, const int8_t *x, size_t x_stride, int16_t *y, size_t y_stride) {
   for (size_t p = 0; p < pairs; p++)
     for (size_t r = 0; r < rows; r++)
       for (size_t e = 0; e < 2; e++)
         y[2 * (p * y_stride + r) + e] = x[r * x_stride + 2 * p + e];
 }
 
-const q8_pack_pairs_kernel q8_scalar_pack_pairs[] = {{"pack_pairs_scalar", 0, pack_pairs}, {0}};

@@ -3,17 +3,17 @@
 
 #include "scalar.h"
 
-static void quantize(size_t n, const float *x, float scale, int32_t zero_point, uint8_t flip, uint8_t *y) {
+void q8_scalar_quantize(size_t n, const float *x, float scale, int32_t zero_point, uint8_t flip, uint8_t *y) {
   for (size_t i = 0; i < n; i++)
     y[i] = q8_scalar_round(x[i] / scale, zero_point, 0, 255) ^ flip;
 }
 
-static void dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_point, uint8_t flip, float *y) {
+void q8_scalar_dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_point, uint8_t flip, float *y) {
   for (size_t i = 0; i < n; i++)
     y[i] = (float)((int32_t)(x[i] ^ flip) - zero_point) * scale;
 }
 
-static int minmax(size_t n, const float *x, float *min, float *max) {
+int q8_scalar_minmax(size_t n, const float *x, float *min, float *max) {
   float low = INFINITY, high = -INFINITY;
   int none = 1;
   for (size_t i = 0; i < n; i++) { /* a comparison with NaN is false: it changes neither */
@@ -26,10 +26,10 @@ static int minmax(size_t n, const float *x, float *min, float *max) {
   return none;
 }
 
-static int minmax_rows(size_t rows, size_t n, const float *x, q8_ends *ends) {
+int q8_scalar_minmax_rows(size_t rows, size_t n, const float *x, q8_ends *ends) {
   int none = 1;
   for (size_t i = 0; i < rows; i++)
-    none &= minmax(n, x + i * n, &ends[i].min, &ends[i].max);
+    none &= q8_scalar_minmax(n, x + i * n, &ends[i].min, &ends[i].max);
   return none;
 }
 
@@ -49,7 +49,7 @@ static int slots_of_chunk(const float *x, float inverse, int32_t *slot) {
   return !bad;
 }
 
-static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {
+size_t q8_scalar_slots(size_t n, const float *x, float inverse, uint16_t *slot) {
   float rest[CHUNK] = {0};
   int32_t wide[CHUNK];
   int fine = 1;
@@ -67,8 +67,3 @@ static size_t slots(size_t n, const float *x, float inverse, uint16_t *slot) {
   return fine ? kept : Q8_NAN;
 }
 
-const q8_quantize_kernel q8_scalar_quantize[] = {{"quantize_scalar", 0, quantize}, {0}};
-const q8_dequantize_kernel q8_scalar_dequantize[] = {{"dequantize_scalar", 0, dequantize}, {0}};
-const q8_minmax_kernel q8_scalar_minmax[] = {{"minmax_scalar", 0, minmax}, {0}};
-const q8_minmax_rows_kernel q8_scalar_minmax_rows[] = {{"minmax_rows_scalar", 0, minmax_rows}, {0}};
-const q8_slots_kernel q8_scalar_slots[] = {{"slots_scalar", 0, slots}, {0}};

@@ -1,14 +1,14 @@
 /* requant.c - int32 accumulators to uint8 or float. */
 #include "scalar.h"
 
-static void requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq,
+void q8_scalar_requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq,
                     uint8_t *y, size_t y_stride) {
   for (size_t i = 0; i < rows; i++, acc += acc_stride, y += y_stride)
     for (size_t c = 0; c < n; c++)
       y[c] = q8_scalar_requantize(acc[c], c, rq);
 }
 
-static void dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_dequant *dq,
+void q8_scalar_dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_dequant *dq,
                         float *y, size_t y_stride) {
   for (size_t i = 0; i < rows; i++, acc += acc_stride, y += y_stride) {
     const uint32_t factor = (uint32_t)q8_dequant_factor(dq, i);
@@ -21,5 +21,3 @@ static void dequant_acc(size_t rows, size_t n, const int32_t *acc, size_t acc_st
   }
 }
 
-const q8_requant_kernel q8_scalar_requant[] = {{"requant_scalar", 0, requant}, {0}};
-const q8_dequant_acc_kernel q8_scalar_dequant_acc[] = {{"dequant_acc_scalar", 0, dequant_acc}, {0}};

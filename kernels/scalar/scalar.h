@@ -7,27 +7,27 @@
 
 extern const q8_gemm_kernel q8_scalar_gemm[];
 extern const q8_dwconv_kernel q8_scalar_dwconv[];
-extern const q8_requant_kernel q8_scalar_requant[];
-extern const q8_dequant_acc_kernel q8_scalar_dequant_acc[];
-extern const q8_quantize_kernel q8_scalar_quantize[];
-extern const q8_dequantize_kernel q8_scalar_dequantize[];
-extern const q8_minmax_kernel q8_scalar_minmax[];
-extern const q8_minmax_rows_kernel q8_scalar_minmax_rows[];
-extern const q8_slots_kernel q8_scalar_slots[];
-extern const q8_table_kernel q8_scalar_table[];
-extern const q8_binary_kernel q8_scalar_add[];
-extern const q8_binary_kernel q8_scalar_mul[];
-extern const q8_max_rows_kernel q8_scalar_max_rows[];
-extern const q8_sum_rows_kernel q8_scalar_sum_rows[];
-extern const q8_transpose_kernel q8_scalar_transpose8[];
-extern const q8_transpose_kernel q8_scalar_transpose32[];
-extern const q8_pack_pairs_kernel q8_scalar_pack_pairs[];
+q8_requant_fn q8_scalar_requant;
+q8_dequant_acc_fn q8_scalar_dequant_acc;
+q8_quantize_fn q8_scalar_quantize;
+q8_dequantize_fn q8_scalar_dequantize;
+q8_minmax_fn q8_scalar_minmax;
+q8_minmax_rows_fn q8_scalar_minmax_rows;
+q8_slots_fn q8_scalar_slots;
+q8_table_fn q8_scalar_table;
+q8_binary_fn q8_scalar_add;
+q8_binary_fn q8_scalar_mul;
+q8_max_rows_fn q8_scalar_max_rows;
+q8_sum_rows_fn q8_scalar_sum_rows;
+q8_transpose_fn q8_scalar_transpose8;
+q8_transpose_fn q8_scalar_transpose32;
+q8_pack_pairs_fn q8_scalar_pack_pairs;
 extern const q8_sgemm_kernel q8_scalar_sgemm[];
-extern const q8_sdwconv_kernel q8_scalar_sdwconv[];
-extern const q8_sunary_kernel q8_scalar_sunary[];
-extern const q8_sbinary_kernel q8_scalar_sadd[];
-extern const q8_sbinary_kernel q8_scalar_smul[];
-extern const q8_ssum_rows_kernel q8_scalar_ssum_rows[];
+q8_sdwconv_fn q8_scalar_sdwconv;
+q8_sunary_fn q8_scalar_sunary;
+q8_sbinary_fn q8_scalar_sadd;
+q8_sbinary_fn q8_scalar_smul;
+q8_ssum_rows_fn q8_scalar_ssum_rows;
 
 /* clamp(rne(v) + zero_point, lo, hi). The bounds are whole numbers, so clamping first gives the same and
  * keeps infinities out of the conversion; the order of the comparison sends NaN to lo. lrintf rounds to

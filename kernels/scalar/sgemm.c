@@ -64,4 +64,3 @@ const q8_sgemm_kernel q8_scalar_sgemm[] = {
     {"sgemm_scalar_4x8", 0, 4, 8, sgemm_4x8},
     {0},
 };
-const q8_sdwconv_kernel q8_scalar_sdwconv[] = {{"sdwconv_scalar", 0, sdwconv}, {0}};

@@ -8,7 +8,7 @@ Q8_INLINE size_t block_end(size_t start, size_t count) {
   return count - start < BLOCK ? count : start + BLOCK;
 }
 
-static void transpose8(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
+void q8_scalar_transpose8(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
   const uint8_t *from = x;
   uint8_t *to = y;
   for (size_t r0 = 0; r0 < rows; r0 += BLOCK)
@@ -18,7 +18,7 @@ static void transpose8(size_t rows, size_t cols, const void *x, size_t x_stride,
           to[c * y_stride + r] = from[r * x_stride + c];
 }
 
-static void transpose32(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
+void q8_scalar_transpose32(size_t rows, size_t cols, const void *x, size_t x_stride, void *y, size_t y_stride) {
   const uint32_t *from = x;
   uint32_t *to = y;
   for (size_t r0 = 0; r0 < rows; r0 += BLOCK)
@@ -28,5 +28,3 @@ static void transpose32(size_t rows, size_t cols, const void *x, size_t x_stride
           to[c * y_stride + r] = from[r * x_stride + c];
 }
 
-const q8_transpose_kernel q8_scalar_transpose8[] = {{"transpose8_scalar", 0, transpose8}, {0}};
-const q8_transpose_kernel q8_scalar_transpose32[] = {{"transpose32_scalar", 0, transpose32}, {0}};
