@@ -6,7 +6,7 @@
 
 typedef __m256 sv_vec;
 typedef __m256i sv_part;
-enum { SV_LANES = 8, SV_MASKED = 0 };
+enum { SV_LANES = 8, SV_MASKED = 0, SV_PAIRS = 0 };
 Q8_INLINE sv_part sv_part_of(size_t n) {
   return q8_avx2_mask(n);
 }
@@ -18,6 +18,9 @@ Q8_INLINE sv_vec sv_load(const float *x) {
 }
 Q8_INLINE sv_vec sv_load_part(const float *x, sv_part part) {
   return _mm256_maskload_ps(x, part);
+}
+Q8_INLINE sv_vec sv_hold(sv_vec v) {
+  return v;
 }
 Q8_INLINE void sv_store(float *y, sv_vec v) {
   _mm256_storeu_ps(y, v);

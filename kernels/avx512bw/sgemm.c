@@ -4,7 +4,7 @@
 
 typedef __m512 sv_vec;
 typedef __mmask16 sv_part;
-enum { SV_LANES = 16, SV_MASKED = 1 };
+enum { SV_LANES = 16, SV_MASKED = 1, SV_PAIRS = 1 };
 Q8_INLINE sv_part sv_part_of(size_t n) {
   return first16(n);
 }
@@ -18,6 +18,11 @@ Q8_INLINE sv_vec sv_load(const float *x) {
 Q8_INLINE sv_vec sv_load_part(const float *x, sv_part part) {
   sv_vec v;
   __asm__("vmovups %1, %0%{%2%}%{z%}" : "=v"(v) : "m"(*(const float(*)[SV_LANES])x), "Yk"(part));
+  return v;
+}
+/* gcc 12 would load it anew for each multiplication, and out of order. */
+Q8_INLINE sv_vec sv_hold(sv_vec v) {
+  __asm__ volatile("" : "+v"(v));
   return v;
 }
 Q8_INLINE void sv_store(float *y, sv_vec v) {

@@ -5,7 +5,7 @@
 
 typedef float32x4_t sv_vec;
 typedef size_t sv_part; /* lanes below it */
-enum { SV_LANES = 4, SV_MASKED = 0 };
+enum { SV_LANES = 4, SV_MASKED = 0, SV_PAIRS = 0 };
 Q8_INLINE sv_part sv_part_of(size_t n) {
   return n;
 }
@@ -19,6 +19,9 @@ Q8_INLINE sv_vec sv_load_part(const float *x, sv_part part) {
   float lanes[4] = {0};
   memcpy(lanes, x, part * sizeof *x);
   return vld1q_f32(lanes);
+}
+Q8_INLINE sv_vec sv_hold(sv_vec v) {
+  return v;
 }
 Q8_INLINE void sv_store(float *y, sv_vec v) {
   vst1q_f32(y, v);

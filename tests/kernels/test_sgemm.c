@@ -101,11 +101,13 @@ static void sdwconv_case(const q8_sdwconv_kernel *kernel, const q8_dwconv_shape 
 
 static void sdwconv_record(const void *record) {
   static const size_t sizes[][2] = {{1, 1}, {1, 3}, {3, 1}, {3, 3}, {5, 5}, {2, 4}, {7, 7}, {1, 13}};
-  for (size_t i = 0; i < COUNT_OF(sizes); i++)
+  for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+    sdwconv_case(record, &(q8_dwconv_shape){64, sizes[i][0], sizes[i][1], 20, 1, 1, 0});
     for (size_t c = 1; c <= 70; c += c < 36 ? 1 : 7) {
       q8_dwconv_shape s = {c, sizes[i][0], sizes[i][1], 1 + test_random() % 16, 1 + c % 3, 1 + c / 3 % 2, test_random() % 3 * 5003};
       sdwconv_case(record, &s);
     }
+  }
 }
 
 static void sdwconv(void) {
