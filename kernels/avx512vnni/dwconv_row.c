@@ -155,10 +155,10 @@ Q8_INLINE void load_two_columns(int wide, size_t skip, size_t first, const uint8
 }
 
 /* The output that has its first column: converted to `done`. The last column begins the next one. */
-Q8_INLINE void end_output(int wide, const block *b, const uint8_t *const *p, const __m512i w[3][4],
-                          __m512i sum[4], __m512 done[4]) {
+Q8_INLINE void end_output(int wide, const block *b, size_t skip, size_t first, const uint8_t *const *p,
+                          const __m512i w[3][4], __m512i sum[4], __m512 done[4]) {
   __m512i middle[4], last[4];
-  load_two_columns(wide, b->skip, b->first, p, middle, last);
+  load_two_columns(wide, skip, first, p, middle, last);
   add_quads(middle, w[1], sum);
   add_quads(last, w[2], sum);
   convert(sum, done);
@@ -170,6 +170,7 @@ Q8_INLINE void end_output(int wide, const block *b, const uint8_t *const *p, con
  * longer than the CPU looks ahead. */
 Q8_INLINE void row3x3_2(int wide, const block *b, const uint8_t *const *p, uint8_t *y) {
   static const int step[3] = {0, 4, 2};
+  const size_t first = b->first, skip = b->skip, stride = b->y_stride;
   __m512i quad[4], sum[4], w[3][4];
   __m512 before[4];
   Q8_UNROLL
@@ -177,15 +178,15 @@ Q8_INLINE void row3x3_2(int wide, const block *b, const uint8_t *const *p, uint8
     __asm__("vmovdqa64 %1, %0"
             : "=v"(w[i / 4][i % 4])
             : "m"(*(const __m512i *)(const void *)(b->w + step[i / 4] * STEP + i % 4 * 64)));
-  load_quads(wide, 0, b->skip, b->first, p, down_column, quad);
+  load_quads(wide, 0, skip, first, p, down_column, quad);
   start(b, sum);
   add_quads(quad, w[0], sum);
   convert(sum, before); /* the first column alone is stored too, where the first output comes next */
   p += 3;
-  for (size_t left = b->length, next = 0; left > 0; left--, p += 6, y += next, next = b->y_stride) {
+  for (size_t left = b->length, next = 0; left > 0; left--, p += 6, y += next, next = stride) {
     __m512 done[4];
     RELOAD;
-    end_output(wide, b, p, w, sum, done);
+    end_output(wide, b, skip, first, p, w, sum, done);
     store_output(wide, b, before, b->scale, y);
     Q8_UNROLL
     for (int v = 0; v < 4; v++)
