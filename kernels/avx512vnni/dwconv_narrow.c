@@ -61,31 +61,22 @@ Q8_INLINE void append(__m512i sum[4], __m512i next) {
   sum[0] = sum[1], sum[1] = sum[2], sum[2] = sum[3], sum[3] = next;
 }
 
-/* Quads move on by one column or by two and stay in registers, as weights do. The sums of the last four
+/* With stride 1. Quads move on by one column and stay in registers, as weights do. The sums of the last four
  * outputs are rounded at every fourth, and at the end once more, when some may be among those before. */
-void q8_avx512vnni_dwconv_row16(const block *b, const uint8_t *const *p, uint8_t *y) {
+static void row16(const block *b, const uint8_t *const *p, uint8_t *y) {
   const size_t first = b->first, pitch = b->pitch, down = b->row_stride;
-  const int two = b->shape->col_step == 2;
   __m512i w[6], sum[4], lower[4], bias = b->bias[0];
-  __m512i q0, q1, q2 = load_narrow(down > 0, p, 1, 2, 3, first);
+  __m512i q0, q1 = load_narrow(down > 0, p, 1, 2, 3, first),
+              q2 = load_narrow(down > 0, p += pitch, 1, 2, 3, first);
   Q8_UNROLL
   for (int i = 0; i < 6; i++)
     w[i] = _mm512_load_si512(b->w + 64 * i);
   Q8_UNROLL
   for (int i = 0; i < 4; i++)
     sum[i] = lower[i] = bias;
-  q1 = q2;
-  if (!two)
-    q2 = load_narrow(down > 0, p += pitch, 1, 2, 3, first);
   for (size_t x = 1; x <= b->length; x++) {
-    if (!two) {
-      q0 = q1, q1 = q2;
-    } else {
-      q0 = q2;
-      __asm__ volatile("" ::: "memory"); /* gcc would load before it asks, and shuffle then */
-      q1 = load_narrow(0, p += pitch, 1, 2, 3, first);
-    }
-    __asm__ volatile("" ::: "memory");
+    q0 = q1, q1 = q2;
+    __asm__ volatile("" ::: "memory"); /* gcc would load before it asks, and shuffle then */
     q2 = load_narrow(down > 0, p += pitch, 1, 2, 3, first);
     __m512i next = bias;
     add_products(&next, q0, w[0]);
@@ -106,5 +97,46 @@ void q8_avx512vnni_dwconv_row16(const block *b, const uint8_t *const *p, uint8_t
         store_four(b, lower, to + down);
     }
   }
+}
+
+/* With stride 2. Four outputs are rounded and stored while the next ones are summed: one after the other, the
+ * chain of both is longer than the CPU looks ahead. The last four may be among those before. */
+static void row16_2(const block *b, const uint8_t *const *cols, uint8_t *y) {
+  const size_t first = b->first, n = b->length;
+  const uint8_t *const *p = cols;
+  uint8_t *to = NULL;
+  __m512i w[3], sum[4], before[4], bias = b->bias[0], q0, q1, q2 = bias;
+  Q8_UNROLL
+  for (int i = 0; i < 3; i++)
+    w[i] = _mm512_load_si512(b->w + 64 * i);
+  for (size_t at = 0;; at += 4) {
+    const size_t x = at + 4 <= n ? at : n - 4;
+    if (at < n) {
+      if (at == 0 || x < at)
+        q2 = load_narrow(0, p = cols + 6 * x, 1, 2, 2, first);
+      Q8_UNROLL
+      for (int i = 0; i < 4; i++) {
+        q0 = q2;
+        q1 = load_narrow(0, p += 3, 1, 2, 2, first);
+        q2 = load_narrow(0, p += 3, 1, 2, 2, first);
+        sum[i] = bias;
+        add_products(&sum[i], q0, w[0]);
+        add_products(&sum[i], q1, w[1]);
+        add_products(&sum[i], q2, w[2]);
+      }
+    }
+    if (to)
+      store_four(b, before, to);
+    if (at >= n)
+      return;
+    to = y + x * b->y_stride;
+    Q8_UNROLL
+    for (int i = 0; i < 4; i++)
+      before[i] = sum[i];
+  }
+}
+
+void q8_avx512vnni_dwconv_row16(const block *b, const uint8_t *const *p, uint8_t *y) {
+  (b->shape->col_step == 2 ? row16_2 : row16)(b, p, y);
 }
 #endif

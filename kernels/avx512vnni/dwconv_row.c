@@ -142,9 +142,34 @@ Q8_INLINE void add_quads(const __m512i quad[4], const __m512i w[4], __m512i acc[
     add_products(&acc[v], quad[v], w[v]);
 }
 
+/* The middle and the last column of an output, pointers p to p + 5. Rows 2 of the last and 0 of the middle
+ * one make pairs that serve both, two shuffles less: so the taps of the middle one are those of the lower row
+ * of a pair, one byte further on. */
+Q8_INLINE void load_two_columns(int wide, size_t skip, size_t first, const uint8_t *const *p,
+                                __m512i middle[4], __m512i last[4]) {
+  const __m512i m0 = load_row(wide, p, skip, first), m1 = load_row(wide, p + 1, skip, first),
+                m2 = load_row(wide, p + 2, skip, first), l0 = load_row(wide, p + 3, skip, first),
+                l1 = load_row(wide, p + 4, skip, first), l2 = load_row(wide, p + 5, skip, first);
+  interleave4((const __m512i[4]){l2, m0, m1, m2}, middle);
+  interleave4((const __m512i[4]){l0, l1, l2, m0}, last);
+}
+
+/* The output that has its first column: converted to `done`. The last column begins the next one. */
+Q8_INLINE void end_output(int wide, const block *b, size_t skip, size_t first, const uint8_t *const *p,
+                          const __m512i w[3][4], __m512i sum[4], __m512 done[4]) {
+  __m512i middle[4], last[4];
+  load_two_columns(wide, skip, first, p, middle, last);
+  add_quads(middle, w[1], sum);
+  add_quads(last, w[2], sum);
+  convert(sum, done);
+  start(b, sum);
+  add_quads(last, w[0], sum);
+}
+
 /* An output is rounded and stored while the next one is summed: one after the other, the chain of both is
  * longer than the CPU looks ahead. */
 Q8_INLINE void row3x3_2(int wide, const block *b, const uint8_t *const *p, uint8_t *y) {
+  static const int step[3] = {0, 4, 2};
   const size_t first = b->first, skip = b->skip, stride = b->y_stride;
   __m512i quad[4], sum[4], w[3][4];
   __m512 before[4];
@@ -152,25 +177,20 @@ Q8_INLINE void row3x3_2(int wide, const block *b, const uint8_t *const *p, uint8
   for (int i = 0; i < 12; i++)
     __asm__("vmovdqa64 %1, %0"
             : "=v"(w[i / 4][i % 4])
-            : "m"(*(const __m512i *)(const void *)(b->w + 64 * i)));
-  for (size_t x = 0;; x++, p += 6) {
+            : "m"(*(const __m512i *)(const void *)(b->w + step[i / 4] * STEP + i % 4 * 64)));
+  load_quads(wide, 0, skip, first, p, down_column, quad);
+  start(b, sum);
+  add_quads(quad, w[0], sum);
+  convert(sum, before); /* the first column alone is stored too, where the first output comes next */
+  p += 3;
+  for (size_t left = b->length, next = 0; left > 0; left--, p += 6, y += next, next = stride) {
+    __m512 done[4];
     RELOAD;
-    load_quads(wide, 0, skip, first, p, down_column, quad);
-    if (x > 0) {
-      add_quads(quad, w[2], sum);
-      if (__builtin_expect(x > 1, 1)) {
-        store_output(wide, b, before, b->scale, y);
-        y += stride;
-      }
-      convert(sum, before);
-      if (x == b->length)
-        break;
-    }
-    start(b, sum);
-    add_quads(quad, w[0], sum);
-    RELOAD;
-    load_quads(wide, 0, skip, first, p + 3, down_column, quad);
-    add_quads(quad, w[1], sum);
+    end_output(wide, b, skip, first, p, w, sum, done);
+    store_output(wide, b, before, b->scale, y);
+    Q8_UNROLL
+    for (int v = 0; v < 4; v++)
+      before[v] = done[v];
   }
   store_output(wide, b, before, b->scale, y);
 }
