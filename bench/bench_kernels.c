@@ -374,9 +374,8 @@ static void call_ssum_rows(const job *j, void *y) {
 }
 
 /* Work is counted in elements read; `size` bytes come out. */
-static void row_job(const q8_isa *isa, const char *name, q8_cpu_mask needs, any_fn *fn, any_fn *scalar,
-                    void (*call)(const job *, void *), const char *text, size_t work, size_t size) {
-  job j = {isa, name, needs, "", (double)work, -1, call, NULL, scalar, 0, 0, 0, 0, 0};
+static void row_job(const q8_isa *isa, const char *name, any_fn *fn, any_fn *scalar, void (*call)(const job *, void *), const char *text, size_t work, size_t size) {
+  job j = {isa, name, 0, "", (double)work, -1, call, NULL, scalar, 0, 0, 0, 0, 0};
   snprintf(j.text, sizeof j.text, "%s", text);
   call(&j, want);
   j.fn = fn;
@@ -390,7 +389,8 @@ static void row_job(const q8_isa *isa, const char *name, q8_cpu_mask needs, any_
       char name[64];                                                                                         \
       function_name(name, #family, isa);                                                                     \
       if (isa->family && selected(isa, name, 0))                                                             \
-        row_job(isa, name, 0, (any_fn *)isa->family, (any_fn *)q8_isa_find("scalar")->family, call, text, work, size); \
+        row_job(isa, name, (any_fn *)isa->family, (any_fn *)q8_isa_find("scalar")->family, call, text, work, \
+                size);                                                                                       \
     }                                                                                                        \
   } while (0)
 

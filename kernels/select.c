@@ -17,7 +17,7 @@ static int covers(q8_cpu_mask mask, const q8_isa *isa, q8_cpu_mask row_needs) {
   return !((isa->needs | row_needs) & ~mask);
 }
 
-/* The functions lie in one order in q8_isa and q8_kernels. */
+/* The functions lie in one order in q8_isa and q8_kernels (Q8_FUNCTIONS), at the end of both. */
 typedef void any_fn(void);
 enum { FUNCTION_COUNT = (sizeof(q8_isa) - offsetof(q8_isa, requant)) / sizeof(any_fn *) };
 

@@ -86,8 +86,7 @@ static uint64_t truncated_unsigned(double x) {
 
 /* ---- Blocks ---- */
 
-/* y[i] = (to)x[i * stride], n > 0, for the pairs of C types that need no thought; short loops even where compiled for
- * size. */
+/* y[i] = (to)x[i * stride], n > 0, for the pairs of C types that need no thought. */
 #define EACH(T, R, expression)                                                                                       \
   {                                                                                                                  \
     const T *in = x;                                                                                                 \
