@@ -13,7 +13,7 @@
  * and so do two or three rows left over (the missing ones are zero). One row left over makes a step per four
  * kernel columns, from quads of one row in four columns. 3 x 3 takes 3 steps, 5 x 5 takes 5 + 2.
  *
- * Small kernels without dilation do all passes in one, with the quads in registers (dwconv_row.c). For that,
+ * Small kernels without dilation do all passes in one, with the quads in registers (dwconv_3x3.c, dwconv_5x5.c). For that,
  * 3 x 3 has three more steps for the lower row of a pair: the same taps, one byte further on, for the quads
  * of four rows; 5 x 5 has six more for the columns c + 1, c + 2 and c + 3 of quads of columns c to c + 3: its
  * last row, one to three bytes further on.
@@ -103,12 +103,24 @@ static void fill(block *b, const uint8_t *const *cols, size_t last, size_t outpu
   }
 }
 
+/* What does a block in one pass, or NULL. */
+static Q8_NOINLINE row_fn *row_of(const block *b) {
+  const q8_dwconv_shape *p = b->shape;
+  if (b->sums || !b->small || p->col_dilation != 1 || p->r != p->s || p->col_step > 2)
+    return NULL;
+  if (b->vectors == 1)
+    return p->r == 3 && b->channels == 16 && b->length >= 4 ? q8_avx512vnni_dwconv_row16 : NULL;
+  if (p->r == 3)
+    return q8_avx512vnni_dwconv_row3x3(b);
+  return p->r == 5 && p->col_step == 1 ? q8_avx512vnni_dwconv_row5x5 : NULL;
+}
+
 /* One block of channels of the row, or of both rows of a pair. `y` is uint8 or, for sums, int32: its strides
  * count elements. */
 static void run_block(block *b, const uint8_t *const *cols, uint8_t *y) {
   const q8_dwconv_shape *p = b->shape;
   const size_t length = b->length;
-  row_fn *const row = q8_avx512vnni_dwconv_row(b);
+  row_fn *const row = row_of(b);
   if (row) {
     row(b, cols, y);
     return;

@@ -63,11 +63,11 @@ void q8_avx512vnni_dwconv_multiply(block *b, const int8_t *w, size_t n);
 /* The third: these to y, which is uint8 or int32. */
 void q8_avx512vnni_dwconv_finish(const block *b, void *y, size_t n);
 
-/* A row, or a pair of rows, in one pass. */
+/* A row, or a pair of rows, in one pass: blocks without dilation and with small scales. */
 typedef void row_fn(const block *b, const uint8_t *const *cols, uint8_t *y);
-/* What does that (dwconv_row.c), or NULL. */
-row_fn *q8_avx512vnni_dwconv_row(const block *b);
-row_fn q8_avx512vnni_dwconv_row16; /* 3 x 3 of 16 channels, at least 4 outputs */
+row_fn *q8_avx512vnni_dwconv_row3x3(const block *b); /* of 32 and 64 channels, stride 1 or 2 */
+row_fn q8_avx512vnni_dwconv_row16;                   /* 3 x 3 of 16 channels, stride 1 or 2, at least 4 outputs */
+row_fn q8_avx512vnni_dwconv_row5x5;                  /* of 32 and 64 channels, stride 1 */
 
 /* Weights (dwconv_pack.c). Whether a kernel size has few enough steps; those that have not are packed as by
  * avx512bw. */
