@@ -30,6 +30,7 @@ typedef uint32_t q8_cpu_mask;
 #define Q8_CPU_NEON (1u << 8)       /* AArch64 Advanced SIMD */
 #define Q8_CPU_NEONDOT (1u << 9)    /* sdot, udot */
 #define Q8_CPU_NEONI8MM (1u << 10)  /* smmla, usmmla, usdot */
+#define Q8_CPU_NONE (1u << 31)      /* no CPU has it: what a folder needs that the compiler does not target */
 
 /* ---- Epilogue of the int8 families ------------------------------------------------------------------------ */
 
@@ -288,8 +289,7 @@ typedef struct q8_isa {
   Q8_FUNCTIONS
 } q8_isa;
 
-/* All ISA folders, newest first, scalar last (isa.def). One that the compiler does not target has a name but
- * no table (gemm is NULL): those who walk the list skip it. */
+/* All ISA folders, newest first, scalar last (isa.def). One that the compiler does not target has a name and Q8_CPU_NONE. */
 extern const q8_isa *const q8_isa_list[];
 extern const size_t q8_isa_count;
 

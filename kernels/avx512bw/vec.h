@@ -131,6 +131,20 @@ Q8_INLINE __m512i narrow_plain(const __m512i t[4], const requant_bounds *r) {
   return _mm512_permutexvar_epi32(quad_index(), narrow_quad(t, r));
 }
 
+/* A row through a table, 64 bytes at a time by `look_up`, a constant in each caller. The table stays in registers. */
+Q8_INLINE void look_up_row(__m512i (*look_up)(__m512i x, const __m512i t[4]), size_t n, const uint8_t *x,
+                           const uint8_t *table, uint8_t *y) {
+  const __m512i t[4] = {_mm512_loadu_si512(table), _mm512_loadu_si512(table + 64), _mm512_loadu_si512(table + 128),
+                        _mm512_loadu_si512(table + 192)};
+  size_t i = 0;
+  for (; i + 64 <= n; i += 64)
+    _mm512_storeu_si512(y + i, look_up(_mm512_loadu_si512(x + i), t));
+  if (i < n) {
+    const __mmask64 m = first64(n - i);
+    _mm512_mask_storeu_epi8(y + i, m, look_up(_mm512_maskz_loadu_epi8(m, x + i), t));
+  }
+}
+
 /* Four rows of 64 bytes to quads: register v, in quad order, holds the four rows' bytes of a value side by
  * side. */
 Q8_INLINE void interleave4(const __m512i row[4], __m512i quad[4]) {

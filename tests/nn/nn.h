@@ -23,7 +23,7 @@ static inline size_t nn_masks(q8_cpu_mask *out) {
   out[count++] = detected;
   for (size_t i = 0; i < q8_isa_count && count < NN_MAX_MASKS; i++) {
     const q8_isa *isa = q8_isa_list[i];
-    if (isa->gemm && !(isa->needs & ~detected) && isa->needs != out[count - 1])
+    if (!(isa->needs & ~detected) && isa->needs != out[count - 1])
       out[count++] = isa->needs;
   }
   return count;
