@@ -164,6 +164,25 @@ static q8_epilogue make_epilogue(const int8_case *c, const q8_conv *conv, int32_
   return e;
 }
 
+static void check_result(const int8_case *c, const q8_conv *conv, int32_t threads, const void *y) {
+  if (c->kind == Q8_EPILOGUE_REQUANT)
+    check_bytes(c, conv, threads, y);
+  else
+    check_floats(c, conv, threads, y);
+}
+
+/* Small products of one row have a function of their own. */
+static void run_row(const int8_case *c, const q8_kernels *kernels, const q8_conv *conv, const q8_epilogue *epilogue) {
+  if (c->dynamic || c->exact_x || conv->way != Q8_CONV_MATRIX || !q8_linear_is_row(&conv->linear, nn_rows(&c->g)))
+    return;
+  const size_t element = c->kind == Q8_EPILOGUE_REQUANT ? 1 : 4;
+  nn_block block;
+  void *y = nn_alloc(&block, c->g.k * element, element);
+  q8_linear_row(&conv->linear, kernels, c->x, epilogue, y);
+  check_result(c, conv, 1, y);
+  nn_free(&block);
+}
+
 static void run_threads(const int8_case *c, const q8_kernels *kernels, const q8_conv *conv) {
   const q8_conv_geometry *g = &c->g;
   int32_t *folded = array(g->k, 4);
@@ -178,13 +197,11 @@ static void run_threads(const int8_case *c, const q8_kernels *kernels, const q8_
     with_fewer = size;
     void *scratch = nn_alloc(&scratch_block, size, 64);
     q8_conv_run(conv, kernels, c->x, c->zero_points, (size_t)c->dynamic, &epilogue, y, scratch, &host);
-    if (element == 1)
-      check_bytes(c, conv, host.threads, y);
-    else
-      check_floats(c, conv, host.threads, y);
+    check_result(c, conv, host.threads, y);
     nn_free(&y_block);
     nn_free(&scratch_block);
   }
+  run_row(c, kernels, conv, &epilogue);
   free(folded);
 }
 
