@@ -36,13 +36,14 @@ FLAGS_avx2 := -mavx2 -mfma
 FLAGS_avxvnni := -mavx2 -mfma -mavxvnni
 FLAGS_avx512bw := -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl
 FLAGS_avx512vnni := $(FLAGS_avx512bw) -mavx512vnni
+FLAGS_avx512vbmi := $(FLAGS_avx512vnni) -mavx512vbmi
 else ifneq ($(filter aarch64% arm64%,$(TARGET)),)
 FLAGS_neondot := -march=armv8.2-a+dotprod
 FLAGS_neoni8mm := -march=armv8.2-a+dotprod+i8mm
 endif
 # A compiler that does not know a folder's flags builds the folder empty, and says so.
 supports = $(shell $(CC) $(1) -x c -c -o /dev/null /dev/null 2>/dev/null && echo $(filter-out -Werror,$(1)))
-$(foreach isa,avx2 avxvnni avx512bw avx512vnni neondot neoni8mm,$(if $(FLAGS_$(isa)),$(if $(call supports,$(FLAGS_$(isa))),,\
+$(foreach isa,avx2 avxvnni avx512bw avx512vnni avx512vbmi neondot neoni8mm,$(if $(FLAGS_$(isa)),$(if $(call supports,$(FLAGS_$(isa))),,\
   $(warning $(CC) does not know $(FLAGS_$(isa)): no $(isa) kernels) $(eval FLAGS_$(isa) :=))))
 
 INCLUDES := -Iinclude -Ikernels -Ilib

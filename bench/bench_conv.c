@@ -83,7 +83,7 @@ static void set_up(job *j, const q8_conv_geometry *g, int fp32, q8_pool *pool) {
   if (!fp32)
     q8_conv_fold_bias(&j->conv, NULL, zero_point, offset);
   j->epilogue = (q8_epilogue){.kind = fp32 ? Q8_EPILOGUE_FLOAT : Q8_EPILOGUE_REQUANT, .bias = scale, .hi = 6};
-  j->epilogue.requant = (q8_requant){offset, scale, 3, 0, 255, NULL};
+  j->epilogue.requant = (q8_requant){offset, scale, 3, 0, 255};
   j->scratch = array(pool, q8_conv_scratch(&j->conv, 1), 1);
 }
 

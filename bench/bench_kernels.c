@@ -182,7 +182,7 @@ static void gemms(void) {
 enum { PIXELS = 14 };
 
 static q8_requant requant_parameters(void) {
-  return (q8_requant){accs, scales, 128, 0, 255, NULL};
+  return (q8_requant){accs, scales, 128, 0, 255};
 }
 
 static q8_dwconv_shape shape_of(const job *j) {
@@ -316,11 +316,6 @@ static void call_requant(const job *j, void *y) {
   q8_requant rq = requant_parameters();
   ((q8_requant_fn *)j->fn)(ROWS, COLS, accs, COLS, &rq, y, COLS);
 }
-static void call_requant_table(const job *j, void *y) {
-  q8_requant rq = requant_parameters();
-  rq.table = table;
-  ((q8_requant_fn *)j->fn)(ROWS, COLS, accs, COLS, &rq, y, COLS);
-}
 static void call_dequant_acc(const job *j, void *y) {
   const float row_scale = 0.01f;
   q8_dequant dq = {accs, scales, floats, -100, 100, accs, 128, &row_scale, 0};
@@ -342,7 +337,7 @@ static void call_table(const job *j, void *y) {
   ((q8_table_fn *)j->fn)(COUNT, bytes_a, table, y);
 }
 static void call_binary(const job *j, void *y) {
-  q8_binary p = {0.02f, 0.03f, 0.04f, 120, 130, 128, 0, 255, NULL, NULL};
+  q8_binary p = {0.02f, 0.03f, 0.04f, 120, 130, 128, 0, 255, NULL};
   ((q8_binary_fn *)j->fn)(ROWS, COLS, bytes_a, COLS, bytes_b, COLS, &p, y, COLS);
 }
 static void call_max_rows(const job *j, void *y) {
@@ -409,7 +404,6 @@ static void float_rows(void) {
 
 static void rows(void) {
   FAMILY(requant, call_requant, "32x64", COUNT, COUNT);
-  FAMILY(requant, call_requant_table, "32x64 table", COUNT, COUNT);
   FAMILY(dequant_acc, call_dequant_acc, "32x64", COUNT, COUNT * 4);
   FAMILY(quantize, call_quantize, "n=2048", COUNT, COUNT);
   FAMILY(dequantize, call_dequantize, "n=2048", COUNT, COUNT * 4);

@@ -30,11 +30,12 @@ typedef uint32_t q8_cpu_mask;
 #define Q8_CPU_NEON (1u << 8)       /* AArch64 Advanced SIMD */
 #define Q8_CPU_NEONDOT (1u << 9)    /* sdot, udot */
 #define Q8_CPU_NEONI8MM (1u << 10)  /* smmla, usmmla, usdot */
+#define Q8_CPU_NONE (1u << 31)      /* no CPU has it: what a folder needs that the compiler does not target */
 
 /* ---- Epilogue of the int8 families ------------------------------------------------------------------------ */
 
-/* Requantization of int32 accumulators to uint8, then an optional table:
- *   t = rne(clamp(f32(acc + bias[c]) * scale[c], lo - zp, hi - zp)) + zp      y = table ? table[t] : t
+/* Requantization of int32 accumulators to uint8:
+ *   y = rne(clamp(f32(acc + bias[c]) * scale[c], lo - zp, hi - zp)) + zp
  * f32() rounds to nearest even, the product is one f32 multiplication, NaN cannot occur (scale is finite).
  * acc + bias wraps modulo 2^32. `bias` and `scale` are indexed by output channel; both arrays are readable up
  * to the channel count rounded up to 64. 0 <= lo <= hi <= 255, 0 <= zero_point <= 255. */
@@ -43,7 +44,6 @@ typedef struct q8_requant {
   const float *scale;
   int32_t zero_point;
   int32_t lo, hi;
-  const uint8_t *table; /* 256 entries or NULL */
 } q8_requant;
 
 /* acc: rows x n int32, row stride acc_stride elements; y: rows x n bytes, row stride y_stride.
@@ -86,7 +86,7 @@ typedef void q8_gemm_fn(size_t taps, size_t k, const void *const *a, size_t a_st
 
 /* Tiles with their epilogue in one pass: y[i][j] = requant(acc[i][j]) for i < rows and j < columns <= nr, any number of
  * rows. Rows of a are those of the first tile, the second, ...: a[t * a_stride + i] is row i, and must exist for i up to
- * `rows` rounded up to mr. rq begins at the panel's first column; its table is not applied.
+ * `rows` rounded up to mr. rq begins at the panel's first column.
  *   next     the panel that will be used after this one, of its size: fetched meanwhile. b itself if there is none, as
  *            fetching from pages that are not there is slow. 1 KB behind b may be fetched too. */
 typedef void q8_gemm_u8_fn(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b,
@@ -171,17 +171,16 @@ typedef int q8_minmax_rows_fn(size_t rows, size_t n, const float *x, q8_ends *en
 #define Q8_SLOTS_SLACK 16
 #define Q8_NAN ((size_t)-1)
 typedef size_t q8_slots_fn(size_t n, const float *x, float inverse, uint16_t *slot);
-/* y = table[x], in place allowed. */
+/* y = table[x] of 256 entries, in place allowed: any function of a byte, behind whichever family made the bytes. */
 typedef void q8_table_fn(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y);
 
 /* Binary elementwise in the QDQ form: va = f32(a - za) * sa, vb = f32(b - zb) * sb,
- *   y = clamp(rne((va OP vb) / sy) + zy, lo, hi), then the optional table. Every step is one f32 operation.
+ *   y = clamp(rne((va OP vb) / sy) + zy, lo, hi). Every step is one f32 operation.
  * rows x n bytes each; a stride of 0 repeats one row (a squeeze-excite scale). In place (y == a) allowed. */
 typedef struct q8_binary {
   float a_scale, b_scale, y_scale;
   int32_t a_zero, b_zero, y_zero;
   int32_t lo, hi;
-  const uint8_t *table; /* 256 entries or NULL */
   /* Of mul, NULL or 256 factors: clamp(rne(f32(a - za) * ratio[b]) + zy, lo, hi) is the same byte for every a and b, and
    * no product reaches 2^30. A kernel may use them where a row is repeated. */
   const float *ratio;
@@ -290,8 +289,7 @@ typedef struct q8_isa {
   Q8_FUNCTIONS
 } q8_isa;
 
-/* All ISA folders, newest first, scalar last (isa.def). One that the compiler does not target has a name but
- * no table (gemm is NULL): those who walk the list skip it. */
+/* All ISA folders, newest first, scalar last (isa.def). One that the compiler does not target has a name and Q8_CPU_NONE. */
 extern const q8_isa *const q8_isa_list[];
 extern const size_t q8_isa_count;
 

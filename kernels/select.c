@@ -118,7 +118,7 @@ const q8_sgemm_kernel *q8_sgemm_for_rows(const q8_sgemm_kernel *tile, size_t m) 
 
 const q8_isa *q8_isa_find(const char *name) {
   for (size_t i = 0; i < q8_isa_count; i++)
-    if (q8_isa_list[i]->gemm && strcmp(q8_isa_list[i]->name, name) == 0)
+    if (!(q8_isa_list[i]->needs & Q8_CPU_NONE) && strcmp(q8_isa_list[i]->name, name) == 0)
       return q8_isa_list[i];
   return NULL;
 }

@@ -54,7 +54,7 @@ static void *open_layer(const problem *p) {
   for (size_t k = 0; k < g->k; k++)
     scale[k] = p->x_scale * p->w_scale[k] / p->y_scale;
   l->epilogue = (q8_epilogue){.kind = Q8_EPILOGUE_REQUANT,
-                              .requant = {offset, scale, p->y_zero, 0, 255, NULL}};
+                              .requant = {offset, scale, p->y_zero, 0, 255}};
   return l;
 }
 

@@ -60,8 +60,6 @@ void q8_avx2_convolve(const q8_avx2_blocks *blocks, const q8_dwconv_shape *shape
     o.start = rq ? rq->bias + first : zeros;
     convolve_block(blocks, &o, rq, first, y, y_stride);
   }
-  if (rq && rq->table)
-    q8_avx2_table_rows(shape->q, channels, rq->table, y, y_stride);
 }
 
 /* ---- vpmaddwd ---- */

@@ -46,8 +46,6 @@ static void binary(int multiply, size_t rows, size_t n, const uint8_t *a, size_t
   binary_state s = binary_state_of(p);
   for (size_t i = 0; i < rows; i++)
     binary_row(multiply, n, a + i * a_stride, b + i * b_stride, &s, y + i * y_stride);
-  if (p->table)
-    q8_avx2_table_rows(rows, n, p->table, y, y_stride);
 }
 
 #define RATIOS 256 /* columns whose ratios are looked up at a time */
@@ -89,7 +87,5 @@ void q8_avx2_mul(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const
   }
   for (size_t c = 0; c < n; c += RATIOS)
     mul_by_ratio(rows, n - c < RATIOS ? n - c : RATIOS, a + c, a_stride, b + c, p, y + c, y_stride);
-  if (p->table)
-    q8_avx2_table_rows(rows, n, p->table, y, y_stride);
 }
 #endif

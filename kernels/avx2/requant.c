@@ -38,8 +38,6 @@ void q8_avx2_requant(size_t rows, size_t n, const int32_t *acc, size_t acc_strid
   q8_avx2_rounding r = q8_avx2_rounding_of(rq->zero_point, rq->lo, rq->hi);
   for (size_t i = 0; i < rows; i++)
     round_row(n, acc + i * acc_stride, &arrays, &r, y + i * y_stride);
-  if (rq->table)
-    q8_avx2_table_rows(rows, n, rq->table, y, y_stride);
 }
 
 typedef struct {

@@ -57,15 +57,6 @@ Q8_INLINE size_t lookup_vectors(size_t n, const uint8_t *x, const __m256i part[1
   return c;
 }
 
-/* 16 bytes of one row in the low half, 16 of another in the high half. */
-Q8_INLINE void lookup_halves(uint8_t *low, uint8_t *high, const __m256i part[16]) {
-  __m256i x = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)low)),
-                                      _mm_loadu_si128((const __m128i *)high), 1);
-  x = lookup(x, part);
-  _mm_storeu_si128((__m128i *)low, _mm256_castsi256_si128(x));
-  _mm_storeu_si128((__m128i *)high, _mm256_extracti128_si256(x, 1));
-}
-
 void q8_avx2_table(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y) {
   size_t c = 0;
   if (n >= SHORT) {
@@ -74,26 +65,5 @@ void q8_avx2_table(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y)
     c = lookup_vectors(n, x, part, y);
   }
   lookup_short(n - c, x + c, table, y + c);
-}
-
-void q8_avx2_table_rows(size_t rows, size_t n, const uint8_t *table, uint8_t *y, size_t y_stride) {
-  if (y_stride == n || rows * n < SHORT || n < 16) {
-    for (size_t count = y_stride == n ? 1 : rows; count; count--, y += y_stride)
-      q8_avx2_table(y_stride == n ? rows * n : n, y, table, y);
-    return;
-  }
-  __m256i part[16];
-  prepare(table, part);
-  for (size_t i = 0; i < rows; i++, y += y_stride) {
-    size_t c = lookup_vectors(n, y, part, y);
-    if (n - c >= 16) { /* waits for the next row, which finds it at y - y_stride */
-      if (i % 2)
-        lookup_halves(y - y_stride + c, y + c, part);
-      else if (i + 1 == rows)
-        lookup_short(16, y + c, table, y + c);
-      c += 16;
-    }
-    lookup_short(n - c, y + c, table, y + c);
-  }
 }
 #endif

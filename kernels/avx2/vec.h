@@ -31,7 +31,6 @@ q8_sbinary_fn q8_avx2_smul;
 q8_ssum_rows_fn q8_avx2_ssum_rows;
 
 /* y = table[y] over rows x n bytes: how the kernels with an optional table end. */
-void q8_avx2_table_rows(size_t rows, size_t n, const uint8_t *table, uint8_t *y, size_t y_stride);
 
 /* ---- Loads and stores that never pass the end ---- */
 

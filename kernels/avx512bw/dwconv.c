@@ -178,8 +178,6 @@ static void dwconv(const q8_dwconv_shape *shape, const void *packed, const q8_re
     const block b = make_block(shape, rq, w, c);
     row(shape, &b, cols, y, y_stride);
   }
-  for (size_t x = 0; rq->table && x < shape->q; x++)
-    q8_avx512bw_table(shape->channels, y + x * y_stride, rq->table, y + x * y_stride);
 }
 
 static void sums(const q8_dwconv_shape *shape, const void *packed, const uint8_t *const *cols, int32_t *acc,

@@ -1,17 +1,7 @@
-/* eltwise.c - table lookup, addition and multiplication of quantized values, 64 bytes at a time. */
+/* eltwise.c - addition and multiplication of quantized values, 64 bytes at a time. */
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "avx2/vec.h"
 #include "vec.h"
-
-void q8_avx512bw_table(size_t n, const uint8_t *x, const uint8_t *entries, uint8_t *y) {
-  size_t i = 0;
-  for (; i + 64 <= n; i += 64)
-    _mm512_storeu_si512(y + i, lookup(_mm512_loadu_si512(x + i), entries));
-  if (i < n) {
-    __mmask64 m = first64(n - i);
-    _mm512_mask_storeu_epi8(y + i, m, lookup(_mm512_maskz_loadu_epi8(m, x + i), entries));
-  }
-}
 
 typedef struct {
   __m512 a_scale, b_scale;
@@ -19,7 +9,6 @@ typedef struct {
   __m512 a_zero, b_zero; /* plus 2^23: see dequantize64 */
   requant_bounds bounds;
   __m512i hi; /* bytes */
-  const uint8_t *table;
 } binary_args;
 
 /* 64 bytes in quad order: a byte below the upper half of 2^23 is the float 2^23 + byte. */
@@ -43,8 +32,7 @@ Q8_INLINE void dequantize64(__m512i x, __m512 zero, __m512 scale, __m512 out[4])
 
 /* Four registers of rounded quotients to bytes. */
 Q8_INLINE __m512i narrow64(const __m512i t[4], const binary_args *g) {
-  __m512i z = _mm512_min_epu8(narrow_quad(t, &g->bounds), g->hi);
-  return g->table ? lookup(z, g->table) : z;
+  return _mm512_min_epu8(narrow_quad(t, &g->bounds), g->hi);
 }
 
 /* Quotients need no clamp before they are rounded, see is_moderate: bytes are clamped. */
@@ -136,8 +124,7 @@ static void binary(int multiply, size_t rows, size_t n, const uint8_t *a, size_t
                          _mm512_set1_ps(0x1p23f + (float)p->a_zero),
                          _mm512_set1_ps(0x1p23f + (float)p->b_zero),
                          bounds_of(p->y_zero, p->lo, p->hi),
-                         _mm512_set1_epi8((char)p->hi),
-                         p->table};
+                         _mm512_set1_epi8((char)p->hi)};
   if (multiply && p->ratio && b_stride == 0 && rows > 1) {
     for (size_t c = 0; c < n; c += 64)
       mul_by_ratio(rows, n - c, a + c, a_stride, b + c, p->ratio, &g, y + c, y_stride);

@@ -32,5 +32,5 @@ const q8_isa q8_isa_avx512bw = {
     .ssum_rows = q8_avx512bw_ssum_rows,
 };
 #elif defined(__x86_64__)
-const q8_isa q8_isa_avx512bw = {.name = "avx512bw"};
+const q8_isa q8_isa_avx512bw = {.name = "avx512bw", .needs = Q8_CPU_NONE};
 #endif

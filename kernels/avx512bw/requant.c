@@ -6,7 +6,6 @@
 Q8_INLINE void requant64(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq,
                          uint8_t *y, size_t y_stride) {
   const requant_bounds r = bounds_of(rq->zero_point, rq->lo, rq->hi);
-  const uint8_t *table = rq->table;
   __m512i bias[4];
   __m512 scale[4];
   Q8_UNROLL
@@ -21,8 +20,7 @@ Q8_INLINE void requant64(size_t rows, size_t n, const int32_t *acc, size_t acc_s
       __m512i sum = _mm512_add_epi32(_mm512_maskz_loadu_epi32(lanes16(n, 16 * i), acc + 16 * i), bias[i]);
       t[i] = round_below(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale[i]), &r);
     }
-    __m512i z = narrow_plain(t, &r);
-    _mm512_mask_storeu_epi8(y, first64(n), table ? lookup(z, table) : z);
+    _mm512_mask_storeu_epi8(y, first64(n), narrow_plain(t, &r));
   }
 }
 
@@ -41,8 +39,6 @@ Q8_INLINE void requant_narrow(size_t parts, size_t rows, size_t n, const int32_t
       t[j] = round_below(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(rq->scale + c)), &r);
     }
     __m512i z = narrow_plain(t, &r);
-    if (rq->table)
-      z = lookup(z, rq->table);
     Q8_UNROLL
     for (size_t j = 0; j < step; j++) {
       if (i + j < rows)

@@ -1,4 +1,4 @@
-/* vec.h - what the AVX-512 kernels share, with and without VNNI: masks for tails, requantization of 64 lanes, a 256-entry table.
+/* vec.h - what the AVX-512 kernels share, with and without VNNI: masks for tails, requantization of 64 lanes.
  *
  * Two orders of 64 values in four zmm registers occur:
  *   plain: register i holds values 16 i .. 16 i + 15;
@@ -131,23 +131,18 @@ Q8_INLINE __m512i narrow_plain(const __m512i t[4], const requant_bounds *r) {
   return _mm512_permutexvar_epi32(quad_index(), narrow_quad(t, r));
 }
 
-/* Table look-up of 64 bytes without vpermi2b: look up the 16-bit word that holds the entry, then take its
- * byte. */
-Q8_INLINE __m512i lookup_words(__m512i index, const __m512i t[4]) {
-  __m512i word = _mm512_srli_epi16(index, 1);
-  __mmask32 upper = _mm512_test_epi16_mask(index, _mm512_set1_epi16(128));
-  __m512i low = _mm512_permutex2var_epi16(t[0], word, t[1]);
-  __m512i entry = _mm512_mask_blend_epi16(upper, low, _mm512_permutex2var_epi16(t[2], word, t[3]));
-  __m512i shift = _mm512_slli_epi16(_mm512_and_si512(index, _mm512_set1_epi16(1)), 3);
-  return _mm512_srlv_epi16(entry, shift);
-}
-Q8_INLINE __m512i lookup(__m512i x, const uint8_t *table) {
-  const __m512i t[4] = {_mm512_loadu_si512(table), _mm512_loadu_si512(table + 64),
-                        _mm512_loadu_si512(table + 128), _mm512_loadu_si512(table + 192)};
-  const __m512i byte = _mm512_set1_epi16(255);
-  __m512i even = lookup_words(_mm512_and_si512(x, byte), t);
-  __m512i odd = lookup_words(_mm512_srli_epi16(x, 8), t);
-  return _mm512_mask_blend_epi8(0xaaaaaaaaaaaaaaaaull, even, _mm512_slli_epi16(odd, 8));
+/* A row through a table, 64 bytes at a time by `look_up`, a constant in each caller. The table stays in registers. */
+Q8_INLINE void look_up_row(__m512i (*look_up)(__m512i x, const __m512i t[4]), size_t n, const uint8_t *x,
+                           const uint8_t *table, uint8_t *y) {
+  const __m512i t[4] = {_mm512_loadu_si512(table), _mm512_loadu_si512(table + 64), _mm512_loadu_si512(table + 128),
+                        _mm512_loadu_si512(table + 192)};
+  size_t i = 0;
+  for (; i + 64 <= n; i += 64)
+    _mm512_storeu_si512(y + i, look_up(_mm512_loadu_si512(x + i), t));
+  if (i < n) {
+    const __mmask64 m = first64(n - i);
+    _mm512_mask_storeu_epi8(y + i, m, look_up(_mm512_maskz_loadu_epi8(m, x + i), t));
+  }
 }
 
 /* Four rows of 64 bytes to quads: register v, in quad order, holds the four rows' bytes of a value side by

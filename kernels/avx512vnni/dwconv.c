@@ -189,26 +189,17 @@ static void sums(const q8_dwconv_shape *shape, const void *w, const uint8_t *con
     q8_avx512bw_dwconv->run_sums(shape, w, cols, acc, acc_stride);
 }
 
-static void look_up(const q8_dwconv_shape *shape, const q8_requant *rq, uint8_t *y, size_t y_stride) {
-  for (size_t x = 0; rq->table && x < shape->q; x++, y += y_stride)
-    q8_avx512bw_table(shape->channels, y, rq->table, y);
-}
-
 static void dwconv(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,
                    const uint8_t *const *cols, uint8_t *y, size_t y_stride) {
-  if (!q8_avx512vnni_dwconv_fits(shape->r, shape->s)) {
+  if (q8_avx512vnni_dwconv_fits(shape->r, shape->s))
+    all_blocks(shape, w, rq, cols, y, y_stride, 0);
+  else
     q8_avx512bw_dwconv->run(shape, w, rq, cols, y, y_stride);
-    return;
-  }
-  all_blocks(shape, w, rq, cols, y, y_stride, 0);
-  look_up(shape, rq, y, y_stride);
 }
 
 static void dwconv_pair(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,
                         const uint8_t *const *cols, uint8_t *y, size_t y_stride, size_t row_stride) {
   all_blocks(shape, w, rq, cols, y, y_stride, row_stride);
-  look_up(shape, rq, y, y_stride);
-  look_up(shape, rq, y + row_stride, y_stride);
 }
 
 const q8_dwconv_kernel q8_avx512vnni_dwconv[] = {

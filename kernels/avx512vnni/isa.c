@@ -14,5 +14,5 @@ const q8_isa q8_isa_avx512vnni = {
     .dwconv = q8_avx512vnni_dwconv,
 };
 #elif defined(__x86_64__)
-const q8_isa q8_isa_avx512vnni = {.name = "avx512vnni"};
+const q8_isa q8_isa_avx512vnni = {.name = "avx512vnni", .needs = Q8_CPU_NONE};
 #endif

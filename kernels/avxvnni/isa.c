@@ -13,5 +13,5 @@ const q8_isa q8_isa_avxvnni = {
     .dwconv = q8_avxvnni_dwconv,
 };
 #elif defined(__x86_64__)
-const q8_isa q8_isa_avxvnni = {.name = "avxvnni"};
+const q8_isa q8_isa_avxvnni = {.name = "avxvnni", .needs = Q8_CPU_NONE};
 #endif

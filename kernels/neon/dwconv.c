@@ -86,8 +86,6 @@ Q8_INLINE void dwconv(const q8_dwconv_shape *shape, const void *packed, const q8
   neon_round round = neon_round_init(rq->zero_point, rq->lo, rq->hi);
   for (size_t b = 0; b < block_count(shape->channels); b++, w += r * s * BLOCK)
     row_of_block(shape, w, rq, round, cols, block_start(b, shape->channels), y, y_stride, r, s, fixed);
-  for (size_t x = 0; rq->table && x < shape->q; x++)
-    q8_neon_table(shape->channels, y + x * y_stride, rq->table, y + x * y_stride);
 }
 
 static void dwconv_3x3(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,

@@ -21,7 +21,7 @@ void q8_neon_table(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y)
     y[i] = table[x[i]];
 }
 
-/* Eight results before the table. */
+/* Eight results. */
 Q8_INLINE uint8x8_t binary8(uint8x8_t a, uint8x8_t b, const q8_binary *p, neon_round round, int multiply) {
   float32x4_t a0, a1, b0, b1, v0, v1, divisor = vdupq_n_f32(p->y_scale);
   neon_bytes_to_f32(a, vdupq_n_s32(p->a_zero), &a0, &a1);
@@ -46,8 +46,6 @@ Q8_INLINE void binary(size_t rows, size_t n, const uint8_t *a, size_t a_stride, 
       uint8x8_t part_a = neon_load_part(a + c, n - c), part_b = neon_load_part(b + c, n - c);
       neon_store_part(y + c, binary8(part_a, part_b, p, round, multiply), n - c);
     }
-    if (p->table)
-      q8_neon_table(n, y, p->table, y);
   }
 }
 
@@ -89,7 +87,5 @@ void q8_neon_mul(size_t rows, size_t n, const uint8_t *a, size_t a_stride, const
   }
   for (size_t c = 0; c < n; c += RATIOS)
     mul_by_ratio(rows, n - c < RATIOS ? n - c : RATIOS, a + c, a_stride, b + c, p, y + c, y_stride);
-  for (size_t i = 0; p->table && i < rows; i++)
-    q8_neon_table(n, y + i * y_stride, p->table, y + i * y_stride);
 }
 #endif

@@ -14,8 +14,6 @@ static void requant_row(size_t n, const int32_t *acc, const q8_requant *rq, neon
     neon_store_part(
         y + c, neon_requant(vld1q_s32(part), vld1q_s32(part + 4), rq->bias + c, rq->scale + c, round), n - c);
   }
-  if (rq->table)
-    q8_neon_table(n, y, rq->table, y);
 }
 
 void q8_neon_requant(size_t rows, size_t n, const int32_t *acc, size_t acc_stride, const q8_requant *rq,

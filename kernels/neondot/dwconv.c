@@ -142,8 +142,6 @@ Q8_INLINE void dwconv(int fixed, size_t r, size_t s, const q8_dwconv_shape *shap
                         start + shape->offset, c < BLOCK ? c : 0};
     block_of_row(fixed, r, s, shape, w, &e, cols, y, y_stride);
   }
-  for (size_t x = 0; rq->table && x < shape->q; x++)
-    q8_neon_table(c, y + x * y_stride, rq->table, y + x * y_stride);
 }
 
 static void dwconv_3x3(const q8_dwconv_shape *shape, const void *w, const q8_requant *rq,

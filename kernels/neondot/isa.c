@@ -12,5 +12,5 @@ const q8_isa q8_isa_neondot = {
     .dwconv = q8_neondot_dwconv,
 };
 #elif defined(__aarch64__)
-const q8_isa q8_isa_neondot = {.name = "neondot", .needs = Q8_CPU_NEON | Q8_CPU_NEONDOT};
+const q8_isa q8_isa_neondot = {.name = "neondot", .needs = Q8_CPU_NONE};
 #endif

@@ -9,5 +9,5 @@ extern const q8_isa q8_isa_neoni8mm;
 extern const q8_gemm_kernel q8_neoni8mm_gemm[];
 const q8_isa q8_isa_neoni8mm = {.name = "neoni8mm", .needs = NEEDS, .gemm = q8_neoni8mm_gemm};
 #elif defined(__aarch64__)
-const q8_isa q8_isa_neoni8mm = {.name = "neoni8mm", .needs = NEEDS};
+const q8_isa q8_isa_neoni8mm = {.name = "neoni8mm", .needs = Q8_CPU_NONE};
 #endif

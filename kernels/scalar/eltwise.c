@@ -14,8 +14,7 @@ static void binary(int multiply, size_t rows, size_t n, const uint8_t *a, size_t
       float va = (float)(a[c] - p->a_zero) * p->a_scale;
       float vb = (float)(b[c] - p->b_zero) * p->b_scale;
       float v = multiply ? va * vb : va + vb;
-      uint8_t t = q8_scalar_round(v / p->y_scale, p->y_zero, p->lo, p->hi);
-      y[c] = p->table ? p->table[t] : t;
+      y[c] = q8_scalar_round(v / p->y_scale, p->y_zero, p->lo, p->hi);
     }
 }
 

@@ -41,8 +41,7 @@ Q8_INLINE uint8_t q8_scalar_round(float v, int32_t zero_point, int32_t lo, int32
 
 Q8_INLINE uint8_t q8_scalar_requantize(int32_t acc, size_t c, const q8_requant *rq) {
   int32_t sum = (int32_t)((uint32_t)acc + (uint32_t)rq->bias[c]);
-  uint8_t t = q8_scalar_round((float)sum * rq->scale[c], rq->zero_point, rq->lo, rq->hi);
-  return rq->table ? rq->table[t] : t;
+  return q8_scalar_round((float)sum * rq->scale[c], rq->zero_point, rq->lo, rq->hi);
 }
 
 /* The clamp of the float results: NaN passes through. */

@@ -118,7 +118,7 @@ q8_status q8_take_shape(const qint8_tensor *tensor, const char *where, const q8_
 /* The newest ISA of the build that the CPU has; scalar is always there. */
 static const q8_isa *best_isa(q8_cpu_mask cpu) {
   for (size_t i = 0; i < q8_isa_count; i++)
-    if ((q8_isa_list[i]->needs & ~cpu) == 0 && q8_isa_find(q8_isa_list[i]->name))
+    if ((q8_isa_list[i]->needs & ~cpu) == 0)
       return q8_isa_list[i];
   return q8_isa_find("scalar");
 }
@@ -160,8 +160,7 @@ q8_status q8_default_kernels(q8_kernels *out, qint8_error *error) {
 const char *qint8_isa_name(size_t index) {
   q8_cpu_mask cpu = q8_cpu_detect();
   for (size_t i = 0; i < q8_isa_count; i++)
-    if ((q8_isa_list[i]->needs & ~cpu) == 0 && q8_isa_list[i]->name && q8_isa_find(q8_isa_list[i]->name))
-      if (index-- == 0)
-        return q8_isa_list[i]->name;
+    if ((q8_isa_list[i]->needs & ~cpu) == 0 && index-- == 0)
+      return q8_isa_list[i]->name;
   return NULL;
 }

@@ -87,8 +87,8 @@ static q8_status make_epilogue(qint8_operator *op, const qint8_conv_desc *d, qin
                                       .scale = scale,
                                       .zero_point = d->y.zero_point + shift,
                                       .lo = whole ? 0 : d->clamp_low + shift,
-                                      .hi = whole ? 255 : d->clamp_high + shift,
-                                      .table = shift ? flip : NULL};
+                                      .hi = whole ? 255 : d->clamp_high + shift};
+  op->epilogue.table = shift ? flip : NULL;
   return QINT8_OK;
 }
 

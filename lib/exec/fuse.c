@@ -61,7 +61,7 @@ static int is_written_before(const q8_plan *plan, q8_buffer buffer, const q8_ste
   return 1;
 }
 
-int q8_plan_fuse_add(q8_planner *planner, q8_id x, q8_id other, q8_id y, q8_binary *sum) {
+int q8_plan_fuse_add(q8_planner *planner, q8_id x, q8_id other, q8_id y, const q8_binary *sum) {
   q8_layout layout;
   q8_step *step = only_producer(planner, x, Q8_FORM_INT8, &layout);
   if (!step || !step->add_slot || *step->add_slot || *step->table_slot || step->more_in ||
@@ -71,7 +71,6 @@ int q8_plan_fuse_add(q8_planner *planner, q8_id x, q8_id other, q8_id y, q8_bina
   if (buffer == Q8_NONE || !is_written_before(planner->plan, buffer, step))
     return 0;
   *step->add_slot = sum;
-  step->table_slot = &sum->table;
   step->in[step->in_count++] = buffer;
   step->bytes += (int64_t)planner->plan->buffers[buffer].size;
   produce(planner, step, x, y, Q8_FORM_INT8, layout, "Add");

@@ -181,16 +181,15 @@ static void run_row(const dw_job *job, size_t p, const dw_cursor *at, uint8_t *s
   const q8_dwconv_shape shape = dw_shape(conv, g->r, at->offset);
   const size_t row_size = g->q * job->pitch, y = (at->n * g->p + p - job->y_row) * row_size;
   const uint8_t *const *table = (const uint8_t *const *)at->table;
-  q8_requant requant = job->epilogue->requant;
-  requant.table = NULL; /* for whole rows at once */
+  const q8_requant *requant = &job->epilogue->requant;
   if (conv->element != 1)
     float_row(job, &shape, at, (float *)(void *)job->y + y);
   else if (conv->dw_floats)
     dequantized_row(job, &shape, at->n, table, scratch, (float *)(void *)job->y + y);
   else if (at->height > g->r)
-    conv->dwconv->run_pair(&shape, conv->dw_weights, &requant, table, job->y + y, job->pitch, row_size);
+    conv->dwconv->run_pair(&shape, conv->dw_weights, requant, table, job->y + y, job->pitch, row_size);
   else
-    conv->dwconv->run(&shape, conv->dw_weights, &requant, table, job->y + y, job->pitch);
+    conv->dwconv->run(&shape, conv->dw_weights, requant, table, job->y + y, job->pitch);
 }
 
 /* The output rows [first, last) of all images. A last odd row is computed together with the one before it, if that is
@@ -199,7 +198,7 @@ static void dw_run_rows(const dw_job *job, size_t first, size_t last, uint8_t *s
   const q8_conv *conv = job->conv;
   const q8_conv_geometry *g = &conv->g;
   const int pairs = dw_has_pairs(conv);
-  const uint8_t *values = conv->element == 1 && !conv->dw_floats ? job->epilogue->requant.table : NULL;
+  const uint8_t *values = conv->element == 1 && !conv->dw_floats ? job->epilogue->table : NULL;
   dw_cursor at = {(const void **)(void *)scratch, 0, 0, 0, 0, 0};
   size_t n = first / g->p, p = first % g->p; /* stepped: a division takes as long as an output or two */
   for (size_t row = first, count; row < last; row += count, p += count) {

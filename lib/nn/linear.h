@@ -111,9 +111,10 @@ typedef struct q8_epilogue {
   size_t rows_per_sample;
   const q8_sunary *function; /* DEQUANT and FLOAT, optional: of the clamped y */
   /* REQUANT, optional: a second stage, y = y + other as the kernel for Add computes it from the stored y; `other` has
-   * rows of groups * n bytes. The table then belongs to the sum: residual->table. */
+   * rows of groups * n bytes. */
   const q8_binary *residual;
   const uint8_t *other;
+  const uint8_t *table; /* REQUANT, optional: last, y = table[y] */
 } q8_epilogue;
 
 typedef struct q8_linear_run {

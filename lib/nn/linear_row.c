@@ -15,7 +15,6 @@ static void finish(const q8_linear *l, const q8_kernels *kernels, const q8_panel
     q8_requant rq = e->requant;
     rq.bias += column;
     rq.scale += column;
-    rq.table = NULL;
     kernels->requant(1, columns, acc, panel->nr, &rq, (uint8_t *)y + column, l->n);
   } else {
     q8_dequant dq = {e->offset + column, e->scale + column, e->bias + column, e->lo, e->hi, NULL, 0, NULL, 0};
@@ -36,8 +35,8 @@ void q8_linear_row(const q8_linear *l, const q8_kernels *kernels, const void *x,
   }
   if (e->kind == Q8_EPILOGUE_REQUANT && e->residual)
     kernels->add(1, l->n, y, 0, e->other, 0, e->residual, y, 0);
-  if (e->kind == Q8_EPILOGUE_REQUANT && e->requant.table)
-    kernels->table(l->n, y, e->requant.table, y);
+  if (e->kind == Q8_EPILOGUE_REQUANT && e->table)
+    kernels->table(l->n, y, e->table, y);
   if (e->kind == Q8_EPILOGUE_DEQUANT && e->function)
     kernels->sunary(l->n, e->function, y, y);
 }

@@ -210,12 +210,10 @@ static part_of_row columns_of(const q8_linear *l, size_t group, const q8_panel *
   return (part_of_row){left < panel->nr ? left : panel->nr, group * l->n + panel->column};
 }
 
-/* Its table is left to finish_block. */
 static q8_requant requant_from(const q8_epilogue *e, size_t column) {
   q8_requant rq = e->requant;
   rq.bias += column;
   rq.scale += column;
-  rq.table = NULL;
   return rq;
 }
 
@@ -327,7 +325,6 @@ static void finish_floats(const q8_linear_run *run, size_t group, size_t row, si
  * row, and the table, as kernels look up many values in the time of a few. */
 static void finish_block(const q8_linear_run *run, size_t group, size_t row, size_t rows, size_t first, size_t last) {
   const q8_epilogue *e = run->epilogue;
-  const uint8_t *table = e->requant.table;
   size_t columns = last - first, stride = run->y_stride, dense = run->linear->groups * run->linear->n;
   size_t at = group * run->linear->n + first;
   uint8_t *y = (uint8_t *)run->y + row * stride + at;
@@ -337,8 +334,8 @@ static void finish_block(const q8_linear_run *run, size_t group, size_t row, siz
   }
   if (e->residual)
     run->kernels->add(rows, columns, y, stride, e->other + row * dense + at, dense, e->residual, y, stride);
-  for (size_t i = 0; table && i < rows; i++, y += stride)
-    run->kernels->table(columns, y, table, y);
+  for (size_t i = 0; e->table && i < rows; i++, y += stride)
+    run->kernels->table(columns, y, e->table, y);
 }
 
 /* Block `block` of rows of one group. */

@@ -18,7 +18,6 @@ static size_t keep_wrong(const q8_kernels *kernels, const q8_binary *p, const fl
   q8_binary plain = *p, fast = *p;
   plain.ratio = NULL;
   fast.ratio = ratio;
-  plain.table = fast.table = NULL;
   for (int first = 0; first < 256; first += ROWS) {
     for (int i = 0; i < ROWS; i++)
       memset(a + (size_t)i * count, first + i, count);

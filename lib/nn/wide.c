@@ -47,7 +47,10 @@ static void finish(const job *j, size_t n, size_t pixel, size_t column, size_t c
     q8_requant rq = e->requant;
     rq.bias += column;
     rq.scale += column;
-    j->kernels->requant(1, count, acc, COLUMNS, &rq, (uint8_t *)j->y + at, count);
+    uint8_t *const y = (uint8_t *)j->y + at;
+    j->kernels->requant(1, count, acc, COLUMNS, &rq, y, count);
+    if (e->table)
+      j->kernels->table(count, y, e->table, y);
     return;
   }
   q8_dequant dq = {.offset = e->offset ? e->offset + column : none,

@@ -160,6 +160,7 @@ static q8_status plan_step(const pair_plan *p, int has_rows) {
   size_t n = (size_t)p->loops.shape.dim[last];
   s->row = p->set->f32;
   s->int8 = p->int8;
+  s->look_up = p->kernels->table;
   s->quant = p->quant;
   s->loops = p->loops;
   s->element = p->int8 ? 1 : sizeof(float);
@@ -176,7 +177,7 @@ static q8_status plan_step(const pair_plan *p, int has_rows) {
     repeated_second(s, step);
   if (s->int8) {
     Q8_TRY(take_ratios(p, s));
-    step->table_slot = &s->quant.table;
+    step->table_slot = &s->table;
   }
   step->stride_slot = &s->out.stride; /* rows apart are those of the loops, or any of a single one */
   step->row_size = s->out.row;

@@ -20,9 +20,12 @@ static void dense_rows(const q8_binary_step *p, size_t rows, size_t n, const cha
                        size_t sb, char *y) {
   const float *fa = (const float *)(const void *)a, *fb = (const float *)(const void *)b;
   float *fy = (float *)(void *)y;
-  if (p->int8)
-    p->int8(rows, n, (const uint8_t *)a, sa, (const uint8_t *)b, sb, &p->quant, (uint8_t *)y, n);
-  else if (p->f32)
+  if (p->int8) {
+    uint8_t *const bytes = (uint8_t *)y;
+    p->int8(rows, n, (const uint8_t *)a, sa, (const uint8_t *)b, sb, &p->quant, bytes, n);
+    if (p->table)
+      p->look_up(rows * n, bytes, p->table, bytes);
+  } else if (p->f32)
     p->f32(rows, n, fa, sa, fb, sb, fy, n);
   else
     for (; rows > 0; rows--, fa += sa, fb += sb, fy += n)

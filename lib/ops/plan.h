@@ -156,9 +156,9 @@ int q8_plan_fuse_table(q8_planner *planner, q8_id x, q8_id y, const uint8_t *tab
 
 /* Merges y = x + other into the step that produced tensor x in int8 form, as a second stage after x was rounded and
  * stored: the same bytes as a step of its own. Possible if that step has a free add_slot and no table, x has this one
- * use, and `other` exists, before that step, in the same layout. `sum->table` becomes the step's table slot. Returns 1
+ * use, and `other` exists, before that step, in the same layout. A table merged later is that of the sum. Returns 1
  * if merged. */
-int q8_plan_fuse_add(q8_planner *planner, q8_id x, q8_id other, q8_id y, q8_binary *sum);
+int q8_plan_fuse_add(q8_planner *planner, q8_id x, q8_id other, q8_id y, const q8_binary *sum);
 
 /* Merges y = f(x) into the step that produced tensor x in float: possible if that step has a free function_slot and x has
  * this one use. `f` must live as long as the plan. Returns 1 if merged. */

@@ -192,6 +192,6 @@ q8_status q8_product_prepare_int8(q8_planner *planner, const q8_node *node, q8_p
   p->rows = q8_round_up(s->m * sizeof(int32_t), Q8_ALIGN);
   lay_out(planner, p, 1, step);
   if (p->y_element == 1)
-    step->table_slot = &p->epilogue.requant.table;
+    step->table_slot = &p->epilogue.table;
   return QINT8_OK;
 }

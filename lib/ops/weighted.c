@@ -274,7 +274,7 @@ q8_status q8_weighted_prepare(q8_planner *planner, q8_id id, const q8_weighted *
   *out_form = Q8_FORM_NATIVE;
   if (p->epilogue.kind == Q8_EPILOGUE_REQUANT) {
     *out_form = Q8_FORM_INT8;
-    out->table_slot = &p->epilogue.requant.table;
+    out->table_slot = &p->epilogue.table;
   }
   return QINT8_OK;
 }

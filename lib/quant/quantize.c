@@ -84,7 +84,7 @@ void q8_requantize(const q8_kernels *kernels, const int32_t *acc, size_t count, 
   for (int i = 0; i < COLUMNS; i++)
     scale[i] = multiplier;
   q8_requant rq = {
-      .bias = bias, .scale = scale, .zero_point = stored_zero(out_qparams), .lo = 0, .hi = 255, .table = NULL};
+      .bias = bias, .scale = scale, .zero_point = stored_zero(out_qparams), .lo = 0, .hi = 255};
   uint8_t *y = out, flip = flip_of(out_qparams->dtype);
   size_t rows = count / COLUMNS, whole = rows * COLUMNS;
   q8_fpenv env = q8_fpenv_enter();

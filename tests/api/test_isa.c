@@ -59,7 +59,7 @@ static void nothing_said_means_the_best(void) {
 
 /* Every kind of call that chooses kernels. */
 static void what_cannot_run_is_refused(void) {
-  static const char *const names[] = {"z80", "neon", "avx512vnni"};
+  static const char *const names[] = {"z80", "neon", "avx512vnni", "avx512vbmi"};
   qint8_model *model = test_load("tiny", NULL);
   for (size_t i = 0; model && i < sizeof names / sizeof *names; i++) {
     int runs = 0;

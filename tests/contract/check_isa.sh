@@ -12,7 +12,7 @@ field() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" | head -n 1; }
 hash() { $1 "$2" --data "$3" --n "$samples" --json ${4:+--isa "$4"} ${norm:+--mean $norm --std $norm} 2> "$tmp/log" | field output_hash; }
 
 isas=
-for isa in avx512vnni avx512bw avxvnni avx2 neoni8mm neondot neon scalar; do
+for isa in avx512vbmi avx512vnni avx512bw avxvnni avx2 neoni8mm neondot neon scalar; do
   used=$($RUN "$tool" bench examples/data/tiny_mlp_a.onnx --isa $isa --seconds 0.01 --json 2> /dev/null | field isa)
   [ "$used" = "$isa" ] && isas="$isas $isa"
 done

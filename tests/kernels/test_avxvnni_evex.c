@@ -81,7 +81,7 @@ static void gemm_u8_case(const q8_gemm_kernel *g, size_t k, size_t count, size_t
   static float scale[64];
   uint8_t got[ROWS * MAX_NR], want[MAX_NR];
   const void *a[ROWS];
-  q8_requant rq = {bias, scale, test_random_int(0, 255), test_random_int(0, 60), test_random_int(60, 255), NULL};
+  q8_requant rq = {bias, scale, test_random_int(0, 255), test_random_int(0, 60), test_random_int(60, 255)};
   q8_kernels scalar;
   q8_kernels_select(0, &scalar);
   make_rows(k);
@@ -129,17 +129,11 @@ static void dwconv_case(const q8_dwconv_shape *p) {
   static uint8_t y[2][MAX_COLUMNS * MAX_CHANNELS];
   static int32_t bias[MAX_CHANNELS + 64];
   static float scale[MAX_CHANNELS + 64];
-  static uint8_t table[256];
   const uint8_t *cols[MAX_COLUMNS * MAX_SIZE];
   const q8_dwconv_kernel *scalar = q8_kernels_dwconv(0, p->r, p->s, -128);
   const size_t taps = p->r * p->s, size = p->q * p->channels;
-  q8_requant rq = {bias, scale, test_random_int(0, 255), test_random_int(0, 60), test_random_int(60, 255),
-                   NULL};
+  q8_requant rq = {bias, scale, test_random_int(0, 255), test_random_int(0, 60), test_random_int(60, 255)};
   make_rows(p->channels);
-  for (size_t i = 0; i < 256; i++)
-    table[i] = (uint8_t)test_random();
-  if (test_random() % 4 == 0)
-    rq.table = table;
   for (size_t c = 0; c < p->channels; c++) {
     bias[c] = test_random_int(-30000, 30000);
     scale[c] = test_random_float(0.2f, 1.0f) / (64.0f * (float)taps);

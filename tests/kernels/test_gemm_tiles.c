@@ -119,7 +119,7 @@ static void u8_case(const q8_gemm_kernel *g, size_t taps, size_t k, size_t count
   make_rows(&any_rows, taps, k, a_stride, RANDOM, a);
   const void *b = make_panel(g, taps, k, RANDOM);
   int32_t lo = test_random() & 1 ? 0 : test_random_int(0, 100), hi = test_random() & 1 ? 255 : test_random_int(lo, 255);
-  q8_requant rq = {bias, scale, test_random_int(0, 255), lo, hi, NULL};
+  q8_requant rq = {bias, scale, test_random_int(0, 255), lo, hi};
   for (size_t j = 0; j < 64; j++) {
     bias[j] = wild ? (int32_t)(test_random() << 8) : test_random_int(-20000, 20000);
     scale[j] = wild ? test_random_float(0.0f, 4.0f) : test_random_float(0.25f, 1.0f) / (128.0f * (float)(taps * k));

@@ -183,13 +183,6 @@ static void table_record(const void *record) {
     }
 }
 
-static uint8_t ref_binary(const q8_binary *p, uint8_t a, uint8_t b, int multiply) {
-  float va = (float)(a - p->a_zero) * p->a_scale, vb = (float)(b - p->b_zero) * p->b_scale;
-  float v = multiply ? va * vb : va + vb;
-  uint8_t t = ref_round_clamp(v / p->y_scale, p->y_zero, p->lo, p->hi);
-  return p->table ? p->table[t] : t;
-}
-
 static float binary_scale(void) {
   static const float fixed[] = {1.0f, 0.5f, 0.25f, 2.0f};
   return test_random() & 1 ? fixed[test_random() % COUNT_OF(fixed)] : test_random_float(0.003f, 0.3f);
@@ -207,9 +200,6 @@ static const float *exact_ratios(q8_binary *p, float *ratio) {
 }
 
 static void binary_case(const q8_binary_kernel *kernel, size_t n, int multiply) {
-  uint8_t table[256];
-  for (size_t i = 0; i < 256; i++)
-    table[i] = (uint8_t)(i * 5 + 1);
   int32_t lo = test_random() & 1 ? 0 : test_random_int(0, 200),
           hi = test_random() & 1 ? 255 : test_random_int(lo, 255);
   q8_binary p = {binary_scale(),
@@ -220,7 +210,6 @@ static void binary_case(const q8_binary_kernel *kernel, size_t n, int multiply) 
                  test_random_int(0, 255),
                  lo,
                  hi,
-                 test_random() % 3 == 0 ? table : NULL,
                  NULL};
   float ratio[256];
   if (test_random() % 8 == 0)

@@ -13,7 +13,10 @@ typedef struct int8_case {
   int dynamic, exact_x; /* exact_x: nothing behind x may be read */
   q8_requant requant;   /* with the bias that is not folded */
   float lo, hi;
-  uint8_t table[256];
+  const uint8_t *table; /* or NULL */
+  uint8_t entries[256], *other;
+  int has_sum;
+  q8_binary sum; /* with `other` */
   int32_t *acc; /* [rows][k]: the exact sums, modulo 2^32 */
 } int8_case;
 
@@ -48,13 +51,20 @@ static void fill_epilogue(int8_case *c) {
     c->float_bias[k] = test_random_float(-3, 3);
   }
   for (int i = 0; i < 256; i++)
-    c->table[i] = (uint8_t)(i * 7 + 3);
+    c->entries[i] = (uint8_t)(i * 7 + 3);
+  c->table = test_random() % 3 ? NULL : c->entries;
   int32_t lo = test_random() & 1 ? 0 : test_random_int(0, 100),
           hi = test_random() & 1 ? 255 : test_random_int(lo, 255);
-  c->requant =
-      (q8_requant){c->bias, c->scale, test_random_int(0, 255), lo, hi, test_random() % 3 ? NULL : c->table};
+  c->requant = (q8_requant){c->bias, c->scale, test_random_int(0, 255), lo, hi};
   c->lo = test_random() & 1 ? -INFINITY : -1.0f;
   c->hi = test_random() & 1 ? INFINITY : 6.0f;
+}
+
+static void fill_sum(int8_case *c) {
+  c->has_sum = test_random() & 1;
+  for (size_t i = 0; i < nn_rows(&c->g) * c->g.k; i++)
+    c->other[i] = (uint8_t)test_random();
+  c->sum = (q8_binary){0.03f, 0.02f, 0.04f, test_random_int(0, 255), test_random_int(0, 255), test_random_int(0, 255), 0, 255, NULL};
 }
 
 static int32_t exact_sum(const int8_case *c, size_t row, size_t k) {
@@ -82,8 +92,10 @@ static int8_case case_new(nn_shape shape, q8_epilogue_kind kind, int dynamic) {
   c.zero_points = array(g->n, 4);
   c.sample_scale = array(g->n, 4);
   c.acc = array(nn_rows(g) * g->k, 4);
+  c.other = array(nn_rows(g) * g->k, 1);
   fill_operands(&c);
   fill_epilogue(&c);
+  fill_sum(&c);
   for (size_t row = 0; row < nn_rows(g); row++)
     for (size_t k = 0; k < g->k; k++)
       c.acc[row * g->k + k] = exact_sum(&c, row, k);
@@ -99,12 +111,21 @@ static void case_free(int8_case *c) {
   free(c->zero_points);
   free(c->sample_scale);
   free(c->acc);
+  free(c->other);
+}
+
+/* The second stage: depthwise convolutions have none. */
+static int adds(const int8_case *c, const q8_conv *conv) {
+  return c->has_sum && conv->way != Q8_CONV_DEPTHWISE;
 }
 
 static void check_bytes(const int8_case *c, const q8_conv *conv, int32_t threads, const uint8_t *y) {
   const q8_conv_geometry *g = &c->g;
   for (size_t i = 0; i < nn_rows(g) * g->k; i++) {
     uint8_t want = ref_requant(c->acc[i], &c->requant, i % g->k);
+    if (adds(c, conv))
+      want = ref_binary(&c->sum, want, c->other[i], 0);
+    want = c->table ? c->table[want] : want;
     CHECK_MSG(y[i] == want, "%s, %d threads: %s: row %zu channel %zu is %d, not %d", conv->kernel_name,
               threads, nn_text(g), i / g->k, i % g->k, y[i], want);
     if (y[i] != want)
@@ -131,6 +152,9 @@ static q8_epilogue make_epilogue(const int8_case *c, const q8_conv *conv, int32_
   q8_conv_fold_bias(conv, c->bias, c->zero_points[0], folded);
   e.requant = c->requant;
   e.requant.bias = folded;
+  e.table = c->table;
+  e.residual = adds(c, conv) ? &c->sum : NULL;
+  e.other = c->other;
   e.offset = c->dynamic ? NULL : folded;
   if (c->dynamic) {
     e.sample_scale = c->sample_scale;
@@ -138,6 +162,25 @@ static q8_epilogue make_epilogue(const int8_case *c, const q8_conv *conv, int32_
     e.rows_per_sample = c->g.p * c->g.q;
   }
   return e;
+}
+
+static void check_result(const int8_case *c, const q8_conv *conv, int32_t threads, const void *y) {
+  if (c->kind == Q8_EPILOGUE_REQUANT)
+    check_bytes(c, conv, threads, y);
+  else
+    check_floats(c, conv, threads, y);
+}
+
+/* Small products of one row have a function of their own. */
+static void run_row(const int8_case *c, const q8_kernels *kernels, const q8_conv *conv, const q8_epilogue *epilogue) {
+  if (c->dynamic || c->exact_x || conv->way != Q8_CONV_MATRIX || !q8_linear_is_row(&conv->linear, nn_rows(&c->g)))
+    return;
+  const size_t element = c->kind == Q8_EPILOGUE_REQUANT ? 1 : 4;
+  nn_block block;
+  void *y = nn_alloc(&block, c->g.k * element, element);
+  q8_linear_row(&conv->linear, kernels, c->x, epilogue, y);
+  check_result(c, conv, 1, y);
+  nn_free(&block);
 }
 
 static void run_threads(const int8_case *c, const q8_kernels *kernels, const q8_conv *conv) {
@@ -154,13 +197,11 @@ static void run_threads(const int8_case *c, const q8_kernels *kernels, const q8_
     with_fewer = size;
     void *scratch = nn_alloc(&scratch_block, size, 64);
     q8_conv_run(conv, kernels, c->x, c->zero_points, (size_t)c->dynamic, &epilogue, y, scratch, &host);
-    if (element == 1)
-      check_bytes(c, conv, host.threads, y);
-    else
-      check_floats(c, conv, host.threads, y);
+    check_result(c, conv, host.threads, y);
     nn_free(&y_block);
     nn_free(&scratch_block);
   }
+  run_row(c, kernels, conv, &epilogue);
   free(folded);
 }
 

@@ -19,7 +19,7 @@ static uint8_t by_ratio(const q8_binary *p, const float *ratio, int a, int b) {
 /* Returns whether there are factors; if so, all pairs must agree. */
 static int try_scales(float a_scale, float b_scale, float y_scale, q8_cpu_mask mask) {
   q8_binary p = {a_scale, b_scale, y_scale, test_random_int(0, 255), test_random_int(0, 255), test_random_int(0, 255),
-                 0, 255, NULL, NULL};
+                 0, 255, NULL};
   q8_kernels kernels;
   float ratio[256];
   int wrong = 0;

@@ -112,7 +112,7 @@ static void check_plans(const net *n, const char *precision, const float *want, 
                         size_t count) {
   for (size_t i = 0; i < q8_isa_count * 2; i++) {
     const q8_isa *isa = q8_isa_list[i / 2];
-    if (!isa->gemm || (isa->needs & ~q8_cpu_detect()))
+    if (isa->needs & ~q8_cpu_detect())
       continue;
     q8_host threads = host;
     threads.threads = i % 2 ? 3 : 1;

@@ -69,8 +69,10 @@ static void static_run(void) {
   q8_kernels_select(q8_cpu_detect(), &kernels);
   for (int i = 0; i < 60; i++) {
     wide_case c = make();
-    uint8_t *y = calloc(nn_rows(&c.g) * c.g.k + 64, 1);
-    q8_epilogue e = {.kind = Q8_EPILOGUE_REQUANT, .requant = {c.bias, c.scale, 77, 3, 250, NULL}};
+    uint8_t *y = calloc(nn_rows(&c.g) * c.g.k + 64, 1), table[256];
+    q8_epilogue e = {.kind = Q8_EPILOGUE_REQUANT, .requant = {c.bias, c.scale, 77, 3, 250}, .table = i % 3 ? NULL : table};
+    for (int t = 0; t < 256; t++)
+      table[t] = (uint8_t)(t * 5 + 1);
     q8_host host = nn_host(nn_threads[i % 4]);
     q8_wide_run(&c.wide, &kernels, c.x, c.zero_points, 0, &e, y, &host);
     for (size_t row = 0; row < nn_rows(&c.g); row++)
@@ -78,6 +80,7 @@ static void static_run(void) {
         int32_t acc = sum(&c, row, k, c.zero_points[0]) + c.bias[k];
         float t = nearbyintf((float)acc * c.scale[k]) + 77;
         uint8_t want = (uint8_t)(t < 3 ? 3 : t > 250 ? 250 : t);
+        want = e.table ? table[want] : want;
         CHECK_MSG(y[row * c.g.k + k] == want, "%s: row %zu channel %zu is %d, expected %d", nn_text(&c.g), row, k,
                   y[row * c.g.k + k], want);
       }

@@ -165,7 +165,7 @@ static void check(net *n, q8_id y, int exact) {
     x[i] = test_random_float(-3, 3);
   float *expected = reference(n, x, &count);
   for (size_t i = 0; i < q8_isa_count; i++)
-    if (q8_isa_list[i]->name && !(q8_isa_list[i]->needs & ~q8_cpu_detect()))
+    if (!(q8_isa_list[i]->needs & ~q8_cpu_detect()))
       compare_on(n, q8_isa_list[i], x, expected, count, exact);
   free(x);
   free(expected);
@@ -224,6 +224,17 @@ static void tables(void) {
   }
 }
 
+/* Tables that are merged into the step before them. */
+static void merged_tables(void) {
+  static const char *const ops[3] = {"Add", "Sub", "Mul"};
+  q8_shape shapes[3] = {SHAPE(2, 19, 8, 9), SHAPE(1, 19, 1, 1), SHAPE(2, 19, 1, 1)};
+  for (int i = 0; i < 18; i++) {
+    net n = net_new();
+    q8_id a = start(&n, SHAPE(2, 19, 8, 9), i & 1), b = constant(&n, "b", shapes[i / 6], 0.017f, 131);
+    check(&n, NODE(&n, "Relu", "y", 0.02f, 7, NODE(&n, ops[i / 2 % 3], "s", 0.04f, 128, a, b)), 1);
+  }
+}
+
 static void moving_operators(void) {
   for (int last = 0; last < 2; last++) {
     net n = net_new();
@@ -264,6 +275,7 @@ int main(int argc, char **argv) {
   RUN(squeeze_excite);
   RUN(pools);
   RUN(tables);
+  RUN(merged_tables);
   RUN(moving_operators);
   RUN(joined_results);
   RUN(selecting_operators);

@@ -22,8 +22,13 @@ static inline uint8_t ref_round_clamp(float v, int32_t zero, int32_t lo, int32_t
 static inline uint8_t ref_requant(int64_t acc, const q8_requant *rq, size_t c) {
   int32_t sum = (int32_t)((uint32_t)acc + (uint32_t)rq->bias[c]);
   float v = (float)sum * rq->scale[c];
-  uint8_t t = ref_round_clamp(v, rq->zero_point, rq->lo, rq->hi);
-  return rq->table ? rq->table[t] : t;
+  return ref_round_clamp(v, rq->zero_point, rq->lo, rq->hi);
+}
+
+static inline uint8_t ref_binary(const q8_binary *p, uint8_t a, uint8_t b, int multiply) {
+  float va = (float)(a - p->a_zero) * p->a_scale, vb = (float)(b - p->b_zero) * p->b_scale;
+  float v = multiply ? va * vb : va + vb;
+  return ref_round_clamp(v / p->y_scale, p->y_zero, p->lo, p->hi);
 }
 
 static inline float ref_clampf(float v, float lo, float hi) {
