@@ -30,8 +30,8 @@
   "mov %c[length](%%rdi), %%r9\n\t"
 #define OPERANDS                                                                                             \
   "+S"(cols), "+d"(y)                                                                                        \
-      : "D"(b), FIELD(w), FIELD(bias), FIELD(scale), FIELD(first), FIELD(skip), FIELD(across), FIELD(length),               \
-        FIELD(clamps), FIELD(y_stride), FIELD(row_stride), FIELD(pitch), FIELD(hi), BOUND(lo), BOUND(zero_point)            \
+      : "D"(b), FIELD(w), FIELD(bias), FIELD(scale), FIELD(first), FIELD(skip), FIELD(across), FIELD(length), \
+        FIELD(clamps), FIELD(y_stride), FIELD(row_stride), FIELD(pitch), FIELD(hi), BOUND(lo), BOUND(zero_point) \
       : "cc", "memory", "rax", "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "k1", ZMM
 
 /* ---- Stride 1 ---- */
@@ -39,8 +39,8 @@
 /* The next column, four rows or, of a single output row, three and the first again, whose weight is 0; its quads to four
  * registers. */
 #define COLUMN(PIXEL, q0, q1, q2, q3)                                                                        \
-  PIXEL(POINTER(0), q0) PIXEL(POINTER(1), q1) PIXEL(POINTER(2), q2) PIXEL("(%%r13", q3)                       \
-  "add %%r12, %%rsi\n\tadd %%r12, %%r13\n\t"                                                                \
+  PIXEL(POINTER(0), q0) PIXEL(POINTER(1), q1) PIXEL(POINTER(2), q2) PIXEL("(%%r13", q3)                      \
+  "add %%r12, %%rsi\n\tadd %%r12, %%r13\n\t"                                                                 \
   PAIRS("bw", q0, q1, 0, q0) PAIRS("bw", q2, q3, 1, q2)                                                      \
   UNPACK("h", "wd", q0, q2, q3) UNPACK("l", "wd", q0, q2, q2) PAIRS("wd", 0, 1, q0, q1)
 
@@ -54,21 +54,21 @@
  * columns, 16-27 weights. */
 #define ROW3X3(name, PIXEL, STORE)                                                                           \
   static void name(const block *b, const uint8_t *const *cols, uint8_t *y) {                                 \
-    __asm__ volatile(BEGIN LOAD_4("0(%%rbx)", 16, 17, 18, 19) LOAD_4("256(%%rbx)", 20, 21, 22, 23)               \
-                     LOAD_4("512(%%rbx)", 24, 25, 26, 27)                                                      \
+    __asm__ volatile(BEGIN LOAD_4("0(%%rbx)", 16, 17, 18, 19) LOAD_4("256(%%rbx)", 20, 21, 22, 23)           \
+                     LOAD_4("512(%%rbx)", 24, 25, 26, 27)                                                    \
                      "mov %c[y_stride](%%rdi), %%r8\n\t"                                                     \
                      "mov %c[pitch](%%rdi), %%r12\n\tshl $3, %%r12\n\t"                                      \
                      "mov %c[row_stride](%%rdi), %%r14\n\t"                                                  \
                      "lea -8(%%rsi, %%r12), %%r13\n\t"                                                       \
                      "test %%r14, %%r14\n\t"                                                                 \
                      "cmovz %%rsi, %%r13\n\t" COLUMN(PIXEL, 4, 5, 6, 7) COLUMN(PIXEL, 8, 9, 10, 11)          \
-                     "1:\n\t" COLUMN(PIXEL, 12, 13, 14, 15) LOAD_4("%c[bias](%%rdi)", 0, 1, 2, 3)              \
-                     ADD_QUADS(16, 17, 18, 19, 4, 5, 6, 7)                                        \
-                     ADD_QUADS(20, 21, 22, 23, 8, 9, 10, 11)                                      \
-                     ADD_QUADS(24, 25, 26, 27, 12, 13, 14, 15) FINISH_AND(STORE(0, "%%rdx"))  \
+                     "1:\n\t" COLUMN(PIXEL, 12, 13, 14, 15) LOAD_4("%c[bias](%%rdi)", 0, 1, 2, 3)            \
+                     ADD_QUADS(16, 17, 18, 19, 4, 5, 6, 7)                                                   \
+                     ADD_QUADS(20, 21, 22, 23, 8, 9, 10, 11)                                                 \
+                     ADD_QUADS(24, 25, 26, 27, 12, 13, 14, 15) FINISH_AND(STORE(0, "%%rdx"))                 \
                      "test %%r14, %%r14\n\t"                                                                 \
-                     "jz 2f\n\t" LOAD_4("%c[bias](%%rdi)", 0, 1, 2, 3) ADD_STEP(3, 4, 5, 6, 7)          \
-                     ADD_STEP(4, 8, 9, 10, 11) ADD_STEP(5, 12, 13, 14, 15)                     \
+                     "jz 2f\n\t" LOAD_4("%c[bias](%%rdi)", 0, 1, 2, 3) ADD_STEP(3, 4, 5, 6, 7)               \
+                     ADD_STEP(4, 8, 9, 10, 11) ADD_STEP(5, 12, 13, 14, 15)                                   \
                      "lea (%%rdx, %%r14), %%rax\n\t" FINISH_AND(STORE(0, "%%rax"))                           \
                      "2:\n\t"                                                                                \
                      "add %%r8, %%rdx\n\t" MOVE(8, 4) MOVE(9, 5) MOVE(10, 6) MOVE(11, 7)                     \
@@ -93,19 +93,19 @@ ROW3X3(row3x3_32, PIXEL_32, STORE_32)
  * The first pass begins at 2: with the row's first column as l; what it stores the second one overwrites. */
 #define ROW3X3_2(name, PIXEL, STORE)                                                                         \
   static void name(const block *b, const uint8_t *const *cols, uint8_t *y) {                                 \
-    __asm__ volatile(BEGIN LOAD_4("0(%%rbx)", 10, 11, 12, 13) LOAD_4("1024(%%rbx)", 14, 15, 16, 17)              \
-                     LOAD_4("512(%%rbx)", 18, 19, 20, 21) LOAD_4("%c[bias](%%rdi)", 22, 23, 24, 25)              \
-                     LOAD_4("%c[scale](%%rdi)", 26, 27, 28, 29)                                                \
+    __asm__ volatile(BEGIN LOAD_4("0(%%rbx)", 10, 11, 12, 13) LOAD_4("1024(%%rbx)", 14, 15, 16, 17)          \
+                     LOAD_4("512(%%rbx)", 18, 19, 20, 21) LOAD_4("%c[bias](%%rdi)", 22, 23, 24, 25)          \
+                     LOAD_4("%c[scale](%%rdi)", 26, 27, 28, 29)                                              \
                      "xor %%r8d, %%r8d\n\t"                                                                  \
                      "sub $24, %%rsi\n\t" PIXEL(POINTER(5), 5) PAIRS("bw", 5, 5, 6, 5)                       \
                      "jmp 2f\n"                                                                              \
                      "1:\n\t" PIXEL(POINTER(5), 5) PIXEL(POINTER(0), 4) PAIRS("bw", 5, 4, 6, 5)              \
                      PIXEL(POINTER(1), 4) PIXEL(POINTER(2), 7) PAIRS("bw", 4, 7, 8, 4)                       \
                      PAIRS("wd", 6, 8, 7, 8) PAIRS("wd", 5, 4, 9, 4)                                         \
-                     ADD_QUADS(14, 15, 16, 17, 7, 8, 9, 4)                                        \
+                     ADD_QUADS(14, 15, 16, 17, 7, 8, 9, 4)                                                   \
                      "2:\n\t" PIXEL(POINTER(3), 4) PIXEL(POINTER(4), 7) PAIRS("bw", 4, 7, 8, 4)              \
                      PAIRS("wd", 8, 6, 7, 8) PAIRS("wd", 4, 5, 9, 4)                                         \
-                     ADD_QUADS(18, 19, 20, 21, 7, 8, 9, 4)                                        \
+                     ADD_QUADS(18, 19, 20, 21, 7, 8, 9, 4)                                                   \
                      FINISH(0, 7, 5, 10, 22, 26) FINISH(1, 8, 6, 11, 23, 27)                                 \
                      FINISH(2, 9, 31, 12, 24, 28) FINISH(3, 4, 7, 13, 25, 29)                                \
                      WORDS(5, 6, 30) WORDS(31, 7, 30) BYTES(5, 31, 5) STORE(5, "%%rdx")                      \

@@ -28,7 +28,7 @@ enum { STRETCH = 128 }; /* outputs, whose words lie in L1 */
  * those where it ends; by weights for each x % 4, at r11. Past the end of the row the last column stands in for others, whose
  * weight is 0. r9 counts outputs, r15 those that these quads serve. */
 #define HALF(name, half, offset, STORE)                                                                      \
-  static void name(const block *b, const uint8_t *const *cols, void *y, size_t y_step, void *words, size_t n) {             \
+  static void name(const block *b, const uint8_t *const *cols, void *y, size_t y_step, void *words, size_t n) { \
     register size_t step __asm__("r8") = y_step, outputs __asm__("r9") = n;                                  \
     register void *from __asm__("r10") = words;                                                              \
     __asm__ volatile("mov %c[w](%%rdi), %%rbx\n\t"                                                           \
@@ -69,9 +69,9 @@ enum { STRETCH = 128 }; /* outputs, whose words lie in L1 */
                      "jmp 2b\n"                                                                              \
                      "4:\n\t"                                                                                \
                      : "+S"(cols), "+d"(y), "+r"(outputs), "+r"(from)                                        \
-                     : "D"(b), "r"(step), FIELD(w), FIELD(bias), FIELD(scale), FIELD(first), FIELD(clamps), FIELD(hi),      \
+                     : "D"(b), "r"(step), FIELD(w), FIELD(bias), FIELD(scale), FIELD(first), FIELD(clamps), FIELD(hi), \
                        BOUND(lo), BOUND(zero_point)                                                          \
-                     : "cc", "memory", "rax", "rbx", "rcx", "r11", "r12", "r13", "r14", "r15", ZMM);          \
+                     : "cc", "memory", "rax", "rbx", "rcx", "r11", "r12", "r13", "r14", "r15", ZMM);         \
   }
 HALF(low_half, "l", 0, "vmovdqa64 %%zmm20, (%%rdx)\n\t")
 HALF(high_half, "h", 128,
