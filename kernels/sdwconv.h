@@ -23,14 +23,15 @@ typedef struct sdw_block {
 } sdw_block;
 
 /* In the functions below nv, s, step, many and whole are constants in every caller. The sums are those of nv
- * vectors of pixel 0, then of pixel 1; a part is one of a single vector. */
+ * vectors of pixel 0, then of pixel 1; a part is one of a single vector. Loops over sums are bounded by one of the constants:
+ * clang 14 unrolls the others before it inlines a function, and keeps in memory what such code seems to choose from. */
 
 Q8_INLINE sv_vec sdw_get(int whole, const float *x, sv_part part) {
   return whole ? sv_load(x) : sv_load_part(x, part);
 }
 
-/* Adds s taps. An input column is loaded once and serves every pixel that it meets; the taps of a pixel come
- * in their order. */
+/* Adds s taps. An input column is loaded once and serves every pixel that it meets, the oldest one first; the taps of a
+ * pixel come in their order. */
 Q8_INLINE void sdw_taps(size_t nv, size_t s, size_t step, int whole, const float *w, size_t n,
                         const float *const *col, size_t from, sv_part part, sv_vec *sum) {
   __asm__ volatile(""
@@ -39,16 +40,20 @@ Q8_INLINE void sdw_taps(size_t nv, size_t s, size_t step, int whole, const float
   Q8_UNROLL
   for (size_t j = 0; j < s * nv; j++)
     tap[j] = sdw_get(whole, w + j / nv * n + j % nv * SV_LANES, part);
+  const float *c = NULL;
   Q8_UNROLL
   for (size_t i = 0; i < ((SDW_PIXELS - 1) * step + s) * nv; i++) {
     const size_t x = i / nv, at = i % nv;
+    c = at == 0 ? col[x] + from : c + SV_LANES;
     if (nv > 1 && x + 1 >= s) /* not of the block before */
-      __builtin_prefetch(col[x] + from + SDW_AHEAD * n + at * SV_LANES);
-    const sv_vec v = sv_hold(sdw_get(whole, col[x] + from + at * SV_LANES, part));
+      __builtin_prefetch(c + SDW_AHEAD * n);
+    const sv_vec v = sv_hold(sdw_get(whole, c, part));
     Q8_UNROLL
-    for (size_t p = 0; p < SDW_PIXELS; p++)
-      if (x >= p * step && x - p * step < s)
-        sum[p * nv + at] = sv_fma(v, tap[(x - p * step) * nv + at], sum[p * nv + at]);
+    for (size_t j = s; j-- > 0;) {
+      const size_t p = (x - j) / step;
+      if (x >= j && (x - j) % step == 0 && p < SDW_PIXELS)
+        sum[p * nv + at] = sv_fma(v, tap[j * nv + at], sum[p * nv + at]);
+    }
   }
 }
 
@@ -75,17 +80,22 @@ Q8_INLINE void sdw_vectors(size_t nv, int many, int whole, const sdw_block *a, s
   for (size_t i = 0; i < SDW_PIXELS * nv; i++)
     sum[i] = i < nv ? sdw_get(whole, a->bias + c + i * SV_LANES, part) : sum[i % nv];
   for (size_t rows = k->r, left = k->s, taps; rows > 0; left -= taps) {
-    taps = nv > 1 ? 3 : shared && left >= 5 ? 5 : shared && left >= 3 ? 3 : 1;
-    if (taps == 1)
+    if (nv == 1 && (left < 3 || !shared)) {
+      taps = 1;
       sdw_tap(step, whole, w, col, from, part, sum);
-    else if (taps == 3 && step == 1)
-      sdw_taps(nv, 3, 1, whole, w, n, col, from, part, sum);
-    else if (taps == 3)
-      sdw_taps(1, 3, 2, whole, w, n, col, from, part, sum);
-    else if (step == 1)
-      sdw_taps(1, 5, 1, whole, w, n, col, from, part, sum);
-    else
-      sdw_taps(1, 5, 2, whole, w, n, col, from, part, sum);
+    } else if (nv > 1 || left < 5) {
+      taps = 3;
+      if (step == 1)
+        sdw_taps(nv, 3, 1, whole, w, n, col, from, part, sum);
+      else
+        sdw_taps(1, 3, 2, whole, w, n, col, from, part, sum);
+    } else {
+      taps = 5;
+      if (step == 1)
+        sdw_taps(1, 5, 1, whole, w, n, col, from, part, sum);
+      else
+        sdw_taps(1, 5, 2, whole, w, n, col, from, part, sum);
+    }
     w += taps * n;
     col += taps * k->col_dilation;
     if (left == taps) {
@@ -96,17 +106,16 @@ Q8_INLINE void sdw_vectors(size_t nv, int many, int whole, const sdw_block *a, s
   }
   float *y = a->y + c;
   Q8_UNROLL
-  for (size_t p = 0; p < SDW_PIXELS; p++, y += a->y_stride) {
-    if (p == a->pixels)
+  for (size_t i = 0; i < SDW_PIXELS * nv; i++) {
+    if (i == a->pixels * nv)
       break;
-    Q8_UNROLL
-    for (size_t i = 0; i < nv; i++) {
-      const sv_vec v = sv_clamp(sum[p * nv + i], a->lo, a->hi);
-      if (whole)
-        sv_store(y + i * SV_LANES, v);
-      else
-        sv_store_part(y, v, part);
-    }
+    const sv_vec v = sv_clamp(sum[i], a->lo, a->hi);
+    if (whole)
+      sv_store(y + i % nv * SV_LANES, v);
+    else
+      sv_store_part(y, v, part);
+    if ((i + 1) % nv == 0)
+      y += a->y_stride;
   }
 }
 

@@ -54,7 +54,7 @@ Q8_INLINE __m256 dequantize(__m256i acc, __m256i offset, __m256 scale, __m256 bi
 
 Q8_INLINE void dequantize_row(size_t n, const int32_t *acc, const q8_dequant *dq, const row_factors *r, float *y) {
   size_t c = 0;
-  for (; c + 8 <= n; c += 8)
+  for (const size_t whole = n & -(size_t)8; c < whole; c += 8)
     _mm256_storeu_ps(y + c, dequantize(q8_avx2_load_i32(acc + c), q8_avx2_load_i32(dq->offset + c),
                                        _mm256_loadu_ps(dq->scale + c), _mm256_loadu_ps(dq->bias + c), r));
   if (c < n) {

@@ -33,21 +33,21 @@ static void block8(const uint8_t *x, size_t x_stride, uint8_t *y, size_t y_strid
 Q8_INLINE void block32(const float *x, size_t x_stride, float *y, size_t y_stride) {
   __m256 a[8], b[8];
   Q8_UNROLL
-  for (size_t i = 0; i < 4; i++) { /* rows i and i + 4 side by side in columns 0-3, then in columns 4-7 */
-    const float *low = x + i * x_stride, *high = x + (i + 4) * x_stride;
-    a[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
-    a[i + 4] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low + 4)), _mm_loadu_ps(high + 4), 1);
+  for (size_t i = 0; i < 4; i++, x += x_stride) { /* rows i and i + 4 side by side in columns 0-3, then in columns 4-7 */
+    const float *high = x + 4 * x_stride;
+    a[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(x)), _mm_loadu_ps(high), 1);
+    a[i + 4] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(x + 4)), _mm_loadu_ps(high + 4), 1);
   }
   Q8_UNROLL
-  for (size_t i = 0; i < 8; i += 4) { /* 4 x 4 transposes in each half */
+  for (size_t i = 0; i < 8; i += 4, y += 4 * y_stride) { /* 4 x 4 transposes in each half */
     b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
     b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
     b[i + 2] = _mm256_unpacklo_ps(a[i + 2], a[i + 3]);
     b[i + 3] = _mm256_unpackhi_ps(a[i + 2], a[i + 3]);
-    _mm256_storeu_ps(y + i * y_stride, _mm256_shuffle_ps(b[i], b[i + 2], 0x44));
-    _mm256_storeu_ps(y + (i + 1) * y_stride, _mm256_shuffle_ps(b[i], b[i + 2], 0xEE));
-    _mm256_storeu_ps(y + (i + 2) * y_stride, _mm256_shuffle_ps(b[i + 1], b[i + 3], 0x44));
-    _mm256_storeu_ps(y + (i + 3) * y_stride, _mm256_shuffle_ps(b[i + 1], b[i + 3], 0xEE));
+    _mm256_storeu_ps(y, _mm256_shuffle_ps(b[i], b[i + 2], 0x44));
+    _mm256_storeu_ps(y + y_stride, _mm256_shuffle_ps(b[i], b[i + 2], 0xEE));
+    _mm256_storeu_ps(y + 2 * y_stride, _mm256_shuffle_ps(b[i + 1], b[i + 3], 0x44));
+    _mm256_storeu_ps(y + 3 * y_stride, _mm256_shuffle_ps(b[i + 1], b[i + 3], 0xEE));
   }
 }
 

@@ -31,8 +31,10 @@ Q8_INLINE void sv_store(float *y, sv_vec v) {
 Q8_INLINE void sv_store_part(float *y, sv_vec v, sv_part part) {
   _mm512_mask_storeu_ps(y, part, v);
 }
+/* clang 14 would put the sum where a was, and move it back where ways meet. */
 Q8_INLINE sv_vec sv_fma(sv_vec a, sv_vec b, sv_vec c) {
-  return _mm512_fmadd_ps(a, b, c);
+  __asm__("vfmadd231ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+  return c;
 }
 Q8_INLINE sv_vec sv_add(sv_vec a, sv_vec b) {
   return _mm512_add_ps(a, b);
