@@ -41,17 +41,19 @@ static int is_integer(int32_t dtype) {
 }
 
 static q8_status constant_input(const q8_importer *importer, const q8_raw_node *node, int32_t i, const char *what,
-                                const q8_tensor **out, qint8_error *error) {
+                                const q8_tensor **out) {
   *out = NULL;
   if (i >= node->input_count || node->inputs[i] == Q8_NONE)
     return QINT8_OK;
   if (!q8_graph_is_constant(importer->graph, node->inputs[i]))
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "the %s of %s is not a constant", what, node->op_type);
+    return q8_fail(importer->error, QINT8_ERROR_UNSUPPORTED, node->name, "the %s of %s is not a constant", what,
+                   node->op_type);
   *out = &importer->graph->tensors[node->inputs[i]];
   return QINT8_OK;
 }
 
-static q8_status check_axis(const q8_raw_node *node, const q8_tensor *data, q8_tensor_quant *out, qint8_error *error) {
+static q8_status check_axis(const q8_importer *importer, const q8_raw_node *node, const q8_tensor *data,
+                            q8_tensor_quant *out) {
   if (out->count == 1) {
     out->axis = -1;
     return QINT8_OK;
@@ -62,42 +64,43 @@ static q8_status check_axis(const q8_raw_node *node, const q8_tensor *data, q8_t
   if (!data)
     return QINT8_OK;
   if (out->axis < 0 || out->axis >= rank || data->shape.dim[out->axis] != out->count)
-    return q8_fail(error, QINT8_ERROR_FORMAT, node->name, "%d scales do not fit axis %d of %s", (int)out->count,
-                   (int)out->axis, data->name);
+    return q8_fail(importer->error, QINT8_ERROR_FORMAT, node->name, "%d scales do not fit axis %d of %s",
+                   (int)out->count, (int)out->axis, data->name);
   return QINT8_OK;
 }
 
-static q8_status read_values(q8_pool *pool, const q8_raw_node *node, const q8_tensor *scale,
-                             const q8_tensor *zero, q8_tensor_quant *out, qint8_error *error) {
+static q8_status read_values(const q8_importer *importer, q8_pool *pool, const q8_raw_node *node,
+                             const q8_tensor *scale, const q8_tensor *zero, q8_tensor_quant *out) {
   size_t n = element_count(scale);
   if (scale->dtype != QINT8_DTYPE_F32 || scale->shape.rank > 1 || n < 1 || n > INT32_MAX / 2)
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "the scale is not a float scalar or list");
+    return q8_fail(importer->error, QINT8_ERROR_UNSUPPORTED, node->name, "the scale is not a float scalar or list");
   if (zero && element_count(zero) != n)
-    return q8_fail(error, QINT8_ERROR_FORMAT, node->name, "%zu scales, but %zu zero points", n, element_count(zero));
+    return q8_fail(importer->error, QINT8_ERROR_FORMAT, node->name, "%zu scales, but %zu zero points", n,
+                   element_count(zero));
   out->count = (int32_t)n;
   out->scale = q8_pool_alloc(pool, n, sizeof *out->scale);
   out->zero_point = q8_pool_alloc(pool, n, sizeof *out->zero_point);
   if (!out->scale || !out->zero_point)
-    return q8_fail_memory(error, node->name, n * sizeof *out->scale);
+    return q8_fail_memory(importer->error, node->name, n * sizeof *out->scale);
   for (size_t i = 0; i < n; i++) {
     out->scale[i] = ((const float *)scale->data)[i];
     out->zero_point[i] = zero ? read_integer(zero, i) : 0;
     if (!isfinite(out->scale[i]) || out->scale[i] <= 0)
-      return q8_fail(error, QINT8_ERROR_FORMAT, node->name, "scale %g is not finite and above zero",
+      return q8_fail(importer->error, QINT8_ERROR_FORMAT, node->name, "scale %g is not finite and above zero",
                      (double)out->scale[i]);
   }
   return QINT8_OK;
 }
 
 q8_status q8_qdq_params(q8_importer *importer, q8_pool *pool, const q8_raw_node *node, const q8_tensor *data,
-                        q8_tensor_quant *out, qint8_error *error) {
+                        q8_tensor_quant *out) {
   qdq_params params;
   const q8_tensor *scale, *zero;
-  Q8_TRY(q8_import_attributes(importer, node, &qdq_op, &params, error));
-  Q8_TRY(constant_input(importer, node, 1, "scale", &scale, error));
-  Q8_TRY(constant_input(importer, node, 2, "zero point", &zero, error));
+  Q8_TRY(q8_import_attributes(importer, node, &qdq_op, &params));
+  Q8_TRY(constant_input(importer, node, 1, "scale", &scale));
+  Q8_TRY(constant_input(importer, node, 2, "zero point", &zero));
   if (!scale)
-    return q8_fail(error, QINT8_ERROR_FORMAT, node->name, "%s has no scale", node->op_type);
+    return q8_fail(importer->error, QINT8_ERROR_FORMAT, node->name, "%s has no scale", node->op_type);
   int32_t dtype = QINT8_DTYPE_U8;
   if (data && is_integer(data->dtype))
     dtype = data->dtype;
@@ -110,13 +113,14 @@ q8_status q8_qdq_params(q8_importer *importer, q8_pool *pool, const q8_raw_node 
                                                        ? (int32_t)params.axis
                                                        : Q8_MAX_RANK};
   if (params.block_size != 0)
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "%s in blocks", node->op_type);
+    return q8_fail(importer->error, QINT8_ERROR_UNSUPPORTED, node->name, "%s in blocks", node->op_type);
   if (!is_integer(dtype) || (dtype == QINT8_DTYPE_S32 && !data))
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "%s to a type other than 8-bit integers", node->op_type);
+    return q8_fail(importer->error, QINT8_ERROR_UNSUPPORTED, node->name, "%s to a type other than 8-bit integers",
+                   node->op_type);
   if (zero && zero->dtype != dtype)
-    return q8_fail(error, QINT8_ERROR_FORMAT, node->name, "the zero point has another type than the data");
-  Q8_TRY(read_values(pool, node, scale, zero, out, error));
-  return check_axis(node, data, out, error);
+    return q8_fail(importer->error, QINT8_ERROR_FORMAT, node->name, "the zero point has another type than the data");
+  Q8_TRY(read_values(importer, pool, node, scale, zero, out));
+  return check_axis(importer, node, data, out);
 }
 
 int q8_qdq_equal(const q8_tensor_quant *a, const q8_tensor_quant *b) {
@@ -135,13 +139,14 @@ static size_t inner_size(const q8_shape *shape, const q8_tensor_quant *params) {
 }
 
 q8_status q8_qdq_dequantize(q8_importer *importer, const q8_raw_node *node, const q8_tensor *integers,
-                            const q8_tensor_quant *params, q8_raw_tensor *out, qint8_error *error) {
+                            const q8_tensor_quant *params, q8_raw_tensor *out) {
   if (!is_integer(integers->dtype))
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "DequantizeLinear of a type other than integers");
+    return q8_fail(importer->error, QINT8_ERROR_UNSUPPORTED, node->name,
+                   "DequantizeLinear of a type other than integers");
   size_t n = element_count(integers), inner = inner_size(&integers->shape, params);
   float *values = q8_pool_reserve(&importer->graph->pool, n ? n : 1, sizeof *values);
   if (!values)
-    return q8_fail_memory(error, node->name, n * sizeof *values);
+    return q8_fail_memory(importer->error, node->name, n * sizeof *values);
   for (size_t i = 0, c = 0; i < n; i += inner, c = c + 1 < (size_t)params->count ? c + 1 : 0) {
     const float scale = params->scale[c];
     const int32_t zero = params->zero_point[c];
@@ -158,14 +163,14 @@ q8_status q8_qdq_dequantize(q8_importer *importer, const q8_raw_node *node, cons
 }
 
 q8_status q8_qdq_quantize(q8_importer *importer, const q8_raw_node *node, const q8_tensor *values,
-                          const q8_tensor_quant *params, q8_tensor *out, qint8_error *error) {
+                          const q8_tensor_quant *params, q8_tensor *out) {
   if (values->dtype != QINT8_DTYPE_F32)
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "QuantizeLinear of a type other than float");
+    return q8_fail(importer->error, QINT8_ERROR_UNSUPPORTED, node->name, "QuantizeLinear of a type other than float");
   size_t n = element_count(values), inner = inner_size(&values->shape, params);
   int wide = params->dtype == QINT8_DTYPE_S32;
   void *integers = q8_pool_alloc(wide ? &importer->graph->pool : &importer->pool, n ? n : 1, wide ? 4 : 1);
   if (!integers)
-    return q8_fail_memory(error, node->name, n);
+    return q8_fail_memory(importer->error, node->name, n);
   q8_round_range range = q8_round_range_of(params->dtype);
   for (size_t i = 0; i < n; i++) {
     size_t c = params->count > 1 ? i / inner % (size_t)params->count : 0;

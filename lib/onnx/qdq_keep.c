@@ -123,7 +123,7 @@ static int stays(keeper *k, int32_t index) {
 }
 
 /* Parameters that are there; a value that no file may have is an error. */
-static q8_status read_params(keeper *k, int32_t index, qint8_error *error) {
+static q8_status read_params(keeper *k, int32_t index) {
   const q8_raw_node *node = node_at(k, index);
   if (!is_whole(node) || (node->kind != Q8_RAW_QUANTIZE && node->kind != Q8_RAW_DEQUANTIZE))
     return QINT8_OK;
@@ -133,16 +133,14 @@ static q8_status read_params(keeper *k, int32_t index, qint8_error *error) {
   if (source && is_whole(source) && is_constant(k, source->inputs[0]))
     x = source->inputs[0]; /* weights or a bias, quantized in the graph */
   const q8_tensor *data = is_constant(k, x) ? &k->importer->graph->tensors[x] : NULL;
-  qint8_error unsupported = QINT8_ERROR_INIT;
-  q8_status status = q8_qdq_params(k->importer, &k->pool, node, data, &k->params[index], &unsupported);
-  if (status != QINT8_ERROR_UNSUPPORTED && status != QINT8_OK)
-    return q8_fail(error, status, unsupported.where, "%s", unsupported.message);
-  if (status == QINT8_ERROR_UNSUPPORTED)
-    k->params[index].dtype = QINT8_DTYPE_NONE;
+  q8_status status = q8_qdq_params(k->importer, &k->pool, node, data, &k->params[index]);
+  if (status != QINT8_ERROR_UNSUPPORTED)
+    return status;
+  k->params[index].dtype = QINT8_DTYPE_NONE;
   return QINT8_OK;
 }
 
-static q8_status keep(keeper *k, qint8_error *error) {
+static q8_status keep(keeper *k) {
   q8_importer *importer = k->importer;
   size_t nodes = importer->node_count, tensors = importer->graph->tensor_count;
   k->params = q8_pool_alloc(&k->pool, nodes + 1, sizeof *k->params);
@@ -150,7 +148,7 @@ static q8_status keep(keeper *k, qint8_error *error) {
   k->claim = q8_pool_alloc(&k->pool, tensors + 1, sizeof *k->claim);
   k->seen = q8_pool_alloc(&k->pool, tensors + 1, 1);
   if (!k->params || !k->writer || !k->claim || !k->seen)
-    return q8_fail_memory(error, "graph", nodes * sizeof *k->params);
+    return q8_fail_memory(k->importer->error, "graph", nodes * sizeof *k->params);
   for (size_t i = 0; i < tensors; i++)
     k->writer[i] = -1;
   for (size_t i = 0; i < nodes; i++) {
@@ -160,7 +158,7 @@ static q8_status keep(keeper *k, qint8_error *error) {
         k->writer[node->outputs[j]] = (int32_t)i;
   }
   for (size_t i = 0; i < nodes; i++)
-    Q8_TRY(read_params(k, (int32_t)i, error));
+    Q8_TRY(read_params(k, (int32_t)i));
   for (int changed = 1; changed;) {
     changed = 0;
     look_around(k);
@@ -168,7 +166,8 @@ static q8_status keep(keeper *k, qint8_error *error) {
       if (stays(k, (int32_t)i)) {
         q8_raw_node *node = &importer->nodes[i];
         if (!(node->op = q8_op_find(node->op_type, "")))
-          return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "%s on integers that others see", node->op_type);
+          return q8_fail(k->importer->error, QINT8_ERROR_UNSUPPORTED, node->name, "%s on integers that others see",
+                         node->op_type);
         node->kind = Q8_RAW_OP;
         changed = 1;
       }
@@ -176,10 +175,10 @@ static q8_status keep(keeper *k, qint8_error *error) {
   return QINT8_OK;
 }
 
-q8_status q8_import_keep(q8_importer *importer, qint8_error *error) {
+q8_status q8_import_keep(q8_importer *importer) {
   keeper k = {.importer = importer};
   q8_pool_init(&k.pool, &importer->host);
-  q8_status status = keep(&k, error);
+  q8_status status = keep(&k);
   q8_pool_destroy(&k.pool);
   return status;
 }

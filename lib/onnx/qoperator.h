@@ -35,6 +35,6 @@ int q8_qoperator_is(const char *op_type, const char *domain);
 int q8_qoperator_moves(const char *op_type);
 
 /* qoperator_in.c: the node list in QDQ form. */
-q8_status q8_import_qoperators(q8_importer *importer, qint8_error *error);
+q8_status q8_import_qoperators(q8_importer *importer);
 
 #endif

@@ -11,58 +11,58 @@
 /* ---- QLinear operators ---- */
 
 /* A float tensor in front of the integer tensor y. */
-static q8_status quantize(q8_lowering *l, const char *name, q8_id y, q8_id scale, q8_id zero, q8_id *out,
-                          qint8_error *error) {
-  Q8_TRY(q8_lower_name(l, y, out, error));
+static q8_status quantize(q8_lowering *l, const char *name, q8_id y, q8_id scale, q8_id zero, q8_id *out) {
+  Q8_TRY(q8_lower_name(l, y, out));
   q8_id inputs[3] = {*out, scale, zero};
-  return q8_import_add(l->importer, Q8_RAW_QUANTIZE, "QuantizeLinear", name, inputs, 3, &y, 1, NULL, error);
+  return q8_import_add(l->importer, Q8_RAW_QUANTIZE, "QuantizeLinear", name, inputs, 3, &y, 1, NULL);
 }
 
 /* DequantizeLinear of a bias, whose scale is x_scale * w_scale. */
-static q8_status add_bias(q8_lowering *l, const q8_raw_node *node, q8_id bias, q8_id x_scale, q8_id w_scale, q8_id *out,
-                          qint8_error *error) {
+static q8_status add_bias(q8_lowering *l, const q8_raw_node *node, q8_id bias, q8_id x_scale, q8_id w_scale,
+                          q8_id *out) {
   size_t xs, ws;
   const float *x = q8_lower_scales(l, x_scale, &xs), *w = q8_lower_scales(l, w_scale, &ws);
   if (!x || !w || xs != 1)
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "the scales of %s are not constants", node->op_type);
+    return q8_fail(l->importer->error, QINT8_ERROR_UNSUPPORTED, node->name, "the scales of %s are not constants",
+                   node->op_type);
   float *product = q8_pool_alloc(&l->importer->pool, ws, sizeof *product);
   if (!product)
-    return q8_fail_memory(error, node->name, ws * sizeof *product);
+    return q8_fail_memory(l->importer->error, node->name, ws * sizeof *product);
   for (size_t i = 0; i < ws; i++)
     product[i] = x[0] * w[i];
-  q8_shape shape = {.rank = ws > 1, .dim = {(int64_t)ws}};
   q8_id triple[3] = {bias, Q8_NONE, Q8_NONE};
-  Q8_TRY(q8_import_constant(l->importer, q8_lower_tensor(l, bias)->name, QINT8_DTYPE_F32, &shape, product, &triple[1],
-                            error));
-  return q8_lower_dequantize(l, node->name, triple, -1, out, error);
+  Q8_TRY(q8_import_constant(l->importer, q8_lower_tensor(l, bias)->name, QINT8_DTYPE_F32, ws > 1 ? (int64_t)ws : -1,
+                            product, &triple[1]));
+  return q8_lower_dequantize(l, node->name, triple, -1, out);
 }
 
-static q8_status lower_qlinear(q8_lowering *l, const q8_raw_node *node, const q8_qoperator *q, qint8_error *error) {
+static q8_status lower_qlinear(q8_lowering *l, const q8_raw_node *node, const q8_qoperator *q) {
   int32_t triples = q->triples ? q->triples : (node->input_count - q->first + 2) / 3, count = q->plain + triples;
   q8_id *floats = q8_pool_alloc(&l->importer->pool, (size_t)count + 1, sizeof *floats), y;
   q8_reader bytes;
   int64_t axis;
   if (!floats)
-    return q8_fail_memory(error, node->name, (size_t)count * sizeof *floats);
+    return q8_fail_memory(l->importer->error, node->name, (size_t)count * sizeof *floats);
   for (int32_t i = 0; i < q->plain; i++)
     floats[i] = node->inputs[i];
-  Q8_TRY(q8_lower_attributes(l, node, &bytes, error));
-  Q8_TRY(q8_lower_weight_axis(l, node, q->op, bytes, &axis, error));
+  Q8_TRY(q8_lower_attributes(l, node, &bytes));
+  Q8_TRY(q8_lower_weight_axis(l, node, q->op, bytes, &axis));
   for (int32_t i = 0; i < triples; i++) {
     int32_t at = q->first + 3 * i;
     q8_id triple[3] = {q8_lower_input(node, at), q8_lower_input(node, at + 1), q8_lower_input(node, at + 2)};
     if (triple[0] == Q8_NONE || triple[1] == Q8_NONE)
-      return q8_fail(error, QINT8_ERROR_FORMAT, node->name, "input %d of %s is left out", (int)at, node->op_type);
-    Q8_TRY(q8_lower_dequantize(l, node->name, triple, i == 1 ? axis : -1, &floats[q->plain + i], error));
+      return q8_fail(l->importer->error, QINT8_ERROR_FORMAT, node->name, "input %d of %s is left out", (int)at,
+                     node->op_type);
+    Q8_TRY(q8_lower_dequantize(l, node->name, triple, i == 1 ? axis : -1, &floats[q->plain + i]));
   }
   if (q->bias >= 0 && q8_lower_input(node, q->bias) != Q8_NONE)
     Q8_TRY(add_bias(l, node, q8_lower_input(node, q->bias), node->inputs[q->first + 1], node->inputs[q->first + 4],
-                    &floats[count++], error));
+                    &floats[count++]));
   if (q8_lower_input(node, q->y) == Q8_NONE) /* QGemm may give its accumulators as float */
     y = node->outputs[0];
   else
-    Q8_TRY(quantize(l, node->name, node->outputs[0], node->inputs[q->y], q8_lower_input(node, q->y + 1), &y, error));
-  Q8_TRY(q8_import_add(l->importer, Q8_RAW_OP, q->op, node->name, floats, count, &y, 1, &bytes, error));
+    Q8_TRY(quantize(l, node->name, node->outputs[0], node->inputs[q->y], q8_lower_input(node, q->y + 1), &y));
+  Q8_TRY(q8_import_add(l->importer, Q8_RAW_OP, q->op, node->name, floats, count, &y, 1, &bytes));
   if (y != node->outputs[0])
     l->tensors[node->outputs[0]] = (q8_integers){1, node->inputs[q->y], q8_lower_input(node, q->y + 1)};
   return QINT8_OK;
@@ -81,32 +81,32 @@ static int moves_integers(const q8_lowering *l, const q8_raw_node *node) {
   return 1;
 }
 
-static q8_status lower_move(q8_lowering *l, int32_t index, qint8_error *error) {
+static q8_status lower_move(q8_lowering *l, int32_t index) {
   int32_t count = strcmp(q8_lower_raw(l, index)->op_type, "Concat") ? 1 : q8_lower_raw(l, index)->input_count;
   q8_integers first = l->tensors[q8_lower_raw(l, index)->inputs[0]];
   for (int32_t i = 0; i < count; i++) {
     q8_id id = q8_lower_raw(l, index)->inputs[i], x;
     q8_id triple[3] = {id, l->tensors[id].scale, l->tensors[id].zero};
-    Q8_TRY(q8_lower_dequantize(l, q8_lower_raw(l, index)->name, triple, -1, &x, error));
+    Q8_TRY(q8_lower_dequantize(l, q8_lower_raw(l, index)->name, triple, -1, &x));
     q8_lower_raw(l, index)->inputs[i] = x;
   }
   for (int32_t i = 0; i < q8_lower_raw(l, index)->output_count; i++) {
     q8_id id = q8_lower_raw(l, index)->outputs[i], y;
     if (id == Q8_NONE)
       continue;
-    Q8_TRY(quantize(l, q8_lower_raw(l, index)->name, id, first.scale, first.zero, &y, error));
+    Q8_TRY(quantize(l, q8_lower_raw(l, index)->name, id, first.scale, first.zero, &y));
     q8_lower_raw(l, index)->outputs[i] = y;
     l->tensors[id] = first;
   }
   return QINT8_OK;
 }
 
-static q8_status lower_moves(q8_lowering *l, qint8_error *error) {
+static q8_status lower_moves(q8_lowering *l) {
   for (int changed = 1; changed;) {
     changed = 0;
     for (size_t i = 0, n = l->importer->node_count; i < n; i++)
       if (moves_integers(l, q8_lower_raw(l, (int32_t)i))) {
-        Q8_TRY(lower_move(l, (int32_t)i, error));
+        Q8_TRY(lower_move(l, (int32_t)i));
         changed = 1;
       }
   }
@@ -115,14 +115,14 @@ static q8_status lower_moves(q8_lowering *l, qint8_error *error) {
 
 /* ---- The node list ---- */
 
-static q8_status index_nodes(q8_lowering *l, qint8_error *error) {
+static q8_status index_nodes(q8_lowering *l) {
   const q8_importer *importer = l->importer;
   l->count = importer->graph->tensor_count;
   l->tensors = q8_pool_alloc(&l->importer->pool, l->count + 1, sizeof *l->tensors);
   l->producer = q8_pool_alloc(&l->importer->pool, l->count + 1, sizeof *l->producer);
   l->uses = q8_pool_alloc(&l->importer->pool, l->count + 1, sizeof *l->uses);
   if (!l->tensors || !l->producer || !l->uses)
-    return q8_fail_memory(error, "graph", l->count * sizeof *l->tensors);
+    return q8_fail_memory(l->importer->error, "graph", l->count * sizeof *l->tensors);
   for (size_t i = 0; i < l->count; i++)
     l->producer[i] = -1;
   for (size_t i = 0; i < importer->output_count; i++)
@@ -141,20 +141,20 @@ static q8_status index_nodes(q8_lowering *l, qint8_error *error) {
   return QINT8_OK;
 }
 
-static q8_status lower(q8_lowering *l, int32_t index, qint8_error *error) {
+static q8_status lower(q8_lowering *l, int32_t index) {
   const q8_raw_node node = *q8_lower_raw(l, index); /* the list may move */
   if (node.input_count < 2 || node.inputs[0] == Q8_NONE || node.inputs[1] == Q8_NONE || node.outputs[0] == Q8_NONE)
-    return q8_fail(error, QINT8_ERROR_FORMAT, node.name, "%s lacks an input or output", node.op_type);
+    return q8_fail(l->importer->error, QINT8_ERROR_FORMAT, node.name, "%s lacks an input or output", node.op_type);
   const q8_qoperator *q = q8_qoperator_find(node.op_type, "");
   q = q ? q : q8_qoperator_find(node.op_type, Q8_MICROSOFT);
   size_t nodes = l->importer->node_count;
   q8_status status;
   if (q)
-    status = lower_qlinear(l, &node, q, error);
+    status = lower_qlinear(l, &node, q);
   else if (!strcmp(node.op_type, "ConvInteger") || !strcmp(node.op_type, "MatMulInteger"))
-    status = q8_lower_integer(l, index, error);
+    status = q8_lower_integer(l, index);
   else
-    status = q8_lower_fused(l, index, error);
+    status = q8_lower_fused(l, index);
   if (status == QINT8_OK) {
     q8_lower_drop(l, index);
   } else if (status == QINT8_ERROR_UNSUPPORTED && node.op) {
@@ -165,16 +165,16 @@ static q8_status lower(q8_lowering *l, int32_t index, qint8_error *error) {
   return status;
 }
 
-q8_status q8_import_qoperators(q8_importer *importer, qint8_error *error) {
+q8_status q8_import_qoperators(q8_importer *importer) {
   q8_lowering l = {.importer = importer};
   int any = 0;
   for (size_t i = 0; i < importer->node_count; i++)
     any |= importer->nodes[i].kind == Q8_RAW_QOPERATOR || importer->nodes[i].kind == Q8_RAW_QUANTIZE;
   if (!any)
     return QINT8_OK;
-  Q8_TRY(index_nodes(&l, error));
+  Q8_TRY(index_nodes(&l));
   for (size_t i = 0, n = importer->node_count; i < n; i++)
     if (importer->nodes[i].kind == Q8_RAW_QOPERATOR)
-      Q8_TRY(lower(&l, (int32_t)i, error));
-  return lower_moves(&l, error);
+      Q8_TRY(lower(&l, (int32_t)i));
+  return lower_moves(&l);
 }

@@ -10,21 +10,29 @@ typedef struct q8_exporter q8_exporter;
 
 /* ---- For `upgrade`: old attributes become the constant inputs of the canonical form ---- */
 
-/* `inputs` has room for this many ids; entries from *input_count on are Q8_NONE. */
 #define Q8_UPGRADE_INPUTS 16
 
-/* The graph read so far: initializers and Constant nodes are all there, whatever their place in the file. */
-const q8_graph *q8_import_graph(const q8_importer *importer);
-/* A new constant with a name made from `base`; `data` is copied, dense. A NULL shape means a scalar. */
-q8_status q8_import_constant(q8_importer *importer, const char *base, int32_t dtype, const q8_shape *shape,
-                             const void *data, q8_id *out, qint8_error *error);
-/* A 1-D s64 constant (axes, pads, shapes); a float scalar. */
-q8_status q8_import_ints(q8_importer *importer, const char *base, const q8_ints *values, q8_id *out,
-                         qint8_error *error);
-q8_status q8_import_float(q8_importer *importer, const char *base, float value, q8_id *out, qint8_error *error);
+/* A node of the file, its attributes in `params`. */
+typedef struct q8_upgrade {
+  q8_importer *importer;
+  const q8_graph
+      *graph; /* read so far: initializers and Constant nodes are all there, whatever their place in the file */
+  qint8_error *error;
+  const char *name;
+  void *params;
+  q8_id *inputs; /* room for Q8_UPGRADE_INPUTS more; Q8_NONE from input_count on */
+  int32_t input_count;
+} q8_upgrade;
+
+/* A new constant with a name made from `base`: a list of `count` elements, which are copied, or a scalar if it is -1.
+ */
+q8_status q8_import_constant(q8_importer *importer, const char *base, int32_t dtype, int64_t count, const void *data,
+                             q8_id *out);
+/* The same as input i of the node. */
+q8_status q8_upgrade_input(q8_upgrade *node, int32_t i, int32_t dtype, int64_t count, const void *data);
 /* A new node of that operator with default attributes and one output, a tensor with a name made from `base`. */
 q8_status q8_import_new_node(q8_importer *importer, const char *op_type, const char *base, const q8_id *inputs,
-                             int32_t input_count, q8_id *out, qint8_error *error);
+                             int32_t input_count, q8_id *out);
 
 /* ---- For `expand`: a recognised pattern as standard nodes of opset 17 ---- */
 

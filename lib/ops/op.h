@@ -86,7 +86,7 @@ typedef enum q8_quant_rule {
 
 struct q8_planner;
 struct q8_exporter;
-struct q8_importer;
+struct q8_upgrade;
 
 /* What the planner passes to `infer` and `eval`. Left-out inputs are NULL. */
 typedef struct q8_op_io {
@@ -125,8 +125,7 @@ typedef struct q8_op_family {
   /* Adds steps for the node to the plan: see ops/plan.h. Optional. */
   q8_status (*plan)(struct q8_planner *planner, q8_id node);
   /* Brings a node of an older opset to the canonical form (params already parsed). Optional. */
-  q8_status (*upgrade)(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
-                       const char *node_name, qint8_error *error);
+  q8_status (*upgrade)(struct q8_upgrade *node);
   const q8_op_extras *extras; /* NULL: nothing of it; read through q8_extras */
 } q8_op_family;
 

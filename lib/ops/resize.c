@@ -253,21 +253,20 @@ static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_n
 /* ---- Older forms ---- */
 
 /* Until opset 10: X and scales, coordinates by division alone. */
-static q8_status upgrade_old(q8_resize_params *p, q8_id *inputs, int32_t *input_count) {
+static q8_status upgrade_old(q8_upgrade *node) {
+  q8_resize_params *p = node->params;
   snprintf(p->coordinates, sizeof p->coordinates, "asymmetric");
   snprintf(p->nearest_mode, sizeof p->nearest_mode, "floor");
-  if (*input_count == 2) {
-    inputs[2] = inputs[1];
-    inputs[1] = Q8_NONE;
-    *input_count = 3;
+  if (node->input_count == 2) {
+    node->inputs[2] = node->inputs[1];
+    node->inputs[1] = Q8_NONE;
+    node->input_count = 3;
   }
   return QINT8_OK;
 }
 
-static q8_status upgrade(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
-                         const char *node_name, qint8_error *error) {
-  (void)importer, (void)node_name, (void)error;
-  return opset <= 10 ? upgrade_old(params, inputs, input_count) : QINT8_OK;
+static q8_status upgrade(q8_upgrade *node) {
+  return node->graph->opset <= 10 ? upgrade_old(node) : QINT8_OK;
 }
 
 const q8_op q8_op_resize = {
@@ -281,20 +280,15 @@ const q8_op q8_op_resize = {
 static const q8_attribute upsample_attributes[] = {{Q8_NAME_AND_TEXT("mode", "nearest"), Q8_ATTR_STRING, AT(mode), 0, 0, 0},
                                                    {"scales", Q8_ATTR_FLOATS, AT(scales), 0, 0, 0}};
 
-static q8_status upgrade_upsample(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs,
-                                  int32_t *input_count, const char *node_name, qint8_error *error) {
-  q8_resize_params *p = params;
-  (void)opset;
-  if (p->scales.count >= 0) {
-    q8_shape shape = {.rank = 1, .dim = {p->scales.count}};
-    Q8_TRY(q8_import_constant(importer, node_name, QINT8_DTYPE_F32, &shape, p->scales.v, &inputs[1], error));
-    *input_count = 2;
-  }
+static q8_status upgrade_upsample(q8_upgrade *node) {
+  q8_resize_params *p = node->params;
+  if (p->scales.count >= 0)
+    Q8_TRY(q8_upgrade_input(node, 1, QINT8_DTYPE_F32, p->scales.count, p->scales.v));
   char mode[32];
   memcpy(mode, p->mode, sizeof mode);
-  q8_op_defaults(&q8_op_resize, params);
+  q8_op_defaults(&q8_op_resize, p);
   memcpy(p->mode, mode, sizeof mode);
-  return upgrade_old(p, inputs, input_count);
+  return upgrade_old(node);
 }
 
 const q8_op q8_op_upsample = {

@@ -18,10 +18,9 @@ static const q8_attribute attributes[] = {
     {"axis", Q8_ATTR_INT, offsetof(softmax_params, axis), 0, 0, NO_AXIS},
     {"flat", Q8_ATTR_INT, offsetof(softmax_params, flat), 0, 1, 0}};
 
-static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs,
-                         int32_t *input_count, const char *node_name, qint8_error *error) {
-  (void)importer, (void)inputs, (void)input_count, (void)node_name, (void)error;
-  softmax_params *p = params;
+static q8_status upgrade(q8_upgrade *node) {
+  softmax_params *p = node->params;
+  int64_t opset = node->graph->opset;
   if (p->axis == NO_AXIS)
     p->axis = opset < 13 ? 1 : -1;
   p->flat = opset < 13 && p->axis != -1;
