@@ -82,19 +82,13 @@ static q8_status read_opset(q8_importer *importer, q8_reader bytes) {
   return QINT8_OK;
 }
 
-/* 0 if memory is refused. */
-static int split_lines(q8_onnx_quant *quant, char *text) {
-  for (char *line = text; line && *line;) {
-    char *end = strchr(line, '\n');
-    if (end)
-      *end++ = 0;
-    if (!q8_grow(&quant->pool.host, (void **)&quant->float_nodes, &quant->float_capacity, quant->float_count + 1,
-                 sizeof *quant->float_nodes, quant->float_count))
-      return 0;
-    quant->float_nodes[quant->float_count++] = line;
-    line = end;
-  }
-  return 1;
+q8_status q8_import_note(q8_importer *importer, q8_name_list *list, const char *name, size_t length) {
+  q8_pool *pool = &importer->quant->pool;
+  const char *copy = q8_pool_string(pool, name, length);
+  if (!copy || !q8_grow(&pool->host, (void **)&list->names, &list->capacity, list->count + 1, sizeof copy, list->count))
+    return q8_fail_memory(importer->error, name, length);
+  list->names[list->count++] = copy;
+  return QINT8_OK;
 }
 
 q8_status q8_import_entry(q8_importer *importer, q8_reader bytes, const char *where, const char **key,
@@ -114,9 +108,10 @@ static q8_status read_metadata(q8_importer *importer, q8_reader bytes) {
       if (!strcmp(value, qint8_config_name((qint8_config)c)))
         quant->config = c;
   } else if (!strcmp(key, "qint8.float_nodes")) {
-    char *copy = q8_pool_string(&quant->pool, value, strlen(value));
-    if (!copy || !split_lines(quant, copy))
-      return q8_fail_memory(importer->error, "metadata", strlen(value));
+    for (size_t length; *value; value += length + (value[length] != 0)) { /* a line each */
+      length = strcspn(value, "\n");
+      Q8_TRY(q8_import_note(importer, &quant->float_nodes, value, length));
+    }
   }
   return QINT8_OK;
 }
@@ -197,7 +192,7 @@ static q8_status import(q8_importer *importer, const void *bytes, size_t size) {
   if (size > INT32_MAX)
     return q8_fail(importer->error, QINT8_ERROR_LIMIT, "model", "the file has %zu bytes, the format allows 2^31 - 1",
                    size);
-  importer->quant = q8_new(&importer->host, sizeof *importer->quant, "model", importer->error);
+  importer->quant = q8_new(&importer->pool.host, sizeof *importer->quant, "model", importer->error);
   if (!importer->quant)
     return QINT8_ERROR_MEMORY;
   importer->quant->config = -1;
@@ -210,7 +205,7 @@ static q8_status import(q8_importer *importer, const void *bytes, size_t size) {
 static q8_status import_graph(const void *bytes, const q8_onnx_file *file, const q8_host *host, q8_graph **graph,
                               q8_onnx_quant **quant, qint8_error *error) {
   qint8_error problem = QINT8_ERROR_INIT;
-  q8_importer importer = {.error = &problem, .host = *host, .path = file->path};
+  q8_importer importer = {.error = &problem, .path = file->path};
   q8_mapping mapping = file->mapping;
   *graph = NULL;
   if (quant)
@@ -225,7 +220,6 @@ static q8_status import_graph(const void *bytes, const q8_onnx_file *file, const
   importer.graph->mapping = mapping;
   q8_pool_init(&importer.pool, host);
   status = import(&importer, bytes, file->size);
-  q8_free(host, importer.nodes);
   q8_free(host, importer.inputs);
   q8_free(host, importer.outputs);
   q8_pool_destroy(&importer.pool);
@@ -242,7 +236,7 @@ static q8_status import_graph(const void *bytes, const q8_onnx_file *file, const
   for (const q8_mapping *m = &importer.graph->mapping; m; m = m->next)
     q8_unload(m, m->at, m->size); /* what lies between the weights was read */
   *graph = importer.graph;
-  if (quant && (importer.quant->entry_count || importer.quant->dynamic_count))
+  if (quant && (importer.quant->entry_count || importer.quant->dynamic.count))
     *quant = importer.quant;
   else
     q8_onnx_quant_destroy(importer.quant);
@@ -264,7 +258,7 @@ void q8_onnx_quant_destroy(q8_onnx_quant *quant) {
     return;
   const q8_host *host = &quant->pool.host;
   q8_free(host, quant->entries);
-  q8_free(host, quant->dynamic);
-  q8_free(host, quant->float_nodes);
+  q8_free(host, quant->dynamic.names);
+  q8_free(host, quant->float_nodes.names);
   q8_pool_delete(quant);
 }

@@ -52,19 +52,24 @@ static q8_status read_numbers(const q8_importer *importer, const raw_attribute *
 
 /* ---- Into params ---- */
 
-/* Attributes that change nothing in inference, or nothing if they hold this value. */
-static int is_harmless(const raw_attribute *a) {
-  static const struct {
-    const char *name;
-    int64_t value; /* -1: any */
-  } list[] = {{"momentum", -1}, {"saturate", -1},      {"consumed_inputs", -1}, {"stash_type", 1},
-              {"is_test", 1},   {"storage_order", 0}, {"spatial", 1},          {"input_forget", 0},
-              {"layout", 0},    {"allowzero", 0},     {"select_last_index", 0}, {"training_mode", 0}};
-  for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
-    if (!strcmp(a->name, list[i].name))
-      return list[i].value == -1 ||
-             (a->type == Q8_TYPE_INT && (int64_t)a->fields[Q8_ATTRIBUTE_I].value == list[i].value);
-  return 0;
+/* An attribute that the table does not have: some change nothing in inference, or nothing if they hold this value. */
+static q8_status skip(const q8_importer *importer, const raw_attribute *a, const q8_raw_node *node) {
+  static const char ones[] = "stash_type is_test spatial";
+  static const char zeros[] = "storage_order input_forget layout allowzero select_last_index training_mode channels_last";
+  int64_t value = (int64_t)a->fields[Q8_ATTRIBUTE_I].value, wanted = -1;
+  char text[32] = "";
+  if (q8_has_word("momentum saturate consumed_inputs", a->name))
+    return QINT8_OK;
+  if (a->type == Q8_TYPE_INT && !strcmp(a->name, "opset")) /* whose axes a QLinearSoftmax has */
+    wanted = (value < 13) == (importer->graph->opset < 13) ? value : 0;
+  else if (a->type == Q8_TYPE_INT)
+    wanted = q8_has_word(ones, a->name) ? 1 : q8_has_word(zeros, a->name) ? 0 : -1;
+  if (wanted >= 0 && value == wanted)
+    return QINT8_OK;
+  if (wanted >= 0)
+    snprintf(text, sizeof text, " = %" PRId64, value);
+  return q8_fail(importer->error, QINT8_ERROR_UNSUPPORTED, node->name, "attribute %.64s%s of %s is not supported",
+                 a->name, text, node->op_type);
 }
 
 static int64_t file_type(q8_attribute_type type) {
@@ -195,11 +200,10 @@ q8_status q8_import_attributes(q8_importer *importer, const q8_raw_node *node, c
     raw_attribute a;
     Q8_TRY(read_attribute(importer, field.bytes, node->name, &a));
     const q8_attribute *entry = find_entry(op, a.name);
-    if (!entry && is_harmless(&a))
+    if (!entry) {
+      Q8_TRY(skip(importer, &a, node));
       continue;
-    if (!entry)
-      return q8_fail(importer->error, QINT8_ERROR_UNSUPPORTED, node->name, "attribute %.64s of %s is not supported",
-                     a.name, node->op_type);
+    }
     size_t index = (size_t)(entry - op->attributes);
     if (index < MAX_TABLE && seen >> index & 1)
       return q8_fail(importer->error, QINT8_ERROR_FORMAT, node->name, "attribute %s is given twice", a.name);

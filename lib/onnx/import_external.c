@@ -62,9 +62,9 @@ static q8_status find_path(q8_importer *importer, q8_external *data, const char 
     if (*c == '/' || *c == '\\')
       name = c + 1;
   size_t folder = (size_t)(name - importer->path), length = strlen(data->location);
-  char *path = q8_pool_alloc(&importer->pool, folder + length + 1, 1);
+  char *path = q8_import_alloc(importer, folder + length + 1, 1, where);
   if (!path)
-    return q8_fail_memory(importer->error, where, folder + length + 1);
+    return QINT8_ERROR_MEMORY;
   memcpy(path, importer->path, folder);
   memcpy(path + folder, data->location, length);
   data->path = path;

@@ -37,7 +37,7 @@ static q8_status bind_name(q8_importer *importer, const char *name, q8_id id) {
   q8_scope *scope = importer->scope;
   if (q8_names_get(scope->names, name) >= 0)
     return q8_fail(importer->error, QINT8_ERROR_FORMAT, scope->owner, "two values of a subgraph are called %s", name);
-  return q8_names_put(&importer->host, scope->names, name, id)
+  return q8_names_put(&importer->pool.host, scope->names, name, id)
              ? QINT8_OK
              : q8_fail_memory(importer->error, scope->owner, sizeof id);
 }
@@ -126,7 +126,7 @@ static q8_status enter(q8_importer *importer, const char *owner, q8_scope *scope
   *scope = (q8_scope){.outer = importer->scope, .owner = owner, .depth = importer->scope ? importer->scope->depth + 1 : 1};
   if (scope->depth > MAX_DEPTH)
     return q8_fail(importer->error, QINT8_ERROR_LIMIT, owner, "subgraphs more than %d deep", MAX_DEPTH);
-  scope->names = q8_names_create(&importer->host);
+  scope->names = q8_names_create(&importer->pool.host);
   if (!scope->names)
     return q8_fail_memory(importer->error, owner, 64);
   importer->scope = scope;
@@ -134,7 +134,7 @@ static q8_status enter(q8_importer *importer, const char *owner, q8_scope *scope
 }
 
 static void leave(q8_importer *importer) {
-  q8_names_destroy(&importer->host, importer->scope->names);
+  q8_names_destroy(&importer->pool.host, importer->scope->names);
   importer->scope = importer->scope->outer;
 }
 
@@ -156,16 +156,12 @@ static q8_status find_body(q8_importer *importer, const q8_raw_node *node, const
   return q8_fail(importer->error, QINT8_ERROR_FORMAT, node->name, "%s has no subgraph %s", node->op_type, wanted);
 }
 
-static q8_status add_identity(q8_importer *importer, const char *name, q8_id from, q8_id to) {
-  return q8_import_add(importer, Q8_RAW_OP, "Identity", name, &from, 1, &to, 1, NULL);
-}
-
 /* The raw node that writes a tensor, or NULL. */
 static const q8_raw_node *writer_of(const q8_importer *importer, q8_id id) {
-  for (size_t i = importer->node_count; i-- > 0;)
-    if (importer->nodes[i].output_count && importer->nodes[i].outputs[0] == id)
-      return &importer->nodes[i];
-  return NULL;
+  const q8_raw_node *node = importer->last;
+  while (node && node->outputs[0] != id)
+    node = node->previous;
+  return node;
 }
 
 /* The value of a constant of one bool or integer, through Identity; 0 if it is not known while importing. */
@@ -235,9 +231,9 @@ q8_status q8_import_if(q8_importer *importer, const q8_raw_node *node) {
     if (node->outputs[i] == Q8_NONE)
       continue;
     if (known)
-      Q8_TRY(add_identity(importer, node->name, inputs[condition ? 1 : 2], node->outputs[i]));
+      Q8_TRY(q8_import_identity(importer, node->name, inputs[condition ? 1 : 2], node->outputs[i]));
     else
-      Q8_TRY(q8_import_add(importer, Q8_RAW_OP, "Select", node->name, inputs, 3, &node->outputs[i], 1, NULL));
+      Q8_TRY(q8_import_add(importer, "Select", node->name, inputs, 3, &node->outputs[i], 1, NULL));
   }
   return QINT8_OK;
 }
@@ -290,9 +286,9 @@ static q8_status run_body(q8_importer *importer, loop *l, int *again) {
 /* The values of all rounds along a new first axis. */
 static q8_status stack(q8_importer *importer, const loop *l, int32_t scan, q8_id out) {
   const int64_t first = 0;
-  q8_id axes, *parts = q8_pool_alloc(&importer->pool, (size_t)l->done, sizeof *parts);
+  q8_id axes, *parts = q8_import_alloc(importer, (size_t)l->done, sizeof *parts, l->node->name);
   if (!parts)
-    return q8_fail_memory(importer->error, l->node->name, (size_t)l->done * sizeof *parts);
+    return QINT8_ERROR_MEMORY;
   Q8_TRY(q8_import_constant(importer, l->node->name, QINT8_DTYPE_S64, 1, &first, &axes));
   for (int64_t i = 0; i < l->done; i++) {
     q8_id inputs[2] = {l->scanned[i * l->scans + scan], axes};
@@ -300,7 +296,7 @@ static q8_status stack(q8_importer *importer, const loop *l, int32_t scan, q8_id
   }
   q8_id joined;
   Q8_TRY(q8_import_new_node(importer, "Concat", l->node->name, parts, (int32_t)l->done, &joined));
-  return add_identity(importer, l->node->name, joined, out);
+  return q8_import_identity(importer, l->node->name, joined, out);
 }
 
 static q8_status unroll(q8_importer *importer, loop *l) {
@@ -317,7 +313,7 @@ static q8_status unroll(q8_importer *importer, loop *l) {
     if (out == Q8_NONE)
       continue;
     if (i < l->carried)
-      Q8_TRY(add_identity(importer, l->node->name, l->values[i], out));
+      Q8_TRY(q8_import_identity(importer, l->node->name, l->values[i], out));
     else if (l->done == 0)
       return q8_fail(importer->error, QINT8_ERROR_UNSUPPORTED, l->node->name,
                      "a Loop that never runs gives values of each round");
@@ -354,9 +350,9 @@ q8_status q8_import_loop(q8_importer *importer, const q8_raw_node *node) {
   for (int32_t i = 0; i < l.carried; i++)
     if ((l.values[i] = node->inputs[2 + i]) == Q8_NONE)
       return q8_fail(importer->error, QINT8_ERROR_FORMAT, node->name, "input %d of Loop is left out", (int)(2 + i));
-  l.scanned = q8_pool_alloc(&importer->pool, (size_t)(l.trips > 0 ? l.trips : 1) * (size_t)(l.scans + 1),
-                            sizeof *l.scanned);
+  l.scanned = q8_import_alloc(importer, (size_t)(l.trips > 0 ? l.trips : 1) * (size_t)(l.scans + 1),
+                              sizeof *l.scanned, node->name);
   if (!l.scanned)
-    return q8_fail_memory(importer->error, node->name, (size_t)l.scans * sizeof *l.scanned);
+    return QINT8_ERROR_MEMORY;
   return unroll(importer, &l);
 }

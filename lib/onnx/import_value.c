@@ -49,7 +49,7 @@ static q8_status read_type(q8_importer *importer, q8_reader bytes, const char *w
 }
 
 static q8_status append(q8_importer *importer, q8_id id, q8_id **list, size_t *count, size_t *capacity) {
-  if (!q8_grow(&importer->host, (void **)list, capacity, *count + 1, sizeof **list, *count))
+  if (!q8_grow(&importer->pool.host, (void **)list, capacity, *count + 1, sizeof **list, *count))
     return q8_fail_memory(importer->error, "graph", *count * sizeof **list);
   (*list)[(*count)++] = id;
   return QINT8_OK;

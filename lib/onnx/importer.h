@@ -24,12 +24,16 @@ typedef enum q8_raw_kind {
 /* A NodeProto whose names have become tensor numbers. Memory belongs to the importer's pool. */
 typedef struct q8_raw_node {
   q8_raw_kind kind;
-  const char *name, *op_type;
-  const q8_op *op; /* for OP; for QOPERATOR, NULL if the operator must be replaced */
-  q8_id *inputs, *outputs;
   int32_t input_count, output_count;
-  q8_reader bytes; /* for the attributes */
+  const char *name, *op_type;
+  q8_id *inputs, *outputs; /* behind them room for Q8_UPGRADE_INPUTS and Q8_SPARE_OUTPUTS more, all Q8_NONE */
+  const q8_op *op;         /* for OP; for QOPERATOR, NULL if the operator must be replaced */
+  q8_reader bytes;         /* for the attributes */
+  q8_tensor_quant *quant;  /* of QUANTIZE and DEQUANTIZE, once known; NULL if scale or zero point are not constants */
+  struct q8_raw_node *next, *previous;
 } q8_raw_node;
+#define Q8_SPARE_OUTPUTS 4
+#define Q8_EACH_RAW(node, importer) (q8_raw_node *node = (importer)->nodes; node; node = node->next)
 
 typedef struct q8_quant_entry {
   const char *name;
@@ -37,24 +41,36 @@ typedef struct q8_quant_entry {
   uint8_t read_raw;      /* a node or the caller sees the value before QuantizeLinear */
 } q8_quant_entry;
 
+typedef struct q8_name_list {
+  const char **names;
+  size_t count, capacity;
+} q8_name_list;
+
 struct q8_onnx_quant {
   q8_pool pool;
   int32_t config; /* qint8_config */
   q8_quant_entry *entries;
   size_t entry_count, entry_capacity;
-  const char **dynamic; /* tensors that DynamicQuantizeLinear read */
-  size_t dynamic_count, dynamic_capacity;
-  const char **float_nodes; /* first outputs of nodes that stay float though their tensors are quantized */
-  size_t float_count, float_capacity;
+  q8_name_list dynamic;     /* tensors that DynamicQuantizeLinear read */
+  q8_name_list float_nodes; /* first outputs of nodes that stay float though their tensors are quantized */
 };
+
+/* Where tensors come from and go to. */
+typedef struct q8_links {
+  q8_raw_node **writer; /* [count], or NULL */
+  int32_t *uses;        /* [count] as input of a raw node; outputs of the graph count twice */
+  size_t count;         /* tensors when they were counted: there may be more now */
+} q8_links;
 
 struct q8_importer {
   qint8_error *error; /* where what fails is told */
   q8_graph *graph;
+  q8_pool pool; /* freed after the import */
   q8_onnx_quant *quant;
+  q8_raw_node *nodes, *last;
+  size_t node_count;
+  q8_links links;
   q8_reader graph_bytes;
-  q8_raw_node *nodes;
-  size_t node_count, node_capacity;
   q8_id *inputs, *outputs; /* of the graph */
   size_t input_count, input_capacity, output_count, output_capacity;
   q8_reader file;   /* all bytes */
@@ -63,8 +79,6 @@ struct q8_importer {
   struct q8_external_file *files; /* mapped beside it */
   struct q8_unknown *unknown; /* operators that the library does not have */
   struct q8_scope *scope; /* of the subgraph being read, NULL outside */
-  q8_host host;
-  q8_pool pool; /* freed after the import */
 };
 
 /* A TensorProto. Data lies in the graph's pool, or in the file's bytes if the importer keeps them. */
@@ -106,12 +120,23 @@ q8_status q8_import_ops(q8_importer *importer);   /* nodes of the graph, and van
 /* qdq_keep.c: quantizing nodes that must stay become operators of the graph. */
 q8_status q8_import_keep(q8_importer *importer);
 
-/* import_build.c: a node at the end of the list, which may move. Trailing inputs that are left out are no inputs. `bytes`:
+/* import_build.c */
+/* Zeroed memory until the import ends; NULL without, which is told. */
+void *q8_import_alloc(q8_importer *importer, size_t count, size_t size, const char *where);
+/* A node without kind, operator and attributes, its inputs and outputs Q8_NONE; NULL without memory, which is told. */
+q8_raw_node *q8_import_make(q8_importer *importer, const char *op_type, const char *name, int32_t input_count,
+                            int32_t output_count);
+void q8_import_append(q8_importer *importer, q8_raw_node *node);
+/* A node of ai.onnx or a pattern at the end of the list. Trailing inputs that are left out are no inputs. `bytes`:
  * attributes, as of a NodeProto, or NULL. */
-q8_status q8_import_add(q8_importer *importer, q8_raw_kind kind, const char *op_type, const char *name,
-                        const q8_id *inputs, int32_t input_count, const q8_id *outputs, int32_t output_count,
-                        const q8_reader *bytes);
+q8_status q8_import_add(q8_importer *importer, const char *op_type, const char *name, const q8_id *inputs,
+                        int32_t input_count, const q8_id *outputs, int32_t output_count, const q8_reader *bytes);
+q8_status q8_import_identity(q8_importer *importer, const char *name, q8_id from, q8_id to);
+/* Fills importer->links. */
+q8_status q8_import_links(q8_importer *importer);
 
+/* What a node of the file turns into, if it is not If or Loop. */
+q8_raw_kind q8_import_kind(const char *op_type, const char *domain);
 /* Reads a NodeProto into the node list. */
 q8_status q8_import_node(q8_importer *importer, q8_reader bytes);
 
@@ -143,6 +168,8 @@ q8_status q8_import_string(q8_importer *importer, const q8_field *field, const c
 q8_status q8_import_reference(q8_importer *importer, const char *name, q8_id *out);
 /* Gives a tensor its constant value; FORMAT if it has one. */
 q8_status q8_import_define(q8_importer *importer, const char *name, const q8_raw_tensor *tensor);
+/* A copy of the name at the end of one of the lists of importer->quant. */
+q8_status q8_import_note(q8_importer *importer, q8_name_list *list, const char *name, size_t length);
 /* A tensor name nobody uses. */
 q8_status q8_import_fresh(q8_importer *importer, const char *base, q8_id *out);
 

@@ -69,8 +69,9 @@ static q8_status check_axis(const q8_importer *importer, const q8_raw_node *node
   return QINT8_OK;
 }
 
-static q8_status read_values(const q8_importer *importer, q8_pool *pool, const q8_raw_node *node,
-                             const q8_tensor *scale, const q8_tensor *zero, q8_tensor_quant *out) {
+static q8_status read_values(const q8_importer *importer, const q8_raw_node *node, const q8_tensor *scale,
+                             const q8_tensor *zero, q8_tensor_quant *out) {
+  q8_pool *pool = &importer->quant->pool;
   size_t n = element_count(scale);
   if (scale->dtype != QINT8_DTYPE_F32 || scale->shape.rank > 1 || n < 1 || n > INT32_MAX / 2)
     return q8_fail(importer->error, QINT8_ERROR_UNSUPPORTED, node->name, "the scale is not a float scalar or list");
@@ -92,8 +93,7 @@ static q8_status read_values(const q8_importer *importer, q8_pool *pool, const q
   return QINT8_OK;
 }
 
-q8_status q8_qdq_params(q8_importer *importer, q8_pool *pool, const q8_raw_node *node, const q8_tensor *data,
-                        q8_tensor_quant *out) {
+q8_status q8_qdq_params(q8_importer *importer, const q8_raw_node *node, const q8_tensor *data, q8_tensor_quant *out) {
   qdq_params params;
   const q8_tensor *scale, *zero;
   Q8_TRY(q8_import_attributes(importer, node, &qdq_op, &params));
@@ -119,13 +119,13 @@ q8_status q8_qdq_params(q8_importer *importer, q8_pool *pool, const q8_raw_node 
                    node->op_type);
   if (zero && zero->dtype != dtype)
     return q8_fail(importer->error, QINT8_ERROR_FORMAT, node->name, "the zero point has another type than the data");
-  Q8_TRY(read_values(importer, pool, node, scale, zero, out));
+  Q8_TRY(read_values(importer, node, scale, zero, out));
   return check_axis(importer, node, data, out);
 }
 
 int q8_qdq_equal(const q8_tensor_quant *a, const q8_tensor_quant *b) {
   size_t n = (size_t)a->count;
-  return a->dtype == b->dtype && a->count == b->count && a->axis == b->axis &&
+  return b && a->dtype == b->dtype && a->count == b->count && a->axis == b->axis &&
          memcmp(a->scale, b->scale, n * sizeof *a->scale) == 0 &&
          memcmp(a->zero_point, b->zero_point, n * sizeof *a->zero_point) == 0;
 }

@@ -30,8 +30,8 @@ static const struct {
 
 void q8_unknown_add(q8_unknown *list, const char *op_type, const char *domain, const char *node) {
   char op[sizeof list->kinds[0].op];
-  int standard = !*domain || !strcmp(domain, "ai.onnx"), k = 0;
-  snprintf(op, sizeof op, "%.24s%s%.28s", standard ? "" : domain, standard ? "" : ".", op_type);
+  int k = 0;
+  snprintf(op, sizeof op, "%.24s%s%.28s", domain, *domain ? "." : "", op_type);
   if (!list->first)
     list->first = node;
   while (k < list->kind_count && strcmp(list->kinds[k].op, op))

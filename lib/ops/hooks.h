@@ -78,6 +78,8 @@ const q8_attribute *q8_op_attribute(const q8_op *op, const char *name);
 void *q8_op_field(const q8_op *op, const void *params, const char *name);
 float q8_op_float(const q8_op *op, const void *params, const char *name, float otherwise);
 int64_t q8_op_int(const q8_op *op, const void *params, const char *name, int64_t otherwise);
+/* Whether the word, without spaces, is one of the words, with a space between them. */
+int q8_has_word(const char *words, const char *word);
 /* Whether the node is one of these standard operators (domain ""), names with a space between them. */
 int q8_is_op(const q8_node *node, const char *names);
 
