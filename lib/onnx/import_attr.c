@@ -6,6 +6,11 @@
 #include "base/element.h"
 #include "onnx/importer.h"
 
+const uint8_t q8_onnx_types[] = {
+    [Q8_ATTR_INT] = Q8_TYPE_INT,       [Q8_ATTR_FLOAT] = Q8_TYPE_FLOAT,   [Q8_ATTR_INTS] = Q8_TYPE_INTS,
+    [Q8_ATTR_STRING] = Q8_TYPE_STRING, [Q8_ATTR_SCALAR] = Q8_TYPE_TENSOR, [Q8_ATTR_FLOATS] = Q8_TYPE_FLOATS,
+    [Q8_ATTR_TEXT] = Q8_TYPE_STRING,   [Q8_ATTR_STRINGS] = Q8_TYPE_STRINGS};
+
 typedef struct raw_attribute {
   q8_message fields;
   q8_reader bytes;
@@ -61,7 +66,7 @@ static q8_status skip(const q8_importer *importer, const raw_attribute *a, const
   if (q8_has_word("momentum saturate consumed_inputs", a->name))
     return QINT8_OK;
   if (a->type == Q8_TYPE_INT && !strcmp(a->name, "opset")) /* whose axes a QLinearSoftmax has */
-    wanted = (value < 13) == (importer->graph->opset < 13) ? value : 0;
+    wanted = (value < 13) == (importer->graph->opset < 13) ? value : !value;
   else if (a->type == Q8_TYPE_INT)
     wanted = q8_has_word(ones, a->name) ? 1 : q8_has_word(zeros, a->name) ? 0 : -1;
   if (wanted >= 0 && value == wanted)
@@ -70,26 +75,6 @@ static q8_status skip(const q8_importer *importer, const raw_attribute *a, const
     snprintf(text, sizeof text, " = %" PRId64, value);
   return q8_fail(importer->error, QINT8_ERROR_UNSUPPORTED, node->name, "attribute %.64s%s of %s is not supported",
                  a->name, text, node->op_type);
-}
-
-static int64_t file_type(q8_attribute_type type) {
-  switch (type) {
-  case Q8_ATTR_INT:
-    return Q8_TYPE_INT;
-  case Q8_ATTR_FLOAT:
-    return Q8_TYPE_FLOAT;
-  case Q8_ATTR_INTS:
-    return Q8_TYPE_INTS;
-  case Q8_ATTR_STRING:
-  case Q8_ATTR_TEXT:
-    return Q8_TYPE_STRING;
-  case Q8_ATTR_STRINGS:
-    return Q8_TYPE_STRINGS;
-  case Q8_ATTR_FLOATS:
-    return Q8_TYPE_FLOATS;
-  default:
-    return Q8_TYPE_TENSOR;
-  }
 }
 
 /* A string, or strings joined by commas. */
@@ -152,9 +137,10 @@ static const char *type_name(int64_t type) {
 static q8_status store(q8_importer *importer, const raw_attribute *a, const q8_attribute *entry, const char *where,
                        void *params) {
   void *field = (char *)params + entry->offset;
-  if (a->type != file_type(entry->type) && !(a->type == Q8_TYPE_STRINGS && entry->type == Q8_ATTR_STRING))
+  int64_t expected = q8_onnx_types[entry->type];
+  if (a->type != expected && !(a->type == Q8_TYPE_STRINGS && entry->type == Q8_ATTR_STRING))
     return q8_fail(importer->error, QINT8_ERROR_FORMAT, where, "attribute %s is %s, expected %s", a->name,
-                   type_name(a->type), type_name(file_type(entry->type)));
+                   type_name(a->type), type_name(expected));
   switch (entry->type) {
   case Q8_ATTR_INT:
     *(int64_t *)field = (int64_t)a->fields[Q8_ATTRIBUTE_I].value;

@@ -82,8 +82,10 @@ static void write_constant(q8_exporter *exporter, const q8_tensor *tensor, const
                            const char *output) {
   const char *inputs[3] = {write_integers(exporter, tensor, quant, output)};
   write_params(exporter, output, quant, inputs + 1);
-  q8_export_quant_node(exporter, "DequantizeLinear", inputs, inputs[2] ? 3 : 2, &output, 1,
-                       quant->count > 1 ? quant->axis : -1);
+  const int64_t axis = quant->axis;
+  const q8_export_attribute attribute = {"axis", Q8_ATTR_INT, &axis};
+  q8_export_node(exporter, "DequantizeLinear", inputs, inputs[2] ? 3 : 2, output,
+                 quant->count > 1 && axis >= 0 ? &attribute : NULL);
 }
 
 /* A bias has the scale of its node's accumulators: another node that shares it gets its own. */
@@ -192,8 +194,8 @@ static void write_dynamic(q8_exporter *exporter, q8_id id) {
   parts[0] = q8_export_derive(exporter, name, "_dynamic");
   parts[1] = q8_export_derive(exporter, name, "_dynamic_scale");
   parts[2] = q8_export_derive(exporter, name, "_dynamic_zero_point");
-  q8_export_quant_node(exporter, "DynamicQuantizeLinear", &from, 1, parts, 3, -1);
-  q8_export_quant_node(exporter, "DequantizeLinear", parts, 3, &out->dynamic, 1, -1);
+  q8_write_end(&exporter->writer, q8_export_begin(exporter, "DynamicQuantizeLinear", NULL, &from, 1, parts, 3));
+  q8_export_node(exporter, "DequantizeLinear", parts, 3, out->dynamic, NULL);
 }
 
 void q8_export_pairs(q8_exporter *exporter, q8_id id) {
@@ -203,9 +205,9 @@ void q8_export_pairs(q8_exporter *exporter, q8_id id) {
     const char *quantize[3] = {out->raw, out->scale, out->zero};
     const char *dequantize[3] = {out->integers, out->scale, out->zero};
     if (!out->integers_made)
-      q8_export_quant_node(exporter, "QuantizeLinear", quantize, 3, &out->integers, 1, -1);
+      q8_export_node(exporter, "QuantizeLinear", quantize, 3, out->integers, NULL);
     if (out->wants_pair)
-      q8_export_quant_node(exporter, "DequantizeLinear", dequantize, 3, &out->dequantized, 1, -1);
+      q8_export_node(exporter, "DequantizeLinear", dequantize, 3, out->dequantized, NULL);
   }
   if (out->wants_dynamic)
     write_dynamic(exporter, id);

@@ -40,32 +40,30 @@ q8_status q8_import_new_node(q8_importer *importer, const char *op_type, const c
  * field back to its preset. */
 typedef struct q8_export_attribute {
   const char *name;
-  q8_attribute_type type; /* INT, FLOAT or STRING */
-  int64_t i;
-  float f;
-  const char *s;
+  q8_attribute_type type;
+  const void *value; /* as params hold it */
 } q8_export_attribute;
 
 /* The name under which the node being expanded reads input i (NULL if left out) and must write output i. */
 const char *q8_export_input(q8_exporter *exporter, const q8_node *node, int32_t i);
 const char *q8_export_output(q8_exporter *exporter, const q8_node *node, int32_t i);
-/* Memory until the file is written. */
-q8_pool *q8_export_pool(q8_exporter *exporter);
-/* A tensor name that is not used yet, made from `base`. NULL without memory. */
+/* Zeroed memory until the file is written; NULL without. Then nothing of the file is kept: names are "" and writing
+ * goes on, so that nobody else needs to look. */
+void *q8_export_alloc(q8_exporter *exporter, size_t count, size_t size);
+/* A tensor name that is not used yet, made from `base`. */
 const char *q8_export_fresh(q8_exporter *exporter, const char *base);
-/* A scalar f32 initializer; its name, or NULL without memory. */
+/* A scalar f32 initializer; its name. */
 const char *q8_export_scalar(q8_exporter *exporter, const char *base, float value);
-/* An initializer of that shape; its name, or NULL without memory. */
+/* An initializer of that shape; its name. */
 const char *q8_export_constant(q8_exporter *exporter, const char *base, int32_t dtype, const q8_shape *shape,
                                const void *data);
 /* The node as the operator that it is, for an `expand` that changes some forms only. */
-q8_status q8_export_standard(q8_exporter *exporter, const q8_node *node, qint8_error *error);
+void q8_export_standard(q8_exporter *exporter, const q8_node *node);
 /* The name that q8_export_standard writes for an input instead of the node's own. */
 void q8_export_replace_input(q8_exporter *exporter, int32_t i, const char *name);
-/* Writes a node with one output. */
-q8_status q8_export_node(q8_exporter *exporter, const char *op_type, const char *const *inputs, int32_t input_count,
-                         const char *output, const q8_export_attribute *attributes, int32_t attribute_count,
-                         qint8_error *error);
+/* Writes a node with one output, and an attribute or NULL. */
+void q8_export_node(q8_exporter *exporter, const char *op_type, const char *const *inputs, int32_t input_count,
+                    const char *output, const q8_export_attribute *attribute);
 
 /* ---- Activations merged into a node (internal attributes activation_lo and activation_hi) ---- */
 

@@ -227,15 +227,13 @@ static q8_status write_all_scales(q8_exporter *exporter, const q8_graph *graph, 
     if (q8_axis(p->axes.v[i], rank) >= 0)
       all[q8_axis(p->axes.v[i], rank)] = ((const float *)graph->tensors[scales].data)[i];
   const q8_shape shape = {.rank = 1, .dim = {rank}};
-  const char *name = q8_export_constant(exporter, node->name, QINT8_DTYPE_F32, &shape, all);
-  if (!name)
-    return q8_fail_memory(error, node->name, sizeof all);
   q8_resize_params params = *p;
   q8_node whole = *node;
   params.axes.count = -1;
   whole.params = &params;
-  q8_export_replace_input(exporter, 2, name);
-  return q8_export_standard(exporter, &whole, error);
+  q8_export_replace_input(exporter, 2, q8_export_constant(exporter, node->name, QINT8_DTYPE_F32, &shape, all));
+  q8_export_standard(exporter, &whole);
+  return QINT8_OK;
 }
 
 static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_node *node, qint8_error *error) {
@@ -246,8 +244,10 @@ static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_n
                                                                           : NULL;
   if (newer)
     return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "Resize with %s has no form in opset 17", newer);
-  return p->axes.count >= 0 ? write_all_scales(exporter, graph, node, error)
-                            : q8_export_standard(exporter, node, error);
+  if (p->axes.count >= 0)
+    return write_all_scales(exporter, graph, node, error);
+  q8_export_standard(exporter, node);
+  return QINT8_OK;
 }
 
 /* ---- Older forms ---- */
