@@ -83,7 +83,7 @@ static int is_default(const q8_attribute *entry, const void *value) {
 void q8_export_attributes(q8_exporter *exporter, const q8_node *node) {
   for Q8_EACH_ATTRIBUTE(a, node->op) {
     const void *value = (const char *)node->params + a->offset;
-    if (a->internal != Q8_INTERNAL && (a->required || !is_default(a, value)))
+    if (a->place != Q8_INTERNAL && (a->required || !is_default(a, value)))
       write_attribute(exporter, a->name, a->type, value);
   }
 }

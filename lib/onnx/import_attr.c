@@ -163,7 +163,7 @@ static q8_status store(q8_importer *importer, const raw_attribute *a, const q8_a
 
 static const q8_attribute *find_entry(const q8_op *op, const char *name) {
   for Q8_EACH_ATTRIBUTE(a, op)
-    if (a->internal != Q8_INTERNAL && !strcmp(a->name, name))
+    if (a->place != Q8_INTERNAL && !strcmp(a->name, name))
       return a;
   return NULL;
 }
@@ -172,7 +172,7 @@ static const q8_attribute *find_entry(const q8_op *op, const char *name) {
 
 static q8_status check_required(const q8_importer *importer, const q8_op *op, uint64_t seen, const char *where) {
   for Q8_EACH_ATTRIBUTE(a, op)
-    if (a->required && a->internal != Q8_INTERNAL && !(seen >> (a - op->attributes) & 1))
+    if (a->required && a->place != Q8_INTERNAL && !(seen >> (a - op->attributes) & 1))
       return q8_fail(importer->error, QINT8_ERROR_FORMAT, where, "attribute %s of %s is missing", a->name, op->name);
   return QINT8_OK;
 }

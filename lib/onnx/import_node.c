@@ -151,7 +151,7 @@ static q8_status name_outputs(q8_importer *importer, q8_raw_node *node) {
 static q8_status move_lists(q8_upgrade *node, const q8_op *op) {
   for Q8_EACH_ATTRIBUTE(a, op) {
     q8_ints *list = (void *)((char *)node->params + a->offset);
-    int32_t i = (int32_t)a->internal - Q8_TO_INPUT(0);
+    int32_t i = (int32_t)a->place - Q8_TO_INPUT(0);
     if (i < 1)
       continue;
     if (node->graph->opset < (int64_t)a->preset && list->count >= 0)

@@ -130,34 +130,19 @@ int q8_qdq_equal(const q8_tensor_quant *a, const q8_tensor_quant *b) {
          memcmp(a->zero_point, b->zero_point, n * sizeof *a->zero_point) == 0;
 }
 
-/* Elements behind one step along the axis. */
-static size_t inner_size(const q8_shape *shape, const q8_tensor_quant *params) {
-  size_t inner = 1;
-  for (int32_t i = params->axis + 1; params->count > 1 && i < shape->rank; i++)
-    inner *= (size_t)shape->dim[i];
-  return inner ? inner : 1;
-}
-
 q8_status q8_qdq_dequantize(q8_importer *importer, const q8_raw_node *node, const q8_tensor *integers,
                             const q8_tensor_quant *params, q8_raw_tensor *out) {
   if (!is_integer(integers->dtype))
     return q8_fail(importer->error, QINT8_ERROR_UNSUPPORTED, node->name,
                    "DequantizeLinear of a type other than integers");
-  size_t n = element_count(integers), inner = inner_size(&integers->shape, params);
+  size_t n = element_count(integers), inner = q8_shape_inner(&integers->shape, params->axis + 1);
   float *values = q8_pool_reserve(&importer->graph->pool, n ? n : 1, sizeof *values);
   if (!values)
     return q8_fail_memory(importer->error, node->name, n * sizeof *values);
-  for (size_t i = 0, c = 0; i < n; i += inner, c = c + 1 < (size_t)params->count ? c + 1 : 0) {
-    const float scale = params->scale[c];
-    const int32_t zero = params->zero_point[c];
-    const size_t end = n - i < inner ? n - i : inner;
-    if (integers->dtype == QINT8_DTYPE_S8) /* weights: most of a model */
-      for (size_t j = 0; j < end; j++)
-        values[i + j] = (float)(((const int8_t *)integers->data)[i + j] - zero) * scale;
-    else
-      for (size_t j = 0; j < end; j++)
-        values[i + j] = (float)((int64_t)read_integer(integers, i + j) - zero) * scale;
-  }
+  int32_t c = 0;
+  for (size_t i = 0; i < n; c = c + 1 < params->count ? c + 1 : 0)
+    for (const size_t end = i + inner; i < end; i++)
+      values[i] = (float)((int64_t)read_integer(integers, i) - params->zero_point[c]) * params->scale[c];
   *out = (q8_raw_tensor){.name = "", .dtype = QINT8_DTYPE_F32, .shape = integers->shape, .data = values};
   return QINT8_OK;
 }
@@ -166,20 +151,12 @@ q8_status q8_qdq_quantize(q8_importer *importer, const q8_raw_node *node, const 
                           const q8_tensor_quant *params, q8_tensor *out) {
   if (values->dtype != QINT8_DTYPE_F32)
     return q8_fail(importer->error, QINT8_ERROR_UNSUPPORTED, node->name, "QuantizeLinear of a type other than float");
-  size_t n = element_count(values), inner = inner_size(&values->shape, params);
+  size_t n = element_count(values);
   int wide = params->dtype == QINT8_DTYPE_S32;
-  void *integers = q8_pool_alloc(wide ? &importer->graph->pool : &importer->pool, n ? n : 1, wide ? 4 : 1);
+  void *integers = q8_pool_alloc(wide ? &importer->graph->pool : &importer->pool, n + 1, wide ? 4 : 1);
   if (!integers)
     return q8_fail_memory(importer->error, node->name, n);
-  q8_round_range range = q8_round_range_of(params->dtype);
-  for (size_t i = 0; i < n; i++) {
-    size_t c = params->count > 1 ? i / inner % (size_t)params->count : 0;
-    int32_t value = q8_round(((const float *)values->data)[i], params->scale[c], params->zero_point[c], range);
-    if (wide)
-      ((int32_t *)integers)[i] = value;
-    else
-      ((uint8_t *)integers)[i] = (uint8_t)value;
-  }
+  q8_round_constant(params, &values->shape, values->data, integers);
   *out = *values;
   out->dtype = params->dtype;
   out->data = integers;

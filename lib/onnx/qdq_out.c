@@ -32,47 +32,20 @@ static const void *constant_values(q8_exporter *exporter, const q8_tensor *tenso
   return *temporary;
 }
 
-/* The integers of a float constant, in temporary memory of the host. */
-static void *round_constant(q8_exporter *exporter, const q8_tensor *tensor, const q8_tensor_quant *quant) {
-  size_t count = q8_shape_count(&tensor->shape, NULL), inner = 1;
-  for (int32_t i = quant->axis + 1; quant->count > 1 && i < tensor->shape.rank; i++)
-    inner *= (size_t)tensor->shape.dim[i];
-  inner = inner ? inner : 1;
-  int wide = quant->dtype == QINT8_DTYPE_S32, exact = quant->integers && quant->integer_count == count;
-  void *out = q8_alloc(&exporter->host, count ? count : 1, wide ? 4 : 1);
-  if (!out)
-    return NULL;
-  q8_round_range range = q8_round_range_of(quant->dtype);
-  float *floats;
-  const float *x = constant_values(exporter, tensor, &floats);
-  if (!x) {
-    q8_free(&exporter->host, out);
-    return NULL;
-  }
-  size_t c = 0, left = inner;
-  for (size_t i = 0; i < count; i++) {
-    int32_t q = exact ? quant->integers[i] : q8_round(x[i], quant->scale[c], quant->zero_point[c], range);
-    if (wide)
-      ((int32_t *)out)[i] = q;
-    else
-      ((uint8_t *)out)[i] = (uint8_t)q;
-    if (--left == 0) {
-      left = inner;
-      c = c + 1 < (size_t)quant->count ? c + 1 : 0;
-    }
-  }
-  q8_free(&exporter->host, floats);
-  return out;
-}
-
 /* base_quantized, whose name it returns. */
 static const char *write_integers(q8_exporter *exporter, const q8_tensor *tensor, const q8_tensor_quant *quant,
                                   const char *base) {
-  void *data = round_constant(exporter, tensor, quant);
+  float *floats;
+  const float *x = constant_values(exporter, tensor, &floats);
+  size_t size = quant->dtype == QINT8_DTYPE_S32 ? 4 : 1;
+  void *data = x ? q8_alloc(&exporter->host, q8_shape_count(&tensor->shape, NULL) + 1, size) : NULL;
   const char *name = q8_export_derive(exporter, base, "_quantized");
+  if (data)
+    q8_round_constant(quant, &tensor->shape, x, data);
   exporter->writer.failed |= !data;
   q8_export_tensor_proto(exporter, Q8_GRAPH_INITIALIZER, name,
                          &(q8_out_data){quant->dtype, tensor->shape.rank, tensor->shape.dim, data});
+  q8_free(&exporter->host, floats);
   q8_free(&exporter->host, data);
   return name;
 }

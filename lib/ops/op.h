@@ -59,7 +59,7 @@ typedef struct q8_attribute {
   uint32_t type : 8; /* q8_attribute_type */
   uint32_t offset : 16;
   uint32_t required : 4;
-  uint32_t internal : 4; /* 0, Q8_INTERNAL or Q8_TO_INPUT */
+  uint32_t place : 4; /* in a file: 0, an attribute, or Q8_INTERNAL or Q8_TO_INPUT */
   float preset;          /* default of INT and FLOAT; lists default to count -1 */
 } q8_attribute;
 #define Q8_NAME_AND_TEXT(name, text) name "\0" text
