@@ -36,6 +36,20 @@ void q8_import_append(q8_importer *importer, q8_raw_node *node) {
   importer->node_count++;
 }
 
+int q8_import_is_whole(const q8_raw_node *node) {
+  int32_t inputs = node->kind == Q8_RAW_DYNAMIC ? 1 : 2;
+  for (int32_t i = 0; i < inputs; i++)
+    if (node->inputs[i] == Q8_NONE)
+      return 0;
+  return node->outputs[0] != Q8_NONE;
+}
+
+q8_status q8_import_check_whole(const q8_importer *importer, const q8_raw_node *node) {
+  return q8_import_is_whole(node) ? QINT8_OK
+                                  : q8_fail(importer->error, QINT8_ERROR_FORMAT, node->name,
+                                            "%s lacks an input or output", node->op_type);
+}
+
 q8_status q8_import_links(q8_importer *importer) {
   q8_links *links = &importer->links;
   links->count = importer->graph->tensor_count;

@@ -132,6 +132,9 @@ void q8_import_append(q8_importer *importer, q8_raw_node *node);
 q8_status q8_import_add(q8_importer *importer, const char *op_type, const char *name, const q8_id *inputs,
                         int32_t input_count, const q8_id *outputs, int32_t output_count, const q8_reader *bytes);
 q8_status q8_import_identity(q8_importer *importer, const char *name, q8_id from, q8_id to);
+/* Whether a node that is not OP has the inputs and outputs that it cannot do without; else FORMAT. */
+int q8_import_is_whole(const q8_raw_node *node);
+q8_status q8_import_check_whole(const q8_importer *importer, const q8_raw_node *node);
 /* Fills importer->links. */
 q8_status q8_import_links(q8_importer *importer);
 

@@ -74,21 +74,11 @@ static q8_status two_writers(const qdq *q, q8_id tensor) {
 
 /* ---- Which node is what ---- */
 
-static q8_status check_ids(const qdq *q, const q8_raw_node *node, int32_t inputs) {
-  if (node->input_count < inputs || node->inputs[0] == Q8_NONE || (inputs > 1 && node->inputs[1] == Q8_NONE) ||
-      node->outputs[0] == Q8_NONE)
-    return q8_fail(q->importer->error, QINT8_ERROR_FORMAT, node->name, "%s lacks an input or output", node->op_type);
-  return QINT8_OK;
-}
-
 static q8_status find_sources(qdq *q) {
   for Q8_EACH_RAW(node, q->importer) {
-    if (node->kind == Q8_RAW_QUANTIZE)
-      Q8_TRY(check_ids(q, node, 2));
-    else if (node->kind == Q8_RAW_DYNAMIC)
-      Q8_TRY(check_ids(q, node, 1));
-    else
+    if (node->kind != Q8_RAW_QUANTIZE && node->kind != Q8_RAW_DYNAMIC)
       continue;
+    Q8_TRY(q8_import_check_whole(q->importer, node));
     for (int32_t j = 0; j < node->output_count; j++) {
       if (node->outputs[j] == Q8_NONE)
         continue;
@@ -165,7 +155,7 @@ static q8_status take_fake_constant(qdq *q, const q8_raw_node *quantize, const q
 }
 
 static q8_status take_dequantize(qdq *q, const q8_raw_node *node) {
-  Q8_TRY(check_ids(q, node, 2));
+  Q8_TRY(q8_import_check_whole(q->importer, node));
   const q8_importer *importer = q->importer;
   q8_id x = node->inputs[0];
   tensor_state *d = &q->states[node->outputs[0]];

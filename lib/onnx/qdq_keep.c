@@ -19,14 +19,6 @@ static int is_constant(const keeper *k, q8_id id) {
   return q8_graph_is_constant(k->importer->graph, id);
 }
 
-static int is_whole(const q8_raw_node *node) {
-  int32_t inputs = node->kind == Q8_RAW_DYNAMIC ? 1 : 2;
-  for (int32_t i = 0; i < inputs; i++)
-    if (i >= node->input_count || node->inputs[i] == Q8_NONE)
-      return 0;
-  return node->outputs[0] != Q8_NONE;
-}
-
 /* The vanishing node of that kind that writes the tensor, or NULL. */
 static const q8_raw_node *written_by(const keeper *k, q8_id id, q8_raw_kind kind) {
   const q8_raw_node *node = k->importer->links.writer[id];
@@ -94,7 +86,7 @@ static void look_around(keeper *k) {
 }
 
 static int stays(keeper *k, const q8_raw_node *node) {
-  if (!is_whole(node))
+  if (!q8_import_is_whole(node))
     return 0; /* refused later */
   switch (node->kind) {
   case Q8_RAW_QUANTIZE:
@@ -109,11 +101,11 @@ static int stays(keeper *k, const q8_raw_node *node) {
 /* Parameters that are there; a value that no file may have is an error. */
 static q8_status read_params(keeper *k, q8_raw_node *node) {
   q8_importer *importer = k->importer;
-  if ((node->kind != Q8_RAW_QUANTIZE && node->kind != Q8_RAW_DEQUANTIZE) || !is_whole(node))
+  if ((node->kind != Q8_RAW_QUANTIZE && node->kind != Q8_RAW_DEQUANTIZE) || !q8_import_is_whole(node))
     return QINT8_OK;
   q8_id x = node->inputs[0];
   const q8_raw_node *source = written_by(k, x, Q8_RAW_QUANTIZE);
-  if (source && is_whole(source) && is_constant(k, source->inputs[0]))
+  if (source && q8_import_is_whole(source) && is_constant(k, source->inputs[0]))
     x = source->inputs[0]; /* weights or a bias, quantized in the graph */
   q8_tensor_quant *quant = q8_import_alloc(importer, 1, sizeof *quant, node->name);
   if (!quant)

@@ -57,7 +57,7 @@ static q8_status lower_qlinear(lowering *l, const q8_raw_node *node, const q8_qo
     return QINT8_ERROR_MEMORY;
   for (int32_t i = 0; i < q->plain; i++)
     floats[i] = node->inputs[i];
-  Q8_TRY(q8_lower_weight_axis(importer, node, q->op, &axis));
+  Q8_TRY(q8_lower_weight_axis(importer, node, q8_qoperator_standard(q), &axis));
   for (int32_t i = 0; i < triples; i++) {
     int32_t at = q->first + 3 * i;
     q8_id triple[3] = {q8_lower_input(node, at), q8_lower_input(node, at + 1), q8_lower_input(node, at + 2)};
@@ -72,7 +72,7 @@ static q8_status lower_qlinear(lowering *l, const q8_raw_node *node, const q8_qo
   integers how = {1, q8_lower_input(node, q->y), q8_lower_input(node, q->y + 1)};
   if (how.scale != Q8_NONE) /* QGemm may give its accumulators as float */
     Q8_TRY(quantize(l, node->name, y, how, &y));
-  return q8_import_add(importer, q->op, node->name, floats, count, &y, 1, &node->bytes);
+  return q8_import_add(importer, q8_qoperator_standard(q), node->name, floats, count, &y, 1, &node->bytes);
 }
 
 /* ---- Operators that move integers ---- */
@@ -121,16 +121,13 @@ static q8_status lower_moves(lowering *l) {
 
 static q8_status lower(lowering *l, q8_raw_node *node) {
   q8_importer *importer = l->importer;
-  if (node->input_count < 2 || node->inputs[0] == Q8_NONE || node->inputs[1] == Q8_NONE ||
-      node->outputs[0] == Q8_NONE)
-    return q8_fail(importer->error, QINT8_ERROR_FORMAT, node->name, "%s lacks an input or output", node->op_type);
-  const q8_qoperator *q = q8_qoperator_find(node->op_type, "");
-  q = q ? q : q8_qoperator_find(node->op_type, Q8_MICROSOFT);
+  Q8_TRY(q8_import_check_whole(importer, node));
+  const q8_qoperator *q = q8_qoperator_find(node->op_type);
   q8_raw_node *last = importer->last;
   q8_status status;
   if (q)
     status = lower_qlinear(l, node, q);
-  else if (!strcmp(node->op_type, "ConvInteger") || !strcmp(node->op_type, "MatMulInteger"))
+  else if (q8_has_word("ConvInteger MatMulInteger", node->op_type))
     status = q8_lower_integer(importer, node);
   else
     status = q8_lower_fused(importer, node);
