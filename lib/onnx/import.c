@@ -160,23 +160,23 @@ static q8_status read_initializers(q8_importer *importer) {
   return QINT8_OK;
 }
 
-static q8_status read_values(q8_importer *importer, uint32_t number, q8_value_kind kind) {
+static q8_status read_values(q8_importer *importer, uint32_t number) {
   q8_reader bytes = importer->graph_bytes;
   q8_field field;
   while (q8_wire_find(&bytes, number, &field))
-    Q8_TRY(q8_import_value(importer, field.bytes, kind));
+    Q8_TRY(q8_import_value(importer, field.bytes, number));
   return QINT8_OK;
 }
 
 static q8_status read_graph(q8_importer *importer) {
   q8_graph *graph = importer->graph;
   Q8_TRY(read_initializers(importer));
-  Q8_TRY(read_values(importer, Q8_GRAPH_INPUT, Q8_VALUE_INPUT));
+  Q8_TRY(read_values(importer, Q8_GRAPH_INPUT));
   Q8_TRY(q8_import_nodes(importer));
-  Q8_TRY(read_values(importer, Q8_GRAPH_OUTPUT, Q8_VALUE_OUTPUT));
+  Q8_TRY(read_values(importer, Q8_GRAPH_OUTPUT));
   if (importer->output_count == 0)
     return q8_fail(importer->error, QINT8_ERROR_FORMAT, "graph", "the graph has no outputs");
-  Q8_TRY(read_values(importer, Q8_GRAPH_VALUE_INFO, Q8_VALUE_INFO));
+  Q8_TRY(read_values(importer, Q8_GRAPH_VALUE_INFO));
   Q8_TRY(q8_import_qoperators(importer));
   Q8_TRY(q8_import_keep(importer));
   Q8_TRY(q8_import_qdq(importer));

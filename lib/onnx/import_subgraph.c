@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/element.h"
 #include "graph/names.h"
 #include "onnx/importer.h"
 
@@ -65,9 +66,8 @@ static q8_status declare_initializer(q8_importer *importer, q8_reader bytes) {
 
 static q8_status declare_outputs(q8_importer *importer, q8_reader bytes) {
   q8_message m;
-  q8_field field;
   Q8_TRY(q8_import_message(importer, bytes, importer->scope->owner, m));
-  while (q8_wire_find(&bytes, Q8_NODE_OUTPUT, &field)) {
+  for (q8_field field; q8_wire_find(&bytes, Q8_NODE_OUTPUT, &field);) {
     const char *name;
     q8_id id;
     Q8_TRY(q8_import_string(importer, &field, importer->scope->owner, &name));
@@ -78,17 +78,15 @@ static q8_status declare_outputs(q8_importer *importer, q8_reader bytes) {
 }
 
 /* The names of the body's inputs or outputs. */
-static q8_status read_names(q8_importer *importer, q8_reader bytes, uint32_t number, const char **names,
-                            int32_t *count) {
-  q8_field field;
-  q8_message m;
+static q8_status read_names(q8_importer *importer, const char *owner, q8_reader bytes, uint32_t number,
+                            const char **names, int32_t *count) {
   *count = 0;
-  while (q8_wire_find(&bytes, number, &field)) {
+  for (q8_field field; q8_wire_find(&bytes, number, &field);) {
+    q8_message m;
     if (*count == MAX_VALUES)
-      return q8_fail(importer->error, QINT8_ERROR_LIMIT, importer->scope->owner, "a subgraph with more than %d values",
-                     MAX_VALUES);
-    Q8_TRY(q8_import_message(importer, field.bytes, importer->scope->owner, m));
-    Q8_TRY(q8_import_string(importer, &m[Q8_INFO_NAME], importer->scope->owner, &names[(*count)++]));
+      return q8_fail(importer->error, QINT8_ERROR_LIMIT, owner, "a subgraph with more than %d values", MAX_VALUES);
+    Q8_TRY(q8_import_message(importer, field.bytes, owner, m));
+    Q8_TRY(q8_import_string(importer, &m[Q8_INFO_NAME], owner, &names[(*count)++]));
   }
   return QINT8_OK;
 }
@@ -116,7 +114,7 @@ static q8_status read_body(q8_importer *importer, q8_reader bytes, q8_id *output
                      MAX_NODES);
     Q8_TRY(q8_import_node(importer, field.bytes));
   }
-  Q8_TRY(read_names(importer, bytes, Q8_GRAPH_OUTPUT, names, count));
+  Q8_TRY(read_names(importer, owner, bytes, Q8_GRAPH_OUTPUT, names, count));
   for (int32_t i = 0; i < *count; i++)
     Q8_TRY(q8_import_reference(importer, names[i], &outputs[i]));
   return QINT8_OK;
@@ -182,21 +180,11 @@ static int known_value(q8_importer *importer, q8_id id, int64_t *out) {
       return 0;
     id = node->inputs[0];
   }
-  if (!value.data || q8_shape_count(&value.shape, NULL) != 1)
+  if (!value.data || q8_shape_count(&value.shape, NULL) != 1 ||
+      (value.dtype != QINT8_DTYPE_BOOL && value.dtype != QINT8_DTYPE_S32 && value.dtype != QINT8_DTYPE_S64))
     return 0;
-  switch (value.dtype) {
-  case QINT8_DTYPE_BOOL:
-    *out = *(const uint8_t *)value.data;
-    return 1;
-  case QINT8_DTYPE_S32:
-    *out = *(const int32_t *)value.data;
-    return 1;
-  case QINT8_DTYPE_S64:
-    *out = *(const int64_t *)value.data;
-    return 1;
-  default:
-    return 0;
-  }
+  *out = q8_element_int(value.dtype, value.data, 0);
+  return 1;
 }
 
 /* ---- If ---- */
@@ -337,11 +325,7 @@ q8_status q8_import_loop(q8_importer *importer, const q8_raw_node *node) {
   if (l.trips > MAX_TRIPS)
     return q8_fail(importer->error, QINT8_ERROR_UNSUPPORTED, node->name, "a Loop of more than %d rounds", MAX_TRIPS);
   Q8_TRY(find_body(importer, node, "body", &l.body));
-  q8_scope scope; /* for messages of read_names */
-  Q8_TRY(enter(importer, node->name, &scope));
-  q8_status status = read_names(importer, l.body, Q8_GRAPH_INPUT, l.inputs, &l.input_count);
-  leave(importer);
-  Q8_TRY(status);
+  Q8_TRY(read_names(importer, node->name, l.body, Q8_GRAPH_INPUT, l.inputs, &l.input_count));
   l.carried = node->input_count > 2 ? node->input_count - 2 : 0;
   l.scans = node->output_count - l.carried;
   if (l.input_count != 2 + l.carried || l.scans < 0)

@@ -79,30 +79,30 @@ static q8_status check_input(const q8_importer *importer, const char *name, cons
   return QINT8_OK;
 }
 
-q8_status q8_import_value(q8_importer *importer, q8_reader bytes, q8_value_kind kind) {
+q8_status q8_import_value(q8_importer *importer, q8_reader bytes, uint32_t number) {
   const char *name;
   value_type type = {.shape.rank = -1};
   q8_message m;
   Q8_TRY(q8_import_message(importer, bytes, "graph", m));
   Q8_TRY(q8_import_string(importer, &m[Q8_INFO_NAME], "graph", &name));
   if (!*name)
-    return kind == Q8_VALUE_INFO
+    return number == Q8_GRAPH_VALUE_INFO
                ? QINT8_OK
                : q8_fail(importer->error, QINT8_ERROR_FORMAT, "graph", "an input or output has no name");
   q8_id id = q8_graph_find(importer->graph, name);
-  if (kind == Q8_VALUE_INFO && (id == Q8_NONE || importer->graph->tensors[id].shape.rank >= 0))
+  if (number == Q8_GRAPH_VALUE_INFO && (id == Q8_NONE || importer->graph->tensors[id].shape.rank >= 0))
     return QINT8_OK;
-  if (q8_graph_is_constant(importer->graph, id) && kind == Q8_VALUE_INPUT) /* an initializer with a declared type */
+  if (q8_graph_is_constant(importer->graph, id) && number == Q8_GRAPH_INPUT) /* an initializer with a declared type */
     return QINT8_OK;
-  if (kind == Q8_VALUE_INPUT && id != Q8_NONE)
+  if (number == Q8_GRAPH_INPUT && id != Q8_NONE)
     return q8_fail(importer->error, QINT8_ERROR_FORMAT, name, "two inputs have this name");
   Q8_TRY(read_type(importer, m[Q8_INFO_TYPE].bytes, name, &type));
-  if (kind == Q8_VALUE_INPUT)
+  if (number == Q8_GRAPH_INPUT)
     Q8_TRY(check_input(importer, name, &type));
   Q8_TRY(q8_import_reference(importer, name, &id));
-  if (kind == Q8_VALUE_INPUT)
+  if (number == Q8_GRAPH_INPUT)
     Q8_TRY(append(importer, id, &importer->inputs, &importer->input_count, &importer->input_capacity));
-  if (kind == Q8_VALUE_OUTPUT)
+  if (number == Q8_GRAPH_OUTPUT)
     Q8_TRY(append(importer, id, &importer->outputs, &importer->output_count, &importer->output_capacity));
   return declare(importer, id, &type);
 }

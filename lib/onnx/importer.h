@@ -105,9 +105,8 @@ q8_status q8_external_entry(q8_importer *importer, q8_reader bytes, const char *
 /* Finds the bytes, which the file holds: `length` is set, *at where they are mapped, else the file is open at them. */
 q8_status q8_external_open(q8_importer *importer, q8_external *data, const char *where, const uint8_t **at);
 
-/* import_value.c: the graph's declarations. */
-typedef enum q8_value_kind { Q8_VALUE_INPUT, Q8_VALUE_OUTPUT, Q8_VALUE_INFO } q8_value_kind;
-q8_status q8_import_value(q8_importer *importer, q8_reader bytes, q8_value_kind kind);
+/* import_value.c: the graph's declarations; `number`: Q8_GRAPH_INPUT, Q8_GRAPH_OUTPUT or Q8_GRAPH_VALUE_INFO. */
+q8_status q8_import_value(q8_importer *importer, q8_reader bytes, uint32_t number);
 
 /* import_attr.c: attributes through the operator's table; the value of a Constant node. */
 q8_status q8_import_attributes(q8_importer *importer, const q8_raw_node *node, const q8_op *op, void *params);
