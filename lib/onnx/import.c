@@ -45,12 +45,10 @@ q8_status q8_import_reference(q8_importer *importer, const char *name, q8_id *ou
   return q8_graph_add_tensor(importer->graph, name, QINT8_DTYPE_NONE, NULL, NULL, out, importer->error);
 }
 
-q8_status q8_import_define(q8_importer *importer, const char *name, const q8_raw_tensor *value) {
-  q8_id id;
-  Q8_TRY(q8_import_reference(importer, name, &id));
+q8_status q8_import_define(q8_importer *importer, q8_id id, const q8_raw_tensor *value) {
   q8_tensor *tensor = &importer->graph->tensors[id];
   if (q8_graph_is_constant(importer->graph, id))
-    return q8_fail(importer->error, QINT8_ERROR_FORMAT, name, "two constants have this name");
+    return q8_fail(importer->error, QINT8_ERROR_FORMAT, tensor->name, "two constants have this name");
   tensor->dtype = value->dtype;
   tensor->shape = value->shape;
   tensor->data = value->data;
@@ -152,10 +150,12 @@ static q8_status read_initializers(q8_importer *importer) {
     return q8_fail(importer->error, QINT8_ERROR_UNSUPPORTED, "graph", "sparse initializers");
   while (q8_wire_find(&bytes, Q8_GRAPH_INITIALIZER, &field)) {
     q8_raw_tensor tensor;
+    q8_id id;
     Q8_TRY(q8_import_tensor(importer, field.bytes, "initializer", &tensor));
     if (!*tensor.name)
       return q8_fail(importer->error, QINT8_ERROR_FORMAT, "graph", "an initializer has no name");
-    Q8_TRY(q8_import_define(importer, tensor.name, &tensor));
+    Q8_TRY(q8_import_reference(importer, tensor.name, &id));
+    Q8_TRY(q8_import_define(importer, id, &tensor));
   }
   return QINT8_OK;
 }

@@ -129,8 +129,8 @@ static q8_status store_list(const q8_importer *importer, const raw_attribute *a,
 
 /* An AttributeProto.AttributeType in words. */
 static const char *type_name(int64_t type) {
-  static const char *const names[] = {"of no type", "float", "int", "string", "tensor", "graph",
-                                      "floats",     "ints",  "strings"};
+  static const char names[][11] = {"of no type", "float",  "int",  "string", "tensor",
+                                   "graph",      "floats", "ints", "strings"};
   return type > 0 && type < (int64_t)(sizeof names / sizeof names[0]) ? names[type] : names[0];
 }
 
@@ -168,8 +168,6 @@ static const q8_attribute *find_entry(const q8_op *op, const char *name) {
   return NULL;
 }
 
-#define MAX_TABLE 64 /* attributes of one operator: a bit each for "was there" */
-
 static q8_status check_required(const q8_importer *importer, const q8_op *op, uint64_t seen, const char *where) {
   for Q8_EACH_ATTRIBUTE(a, op)
     if (a->required && a->place != Q8_INTERNAL && !(seen >> (a - op->attributes) & 1))
@@ -180,7 +178,7 @@ static q8_status check_required(const q8_importer *importer, const q8_op *op, ui
 q8_status q8_import_attributes(q8_importer *importer, const q8_raw_node *node, const q8_op *op, void *params) {
   q8_reader bytes = node->bytes;
   q8_field field;
-  uint64_t seen = 0;
+  uint64_t seen = 0; /* a bit for each of the table, whose number has six */
   q8_op_defaults(op, params);
   while (q8_wire_find(&bytes, Q8_NODE_ATTRIBUTE, &field)) {
     raw_attribute a;
@@ -190,10 +188,10 @@ q8_status q8_import_attributes(q8_importer *importer, const q8_raw_node *node, c
       Q8_TRY(skip(importer, &a, node));
       continue;
     }
-    size_t index = (size_t)(entry - op->attributes);
-    if (index < MAX_TABLE && seen >> index & 1)
+    const uint64_t bit = (uint64_t)1 << (entry - op->attributes);
+    if (seen & bit)
       return q8_fail(importer->error, QINT8_ERROR_FORMAT, node->name, "attribute %s is given twice", a.name);
-    seen |= index < MAX_TABLE ? (uint64_t)1 << index : 0;
+    seen |= bit;
     Q8_TRY(store(importer, &a, entry, node->name, params));
   }
   return check_required(importer, op, seen, node->name);

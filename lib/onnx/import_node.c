@@ -110,11 +110,11 @@ q8_status q8_import_nodes(q8_importer *importer) {
   Q8_TRY(q8_unknown_report(&unknown, importer->error));
   Q8_TRY(check_inputs_unwritten(importer));
   for Q8_EACH_RAW(node, importer) {
-    if (node->kind != Q8_RAW_CONSTANT)
+    if (node->kind != Q8_RAW_CONSTANT || node->outputs[0] == Q8_NONE)
       continue;
     q8_raw_tensor tensor;
     Q8_TRY(q8_import_constant_node(importer, node, &tensor));
-    Q8_TRY(q8_import_define(importer, importer->graph->tensors[node->outputs[0]].name, &tensor));
+    Q8_TRY(q8_import_define(importer, node->outputs[0], &tensor));
   }
   return QINT8_OK;
 }
@@ -205,7 +205,7 @@ q8_status q8_import_constant(q8_importer *importer, const char *base, int32_t dt
   if (size)
     memcpy(tensor.data, data, size);
   Q8_TRY(q8_import_fresh(importer, base, out));
-  return q8_import_define(importer, importer->graph->tensors[*out].name, &tensor);
+  return q8_import_define(importer, *out, &tensor);
 }
 
 q8_status q8_upgrade_input(q8_upgrade *node, int32_t i, int32_t dtype, int64_t count, const void *data) {

@@ -57,11 +57,7 @@ static q8_status declare_initializer(q8_importer *importer, q8_reader bytes) {
   if (!*tensor.name)
     return q8_fail(importer->error, QINT8_ERROR_FORMAT, importer->scope->owner, "an initializer has no name");
   Q8_TRY(declare(importer, tensor.name, &id));
-  q8_tensor *t = &importer->graph->tensors[id];
-  t->dtype = tensor.dtype;
-  t->shape = tensor.shape;
-  t->data = tensor.data;
-  return QINT8_OK;
+  return q8_import_define(importer, id, &tensor);
 }
 
 static q8_status declare_outputs(q8_importer *importer, q8_reader bytes) {

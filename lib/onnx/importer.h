@@ -169,7 +169,7 @@ q8_status q8_import_string(q8_importer *importer, const q8_field *field, const c
 /* The tensor of that name, made if it is new. */
 q8_status q8_import_reference(q8_importer *importer, const char *name, q8_id *out);
 /* Gives a tensor its constant value; FORMAT if it has one. */
-q8_status q8_import_define(q8_importer *importer, const char *name, const q8_raw_tensor *tensor);
+q8_status q8_import_define(q8_importer *importer, q8_id id, const q8_raw_tensor *tensor);
 /* A copy of the name at the end of one of the lists of importer->quant. */
 q8_status q8_import_note(q8_importer *importer, q8_name_list *list, const char *name, size_t length);
 /* A tensor name nobody uses. */

@@ -4,18 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/element.h"
 #include "onnx/round.h"
 
 /* Attributes of QuantizeLinear and DequantizeLinear up to opset 21, read like those of any operator. */
 typedef struct qdq_params {
-  int64_t axis, block_size, output_dtype, saturate, precision;
+  int64_t axis, block_size, output_dtype, precision;
 } qdq_params;
 
 static const q8_attribute qdq_attributes[] = {
     {.name = "axis", .type = Q8_ATTR_INT, .offset = offsetof(qdq_params, axis), .preset = 1},
     {.name = "block_size", .type = Q8_ATTR_INT, .offset = offsetof(qdq_params, block_size)},
     {.name = "output_dtype", .type = Q8_ATTR_INT, .offset = offsetof(qdq_params, output_dtype)},
-    {.name = "saturate", .type = Q8_ATTR_INT, .offset = offsetof(qdq_params, saturate), .preset = 1},
     {.name = "precision", .type = Q8_ATTR_INT, .offset = offsetof(qdq_params, precision)}};
 
 static const q8_op qdq_op = {.name = "QuantizeLinear", Q8_ATTRIBUTES(qdq_attributes),
@@ -23,17 +23,6 @@ static const q8_op qdq_op = {.name = "QuantizeLinear", Q8_ATTRIBUTES(qdq_attribu
 
 static size_t element_count(const q8_tensor *tensor) {
   return q8_shape_count(&tensor->shape, NULL);
-}
-
-static int32_t read_integer(const q8_tensor *tensor, size_t i) {
-  switch (tensor->dtype) {
-  case QINT8_DTYPE_U8:
-    return ((const uint8_t *)tensor->data)[i];
-  case QINT8_DTYPE_S8:
-    return ((const int8_t *)tensor->data)[i];
-  default:
-    return ((const int32_t *)tensor->data)[i];
-  }
 }
 
 static int is_integer(int32_t dtype) {
@@ -85,7 +74,7 @@ static q8_status read_values(const q8_importer *importer, const q8_raw_node *nod
     return q8_fail_memory(importer->error, node->name, n * sizeof *out->scale);
   for (size_t i = 0; i < n; i++) {
     out->scale[i] = ((const float *)scale->data)[i];
-    out->zero_point[i] = zero ? read_integer(zero, i) : 0;
+    out->zero_point[i] = zero ? (int32_t)q8_element_int(zero->dtype, zero->data, i) : 0;
     if (!isfinite(out->scale[i]) || out->scale[i] <= 0)
       return q8_fail(importer->error, QINT8_ERROR_FORMAT, node->name, "scale %g is not finite and above zero",
                      (double)out->scale[i]);
@@ -106,9 +95,8 @@ q8_status q8_qdq_params(q8_importer *importer, const q8_raw_node *node, const q8
     dtype = data->dtype;
   else if (zero)
     dtype = zero->dtype;
-  else if (node->kind == Q8_RAW_QUANTIZE && params.output_dtype)
-    dtype = params.output_dtype == QINT8_DTYPE_S8 ? QINT8_DTYPE_S8
-                                                  : (params.output_dtype == QINT8_DTYPE_U8 ? QINT8_DTYPE_U8 : 0);
+  else if (node->kind == Q8_RAW_QUANTIZE && params.output_dtype && params.output_dtype != dtype)
+    dtype = params.output_dtype == QINT8_DTYPE_S8 ? QINT8_DTYPE_S8 : QINT8_DTYPE_NONE;
   *out = (q8_tensor_quant){.dtype = dtype, .axis = params.axis >= -Q8_MAX_RANK && params.axis < Q8_MAX_RANK
                                                        ? (int32_t)params.axis
                                                        : Q8_MAX_RANK};
@@ -142,7 +130,8 @@ q8_status q8_qdq_dequantize(q8_importer *importer, const q8_raw_node *node, cons
   int32_t c = 0;
   for (size_t i = 0; i < n; c = c + 1 < params->count ? c + 1 : 0)
     for (const size_t end = i + inner; i < end; i++)
-      values[i] = (float)((int64_t)read_integer(integers, i) - params->zero_point[c]) * params->scale[c];
+      values[i] =
+          (float)(q8_element_int(integers->dtype, integers->data, i) - params->zero_point[c]) * params->scale[c];
   *out = (q8_raw_tensor){.name = "", .dtype = QINT8_DTYPE_F32, .shape = integers->shape, .data = values};
   return QINT8_OK;
 }

@@ -136,7 +136,7 @@ static q8_status take_constant(qdq *q, const q8_raw_node *node, const q8_tensor 
     return note_params(q, node->outputs[0], params);
   }
   Q8_TRY(q8_qdq_dequantize(q->importer, node, integers, params, &value));
-  Q8_TRY(q8_import_define(q->importer, tensor_name(q, node->outputs[0]), &value));
+  Q8_TRY(q8_import_define(q->importer, node->outputs[0], &value));
   prefer_signed(params);
   if (integers->dtype == QINT8_DTYPE_S32) {
     params->integers = integers->data;
