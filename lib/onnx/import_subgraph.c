@@ -227,11 +227,11 @@ q8_status q8_import_if(q8_importer *importer, const q8_raw_node *node) {
 typedef struct loop {
   const q8_raw_node *node;
   q8_reader body;
-  const char *inputs[MAX_VALUES]; /* names: iteration, condition, carried values */
   int32_t input_count, carried, scans;
-  q8_id values[MAX_VALUES];       /* of the carried values now */
-  q8_id *scanned;                 /* [trips][scans] */
   int64_t trips, done;
+  q8_id *scanned;                 /* [trips][scans] */
+  q8_id values[MAX_VALUES];       /* of the carried values now */
+  const char *inputs[MAX_VALUES]; /* names: iteration, condition, carried values */
 } loop;
 
 static q8_status scalar(q8_importer *importer, const char *name, int32_t dtype, int64_t value, q8_id *out) {
@@ -308,31 +308,34 @@ static q8_status unroll(q8_importer *importer, loop *l) {
 }
 
 q8_status q8_import_loop(q8_importer *importer, const q8_raw_node *node) {
-  loop l = {.node = node, .trips = INT64_MAX};
+  loop *l = q8_import_alloc(importer, 1, sizeof *l, node->name);
   int64_t condition = 1;
-  q8_id count = node->input_count > 0 ? node->inputs[0] : Q8_NONE;
-  q8_id start = node->input_count > 1 ? node->inputs[1] : Q8_NONE;
-  if ((count != Q8_NONE && !known_value(importer, count, &l.trips)) ||
+  q8_id count = node->inputs[0], start = node->inputs[1];
+  if (!l)
+    return QINT8_ERROR_MEMORY;
+  l->node = node;
+  l->trips = INT64_MAX;
+  if ((count != Q8_NONE && !known_value(importer, count, &l->trips)) ||
       (start != Q8_NONE && !known_value(importer, start, &condition)))
     return q8_fail(importer->error, QINT8_ERROR_UNSUPPORTED, node->name,
                    "the trip count and the condition of a Loop must be constants; export the loop unrolled, with a fixed "
                    "number of rounds");
-  l.trips = condition ? l.trips : 0;
-  if (l.trips > MAX_TRIPS)
+  l->trips = condition ? l->trips : 0;
+  if (l->trips > MAX_TRIPS)
     return q8_fail(importer->error, QINT8_ERROR_UNSUPPORTED, node->name, "a Loop of more than %d rounds", MAX_TRIPS);
-  Q8_TRY(find_body(importer, node, "body", &l.body));
-  Q8_TRY(read_names(importer, node->name, l.body, Q8_GRAPH_INPUT, l.inputs, &l.input_count));
-  l.carried = node->input_count > 2 ? node->input_count - 2 : 0;
-  l.scans = node->output_count - l.carried;
-  if (l.input_count != 2 + l.carried || l.scans < 0)
+  Q8_TRY(find_body(importer, node, "body", &l->body));
+  Q8_TRY(read_names(importer, node->name, l->body, Q8_GRAPH_INPUT, l->inputs, &l->input_count));
+  l->carried = node->input_count > 2 ? node->input_count - 2 : 0;
+  l->scans = node->output_count - l->carried;
+  if (l->input_count != 2 + l->carried || l->scans < 0)
     return q8_fail(importer->error, QINT8_ERROR_FORMAT, node->name, "a Loop of %d values whose body has %d inputs",
-                   (int)l.carried, (int)l.input_count);
-  for (int32_t i = 0; i < l.carried; i++)
-    if ((l.values[i] = node->inputs[2 + i]) == Q8_NONE)
+                   (int)l->carried, (int)l->input_count);
+  for (int32_t i = 0; i < l->carried; i++)
+    if ((l->values[i] = node->inputs[2 + i]) == Q8_NONE)
       return q8_fail(importer->error, QINT8_ERROR_FORMAT, node->name, "input %d of Loop is left out", (int)(2 + i));
-  l.scanned = q8_import_alloc(importer, (size_t)(l.trips > 0 ? l.trips : 1) * (size_t)(l.scans + 1),
-                              sizeof *l.scanned, node->name);
-  if (!l.scanned)
+  l->scanned = q8_import_alloc(importer, (size_t)(l->trips > 0 ? l->trips : 1) * (size_t)(l->scans + 1),
+                              sizeof *l->scanned, node->name);
+  if (!l->scanned)
     return QINT8_ERROR_MEMORY;
-  return unroll(importer, &l);
+  return unroll(importer, l);
 }

@@ -7,9 +7,6 @@
 static inline const q8_tensor *q8_lower_tensor(const q8_importer *importer, q8_id id) {
   return &importer->graph->tensors[id];
 }
-static inline q8_id q8_lower_input(const q8_raw_node *node, int32_t i) {
-  return i < node->input_count ? node->inputs[i] : Q8_NONE;
-}
 
 /* lowering.c */
 /* A new tensor for the float value of an integer tensor, named after it. */

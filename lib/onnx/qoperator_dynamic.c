@@ -58,11 +58,11 @@ q8_status q8_lower_integer(q8_importer *importer, q8_raw_node *node) {
   q8_id both = cast ? other_input(scaled, cast->outputs[0]) : Q8_NONE; /* both scales */
   q8_raw_node *product = writer_of(importer, both, "Mul");
   q8_id w_scale = source && source->output_count > 2 ? other_input(product, source->outputs[1]) : Q8_NONE;
-  if (w_scale == Q8_NONE || q8_lower_input(node, 2) != source->outputs[2])
+  if (w_scale == Q8_NONE || node->inputs[2] != source->outputs[2])
     return q8_fail(importer->error, QINT8_ERROR_UNSUPPORTED, node->name,
                    "%s outside DynamicQuantizeLinear -> %s -> Cast -> Mul by both scales", node->op_type,
                    node->op_type);
-  const q8_id w[3] = {node->inputs[1], w_scale, q8_lower_input(node, 3)};
+  const q8_id w[3] = {node->inputs[1], w_scale, node->inputs[3]};
   const char *op = !strcmp(node->op_type, "ConvInteger") ? "Conv" : "MatMul";
   Q8_TRY(add_integer_product(importer, node, op, source->outputs, w, scaled->outputs[0]));
   q8_lower_drop(importer, cast);
@@ -75,7 +75,7 @@ q8_status q8_lower_integer(q8_importer *importer, q8_raw_node *node) {
 /* ONNX Runtime's own fusions of that pattern, with an optional bias behind it. */
 q8_status q8_lower_fused(q8_importer *importer, const q8_raw_node *node) {
   int is_dynamic = !strcmp(node->op_type, "DynamicQuantizeMatMul");
-  q8_id bias = q8_lower_input(node, is_dynamic ? 4 : 6), y = node->outputs[0], x[3], w[3] = {node->inputs[1]};
+  q8_id bias = node->inputs[is_dynamic ? 4 : 6], y = node->outputs[0], x[3], w[3] = {node->inputs[1]};
   if (bias != Q8_NONE) {
     Q8_TRY(q8_lower_name(importer, y, &y));
     q8_id sum[2] = {y, bias};
@@ -85,14 +85,14 @@ q8_status q8_lower_fused(q8_importer *importer, const q8_raw_node *node) {
     for (int i = 0; i < 3; i++)
       Q8_TRY(q8_import_fresh(importer, q8_lower_tensor(importer, node->inputs[0])->name, &x[i]));
     Q8_TRY(q8_import_add(importer, "DynamicQuantizeLinear", node->name, node->inputs, 1, x, 3, NULL));
-    w[1] = q8_lower_input(node, 2);
-    w[2] = q8_lower_input(node, 3);
+    w[1] = node->inputs[2];
+    w[2] = node->inputs[3];
   } else {
     x[0] = node->inputs[0];
-    x[1] = q8_lower_input(node, 2);
-    x[2] = q8_lower_input(node, 4);
-    w[1] = q8_lower_input(node, 3);
-    w[2] = q8_lower_input(node, 5);
+    x[1] = node->inputs[2];
+    x[2] = node->inputs[4];
+    w[1] = node->inputs[3];
+    w[2] = node->inputs[5];
   }
   return add_integer_product(importer, node, "MatMul", x, w, y);
 }

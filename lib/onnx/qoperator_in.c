@@ -60,16 +60,16 @@ static q8_status lower_qlinear(lowering *l, const q8_raw_node *node, const q8_qo
   Q8_TRY(q8_lower_weight_axis(importer, node, q8_qoperator_standard(q), &axis));
   for (int32_t i = 0; i < triples; i++) {
     int32_t at = q->first + 3 * i;
-    q8_id triple[3] = {q8_lower_input(node, at), q8_lower_input(node, at + 1), q8_lower_input(node, at + 2)};
+    q8_id triple[3] = {node->inputs[at], node->inputs[at + 1], node->inputs[at + 2]};
     if (triple[0] == Q8_NONE || triple[1] == Q8_NONE)
       return q8_fail(importer->error, QINT8_ERROR_FORMAT, node->name, "input %d of %s is left out", (int)at,
                      node->op_type);
     Q8_TRY(q8_lower_dequantize(importer, node->name, triple, i == 1 ? axis : -1, &floats[q->plain + i]));
   }
-  if (q->bias >= 0 && q8_lower_input(node, q->bias) != Q8_NONE)
-    Q8_TRY(add_bias(importer, node, q8_lower_input(node, q->bias), node->inputs[q->first + 1],
+  if (q->bias >= 0 && node->inputs[q->bias] != Q8_NONE)
+    Q8_TRY(add_bias(importer, node, node->inputs[q->bias], node->inputs[q->first + 1],
                     node->inputs[q->first + 4], &floats[count++]));
-  integers how = {1, q8_lower_input(node, q->y), q8_lower_input(node, q->y + 1)};
+  integers how = {1, node->inputs[q->y], node->inputs[q->y + 1]};
   if (how.scale != Q8_NONE) /* QGemm may give its accumulators as float */
     Q8_TRY(quantize(l, node->name, y, how, &y));
   return q8_import_add(importer, q8_qoperator_standard(q), node->name, floats, count, &y, 1, &node->bytes);
@@ -155,7 +155,7 @@ q8_status q8_import_qoperators(q8_importer *importer) {
     return QINT8_ERROR_MEMORY;
   for Q8_EACH_RAW(node, importer)
     if (node->kind == Q8_RAW_QUANTIZE && node->input_count >= 2 && node->outputs[0] != Q8_NONE)
-      l.tensors[node->outputs[0]] = (integers){1, node->inputs[1], q8_lower_input(node, 2)};
+      l.tensors[node->outputs[0]] = (integers){1, node->inputs[1], node->inputs[2]};
   for Q8_EACH_RAW(node, importer)
     if (node->kind == Q8_RAW_QOPERATOR)
       Q8_TRY(lower(&l, node));
