@@ -114,7 +114,7 @@ static const char *fresh(q8_exporter *exporter, struct q8_names *taken, const ch
   for (unsigned i = 1; q8_names_get(taken, text) >= 0; i++)
     snprintf(text + length, 16, "_%u", i);
   const char *name = q8_pool_string(&exporter->pool, text, strlen(text));
-  if (name && q8_names_put(&exporter->host, taken, name, 0))
+  if (name && q8_names_put(&exporter->pool.host, taken, name, 0))
     return name;
   exporter->writer.failed = 1;
   return "";

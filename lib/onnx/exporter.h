@@ -39,7 +39,6 @@ struct q8_exporter {
   int32_t format;          /* qint8_format */
   uint8_t *on_integers;    /* [node_count] written by qoperator_out.c */
   const char **inputs, **outputs; /* names of the current node, NULL where left out: of the one with the most */
-  q8_host host;
   q8_pool pool;
 };
 

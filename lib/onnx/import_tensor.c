@@ -4,6 +4,10 @@
 
 #include "onnx/importer.h"
 
+int32_t q8_import_dtype(int64_t type) {
+  return type > 0 && type < 64 && qint8_dtype_size((qint8_dtype)type) ? (int32_t)type : QINT8_DTYPE_NONE;
+}
+
 /* Where the elements of a type lie if not in raw_data. */
 static uint32_t typed_field(int32_t dtype) {
   switch (dtype) {
@@ -208,8 +212,8 @@ static q8_status read_tensor(q8_importer *importer, q8_reader bytes, const char 
   Q8_TRY(read_head(importer, bytes, where, out, head));
   if (*out->name)
     where = out->name;
-  int32_t dtype = head->onnx_type > 0 && head->onnx_type < 64 ? (int32_t)head->onnx_type : QINT8_DTYPE_NONE;
-  if (!qint8_dtype_size((qint8_dtype)dtype))
+  int32_t dtype = q8_import_dtype(head->onnx_type);
+  if (!dtype)
     return q8_fail(importer->error, head->onnx_type ? QINT8_ERROR_UNSUPPORTED : QINT8_ERROR_FORMAT, where,
                    "tensor has data type %" PRId64 "%s", head->onnx_type,
                    head->onnx_type == Q8_ONNX_STRING ? " (string)" : "");

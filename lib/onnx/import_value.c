@@ -6,6 +6,7 @@
 
 typedef struct value_type {
   int64_t element;  /* 0: not declared */
+  int32_t dtype;    /* the same, NONE if the library does not have it */
   int has_tensor, has_shape, too_deep;
   q8_shape shape;
   const char *symbol[Q8_MAX_RANK];
@@ -37,6 +38,7 @@ static q8_status read_type(q8_importer *importer, q8_reader bytes, const char *w
   out->has_tensor = m[Q8_VALUE_TENSOR].number != 0;
   Q8_TRY(q8_import_message(importer, m[Q8_VALUE_TENSOR].bytes, where, m));
   out->element = (int64_t)m[Q8_TENSOR_TYPE_ELEMENT].value;
+  out->dtype = q8_import_dtype(out->element);
   if (!m[Q8_TENSOR_TYPE_SHAPE].number)
     return QINT8_OK;
   out->has_shape = 1;
@@ -60,8 +62,8 @@ static q8_status declare(q8_importer *importer, q8_id id, const value_type *type
   q8_tensor *tensor = &graph->tensors[id];
   if (tensor->data) /* a constant says itself what it is */
     return QINT8_OK;
-  if (type->element > 0 && type->element <= INT32_MAX && qint8_dtype_size((qint8_dtype)type->element))
-    tensor->dtype = (int32_t)type->element;
+  if (type->dtype)
+    tensor->dtype = type->dtype;
   if (!type->has_shape || type->too_deep)
     return QINT8_OK;
   tensor->shape = type->shape;
@@ -71,7 +73,7 @@ static q8_status declare(q8_importer *importer, q8_id id, const value_type *type
 static q8_status check_input(const q8_importer *importer, const char *name, const value_type *type) {
   if (!type->has_tensor || type->element <= 0)
     return q8_fail(importer->error, QINT8_ERROR_FORMAT, name, "input has no declared tensor type");
-  if (type->element > INT32_MAX || !qint8_dtype_size((qint8_dtype)type->element))
+  if (!type->dtype)
     return q8_fail(importer->error, QINT8_ERROR_UNSUPPORTED, name, "input has data type %" PRId64 "%s", type->element,
                    type->element == Q8_ONNX_STRING ? " (string): prepare text before the model" : "");
   if (type->too_deep)

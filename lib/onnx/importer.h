@@ -89,7 +89,10 @@ typedef struct q8_raw_tensor {
   void *data;
 } q8_raw_tensor;
 
-/* import_tensor.c. `where` names the owner in messages if the tensor has no name. */
+/* import_tensor.c */
+/* A TensorProto.DataType that the library has, else NONE. */
+int32_t q8_import_dtype(int64_t type);
+/* `where` names the owner in messages if the tensor has no name. */
 q8_status q8_import_tensor(q8_importer *importer, q8_reader bytes, const char *where, q8_raw_tensor *out);
 
 /* import_external.c: data of a tensor in a file beside the model. */

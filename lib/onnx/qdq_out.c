@@ -26,7 +26,7 @@ static const void *constant_values(q8_exporter *exporter, const q8_tensor *tenso
   *temporary = NULL;
   if (!tensor->integers)
     return tensor->data;
-  *temporary = q8_alloc(&exporter->host, q8_shape_count(&tensor->shape, NULL), sizeof(float));
+  *temporary = q8_alloc(&exporter->pool.host, q8_shape_count(&tensor->shape, NULL), sizeof(float));
   if (*temporary)
     q8_int8_to_float(tensor, *temporary);
   return *temporary;
@@ -38,15 +38,15 @@ static const char *write_integers(q8_exporter *exporter, const q8_tensor *tensor
   float *floats;
   const float *x = constant_values(exporter, tensor, &floats);
   size_t size = quant->dtype == QINT8_DTYPE_S32 ? 4 : 1;
-  void *data = x ? q8_alloc(&exporter->host, q8_shape_count(&tensor->shape, NULL) + 1, size) : NULL;
+  void *data = x ? q8_alloc(&exporter->pool.host, q8_shape_count(&tensor->shape, NULL) + 1, size) : NULL;
   const char *name = q8_export_derive(exporter, base, "_quantized");
   if (data)
     q8_round_constant(quant, &tensor->shape, x, data);
   exporter->writer.failed |= !data;
   q8_export_tensor_proto(exporter, Q8_GRAPH_INITIALIZER, name,
                          &(q8_out_data){quant->dtype, tensor->shape.rank, tensor->shape.dim, data});
-  q8_free(&exporter->host, floats);
-  q8_free(&exporter->host, data);
+  q8_free(&exporter->pool.host, floats);
+  q8_free(&exporter->pool.host, data);
   return name;
 }
 
@@ -119,7 +119,7 @@ void q8_export_raw_constant(q8_exporter *exporter, q8_id id) {
   else
     q8_export_tensor_proto(exporter, Q8_GRAPH_INITIALIZER, out->raw,
                            &(q8_out_data){tensor->dtype, tensor->shape.rank, tensor->shape.dim, values});
-  q8_free(&exporter->host, floats);
+  q8_free(&exporter->pool.host, floats);
 }
 
 static const char *constant_input(q8_exporter *exporter, const q8_node *node, q8_mode mode, int32_t i) {
