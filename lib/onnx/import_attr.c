@@ -178,7 +178,7 @@ static q8_status check_required(const q8_importer *importer, const q8_op *op, ui
 q8_status q8_import_attributes(q8_importer *importer, const q8_raw_node *node, const q8_op *op, void *params) {
   q8_reader bytes = node->bytes;
   q8_field field;
-  uint64_t seen = 0; /* a bit for each of the table, whose number has six */
+  uint64_t seen = 0; /* a bit for each of the table, at most 63 */
   q8_op_defaults(op, params);
   while (q8_wire_find(&bytes, Q8_NODE_ATTRIBUTE, &field)) {
     raw_attribute a;

@@ -12,11 +12,11 @@ typedef struct q8_exporter q8_exporter;
 
 #define Q8_UPGRADE_INPUTS 16
 
-/* A node of the file, its attributes in `params`. */
+/* A node of the file, its attributes in `params`. Of the graph all initializers and Constant nodes are there, whatever
+ * their place in the file. */
 typedef struct q8_upgrade {
   q8_importer *importer;
-  const q8_graph
-      *graph; /* read so far: initializers and Constant nodes are all there, whatever their place in the file */
+  const q8_graph *graph;
   qint8_error *error;
   const char *name;
   void *params;
