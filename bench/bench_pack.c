@@ -41,7 +41,7 @@ static void run(void *context, size_t count) {
     q8_conv conv;
     if (j->again)
       j->again->used = 0;
-    if (q8_conv_pack_onnx(&j->kernels, j->g, j->w, 1, &pool, &conv, NULL) != QINT8_OK)
+    if (q8_conv_pack_mapped(&j->kernels, j->g, j->w, NULL, 1, &pool, &conv, NULL) != QINT8_OK)
       exit(1);
     j->kernel = conv.kernel_name;
     q8_pool_destroy(&pool);

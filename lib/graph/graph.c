@@ -209,6 +209,10 @@ q8_id q8_graph_only_user(const q8_graph *graph, q8_id tensor) {
   return Q8_NONE;
 }
 
+int q8_graph_is_constant(const q8_graph *graph, q8_id tensor) {
+  return tensor >= 0 && (graph->tensors[tensor].data || graph->tensors[tensor].integers);
+}
+
 int q8_graph_is_output(const q8_graph *graph, q8_id tensor) {
   for (size_t i = 0; i < graph->output_count; i++)
     if (graph->outputs[i] == tensor)

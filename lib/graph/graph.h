@@ -107,9 +107,7 @@ q8_status q8_graph_clone(const q8_graph *graph, q8_graph **out, qint8_error *err
 /* The only node that uses `tensor`, or Q8_NONE if it has another number of uses, is pinned or a graph output. */
 q8_id q8_graph_only_user(const q8_graph *graph, q8_id tensor);
 int q8_graph_is_output(const q8_graph *graph, q8_id tensor);
-static inline int q8_graph_is_constant(const q8_graph *graph, q8_id tensor) {
-  return tensor >= 0 && (graph->tensors[tensor].data || graph->tensors[tensor].integers);
-}
+int q8_graph_is_constant(const q8_graph *graph, q8_id tensor);
 /* The floats that a constant's `integers` stand for; `out` has room for all its elements. */
 void q8_int8_to_float(const q8_tensor *tensor, float *out);
 /* From now on the constant is held as `data`, if it was held as integers. */

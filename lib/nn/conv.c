@@ -88,11 +88,6 @@ static void channels_last(const q8_kernels *kernels, const q8_conv_geometry *g, 
     kernels->transpose8(channels, taps, w + k * filter, taps, out + k * filter, channels);
 }
 
-q8_status q8_conv_pack_onnx(const q8_kernels *kernels, const q8_conv_geometry *g, const int8_t *w, int requant,
-                            q8_pool *pool, q8_conv *out, qint8_error *error) {
-  return q8_conv_pack_mapped(kernels, g, w, NULL, requant, pool, out, error);
-}
-
 q8_status q8_conv_pack_mapped(const q8_kernels *kernels, const q8_conv_geometry *g, const int8_t *w,
                               const q8_mapping *mapping, int requant, q8_pool *pool, q8_conv *out, qint8_error *error) {
   size_t channels = g->c / g->groups, taps = g->r * g->s;

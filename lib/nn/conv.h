@@ -47,10 +47,8 @@ typedef struct q8_conv {
  * its sums in scratch then. */
 q8_status q8_conv_pack(const q8_kernels *kernels, const q8_conv_geometry *g, const int8_t *w, int requant,
                        q8_pool *pool, q8_conv *out, qint8_error *error);
-/* The same for weights as ONNX orders them: [k][c / groups][r][s]. */
-q8_status q8_conv_pack_onnx(const q8_kernels *kernels, const q8_conv_geometry *g, const int8_t *w, int requant,
-                            q8_pool *pool, q8_conv *out, qint8_error *error);
-/* The same for weights that may lie in a mapping, whose pages leave memory as they are packed. */
+/* The same for weights as ONNX orders them: [k][c / groups][r][s]. They may lie in a mapping, whose pages leave memory
+ * as they are packed, else it is NULL. */
 q8_status q8_conv_pack_mapped(const q8_kernels *kernels, const q8_conv_geometry *g, const int8_t *w,
                               const q8_mapping *mapping, int requant, q8_pool *pool, q8_conv *out, qint8_error *error);
 q8_status q8_conv_pack_float(const q8_kernels *kernels, const q8_conv_geometry *g, const float *w,

@@ -46,7 +46,7 @@ static void write_float_nodes(q8_exporter *exporter) {
   for (size_t i = 0; i < graph->tensor_count; i++)
     dynamic[i] = exporter->tensors[i].wants_dynamic;
   q8_writer lines;
-  q8_writer_init(&lines, &exporter->host);
+  q8_writer_init(&lines, &exporter->pool.host);
   for (size_t i = 0; i < graph->node_count; i++)
     if (exporter->modes[i] == Q8_MODE_FLOAT &&
         q8_onnx_infer_mode(graph, exporter->recipe, dynamic, &graph->nodes[i]) != Q8_MODE_FLOAT) {
@@ -99,10 +99,9 @@ static void start(q8_exporter *exporter) {
     inputs = graph->nodes[i].input_count > inputs ? graph->nodes[i].input_count : inputs;
     outputs = graph->nodes[i].output_count > outputs ? graph->nodes[i].output_count : outputs;
   }
-  q8_pool_init(&exporter->pool, &exporter->host);
-  q8_writer_init(&exporter->writer, &exporter->host);
-  exporter->names = q8_names_create(&exporter->host);
-  exporter->node_names = q8_names_create(&exporter->host);
+  q8_writer_init(&exporter->writer, &exporter->pool.host);
+  exporter->names = q8_names_create(&exporter->pool.host);
+  exporter->node_names = q8_names_create(&exporter->pool.host);
   exporter->tensors = q8_export_alloc(exporter, graph->tensor_count + 1, sizeof *exporter->tensors);
   exporter->modes = q8_export_alloc(exporter, graph->node_count + 1, 1);
   exporter->on_integers = q8_export_alloc(exporter, graph->node_count + 1, 1);
@@ -120,8 +119,9 @@ q8_status q8_onnx_export(const q8_graph *graph, const q8_recipe *recipe, int32_t
   *size = 0;
   if (recipe && (recipe->tensor_count != graph->tensor_count || recipe->node_count != graph->node_count))
     return q8_fail(error, QINT8_ERROR_ARGUMENT, "recipe", "the recipe was made for another model");
-  q8_exporter exporter = {.host = *host, .graph = graph, .recipe = recipe, .format = format};
+  q8_exporter exporter = {.graph = graph, .recipe = recipe, .format = format};
   q8_status status = QINT8_OK;
+  q8_pool_init(&exporter.pool, host);
   start(&exporter);
   if (!exporter.writer.failed)
     status = write_model(&exporter, error);
@@ -129,8 +129,8 @@ q8_status q8_onnx_export(const q8_graph *graph, const q8_recipe *recipe, int32_t
     status = exporter.writer.size > INT32_MAX / 2
                  ? q8_fail(error, QINT8_ERROR_LIMIT, "model", "the file would pass 2 GiB, or memory was refused")
                  : q8_fail_memory(error, "model", exporter.writer.size);
-  q8_names_destroy(&exporter.host, exporter.names);
-  q8_names_destroy(&exporter.host, exporter.node_names);
+  q8_names_destroy(&exporter.pool.host, exporter.names);
+  q8_names_destroy(&exporter.pool.host, exporter.node_names);
   q8_pool_destroy(&exporter.pool);
   if (status != QINT8_OK) {
     q8_writer_free(&exporter.writer);

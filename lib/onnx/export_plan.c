@@ -94,7 +94,7 @@ static void take_names(q8_exporter *exporter) {
     for (size_t j = 0; j < graph->input_count && !used; j++)
       used = graph->inputs[j] == (q8_id)i;
     exporter->tensors[i].raw = name;
-    if (used && !q8_names_put(&exporter->host, exporter->names, name, (int32_t)i))
+    if (used && !q8_names_put(&exporter->pool.host, exporter->names, name, (int32_t)i))
       exporter->writer.failed = 1;
   }
 }

@@ -13,7 +13,7 @@ static void write_raw(q8_exporter *exporter, const q8_out_data *data, size_t cou
     q8_write_bytes(&exporter->writer, Q8_TENSOR_RAW, data->data, count * size);
     return;
   }
-  uint8_t *swapped = q8_alloc(&exporter->host, count ? count : 1, size);
+  uint8_t *swapped = q8_alloc(&exporter->pool.host, count ? count : 1, size);
   if (!swapped) {
     exporter->writer.failed = 1;
     return;
@@ -21,7 +21,7 @@ static void write_raw(q8_exporter *exporter, const q8_out_data *data, size_t cou
   for (size_t i = 0; i < count * size; i++)
     swapped[i] = ((const uint8_t *)data->data)[i / size * size + size - 1 - i % size];
   q8_write_bytes(&exporter->writer, Q8_TENSOR_RAW, swapped, count * size);
-  q8_free(&exporter->host, swapped);
+  q8_free(&exporter->pool.host, swapped);
 }
 
 void q8_export_tensor_proto(q8_exporter *exporter, uint32_t number, const char *name, const q8_out_data *data) {

@@ -39,12 +39,8 @@ struct q8_exporter {
   int32_t format;          /* qint8_format */
   uint8_t *on_integers;    /* [node_count] written by qoperator_out.c */
   const char **inputs, **outputs; /* names of the current node, NULL where left out: of the one with the most */
-  q8_host host;
   q8_pool pool;
 };
-
-/* export.c: zeroed memory until the file is written; NULL without. */
-void *q8_export_alloc(q8_exporter *exporter, size_t count, size_t size);
 
 /* export_plan.c: modes, and which tensor is written in which forms. */
 void q8_export_decide(q8_exporter *exporter);
@@ -78,15 +74,12 @@ int q8_export_fits_integers(const q8_exporter *exporter, const q8_node *node);
 void q8_export_on_integers(q8_exporter *exporter, size_t node);
 
 /* export_node.c */
-/* base + suffix, or with a number: a tensor name that is not used yet. */
+/* base + suffix, or with a number: a tensor name that is not used yet; "" without memory. */
 const char *q8_export_derive(q8_exporter *exporter, const char *base, const char *suffix);
 /* Opens a node, for its attributes. `name` is made unique; NULL: from the first output. */
 size_t q8_export_begin(q8_exporter *exporter, const char *op_type, const char *name, const char *const *inputs,
                        int32_t input_count, const char *const *outputs, int32_t output_count);
 void q8_export_attributes(q8_exporter *exporter, const q8_node *node);
 q8_status q8_export_graph_node(q8_exporter *exporter, size_t node, qint8_error *error);
-/* A node with an INT attribute `axis` if it is not -1. */
-void q8_export_quant_node(q8_exporter *exporter, const char *op_type, const char *const *inputs, int32_t input_count,
-                          const char *const *outputs, int32_t output_count, int32_t axis);
 
 #endif

@@ -2,6 +2,8 @@
 #ifndef Q8_ONNX_PROTO_H
 #define Q8_ONNX_PROTO_H
 
+#include <stdint.h>
+
 enum { Q8_MODEL_IR_VERSION = 1, Q8_MODEL_PRODUCER = 2, Q8_MODEL_PRODUCER_VERSION = 3, Q8_MODEL_GRAPH = 7,
        Q8_MODEL_OPSET = 8, Q8_MODEL_METADATA = 14 };
 enum { Q8_OPSET_DOMAIN = 1, Q8_OPSET_VERSION = 2 };
@@ -25,5 +27,8 @@ enum { Q8_SHAPE_DIM = 1, Q8_DIM_VALUE = 1, Q8_DIM_SYMBOL = 2 };
 
 /* A TensorProto.DataType beyond qint8_dtype. */
 enum { Q8_ONNX_STRING = 8 };
+
+/* The AttributeProto.AttributeType of each q8_attribute_type. */
+extern const uint8_t q8_onnx_types[];
 
 #endif

@@ -15,7 +15,7 @@
 
 typedef struct tensor_state {
   q8_id alias;      /* the tensor that stands for this one; itself at the end of a chain */
-  int32_t source;   /* the raw node QUANTIZE or DYNAMIC that writes it, or -1 */
+  const q8_raw_node *source; /* QUANTIZE or DYNAMIC that writes it, or NULL */
   int32_t entry;    /* its parameters in the side table, or -1 */
   uint8_t is_pair;  /* written by the DequantizeLinear of a pair */
   uint8_t is_written; /* by a DequantizeLinear of any kind */
@@ -32,11 +32,12 @@ static const char *tensor_name(const qdq *q, q8_id id) {
   return q->importer->graph->tensors[id].name;
 }
 
-static q8_status resolve(const qdq *q, q8_id id, q8_id *out, qint8_error *error) {
+static q8_status resolve(const qdq *q, q8_id id, q8_id *out) {
   q8_id at = id;
   for (size_t hops = 0; q->states[at].alias != at; hops++) {
     if (hops > q->importer->node_count + 1)
-      return q8_fail(error, QINT8_ERROR_FORMAT, tensor_name(q, id), "the graph has a cycle through this tensor");
+      return q8_fail(q->importer->error, QINT8_ERROR_FORMAT, tensor_name(q, id),
+                     "the graph has a cycle through this tensor");
     at = q->states[at].alias;
   }
   q->states[id].alias = at; /* so that long chains stay cheap */
@@ -44,60 +45,46 @@ static q8_status resolve(const qdq *q, q8_id id, q8_id *out, qint8_error *error)
   return QINT8_OK;
 }
 
-static q8_status note_name(q8_onnx_quant *quant, const char *name, const char ***list, size_t *count,
-                           size_t *capacity, qint8_error *error) {
-  const char *copy = q8_pool_string(&quant->pool, name, strlen(name));
-  if (!copy || !q8_grow(&quant->pool.host, (void **)list, capacity, *count + 1, sizeof **list, *count))
-    return q8_fail_memory(error, name, strlen(name));
-  (*list)[(*count)++] = copy;
-  return QINT8_OK;
+static q8_status note_name(qdq *q, q8_id tensor, q8_name_list *list) {
+  const char *name = tensor_name(q, tensor);
+  return q8_import_note(q->importer, list, name, strlen(name));
 }
 
-static q8_status note_params(qdq *q, q8_id tensor, const q8_tensor_quant *params, qint8_error *error) {
+static q8_status note_params(qdq *q, q8_id tensor, const q8_tensor_quant *params) {
   q8_onnx_quant *quant = q->importer->quant;
   const char *name = tensor_name(q, tensor);
   if (q->states[tensor].entry >= 0) {
     if (!q8_qdq_equal(&quant->entries[q->states[tensor].entry].quant, params))
-      return q8_fail(error, QINT8_ERROR_UNSUPPORTED, name, "the tensor is quantized in two different ways");
+      return q8_fail(q->importer->error, QINT8_ERROR_UNSUPPORTED, name,
+                     "the tensor is quantized in two different ways");
     return QINT8_OK;
   }
   q8_quant_entry entry = {.name = q8_pool_string(&quant->pool, name, strlen(name)), .quant = *params};
   if (!entry.name || !q8_grow(&quant->pool.host, (void **)&quant->entries, &quant->entry_capacity,
                               quant->entry_count + 1, sizeof entry, quant->entry_count))
-    return q8_fail_memory(error, name, sizeof entry);
+    return q8_fail_memory(q->importer->error, name, sizeof entry);
   q->states[tensor].entry = (int32_t)quant->entry_count;
   quant->entries[quant->entry_count++] = entry;
   return QINT8_OK;
 }
 
-static q8_status two_writers(const qdq *q, q8_id tensor, qint8_error *error) {
-  return q8_fail(error, QINT8_ERROR_FORMAT, tensor_name(q, tensor), "two nodes produce this tensor");
+static q8_status two_writers(const qdq *q, q8_id tensor) {
+  return q8_fail(q->importer->error, QINT8_ERROR_FORMAT, tensor_name(q, tensor), "two nodes produce this tensor");
 }
 
 /* ---- Which node is what ---- */
 
-static q8_status check_ids(const q8_raw_node *node, int32_t inputs, qint8_error *error) {
-  if (node->input_count < inputs || node->inputs[0] == Q8_NONE || (inputs > 1 && node->inputs[1] == Q8_NONE) ||
-      node->outputs[0] == Q8_NONE)
-    return q8_fail(error, QINT8_ERROR_FORMAT, node->name, "%s lacks an input or output", node->op_type);
-  return QINT8_OK;
-}
-
-static q8_status find_sources(qdq *q, qint8_error *error) {
-  for (size_t i = 0; i < q->importer->node_count; i++) {
-    const q8_raw_node *node = &q->importer->nodes[i];
-    if (node->kind == Q8_RAW_QUANTIZE)
-      Q8_TRY(check_ids(node, 2, error));
-    else if (node->kind == Q8_RAW_DYNAMIC)
-      Q8_TRY(check_ids(node, 1, error));
-    else
+static q8_status find_sources(qdq *q) {
+  for Q8_EACH_RAW(node, q->importer) {
+    if (node->kind != Q8_RAW_QUANTIZE && node->kind != Q8_RAW_DYNAMIC)
       continue;
+    Q8_TRY(q8_import_check_whole(q->importer, node));
     for (int32_t j = 0; j < node->output_count; j++) {
       if (node->outputs[j] == Q8_NONE)
         continue;
-      if (q->states[node->outputs[j]].source >= 0 || q8_graph_is_constant(q->importer->graph, node->outputs[j]))
-        return two_writers(q, node->outputs[j], error);
-      q->states[node->outputs[j]].source = (int32_t)i;
+      if (q->states[node->outputs[j]].source || q8_graph_is_constant(q->importer->graph, node->outputs[j]))
+        return two_writers(q, node->outputs[j]);
+      q->states[node->outputs[j]].source = node;
     }
   }
   return QINT8_OK;
@@ -124,14 +111,13 @@ static int can_keep(const q8_tensor *integers, const q8_tensor_quant *params) {
   return integers->dtype == QINT8_DTYPE_S8;
 }
 
-static q8_status keep_integers(qdq *q, q8_id w, const q8_tensor *integers, const q8_tensor_quant *params,
-                               qint8_error *error) {
+static q8_status keep_integers(qdq *q, q8_id w, const q8_tensor *integers, const q8_tensor_quant *params) {
   q8_graph *graph = q->importer->graph;
   q8_tensor *tensor = &graph->tensors[w];
   q8_int8_values *kept = q8_pool_alloc(&graph->pool, 1, sizeof *kept);
   float *scale = q8_pool_alloc(&graph->pool, (size_t)params->count, sizeof *scale);
   if (!kept || !scale)
-    return q8_fail_memory(error, tensor->name, (size_t)params->count * sizeof *scale);
+    return q8_fail_memory(q->importer->error, tensor->name, (size_t)params->count * sizeof *scale);
   memcpy(scale, params->scale, (size_t)params->count * sizeof *scale);
   *kept = (q8_int8_values){integers->data, scale, params->count, params->axis};
   tensor->dtype = QINT8_DTYPE_F32;
@@ -142,49 +128,45 @@ static q8_status keep_integers(qdq *q, q8_id w, const q8_tensor *integers, const
 }
 
 /* `lasting`: the integers lie in the graph's memory. */
-static q8_status take_constant(qdq *q, const q8_raw_node *node, const q8_tensor *integers, int lasting,
-                               qint8_error *error) {
-  q8_tensor_quant params;
+static q8_status take_constant(qdq *q, const q8_raw_node *node, const q8_tensor *integers, int lasting) {
+  q8_tensor_quant *params = node->quant;
   q8_raw_tensor value;
-  Q8_TRY(q8_qdq_params(q->importer, &q->importer->quant->pool, node, integers, &params, error));
-  if (lasting && can_keep(integers, &params)) {
-    Q8_TRY(keep_integers(q, node->outputs[0], integers, &params, error));
-    return note_params(q, node->outputs[0], &params, error);
+  if (lasting && can_keep(integers, params)) {
+    Q8_TRY(keep_integers(q, node->outputs[0], integers, params));
+    return note_params(q, node->outputs[0], params);
   }
-  Q8_TRY(q8_qdq_dequantize(q->importer, node, integers, &params, &value, error));
-  Q8_TRY(q8_import_define(q->importer, tensor_name(q, node->outputs[0]), &value, error));
-  prefer_signed(&params);
+  Q8_TRY(q8_qdq_dequantize(q->importer, node, integers, params, &value));
+  Q8_TRY(q8_import_define(q->importer, node->outputs[0], &value));
+  prefer_signed(params);
   if (integers->dtype == QINT8_DTYPE_S32) {
-    params.integers = integers->data;
-    params.integer_count = q8_shape_count(&integers->shape, NULL);
+    params->integers = integers->data;
+    params->integer_count = q8_shape_count(&integers->shape, NULL);
   }
-  return note_params(q, node->outputs[0], &params, error);
+  return note_params(q, node->outputs[0], params);
 }
 
 /* x is a float constant: its rounded values become the constant d. */
-static q8_status take_fake_constant(qdq *q, const q8_raw_node *quantize, const q8_raw_node *node, qint8_error *error) {
+static q8_status take_fake_constant(qdq *q, const q8_raw_node *quantize, const q8_raw_node *node) {
   const q8_tensor *x = &q->importer->graph->tensors[quantize->inputs[0]];
-  q8_tensor_quant params;
   q8_tensor integers;
-  Q8_TRY(q8_qdq_params(q->importer, &q->importer->quant->pool, quantize, x, &params, error));
-  Q8_TRY(q8_qdq_quantize(q->importer, quantize, x, &params, &integers, error));
-  return take_constant(q, node, &integers, 0, error);
+  Q8_TRY(q8_qdq_quantize(q->importer, quantize, x, quantize->quant, &integers));
+  Q8_TRY(q8_qdq_params(q->importer, node, &integers, node->quant)); /* again, as their type is known now */
+  return take_constant(q, node, &integers, 0);
 }
 
-
-static q8_status take_dequantize(qdq *q, const q8_raw_node *node, qint8_error *error) {
-  Q8_TRY(check_ids(node, 2, error));
+static q8_status take_dequantize(qdq *q, const q8_raw_node *node) {
+  Q8_TRY(q8_import_check_whole(q->importer, node));
   const q8_importer *importer = q->importer;
   q8_id x = node->inputs[0];
   tensor_state *d = &q->states[node->outputs[0]];
-  if (d->is_written || d->source >= 0 || q8_graph_is_constant(importer->graph, node->outputs[0]))
-    return two_writers(q, node->outputs[0], error);
+  if (d->is_written || d->source || q8_graph_is_constant(importer->graph, node->outputs[0]))
+    return two_writers(q, node->outputs[0]);
   d->is_written = 1;
   if (q8_graph_is_constant(importer->graph, x))
-    return take_constant(q, node, &importer->graph->tensors[x], 1, error);
-  const q8_raw_node *source = &importer->nodes[q->states[x].source];
+    return take_constant(q, node, &importer->graph->tensors[x], 1);
+  const q8_raw_node *source = q->states[x].source;
   if (source->kind == Q8_RAW_QUANTIZE && q8_graph_is_constant(importer->graph, source->inputs[0]))
-    return take_fake_constant(q, source, node, error);
+    return take_fake_constant(q, source, node);
   d->alias = source->inputs[0];
   d->is_pair = source->kind == Q8_RAW_QUANTIZE;
   return QINT8_OK;
@@ -193,17 +175,17 @@ static q8_status take_dequantize(qdq *q, const q8_raw_node *node, qint8_error *e
 /* ---- Names ---- */
 
 /* An output of the graph that a pair writes. */
-static q8_status keep_outputs(qdq *q, qint8_error *error) {
+static q8_status keep_outputs(qdq *q) {
   const q8_importer *importer = q->importer;
   for (size_t i = 0; i < importer->output_count; i++) {
     q8_id out = importer->outputs[i], x;
-    Q8_TRY(resolve(q, out, &x, error));
+    Q8_TRY(resolve(q, out, &x));
     if (x == out)
       continue;
     q->states[out].alias = out;
     tensor_state *state = &q->states[x];
     if (state->is_input || state->is_output || q8_graph_is_constant(importer->graph, x))
-      Q8_TRY(q8_import_add(q->importer, Q8_RAW_OP, "Identity", tensor_name(q, out), &x, 1, &out, 1, NULL, error));
+      Q8_TRY(q8_import_identity(q->importer, tensor_name(q, out), x, out));
     else
       state->alias = out;
   }
@@ -211,58 +193,44 @@ static q8_status keep_outputs(qdq *q, qint8_error *error) {
 }
 
 /* Parameters go to the tensors that remain. */
-static q8_status note_pairs(qdq *q, qint8_error *error) {
+static q8_status note_pairs(qdq *q) {
   q8_importer *importer = q->importer;
-  for (size_t i = 0; i < importer->node_count; i++) {
-    const q8_raw_node *node = &importer->nodes[i];
+  for Q8_EACH_RAW(node, importer) {
     if (node->kind != Q8_RAW_DEQUANTIZE || q8_graph_is_constant(importer->graph, node->outputs[0]))
       continue;
-    const q8_raw_node *source = &importer->nodes[q->states[node->inputs[0]].source];
+    const q8_raw_node *source = q->states[node->inputs[0]].source;
     q8_id x, d;
-    Q8_TRY(resolve(q, source->inputs[0], &x, error));
-    Q8_TRY(resolve(q, node->outputs[0], &d, error)); /* another tensor than x if an Identity lies between */
+    Q8_TRY(resolve(q, source->inputs[0], &x));
+    Q8_TRY(resolve(q, node->outputs[0], &d)); /* another tensor than x if an Identity lies between */
     if (source->kind == Q8_RAW_DYNAMIC) {
-      Q8_TRY(note_name(importer->quant, tensor_name(q, x), &importer->quant->dynamic, &importer->quant->dynamic_count,
-                       &importer->quant->dynamic_capacity, error));
+      Q8_TRY(note_name(q, x, &importer->quant->dynamic));
       continue;
     }
-    q8_tensor_quant params;
-    Q8_TRY(q8_qdq_params(importer, &importer->quant->pool, source, NULL, &params, error));
-    Q8_TRY(note_params(q, x, &params, error));
-    Q8_TRY(note_params(q, d, &params, error));
+    Q8_TRY(note_params(q, x, source->quant));
+    Q8_TRY(note_params(q, d, source->quant));
   }
   return QINT8_OK;
 }
 
-/* Parameters of a node that stayed an operator, if they are known: then its float side can be int8 without loss. */
-static int kept_params(qdq *q, const q8_raw_node *node, const char *op_type, q8_tensor_quant *params) {
-  return node->kind == Q8_RAW_OP && !strcmp(node->op_type, op_type) && node->input_count > 2 &&
-         q8_qdq_params(q->importer, &q->importer->quant->pool, node, NULL, params, NULL) == QINT8_OK &&
-         params->count == 1;
+/* Whether the node stayed an operator though its parameters are known: then its float side can be int8 without loss. */
+static int is_border(const q8_raw_node *node, const char *op_type) {
+  return node->kind == Q8_RAW_OP && !strcmp(node->op_type, op_type) && node->input_count > 2 && node->quant &&
+         node->quant->count == 1 && node->quant->dtype != QINT8_DTYPE_S32;
 }
 
 /* Where integers enter or leave the graph: what DequantizeLinear gives, and what only QuantizeLinear reads. */
-static q8_status note_borders(qdq *q, qint8_error *error) {
+static q8_status note_borders(qdq *q) {
   q8_importer *importer = q->importer;
-  int32_t *uses = q8_pool_alloc(&importer->pool, q->count + 1, sizeof *uses);
-  q8_tensor_quant params;
-  if (!uses)
-    return q8_fail_memory(error, "graph", q->count * sizeof *uses);
-  for (size_t i = 0; i < importer->node_count; i++)
-    for (int32_t j = 0; j < importer->nodes[i].input_count; j++)
-      if (importer->nodes[i].inputs[j] != Q8_NONE)
-        uses[importer->nodes[i].inputs[j]]++;
-  for (size_t i = 0; i < importer->node_count; i++) {
-    const q8_raw_node *node = &importer->nodes[i];
-    if (kept_params(q, node, "DequantizeLinear", &params) && q->states[node->outputs[0]].entry < 0) {
-      q->states[node->outputs[0]].is_pair = 1;
-      Q8_TRY(note_params(q, node->outputs[0], &params, error));
-    } else if (kept_params(q, node, "QuantizeLinear", &params)) {
-      q8_id x = node->inputs[0];
+  for Q8_EACH_RAW(node, importer) {
+    q8_id x = node->inputs[0], y = node->outputs[0];
+    if (is_border(node, "DequantizeLinear") && q->states[y].entry < 0) {
+      q->states[y].is_pair = 1;
+      Q8_TRY(note_params(q, y, node->quant));
+    } else if (is_border(node, "QuantizeLinear")) {
       const tensor_state *state = &q->states[x];
-      if (uses[x] == 1 && state->alias == x && state->entry < 0 && !state->is_input && !state->is_output &&
-          !q8_graph_is_constant(importer->graph, x))
-        Q8_TRY(note_params(q, x, &params, error));
+      if (importer->links.uses[x] == 1 && state->alias == x && state->entry < 0 && !state->is_input &&
+          !state->is_output && !q8_graph_is_constant(importer->graph, x))
+        Q8_TRY(note_params(q, x, node->quant));
     }
   }
   return QINT8_OK;
@@ -277,14 +245,13 @@ static int is_raw_read(qdq *q, q8_id id, q8_id x) {
 }
 
 /* `is_added`: an Identity that writes in the place of a DequantizeLinear. */
-static q8_status rename_node(qdq *q, q8_raw_node *node, int is_added, qint8_error *error) {
-  q8_onnx_quant *quant = q->importer->quant;
+static q8_status rename_node(qdq *q, q8_raw_node *node, int is_added) {
   int reads_raw = 0; /* then the node is meant to be float */
   for (int32_t i = 0; i < node->input_count; i++) {
     q8_id id = node->inputs[i], x;
     if (id == Q8_NONE)
       continue;
-    Q8_TRY(resolve(q, id, &x, error));
+    Q8_TRY(resolve(q, id, &x));
     reads_raw |= is_raw_read(q, id, x);
     node->inputs[i] = x;
   }
@@ -292,63 +259,60 @@ static q8_status rename_node(qdq *q, q8_raw_node *node, int is_added, qint8_erro
     q8_id id = node->outputs[i];
     if (id == Q8_NONE)
       continue;
-    if (!is_added && (q->states[id].is_written || q->states[id].source >= 0))
-      return two_writers(q, id, error);
-    Q8_TRY(resolve(q, id, &node->outputs[i], error));
+    if (!is_added && (q->states[id].is_written || q->states[id].source))
+      return two_writers(q, id);
+    Q8_TRY(resolve(q, id, &node->outputs[i]));
   }
   if (reads_raw && !is_added && node->outputs[0] != Q8_NONE)
-    return note_name(quant, tensor_name(q, node->outputs[0]), &quant->float_nodes, &quant->float_count,
-                     &quant->float_capacity, error);
+    return note_name(q, node->outputs[0], &q->importer->quant->float_nodes);
   return QINT8_OK;
 }
 
 /* Only weights stay integers. */
-static q8_status expand_others(qdq *q, qint8_error *error) {
-  q8_importer *importer = q->importer;
-  for (size_t i = 0; i < importer->node_count; i++) {
-    const q8_raw_node *node = &importer->nodes[i];
+static q8_status expand_others(q8_importer *importer) {
+  for Q8_EACH_RAW(node, importer)
     for (int32_t j = 0; node->kind == Q8_RAW_OP && j < node->input_count; j++)
       if (node->inputs[j] != Q8_NONE && (j != 1 || node->op->quant != Q8_QUANT_WEIGHTED))
-        Q8_TRY(q8_graph_expand(importer->graph, node->inputs[j], error));
-  }
+        Q8_TRY(q8_graph_expand(importer->graph, node->inputs[j], importer->error));
   for (size_t i = 0; i < importer->output_count; i++)
-    Q8_TRY(q8_graph_expand(importer->graph, importer->outputs[i], error));
+    Q8_TRY(q8_graph_expand(importer->graph, importer->outputs[i], importer->error));
   return QINT8_OK;
 }
 
-static q8_status run(qdq *q, qint8_error *error) {
+static q8_status run(qdq *q) {
   q8_importer *importer = q->importer;
+  const q8_raw_node *last = importer->last;
+  int is_added = 0;
   for (size_t i = 0; i < q->count; i++)
-    q->states[i] = (tensor_state){.alias = (q8_id)i, .source = -1, .entry = -1};
+    q->states[i] = (tensor_state){.alias = (q8_id)i, .entry = -1};
   for (size_t i = 0; i < importer->input_count; i++)
     q->states[importer->inputs[i]].is_input = 1;
   for (size_t i = 0; i < importer->output_count; i++)
     q->states[importer->outputs[i]].is_output = 1;
-  Q8_TRY(find_sources(q, error));
-  size_t nodes = importer->node_count;
-  for (size_t i = 0; i < nodes; i++)
-    if (importer->nodes[i].kind == Q8_RAW_DEQUANTIZE)
-      Q8_TRY(take_dequantize(q, &importer->nodes[i], error));
-  Q8_TRY(keep_outputs(q, error));
-  Q8_TRY(note_pairs(q, error));
-  Q8_TRY(note_borders(q, error));
+  Q8_TRY(find_sources(q));
+  for Q8_EACH_RAW(node, importer)
+    if (node->kind == Q8_RAW_DEQUANTIZE)
+      Q8_TRY(take_dequantize(q, node));
+  Q8_TRY(keep_outputs(q));
+  Q8_TRY(note_pairs(q));
+  Q8_TRY(note_borders(q));
   for (size_t i = 0; i < importer->output_count; i++)
     is_raw_read(q, importer->outputs[i], importer->outputs[i]);
-  for (size_t i = 0; i < importer->node_count; i++)
-    if (importer->nodes[i].kind == Q8_RAW_OP)
-      Q8_TRY(rename_node(q, &importer->nodes[i], i >= nodes, error));
-  return expand_others(q, error);
+  for Q8_EACH_RAW(node, importer) {
+    if (node->kind == Q8_RAW_OP)
+      Q8_TRY(rename_node(q, node, is_added));
+    is_added |= node == last;
+  }
+  return expand_others(importer);
 }
 
-q8_status q8_import_qdq(q8_importer *importer, qint8_error *error) {
+q8_status q8_import_qdq(q8_importer *importer) {
   int any = 0;
-  for (size_t i = 0; i < importer->node_count; i++)
-    any |= importer->nodes[i].kind > Q8_RAW_NOTHING;
+  for Q8_EACH_RAW(node, importer)
+    any |= node->kind > Q8_RAW_NOTHING;
   if (!any)
     return QINT8_OK;
   qdq q = {.importer = importer, .count = importer->graph->tensor_count};
-  q.states = q8_pool_alloc(&importer->pool, q.count, sizeof *q.states);
-  if (!q.states)
-    return q8_fail_memory(error, "graph", q.count * sizeof *q.states);
-  return run(&q, error);
+  q.states = q8_import_alloc(importer, q.count, sizeof *q.states, "graph");
+  return q.states ? run(&q) : QINT8_ERROR_MEMORY;
 }

@@ -11,33 +11,18 @@
 
 typedef struct keeper {
   q8_importer *importer;
-  q8_pool pool;            /* of all that follows */
-  q8_tensor_quant *params; /* [node_count] of QUANTIZE and DEQUANTIZE; dtype NONE if they are not constants */
-  int32_t *writer;         /* [tensor_count] the node of the three kinds that writes it, or -1 */
-  int32_t *claim;          /* [tensor_count] the QUANTIZE whose parameters the float tensor gets, or -1 */
-  uint8_t *seen;           /* [tensor_count] read by an operator, or an output of the graph */
+  const q8_raw_node **claim; /* [links.count] the QUANTIZE whose parameters the float tensor gets, or NULL */
+  uint8_t *seen;             /* [links.count] read by an operator, or an output of the graph */
 } keeper;
-
-static const q8_raw_node *node_at(const keeper *k, int32_t node) {
-  return &k->importer->nodes[node];
-}
 
 static int is_constant(const keeper *k, q8_id id) {
   return q8_graph_is_constant(k->importer->graph, id);
 }
 
-static int is_whole(const q8_raw_node *node) {
-  int32_t inputs = node->kind == Q8_RAW_DYNAMIC ? 1 : 2;
-  for (int32_t i = 0; i < inputs; i++)
-    if (i >= node->input_count || node->inputs[i] == Q8_NONE)
-      return 0;
-  return node->outputs[0] != Q8_NONE;
-}
-
 /* The vanishing node of that kind that writes the tensor, or NULL. */
-static const q8_raw_node *written_by(const keeper *k, q8_id id, q8_raw_kind kind, int32_t *index) {
-  *index = k->writer[id];
-  return *index >= 0 && node_at(k, *index)->kind == kind ? node_at(k, *index) : NULL;
+static const q8_raw_node *written_by(const keeper *k, q8_id id, q8_raw_kind kind) {
+  const q8_raw_node *node = k->importer->links.writer[id];
+  return node && node->kind == kind ? node : NULL;
 }
 
 static int matches_dynamic(const q8_raw_node *source, const q8_raw_node *node) {
@@ -47,12 +32,10 @@ static int matches_dynamic(const q8_raw_node *source, const q8_raw_node *node) {
 
 /* Through the pairs that vanish: the tensor whose readers read what a reader of `id` reads. */
 static q8_id root(const keeper *k, q8_id id) {
-  int32_t d, s;
   for (size_t hops = 0; hops < k->importer->node_count; hops++) {
-    const q8_raw_node *node = written_by(k, id, Q8_RAW_DEQUANTIZE, &d);
-    const q8_raw_node *source = node && !is_constant(k, node->inputs[0])
-                                    ? written_by(k, node->inputs[0], Q8_RAW_QUANTIZE, &s)
-                                    : NULL;
+    const q8_raw_node *node = written_by(k, id, Q8_RAW_DEQUANTIZE), *source = NULL;
+    if (node && !is_constant(k, node->inputs[0]))
+      source = written_by(k, node->inputs[0], Q8_RAW_QUANTIZE);
     if (!source)
       return id;
     id = source->inputs[0];
@@ -60,31 +43,27 @@ static q8_id root(const keeper *k, q8_id id) {
   return id; /* a cycle: found later */
 }
 
-static int quantize_stays(keeper *k, int32_t index) {
-  const q8_raw_node *node = node_at(k, index);
-  const q8_tensor_quant *params = &k->params[index];
-  if (k->seen[node->outputs[0]] || params->dtype == QINT8_DTYPE_NONE)
+static int quantize_stays(keeper *k, const q8_raw_node *node) {
+  if (k->seen[node->outputs[0]] || !node->quant)
     return 1;
   if (is_constant(k, node->inputs[0]))
     return 0;
-  int32_t *claim = &k->claim[root(k, node->inputs[0])];
-  if (*claim < 0)
-    *claim = index;
-  return params->count != 1 || !q8_qdq_equal(params, &k->params[*claim]);
+  const q8_raw_node **claim = &k->claim[root(k, node->inputs[0])];
+  if (!*claim)
+    *claim = node;
+  return node->quant->count != 1 || !q8_qdq_equal(node->quant, (*claim)->quant);
 }
 
-static int dequantize_stays(const keeper *k, int32_t index) {
-  const q8_raw_node *node = node_at(k, index), *source;
-  int32_t s;
-  if ((source = written_by(k, node->inputs[0], Q8_RAW_DYNAMIC, &s)))
+static int dequantize_stays(const keeper *k, const q8_raw_node *node) {
+  const q8_raw_node *source = written_by(k, node->inputs[0], Q8_RAW_DYNAMIC);
+  if (source)
     return !matches_dynamic(source, node);
-  if (k->params[index].dtype == QINT8_DTYPE_NONE)
+  if (!node->quant)
     return 1;
   if (is_constant(k, node->inputs[0]))
     return 0;
-  if (!(source = written_by(k, node->inputs[0], Q8_RAW_QUANTIZE, &s)))
-    return 1;
-  return !is_constant(k, source->inputs[0]) && !q8_qdq_equal(&k->params[index], &k->params[s]);
+  source = written_by(k, node->inputs[0], Q8_RAW_QUANTIZE);
+  return !source || (!is_constant(k, source->inputs[0]) && !q8_qdq_equal(node->quant, source->quant));
 }
 
 static int dynamic_stays(const keeper *k, const q8_raw_node *node) {
@@ -96,90 +75,67 @@ static int dynamic_stays(const keeper *k, const q8_raw_node *node) {
 
 static void look_around(keeper *k) {
   const q8_importer *importer = k->importer;
-  for (size_t i = 0; i < importer->graph->tensor_count; i++) {
-    k->claim[i] = -1;
-    k->seen[i] = 0;
-  }
+  memset(k->claim, 0, importer->links.count * sizeof *k->claim);
+  memset(k->seen, 0, importer->links.count);
   for (size_t i = 0; i < importer->output_count; i++)
     k->seen[importer->outputs[i]] = 1;
-  for (size_t i = 0; i < importer->node_count; i++)
-    for (int32_t j = 0; importer->nodes[i].kind == Q8_RAW_OP && j < importer->nodes[i].input_count; j++)
-      if (importer->nodes[i].inputs[j] != Q8_NONE)
-        k->seen[importer->nodes[i].inputs[j]] = 1;
+  for Q8_EACH_RAW(node, importer)
+    for (int32_t j = 0; node->kind == Q8_RAW_OP && j < node->input_count; j++)
+      if (node->inputs[j] != Q8_NONE)
+        k->seen[node->inputs[j]] = 1;
 }
 
-static int stays(keeper *k, int32_t index) {
-  const q8_raw_node *node = node_at(k, index);
-  if (!is_whole(node))
+static int stays(keeper *k, const q8_raw_node *node) {
+  if (!q8_import_is_whole(node))
     return 0; /* refused later */
   switch (node->kind) {
   case Q8_RAW_QUANTIZE:
-    return quantize_stays(k, index);
+    return quantize_stays(k, node);
   case Q8_RAW_DEQUANTIZE:
-    return dequantize_stays(k, index);
+    return dequantize_stays(k, node);
   default:
     return node->kind == Q8_RAW_DYNAMIC && dynamic_stays(k, node);
   }
 }
 
 /* Parameters that are there; a value that no file may have is an error. */
-static q8_status read_params(keeper *k, int32_t index, qint8_error *error) {
-  const q8_raw_node *node = node_at(k, index);
-  if (!is_whole(node) || (node->kind != Q8_RAW_QUANTIZE && node->kind != Q8_RAW_DEQUANTIZE))
+static q8_status read_params(keeper *k, q8_raw_node *node) {
+  q8_importer *importer = k->importer;
+  if ((node->kind != Q8_RAW_QUANTIZE && node->kind != Q8_RAW_DEQUANTIZE) || !q8_import_is_whole(node))
     return QINT8_OK;
   q8_id x = node->inputs[0];
-  int32_t s;
-  const q8_raw_node *source = written_by(k, x, Q8_RAW_QUANTIZE, &s);
-  if (source && is_whole(source) && is_constant(k, source->inputs[0]))
+  const q8_raw_node *source = written_by(k, x, Q8_RAW_QUANTIZE);
+  if (source && q8_import_is_whole(source) && is_constant(k, source->inputs[0]))
     x = source->inputs[0]; /* weights or a bias, quantized in the graph */
-  const q8_tensor *data = is_constant(k, x) ? &k->importer->graph->tensors[x] : NULL;
-  qint8_error unsupported = QINT8_ERROR_INIT;
-  q8_status status = q8_qdq_params(k->importer, &k->pool, node, data, &k->params[index], &unsupported);
-  if (status != QINT8_ERROR_UNSUPPORTED && status != QINT8_OK)
-    return q8_fail(error, status, unsupported.where, "%s", unsupported.message);
-  if (status == QINT8_ERROR_UNSUPPORTED)
-    k->params[index].dtype = QINT8_DTYPE_NONE;
-  return QINT8_OK;
+  q8_tensor_quant *quant = q8_import_alloc(importer, 1, sizeof *quant, node->name);
+  if (!quant)
+    return QINT8_ERROR_MEMORY;
+  q8_status status = q8_qdq_params(importer, node, is_constant(k, x) ? &importer->graph->tensors[x] : NULL, quant);
+  if (status == QINT8_OK)
+    node->quant = quant;
+  return status == QINT8_ERROR_UNSUPPORTED ? QINT8_OK : status;
 }
 
-static q8_status keep(keeper *k, qint8_error *error) {
-  q8_importer *importer = k->importer;
-  size_t nodes = importer->node_count, tensors = importer->graph->tensor_count;
-  k->params = q8_pool_alloc(&k->pool, nodes + 1, sizeof *k->params);
-  k->writer = q8_pool_alloc(&k->pool, tensors + 1, sizeof *k->writer);
-  k->claim = q8_pool_alloc(&k->pool, tensors + 1, sizeof *k->claim);
-  k->seen = q8_pool_alloc(&k->pool, tensors + 1, 1);
-  if (!k->params || !k->writer || !k->claim || !k->seen)
-    return q8_fail_memory(error, "graph", nodes * sizeof *k->params);
-  for (size_t i = 0; i < tensors; i++)
-    k->writer[i] = -1;
-  for (size_t i = 0; i < nodes; i++) {
-    const q8_raw_node *node = &importer->nodes[i];
-    for (int32_t j = 0; node->kind >= Q8_RAW_QUANTIZE && j < node->output_count; j++)
-      if (node->outputs[j] != Q8_NONE)
-        k->writer[node->outputs[j]] = (int32_t)i;
-  }
-  for (size_t i = 0; i < nodes; i++)
-    Q8_TRY(read_params(k, (int32_t)i, error));
+q8_status q8_import_keep(q8_importer *importer) {
+  keeper k = {.importer = importer};
+  Q8_TRY(q8_import_links(importer));
+  k.claim = q8_import_alloc(importer, importer->links.count + 1, sizeof *k.claim, "graph");
+  k.seen = q8_import_alloc(importer, importer->links.count + 1, 1, "graph");
+  if (!k.claim || !k.seen)
+    return QINT8_ERROR_MEMORY;
+  for Q8_EACH_RAW(node, importer)
+    Q8_TRY(read_params(&k, node));
   for (int changed = 1; changed;) {
     changed = 0;
-    look_around(k);
-    for (size_t i = 0; i < nodes; i++)
-      if (stays(k, (int32_t)i)) {
-        q8_raw_node *node = &importer->nodes[i];
+    look_around(&k);
+    for Q8_EACH_RAW(node, importer)
+      if (stays(&k, node)) {
         if (!(node->op = q8_op_find(node->op_type, "")))
-          return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "%s on integers that others see", node->op_type);
+          return q8_fail(importer->error, QINT8_ERROR_UNSUPPORTED, node->name, "%s on integers that others see",
+                         node->op_type);
         node->kind = Q8_RAW_OP;
         changed = 1;
       }
   }
   return QINT8_OK;
-}
-
-q8_status q8_import_keep(q8_importer *importer, qint8_error *error) {
-  keeper k = {.importer = importer};
-  q8_pool_init(&k.pool, &importer->host);
-  q8_status status = keep(&k, error);
-  q8_pool_destroy(&k.pool);
-  return status;
 }

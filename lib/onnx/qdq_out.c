@@ -26,54 +26,27 @@ static const void *constant_values(q8_exporter *exporter, const q8_tensor *tenso
   *temporary = NULL;
   if (!tensor->integers)
     return tensor->data;
-  *temporary = q8_alloc(&exporter->host, q8_shape_count(&tensor->shape, NULL), sizeof(float));
+  *temporary = q8_alloc(&exporter->pool.host, q8_shape_count(&tensor->shape, NULL), sizeof(float));
   if (*temporary)
     q8_int8_to_float(tensor, *temporary);
   return *temporary;
 }
 
-/* The integers of a float constant, in temporary memory of the host. */
-static void *round_constant(q8_exporter *exporter, const q8_tensor *tensor, const q8_tensor_quant *quant) {
-  size_t count = q8_shape_count(&tensor->shape, NULL), inner = 1;
-  for (int32_t i = quant->axis + 1; quant->count > 1 && i < tensor->shape.rank; i++)
-    inner *= (size_t)tensor->shape.dim[i];
-  inner = inner ? inner : 1;
-  int wide = quant->dtype == QINT8_DTYPE_S32, exact = quant->integers && quant->integer_count == count;
-  void *out = q8_alloc(&exporter->host, count ? count : 1, wide ? 4 : 1);
-  if (!out)
-    return NULL;
-  q8_round_range range = q8_round_range_of(quant->dtype);
-  float *floats;
-  const float *x = constant_values(exporter, tensor, &floats);
-  if (!x) {
-    q8_free(&exporter->host, out);
-    return NULL;
-  }
-  size_t c = 0, left = inner;
-  for (size_t i = 0; i < count; i++) {
-    int32_t q = exact ? quant->integers[i] : q8_round(x[i], quant->scale[c], quant->zero_point[c], range);
-    if (wide)
-      ((int32_t *)out)[i] = q;
-    else
-      ((uint8_t *)out)[i] = (uint8_t)q;
-    if (--left == 0) {
-      left = inner;
-      c = c + 1 < (size_t)quant->count ? c + 1 : 0;
-    }
-  }
-  q8_free(&exporter->host, floats);
-  return out;
-}
-
 /* base_quantized, whose name it returns. */
 static const char *write_integers(q8_exporter *exporter, const q8_tensor *tensor, const q8_tensor_quant *quant,
                                   const char *base) {
-  void *data = round_constant(exporter, tensor, quant);
+  float *floats;
+  const float *x = constant_values(exporter, tensor, &floats);
+  size_t size = quant->dtype == QINT8_DTYPE_S32 ? 4 : 1;
+  void *data = x ? q8_alloc(&exporter->pool.host, q8_shape_count(&tensor->shape, NULL) + 1, size) : NULL;
   const char *name = q8_export_derive(exporter, base, "_quantized");
+  if (data)
+    q8_round_constant(quant, &tensor->shape, x, data);
   exporter->writer.failed |= !data;
   q8_export_tensor_proto(exporter, Q8_GRAPH_INITIALIZER, name,
                          &(q8_out_data){quant->dtype, tensor->shape.rank, tensor->shape.dim, data});
-  q8_free(&exporter->host, data);
+  q8_free(&exporter->pool.host, floats);
+  q8_free(&exporter->pool.host, data);
   return name;
 }
 
@@ -82,8 +55,10 @@ static void write_constant(q8_exporter *exporter, const q8_tensor *tensor, const
                            const char *output) {
   const char *inputs[3] = {write_integers(exporter, tensor, quant, output)};
   write_params(exporter, output, quant, inputs + 1);
-  q8_export_quant_node(exporter, "DequantizeLinear", inputs, inputs[2] ? 3 : 2, &output, 1,
-                       quant->count > 1 ? quant->axis : -1);
+  const int64_t axis = quant->axis;
+  const q8_export_attribute attribute = {"axis", Q8_ATTR_INT, &axis};
+  q8_export_node(exporter, "DequantizeLinear", inputs, inputs[2] ? 3 : 2, output,
+                 quant->count > 1 && axis >= 0 ? &attribute : NULL);
 }
 
 /* A bias has the scale of its node's accumulators: another node that shares it gets its own. */
@@ -144,7 +119,7 @@ void q8_export_raw_constant(q8_exporter *exporter, q8_id id) {
   else
     q8_export_tensor_proto(exporter, Q8_GRAPH_INITIALIZER, out->raw,
                            &(q8_out_data){tensor->dtype, tensor->shape.rank, tensor->shape.dim, values});
-  q8_free(&exporter->host, floats);
+  q8_free(&exporter->pool.host, floats);
 }
 
 static const char *constant_input(q8_exporter *exporter, const q8_node *node, q8_mode mode, int32_t i) {
@@ -192,8 +167,8 @@ static void write_dynamic(q8_exporter *exporter, q8_id id) {
   parts[0] = q8_export_derive(exporter, name, "_dynamic");
   parts[1] = q8_export_derive(exporter, name, "_dynamic_scale");
   parts[2] = q8_export_derive(exporter, name, "_dynamic_zero_point");
-  q8_export_quant_node(exporter, "DynamicQuantizeLinear", &from, 1, parts, 3, -1);
-  q8_export_quant_node(exporter, "DequantizeLinear", parts, 3, &out->dynamic, 1, -1);
+  q8_write_end(&exporter->writer, q8_export_begin(exporter, "DynamicQuantizeLinear", NULL, &from, 1, parts, 3));
+  q8_export_node(exporter, "DequantizeLinear", parts, 3, out->dynamic, NULL);
 }
 
 void q8_export_pairs(q8_exporter *exporter, q8_id id) {
@@ -203,9 +178,9 @@ void q8_export_pairs(q8_exporter *exporter, q8_id id) {
     const char *quantize[3] = {out->raw, out->scale, out->zero};
     const char *dequantize[3] = {out->integers, out->scale, out->zero};
     if (!out->integers_made)
-      q8_export_quant_node(exporter, "QuantizeLinear", quantize, 3, &out->integers, 1, -1);
+      q8_export_node(exporter, "QuantizeLinear", quantize, 3, out->integers, NULL);
     if (out->wants_pair)
-      q8_export_quant_node(exporter, "DequantizeLinear", dequantize, 3, &out->dequantized, 1, -1);
+      q8_export_node(exporter, "DequantizeLinear", dequantize, 3, out->dequantized, NULL);
   }
   if (out->wants_dynamic)
     write_dynamic(exporter, id);

@@ -13,8 +13,9 @@
 /* Places of the inputs. Data inputs are triples (integers, scale, zero point); the output's scale and zero point stand
  * together. */
 typedef struct q8_qoperator {
-  const char *name, *domain;
-  const char *op;   /* of ai.onnx */
+  char name[25];    /* "Q" or "QLinear" and the name of the standard operator */
+  int8_t prefix;    /* the length of that */
+  int8_t microsoft; /* of that domain, not of ai.onnx */
   int8_t plain;     /* inputs in front that are no integers of a scale: Where's condition */
   int8_t triples;   /* data inputs; 0: as many as there are */
   int8_t first;     /* place of the first triple; the others follow it */
@@ -23,11 +24,12 @@ typedef struct q8_qoperator {
   int8_t read_only; /* ONNX Runtime has no such kernel */
 } q8_qoperator;
 
-/* Ended by a NULL name. */
-extern const q8_qoperator q8_qoperators[];
 /* By QOperator name, or NULL; by the name of the standard operator, of those that are written, or NULL. */
-const q8_qoperator *q8_qoperator_find(const char *name, const char *domain);
+const q8_qoperator *q8_qoperator_find(const char *name);
 const q8_qoperator *q8_qoperator_of(const char *op);
+static inline const char *q8_qoperator_standard(const q8_qoperator *q) {
+  return q->name + q->prefix;
+}
 
 /* Whether a node of the file is read by qoperator_in.c: one of the table, or MatMulInteger, ConvInteger, ... */
 int q8_qoperator_is(const char *op_type, const char *domain);
@@ -35,6 +37,6 @@ int q8_qoperator_is(const char *op_type, const char *domain);
 int q8_qoperator_moves(const char *op_type);
 
 /* qoperator_in.c: the node list in QDQ form. */
-q8_status q8_import_qoperators(q8_importer *importer, qint8_error *error);
+q8_status q8_import_qoperators(q8_importer *importer);
 
 #endif

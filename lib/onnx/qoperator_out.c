@@ -116,8 +116,8 @@ void q8_export_on_integers(q8_exporter *exporter, size_t index) {
   }
   size_t mark = q8_export_begin(exporter, q ? q->name : node->op->name, node->name, names, count, exporter->outputs,
                                 node->output_count);
-  if (q && *q->domain)
-    q8_write_string(&exporter->writer, Q8_NODE_DOMAIN, q->domain);
+  if (q && q->microsoft)
+    q8_write_string(&exporter->writer, Q8_NODE_DOMAIN, Q8_MICROSOFT);
   q8_export_attributes(exporter, node);
   q8_write_end(&exporter->writer, mark);
 }

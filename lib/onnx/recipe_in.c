@@ -57,7 +57,7 @@ void q8_onnx_pin(const q8_onnx_quant *quant, q8_graph *graph) {
 static int32_t guess_config(const q8_onnx_quant *quant) {
   if (quant->config >= 0)
     return quant->config;
-  if (quant->dynamic_count)
+  if (quant->dynamic.count)
     return QINT8_CONFIG_DYNAMIC;
   for (size_t i = 0; i < quant->entry_count; i++)
     if (quant->entries[i].quant.count > 1)
@@ -71,8 +71,8 @@ static q8_status fill(const q8_onnx_quant *quant, const q8_graph *graph, uint8_t
   for (size_t i = 0; i < graph->tensor_count; i++)
     Q8_TRY(q8_recipe_set_name(recipe, (int32_t)i, graph->tensors[i].name, error));
   Q8_TRY(assign_entries(quant, graph, recipe, error));
-  for (size_t i = 0; i < quant->dynamic_count; i++) {
-    q8_id id = q8_graph_find(graph, quant->dynamic[i]);
+  for (size_t i = 0; i < quant->dynamic.count; i++) {
+    q8_id id = q8_graph_find(graph, quant->dynamic.names[i]);
     if (id != Q8_NONE)
       dynamic[id] = 1;
   }
@@ -80,8 +80,8 @@ static q8_status fill(const q8_onnx_quant *quant, const q8_graph *graph, uint8_t
     recipe->node_output[i] = graph->nodes[i].outputs[0];
     recipe->modes[i] = (uint8_t)q8_onnx_infer_mode(graph, recipe, dynamic, &graph->nodes[i]);
   }
-  for (size_t i = 0; i < quant->float_count; i++) {
-    q8_id id = q8_graph_find(graph, quant->float_nodes[i]);
+  for (size_t i = 0; i < quant->float_nodes.count; i++) {
+    q8_id id = q8_graph_find(graph, quant->float_nodes.names[i]);
     if (id != Q8_NONE && graph->tensors[id].producer != Q8_NONE)
       recipe->modes[graph->tensors[id].producer] = Q8_MODE_FLOAT;
   }

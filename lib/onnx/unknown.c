@@ -4,23 +4,19 @@
 #include <stdio.h>
 #include <string.h>
 
-/* By the beginning of the operator's name. */
+/* By the beginnings of operators' names. */
 static const struct {
-  const char *op, *advice;
+  const char *ops, *advice;
 } advice[] = {
     {"Scan", "export the model with a fixed number of steps, unrolled"},
     {"Sequence", "lists of tensors have no fixed shape: trace the model (torch.jit.trace) instead of scripting it"},
     {"SplitToSequence", "lists of tensors have no fixed shape: split into a fixed number of parts"},
     {"ConcatFromSequence", "lists of tensors have no fixed shape: concatenate a fixed number of parts"},
     {"Optional", "optional values have no fixed shape: export the model without them"},
-    {"DFT", "compute the spectrum before the model"},
-    {"STFT", "compute the spectrum before the model"},
-    {"MelWeightMatrix", "compute the spectrum before the model"},
-    {"StringNormalizer", "prepare text before the model"},
-    {"TfIdfVectorizer", "prepare text before the model"},
-    {"Random", "export the model for inference (model.eval()), or make random values an input"},
-    {"Bernoulli", "export the model for inference (model.eval()), or make random values an input"},
-    {"Multinomial", "export the model for inference (model.eval()), or make random values an input"},
+    {"DFT STFT MelWeightMatrix", "compute the spectrum before the model"},
+    {"StringNormalizer TfIdfVectorizer", "prepare text before the model"},
+    {"Random Bernoulli Multinomial",
+     "export the model for inference (model.eval()), or make random values an input"},
     {"ai.onnx.preview.training", "export the model for inference, without its optimizer"},
     {"ai.onnx.ml", "keep the neural network alone, without the estimators around it"},
     {"com.microsoft",
@@ -28,10 +24,19 @@ static const struct {
     {"org.pytorch", "export with operator_export_type=ONNX and opset_version=17"},
 };
 
+static int begins_with_one(const char *op, const char *words) {
+  for (size_t length; *words; words += length + (words[length] != 0)) {
+    length = strcspn(words, " ");
+    if (!strncmp(op, words, length))
+      return 1;
+  }
+  return 0;
+}
+
 void q8_unknown_add(q8_unknown *list, const char *op_type, const char *domain, const char *node) {
   char op[sizeof list->kinds[0].op];
-  int standard = !*domain || !strcmp(domain, "ai.onnx"), k = 0;
-  snprintf(op, sizeof op, "%.24s%s%.28s", standard ? "" : domain, standard ? "" : ".", op_type);
+  int k = 0;
+  snprintf(op, sizeof op, "%.24s%s%.28s", domain, *domain ? "." : "", op_type);
   if (!list->first)
     list->first = node;
   while (k < list->kind_count && strcmp(list->kinds[k].op, op))
@@ -52,7 +57,7 @@ void q8_unknown_add(q8_unknown *list, const char *op_type, const char *domain, c
 static const char *advice_for(const q8_unknown *list) {
   for (int k = 0; k < list->kind_count; k++)
     for (size_t i = 0; i < sizeof advice / sizeof advice[0]; i++)
-      if (!strncmp(list->kinds[k].op, advice[i].op, strlen(advice[i].op)))
+      if (begins_with_one(list->kinds[k].op, advice[i].ops))
         return advice[i].advice;
   return "export with another opset (17 suits best), or cut the model in front of them";
 }

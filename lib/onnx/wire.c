@@ -67,6 +67,13 @@ q8_wire_result q8_wire_next(q8_reader *reader, q8_field *field) {
   return Q8_WIRE_FIELD;
 }
 
+int q8_wire_find(q8_reader *reader, uint32_t number, q8_field *field) {
+  while (q8_wire_next(reader, field) == Q8_WIRE_FIELD)
+    if (field->number == number)
+      return 1;
+  return 0;
+}
+
 q8_wire_result q8_wire_number(q8_field *field, q8_wire_type type, uint64_t *value) {
   if (field->type == Q8_WIRE_BYTES) {
     if (q8_reader_size(&field->bytes) == 0)

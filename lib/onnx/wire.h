@@ -35,6 +35,8 @@ static inline size_t q8_reader_size(const q8_reader *reader) {
 /* The next field, END exactly at the end. BAD, and the reader stays there: truncated, a varint over 10 bytes or 64 bits, a length past the end,
  * field number 0 or over 2^29 - 1, a group, an unknown wire type. A caller skips a field by ignoring it. */
 q8_wire_result q8_wire_next(q8_reader *reader, q8_field *field);
+/* The next field of that number; 0 if there is none before the end or the first BAD one. */
+int q8_wire_find(q8_reader *reader, uint32_t number, q8_field *field);
 
 /* Elements of a repeated numeric field, which may be packed or not: call with each field of that number until it
  * returns END; `field` is consumed. `type` is the element's wire type. */

@@ -61,19 +61,19 @@ static const q8_attribute mod_attributes[] = {{"fmod", Q8_ATTR_INT, offsetof(bin
 static const q8_attribute shift_attributes[] = {
     {Q8_NAME_AND_TEXT("direction", ""), Q8_ATTR_STRING, offsetof(binary_params, direction), 1, 0, 0}};
 
-static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
-                         const char *node_name, qint8_error *error) {
-  binary_params *p = params;
-  const q8_graph *graph = q8_import_graph(importer);
+static q8_status upgrade(q8_upgrade *node) {
+  binary_params *p = node->params;
+  const q8_graph *graph = node->graph;
+  q8_id *inputs = node->inputs;
   int64_t axis = p->axis;
   p->axis = NO_AXIS;
   p->broadcast = 0;
-  if (opset >= 7 || axis == NO_AXIS || *input_count != 2 || inputs[0] == Q8_NONE || inputs[1] == Q8_NONE)
+  if (graph->opset >= 7 || axis == NO_AXIS || node->input_count != 2 || inputs[0] == Q8_NONE || inputs[1] == Q8_NONE)
     return QINT8_OK;
   int32_t rank = graph->tensors[inputs[0]].shape.rank, own = graph->tensors[inputs[1]].shape.rank;
   axis = axis < 0 ? axis + rank : axis;
   if (rank < 0 || own < 0)
-    return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node_name,
+    return q8_fail(node->error, QINT8_ERROR_UNSUPPORTED, node->name,
                    "attribute axis of opset 6 and inputs of unknown rank; convert the model to opset 7 or later");
   q8_ints last = {.count = 0};
   for (int64_t i = axis + own; i < rank; i++, last.count++)
@@ -81,8 +81,8 @@ static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_
   if (last.count == 0)
     return QINT8_OK;
   q8_id unsqueeze[2] = {inputs[1], Q8_NONE};
-  Q8_TRY(q8_import_ints(importer, node_name, &last, &unsqueeze[1], error));
-  return q8_import_new_node(importer, "Unsqueeze", node_name, unsqueeze, 2, &inputs[1], error);
+  Q8_TRY(q8_import_constant(node->importer, node->name, QINT8_DTYPE_S64, last.count, last.v, &unsqueeze[1]));
+  return q8_import_new_node(node->importer, "Unsqueeze", node->name, unsqueeze, 2, &inputs[1]);
 }
 
 /* ---- Records ---- */
@@ -192,13 +192,13 @@ RECORD(mean, "Mean", 1, -1, NULL, Q8_QUANT_FLOAT, &mean, sum)
 
 /* ---- PRelu: the slope's shape must broadcast to x; before opset 7 it was one value per channel ---- */
 
-static q8_status upgrade_prelu(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
-                               const char *node_name, qint8_error *error) {
-  binary_params *p = params;
-  const q8_graph *graph = q8_import_graph(importer);
-  const q8_shape *slope = *input_count == 2 && inputs[1] != Q8_NONE ? &graph->tensors[inputs[1]].shape : NULL;
-  p->axis = opset < 7 && slope && slope->rank == 1 && slope->dim[0] != 1 ? 1 : NO_AXIS;
-  return upgrade(importer, opset, params, inputs, input_count, node_name, error);
+static q8_status upgrade_prelu(q8_upgrade *node) {
+  binary_params *p = node->params;
+  const q8_graph *graph = node->graph;
+  q8_id id = node->input_count == 2 ? node->inputs[1] : Q8_NONE;
+  const q8_shape *slope = id != Q8_NONE ? &graph->tensors[id].shape : NULL;
+  p->axis = graph->opset < 7 && slope && slope->rank == 1 && slope->dim[0] != 1 ? 1 : NO_AXIS;
+  return upgrade(node);
 }
 
 PAIRS(prelu, q8_prelu_row, x < 0 ? x * z : x, x < 0 ? (uint64_t)x * (uint64_t)z : (uint64_t)x, ((void)z, x))

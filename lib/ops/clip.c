@@ -24,23 +24,18 @@ static float clip(const void *params, float x) {
   return x > p->hi ? p->hi : x;
 }
 
-static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
-                         const char *node_name, qint8_error *error) {
-  clip_params *p = params;
-  if (opset < 11) {
-    if (p->min > -INFINITY)
-      Q8_TRY(q8_import_float(importer, node_name, p->min, &inputs[1], error));
-    if (p->max < INFINITY)
-      Q8_TRY(q8_import_float(importer, node_name, p->max, &inputs[2], error));
-    *input_count = inputs[2] != Q8_NONE ? 3 : inputs[1] != Q8_NONE ? 2 : 1;
-  }
+static q8_status upgrade(q8_upgrade *node) {
+  clip_params *p = node->params;
+  if (node->graph->opset < 11 && p->min > -INFINITY)
+    Q8_TRY(q8_upgrade_input(node, 1, QINT8_DTYPE_F32, -1, &p->min));
+  if (node->graph->opset < 11 && p->max < INFINITY)
+    Q8_TRY(q8_upgrade_input(node, 2, QINT8_DTYPE_F32, -1, &p->max));
   p->min = -INFINITY;
   p->max = INFINITY;
-  const q8_graph *graph = q8_import_graph(importer);
-  if (*input_count > 1)
-    q8_graph_scalar(graph, inputs[1], &p->lo);
-  if (*input_count > 2)
-    q8_graph_scalar(graph, inputs[2], &p->hi);
+  if (node->input_count > 1)
+    q8_graph_scalar(node->graph, node->inputs[1], &p->lo);
+  if (node->input_count > 2)
+    q8_graph_scalar(node->graph, node->inputs[2], &p->hi);
   return QINT8_OK;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ops/gemm.h"
+#include "ops/hooks.h"
 #include "ops/weighted.h"
 
 #define AT(field) offsetof(q8_gemm_params, field)
@@ -92,10 +93,8 @@ static q8_status plan(q8_planner *planner, q8_id id) {
 }
 
 /* C broadcasts to the result whether or not an old file says so. */
-static q8_status upgrade(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
-                         const char *node_name, qint8_error *error) {
-  (void)importer, (void)opset, (void)inputs, (void)input_count, (void)node_name, (void)error;
-  ((q8_gemm_params *)params)->broadcast = 0;
+static q8_status upgrade(q8_upgrade *node) {
+  ((q8_gemm_params *)node->params)->broadcast = 0;
   return QINT8_OK;
 }
 

@@ -69,8 +69,8 @@ static const char *per_channel(q8_exporter *exporter, const q8_graph *graph, con
 }
 
 /* InstanceNormalization between two Reshapes, with scale and bias of each group. */
-static q8_status write_instances(q8_exporter *exporter, const q8_node *node, const char *scale, const char *bias,
-                                 const char *output, qint8_error *error) {
+static void write_instances(q8_exporter *exporter, const q8_node *node, const char *scale, const char *bias,
+                            const char *output) {
   const group_norm_params *p = node->params;
   const q8_shape three = {.rank = 1, .dim = {3}};
   const int64_t grouped[3] = {0, p->num_groups, -1};
@@ -78,13 +78,11 @@ static q8_status write_instances(q8_exporter *exporter, const q8_node *node, con
   const char *split[2] = {x, q8_export_constant(exporter, node->name, QINT8_DTYPE_S64, &three, grouped)};
   const char *normalize[3] = {q8_export_fresh(exporter, node->name), scale, bias};
   const char *join[2] = {q8_export_fresh(exporter, node->name), q8_export_fresh(exporter, node->name)};
-  const q8_export_attribute epsilon = {.name = "epsilon", .type = Q8_ATTR_FLOAT, .f = p->epsilon};
-  if (!split[1] || !normalize[0] || !join[0] || !join[1] || !scale || !bias)
-    return q8_fail_memory(error, node->name, 64);
-  Q8_TRY(q8_export_node(exporter, "Reshape", split, 2, normalize[0], NULL, 0, error));
-  Q8_TRY(q8_export_node(exporter, "InstanceNormalization", normalize, 3, join[0], &epsilon, 1, error));
-  Q8_TRY(q8_export_node(exporter, "Shape", &x, 1, join[1], NULL, 0, error));
-  return q8_export_node(exporter, "Reshape", join, 2, output, NULL, 0, error);
+  const q8_export_attribute epsilon = {"epsilon", Q8_ATTR_FLOAT, &p->epsilon};
+  q8_export_node(exporter, "Reshape", split, 2, normalize[0], NULL);
+  q8_export_node(exporter, "InstanceNormalization", normalize, 3, join[0], &epsilon);
+  q8_export_node(exporter, "Shape", &x, 1, join[1], NULL);
+  q8_export_node(exporter, "Reshape", join, 2, output, NULL);
 }
 
 static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_node *node, qint8_error *error) {
@@ -95,26 +93,26 @@ static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_n
       graph->tensors[node->inputs[0]].shape.rank < 3)
     return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name,
                    "GroupNormalization has a form in opset 17 only with constant scale and bias and known rank");
-  if (scale->shape.dim[0] == p->num_groups && bias->shape.dim[0] == p->num_groups)
-    return write_instances(exporter, node, q8_export_input(exporter, node, 1), q8_export_input(exporter, node, 2),
-                           output, error);
+  if (scale->shape.dim[0] == p->num_groups && bias->shape.dim[0] == p->num_groups) {
+    write_instances(exporter, node, q8_export_input(exporter, node, 1), q8_export_input(exporter, node, 2), output);
+    return QINT8_OK;
+  }
   if (scale->shape.dim[0] != bias->shape.dim[0])
     return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "scale and bias of different lengths");
   const q8_shape groups = {.rank = 1, .dim = {p->num_groups}};
-  float *values = q8_pool_alloc(q8_export_pool(exporter), 2 * (size_t)p->num_groups, sizeof *values);
+  float *values = q8_export_alloc(exporter, 2 * (size_t)p->num_groups, sizeof *values);
   if (!values)
-    return q8_fail_memory(error, node->name, 2 * (size_t)p->num_groups * sizeof *values);
+    return QINT8_ERROR_MEMORY;
   for (int64_t i = 0; i < p->num_groups; i++)
     values[i] = 1;
   const char *ones = q8_export_constant(exporter, node->name, QINT8_DTYPE_F32, &groups, values);
   const char *zeros = q8_export_constant(exporter, node->name, QINT8_DTYPE_F32, &groups, values + p->num_groups);
   const char *multiply[2] = {q8_export_fresh(exporter, node->name), per_channel(exporter, graph, node, 1)};
   const char *add[2] = {q8_export_fresh(exporter, node->name), per_channel(exporter, graph, node, 2)};
-  if (!ones || !zeros || !multiply[0] || !multiply[1] || !add[0] || !add[1])
-    return q8_fail_memory(error, node->name, 64);
-  Q8_TRY(write_instances(exporter, node, ones, zeros, multiply[0], error));
-  Q8_TRY(q8_export_node(exporter, "Mul", multiply, 2, add[0], NULL, 0, error));
-  return q8_export_node(exporter, "Add", add, 2, output, NULL, 0, error);
+  write_instances(exporter, node, ones, zeros, multiply[0]);
+  q8_export_node(exporter, "Mul", multiply, 2, add[0], NULL);
+  q8_export_node(exporter, "Add", add, 2, output, NULL);
+  return QINT8_OK;
 }
 
 const q8_op q8_op_group_norm = {

@@ -97,13 +97,16 @@ int64_t q8_op_int(const q8_op *op, const void *params, const char *name, int64_t
   return field ? *field : otherwise;
 }
 
-int q8_is_op(const q8_node *node, const char *names) {
-  const char *name = node->op->name, *at = names;
-  const size_t length = strlen(name);
-  for (; !node->op->pattern && (at = strstr(at, name)); at += length)
-    if ((at == names || at[-1] == ' ') && (at[length] == ' ' || !at[length]))
+int q8_has_word(const char *words, const char *word) {
+  const size_t length = strlen(word);
+  for (const char *at = words; length && (at = strstr(at, word)); at += length)
+    if ((at == words || at[-1] == ' ') && (at[length] == ' ' || !at[length]))
       return 1;
   return 0;
+}
+
+int q8_is_op(const q8_node *node, const char *names) {
+  return !node->op->pattern && q8_has_word(names, node->op->name);
 }
 
 float q8_op_float(const q8_op *op, const void *params, const char *name, float otherwise) {

@@ -59,7 +59,7 @@ typedef struct q8_attribute {
   uint32_t type : 8; /* q8_attribute_type */
   uint32_t offset : 16;
   uint32_t required : 4;
-  uint32_t internal : 4; /* 0, Q8_INTERNAL or Q8_TO_INPUT */
+  uint32_t place : 4; /* in a file: 0, an attribute, or Q8_INTERNAL or Q8_TO_INPUT */
   float preset;          /* default of INT and FLOAT; lists default to count -1 */
 } q8_attribute;
 #define Q8_NAME_AND_TEXT(name, text) name "\0" text
@@ -86,7 +86,7 @@ typedef enum q8_quant_rule {
 
 struct q8_planner;
 struct q8_exporter;
-struct q8_importer;
+struct q8_upgrade;
 
 /* What the planner passes to `infer` and `eval`. Left-out inputs are NULL. */
 typedef struct q8_op_io {
@@ -125,8 +125,7 @@ typedef struct q8_op_family {
   /* Adds steps for the node to the plan: see ops/plan.h. Optional. */
   q8_status (*plan)(struct q8_planner *planner, q8_id node);
   /* Brings a node of an older opset to the canonical form (params already parsed). Optional. */
-  q8_status (*upgrade)(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
-                       const char *node_name, qint8_error *error);
+  q8_status (*upgrade)(struct q8_upgrade *node);
   const q8_op_extras *extras; /* NULL: nothing of it; read through q8_extras */
 } q8_op_family;
 

@@ -16,13 +16,10 @@ static const q8_attribute attributes[] = {{Q8_NAME_AND_TEXT("mode", "constant"),
                                           {"pads", Q8_ATTR_INTS, offsetof(pad_params, pads), 0, Q8_TO_INPUT(1), 11},
                                           {"value", Q8_ATTR_FLOAT, offsetof(pad_params, value), 0, 0, 0}};
 
-static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
-                         const char *node_name, qint8_error *error) {
-  pad_params *p = params;
-  if (opset < 11) {
-    Q8_TRY(q8_import_float(importer, node_name, p->value, &inputs[2], error));
-    *input_count = 3;
-  }
+static q8_status upgrade(q8_upgrade *node) {
+  pad_params *p = node->params;
+  if (node->graph->opset < 11)
+    Q8_TRY(q8_upgrade_input(node, 2, QINT8_DTYPE_F32, -1, &p->value));
   p->value = 0;
   return QINT8_OK;
 }

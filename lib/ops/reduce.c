@@ -22,21 +22,19 @@ ATTRIBUTES(attributes, 0, 0)
 ATTRIBUTES(sum_attributes, Q8_TO_INPUT(1), 13)
 
 /* Axes become an attribute (opset 17), whatever the file's opset has. */
-static q8_status axes_to_attribute(q8_importer *importer, int64_t opset, void *params, q8_id *inputs,
-                                   int32_t *input_count, const char *node_name, qint8_error *error) {
-  reduce_params *p = params;
-  if (opset < 18 || *input_count < 2 || inputs[1] == Q8_NONE)
+static q8_status axes_to_attribute(q8_upgrade *node) {
+  reduce_params *p = node->params;
+  if (node->graph->opset < 18 || node->input_count < 2 || node->inputs[1] == Q8_NONE)
     return QINT8_OK;
-  const q8_tensor *axes = &q8_import_graph(importer)->tensors[inputs[1]];
+  const q8_tensor *axes = &node->graph->tensors[node->inputs[1]];
   size_t count = q8_shape_count(&axes->shape, NULL);
-  (void)node_name, (void)error;
   if (!axes->data || axes->dtype != QINT8_DTYPE_S64 || count > Q8_MAX_INTS)
     return QINT8_OK; /* known once shapes are bound */
   p->axes.count = (int32_t)count;
   for (size_t i = 0; i < count; i++)
     p->axes.v[i] = ((const int64_t *)axes->data)[i];
-  inputs[1] = Q8_NONE;
-  *input_count = 1;
+  node->inputs[1] = Q8_NONE;
+  node->input_count = 1;
   return QINT8_OK;
 }
 

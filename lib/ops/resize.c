@@ -227,15 +227,13 @@ static q8_status write_all_scales(q8_exporter *exporter, const q8_graph *graph, 
     if (q8_axis(p->axes.v[i], rank) >= 0)
       all[q8_axis(p->axes.v[i], rank)] = ((const float *)graph->tensors[scales].data)[i];
   const q8_shape shape = {.rank = 1, .dim = {rank}};
-  const char *name = q8_export_constant(exporter, node->name, QINT8_DTYPE_F32, &shape, all);
-  if (!name)
-    return q8_fail_memory(error, node->name, sizeof all);
   q8_resize_params params = *p;
   q8_node whole = *node;
   params.axes.count = -1;
   whole.params = &params;
-  q8_export_replace_input(exporter, 2, name);
-  return q8_export_standard(exporter, &whole, error);
+  q8_export_replace_input(exporter, 2, q8_export_constant(exporter, node->name, QINT8_DTYPE_F32, &shape, all));
+  q8_export_standard(exporter, &whole);
+  return QINT8_OK;
 }
 
 static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_node *node, qint8_error *error) {
@@ -246,28 +244,29 @@ static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_n
                                                                           : NULL;
   if (newer)
     return q8_fail(error, QINT8_ERROR_UNSUPPORTED, node->name, "Resize with %s has no form in opset 17", newer);
-  return p->axes.count >= 0 ? write_all_scales(exporter, graph, node, error)
-                            : q8_export_standard(exporter, node, error);
+  if (p->axes.count >= 0)
+    return write_all_scales(exporter, graph, node, error);
+  q8_export_standard(exporter, node);
+  return QINT8_OK;
 }
 
 /* ---- Older forms ---- */
 
 /* Until opset 10: X and scales, coordinates by division alone. */
-static q8_status upgrade_old(q8_resize_params *p, q8_id *inputs, int32_t *input_count) {
+static q8_status upgrade_old(q8_upgrade *node) {
+  q8_resize_params *p = node->params;
   snprintf(p->coordinates, sizeof p->coordinates, "asymmetric");
   snprintf(p->nearest_mode, sizeof p->nearest_mode, "floor");
-  if (*input_count == 2) {
-    inputs[2] = inputs[1];
-    inputs[1] = Q8_NONE;
-    *input_count = 3;
+  if (node->input_count == 2) {
+    node->inputs[2] = node->inputs[1];
+    node->inputs[1] = Q8_NONE;
+    node->input_count = 3;
   }
   return QINT8_OK;
 }
 
-static q8_status upgrade(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
-                         const char *node_name, qint8_error *error) {
-  (void)importer, (void)node_name, (void)error;
-  return opset <= 10 ? upgrade_old(params, inputs, input_count) : QINT8_OK;
+static q8_status upgrade(q8_upgrade *node) {
+  return node->graph->opset <= 10 ? upgrade_old(node) : QINT8_OK;
 }
 
 const q8_op q8_op_resize = {
@@ -281,20 +280,15 @@ const q8_op q8_op_resize = {
 static const q8_attribute upsample_attributes[] = {{Q8_NAME_AND_TEXT("mode", "nearest"), Q8_ATTR_STRING, AT(mode), 0, 0, 0},
                                                    {"scales", Q8_ATTR_FLOATS, AT(scales), 0, 0, 0}};
 
-static q8_status upgrade_upsample(struct q8_importer *importer, int64_t opset, void *params, q8_id *inputs,
-                                  int32_t *input_count, const char *node_name, qint8_error *error) {
-  q8_resize_params *p = params;
-  (void)opset;
-  if (p->scales.count >= 0) {
-    q8_shape shape = {.rank = 1, .dim = {p->scales.count}};
-    Q8_TRY(q8_import_constant(importer, node_name, QINT8_DTYPE_F32, &shape, p->scales.v, &inputs[1], error));
-    *input_count = 2;
-  }
+static q8_status upgrade_upsample(q8_upgrade *node) {
+  q8_resize_params *p = node->params;
+  if (p->scales.count >= 0)
+    Q8_TRY(q8_upgrade_input(node, 1, QINT8_DTYPE_F32, p->scales.count, p->scales.v));
   char mode[32];
   memcpy(mode, p->mode, sizeof mode);
-  q8_op_defaults(&q8_op_resize, params);
+  q8_op_defaults(&q8_op_resize, p);
   memcpy(p->mode, mode, sizeof mode);
-  return upgrade_old(p, inputs, input_count);
+  return upgrade_old(node);
 }
 
 const q8_op q8_op_upsample = {

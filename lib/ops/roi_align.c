@@ -22,11 +22,9 @@ static const q8_attribute attributes[] = {
     {Q8_NAME_AND_TEXT("coordinate_transformation_mode", "half_pixel"), Q8_ATTR_STRING, offsetof(roi_params, transform), 0, 0, 0}};
 
 /* Before opset 16 there was no half pixel. */
-static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
-                         const char *node_name, qint8_error *error) {
-  (void)importer, (void)inputs, (void)input_count, (void)node_name, (void)error;
-  if (opset < 16)
-    memcpy(((roi_params *)params)->transform, "output_half_pixel", sizeof "output_half_pixel");
+static q8_status upgrade(q8_upgrade *node) {
+  if (node->graph->opset < 16)
+    memcpy(((roi_params *)node->params)->transform, "output_half_pixel", sizeof "output_half_pixel");
   return QINT8_OK;
 }
 

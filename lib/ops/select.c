@@ -42,11 +42,12 @@ static q8_status plan(q8_planner *planner, q8_id id) {
 
 /* Where(condition, a, b): the same, as the branches have equal shapes. */
 static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_node *node, qint8_error *error) {
-  (void)graph;
+  (void)graph, (void)error;
   const char *inputs[3];
   for (int32_t i = 0; i < 3; i++)
     inputs[i] = q8_export_input(exporter, node, i);
-  return q8_export_node(exporter, "Where", inputs, 3, q8_export_output(exporter, node, 0), NULL, 0, error);
+  q8_export_node(exporter, "Where", inputs, 3, q8_export_output(exporter, node, 0), NULL);
+  return QINT8_OK;
 }
 
 const q8_op q8_op_select = {

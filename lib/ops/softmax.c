@@ -18,10 +18,9 @@ static const q8_attribute attributes[] = {
     {"axis", Q8_ATTR_INT, offsetof(softmax_params, axis), 0, 0, NO_AXIS},
     {"flat", Q8_ATTR_INT, offsetof(softmax_params, flat), 0, 1, 0}};
 
-static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs,
-                         int32_t *input_count, const char *node_name, qint8_error *error) {
-  (void)importer, (void)inputs, (void)input_count, (void)node_name, (void)error;
-  softmax_params *p = params;
+static q8_status upgrade(q8_upgrade *node) {
+  softmax_params *p = node->params;
+  int64_t opset = node->graph->opset;
   if (p->axis == NO_AXIS)
     p->axis = opset < 13 ? 1 : -1;
   p->flat = opset < 13 && p->axis != -1;
@@ -86,21 +85,22 @@ static q8_status plan(q8_planner *planner, q8_id node) {
 /* The flat form: Reshape(Softmax(Flatten(x)), Shape(x)). */
 static q8_status expand(q8_exporter *exporter, const q8_graph *graph, const q8_node *node,
                         qint8_error *error) {
-  (void)graph;
+  (void)graph, (void)error;
   const softmax_params *p = node->params;
   const char *x = q8_export_input(exporter, node, 0), *y = q8_export_output(exporter, node, 0);
-  q8_export_attribute axis = {.name = "axis", .type = Q8_ATTR_INT, .i = p->axis == NO_AXIS ? -1 : p->axis};
-  q8_export_attribute last = {.name = "axis", .type = Q8_ATTR_INT, .i = -1};
-  if (!p->flat)
-    return q8_export_node(exporter, node->op->name, &x, 1, y, &axis, 1, error);
+  const int64_t first = p->axis == NO_AXIS ? -1 : p->axis, last = -1;
+  const q8_export_attribute axis = {"axis", Q8_ATTR_INT, &first}, last_axis = {"axis", Q8_ATTR_INT, &last};
+  if (!p->flat) {
+    q8_export_node(exporter, node->op->name, &x, 1, y, &axis);
+    return QINT8_OK;
+  }
   const char *flat = q8_export_fresh(exporter, node->name);
   const char *result[2] = {q8_export_fresh(exporter, node->name), q8_export_fresh(exporter, node->name)};
-  if (!flat || !result[0] || !result[1])
-    return q8_fail_memory(error, node->name, 64);
-  Q8_TRY(q8_export_node(exporter, "Flatten", &x, 1, flat, &axis, 1, error));
-  Q8_TRY(q8_export_node(exporter, node->op->name, &flat, 1, result[0], &last, 1, error));
-  Q8_TRY(q8_export_node(exporter, "Shape", &x, 1, result[1], NULL, 0, error));
-  return q8_export_node(exporter, "Reshape", result, 2, y, NULL, 0, error);
+  q8_export_node(exporter, "Flatten", &x, 1, flat, &axis);
+  q8_export_node(exporter, node->op->name, &flat, 1, result[0], &last_axis);
+  q8_export_node(exporter, "Shape", &x, 1, result[1], NULL);
+  q8_export_node(exporter, "Reshape", result, 2, y, NULL);
+  return QINT8_OK;
 }
 
 /* 1 for the first of the largest values, 0 for the others. */

@@ -14,10 +14,8 @@ static const q8_attribute attributes[] = {{"axis", Q8_ATTR_INT, offsetof(split_p
                                           {"num_outputs", Q8_ATTR_INT, offsetof(split_params, num_outputs), 0, 0, 0},
                                           {"split", Q8_ATTR_INTS, offsetof(split_params, split), 0, Q8_TO_INPUT(1), 13}};
 
-static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
-                         const char *node_name, qint8_error *error) {
-  (void)importer, (void)opset, (void)inputs, (void)input_count, (void)node_name, (void)error;
-  ((split_params *)params)->num_outputs = 0; /* the node has as many outputs */
+static q8_status upgrade(q8_upgrade *node) {
+  ((split_params *)node->params)->num_outputs = 0; /* the node has as many outputs */
   return QINT8_OK;
 }
 

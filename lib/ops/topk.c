@@ -17,14 +17,10 @@ static const q8_attribute attributes[] = {
     {"sorted", Q8_ATTR_INT, offsetof(topk_params, sorted), 0, 0, 1},
     {"k", Q8_ATTR_INT, offsetof(topk_params, k), 0, 0, 0}};
 
-static q8_status upgrade(q8_importer *importer, int64_t opset, void *params, q8_id *inputs, int32_t *input_count,
-                         const char *node_name, qint8_error *error) {
-  topk_params *p = params;
-  if (opset < 10) {
-    q8_ints k = {.count = 1, .v = {p->k}};
-    Q8_TRY(q8_import_ints(importer, node_name, &k, &inputs[1], error));
-    *input_count = 2;
-  }
+static q8_status upgrade(q8_upgrade *node) {
+  topk_params *p = node->params;
+  if (node->graph->opset < 10)
+    Q8_TRY(q8_upgrade_input(node, 1, QINT8_DTYPE_S64, 1, &p->k));
   p->k = 0;
   return QINT8_OK;
 }

@@ -122,10 +122,8 @@ static q8_status infer_unsqueeze(const q8_op_io *io) {
 /* ---- Dropout: inference keeps every value, and the mask says so ---- */
 
 /* Opset 11 and older gave the ratio as an attribute and did not train. */
-static q8_status upgrade_dropout(q8_importer *importer, int64_t opset, void *params, q8_id *inputs,
-                                 int32_t *input_count, const char *node_name, qint8_error *error) {
-  (void)importer, (void)opset, (void)inputs, (void)input_count, (void)node_name, (void)error;
-  ((view_params *)params)->ratio = 0.5f;
+static q8_status upgrade_dropout(q8_upgrade *node) {
+  ((view_params *)node->params)->ratio = 0.5f;
   return QINT8_OK;
 }
 

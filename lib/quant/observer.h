@@ -79,8 +79,5 @@ q8_status q8_range_search(const q8_histogram *h, q8_unary_fn *f, const void *par
 void q8_range_percentile(const q8_histogram *h, int64_t count, float percentile, float *low, float *high);
 /* The range of least divergence: see range_entropy.c. The histogram is not empty, here and above. */
 void q8_range_entropy(const q8_histogram *h, float *low, float *high);
-/* The summed square error of such a range, by the same measure. */
-q8_status q8_range_error(const q8_histogram *h, q8_unary_fn *f, const void *params, const q8_host *host, float low,
-                         float high, double *out, qint8_error *error);
 
 #endif

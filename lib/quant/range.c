@@ -74,17 +74,6 @@ q8_status q8_range_search(const q8_histogram *h, q8_unary_fn *f, const void *par
   return QINT8_OK;
 }
 
-q8_status q8_range_error(const q8_histogram *h, q8_unary_fn *f, const void *params, const q8_host *host, float low,
-                         float high, double *out, qint8_error *error) {
-  q8_points *p = q8_alloc(host, 1, sizeof(*p));
-  if (!p)
-    return q8_fail_memory(error, "observer", sizeof(*p));
-  collect(h, f, params, p);
-  *out = error_of(p, f, params, low, high, INFINITY);
-  q8_free(host, p);
-  return QINT8_OK;
-}
-
 /* The middle of the bin where `rank` values lie at or beyond it, from one end. */
 static double value_from_end(const q8_histogram *h, int from_top, int64_t rank) {
   int32_t first = q8_histogram_bin(h, h->min), last = q8_histogram_bin(h, h->max);

@@ -36,20 +36,6 @@ q8_status q8_rewrite_in_place(q8_graph *graph, qint8_error *error) {
   return QINT8_OK;
 }
 
-q8_status q8_rewrite_all(const q8_graph *in, const q8_host *host, q8_graph **out, qint8_error *error) {
-  (void)host; /* the copy uses the host of the original */
-  q8_graph *graph;
-  *out = NULL;
-  Q8_TRY(q8_graph_clone(in, &graph, error));
-  q8_status status = q8_rewrite_in_place(graph, error);
-  if (status != QINT8_OK) {
-    q8_graph_destroy(graph);
-    return status;
-  }
-  *out = graph;
-  return QINT8_OK;
-}
-
 const q8_node *q8_producer(const q8_graph *graph, q8_id tensor, const char *names) {
   if (tensor == Q8_NONE || graph->tensors[tensor].producer == Q8_NONE || graph->tensors[tensor].pinned)
     return NULL;

@@ -216,7 +216,7 @@ static q8_status pack_case(const int8_case *c, const q8_kernels *kernels, const 
   for (size_t k = 0; k < g->k; k++)
     for (size_t i = 0; i < channels * taps; i++)
       w[(k * channels + i % channels) * taps + i / channels] = c->w[k * channels * taps + i];
-  q8_status status = q8_conv_pack_onnx(kernels, g, w, requant, pool, out, NULL);
+  q8_status status = q8_conv_pack_mapped(kernels, g, w, NULL, requant, pool, out, NULL);
   free(w);
   return status;
 }

@@ -189,6 +189,12 @@ static void constant_without_value(builder *b) {
   build_node(b, "Constant", "void", "", "c");
   build_end(b);
 }
+static void constant_without_first_output(builder *b) {
+  build_begin(b, 13);
+  build_node(b, "Constant", "void", "", "- c");
+  relu_between(b, "c", "y");
+  build_end(b);
+}
 static void zero_scale(builder *b) {
   static const float zero = 0;
   build_begin(b, 13);
@@ -249,6 +255,8 @@ static const bad_model models[] = {
     {raw_and_typed, QINT8_ERROR_FORMAT, "both", "tensor has values in two places"},
     {sequence_input, QINT8_ERROR_UNSUPPORTED, "list",
      "a sequence, map, optional or sparse value: only dense tensors are supported"},
+    {constant_without_first_output, QINT8_ERROR_FORMAT, "c",
+     "relu needs this tensor, but no node, constant or input gives it"},
     {constant_without_value, QINT8_ERROR_FORMAT, "void", "Constant has no value"},
     {zero_scale, QINT8_ERROR_FORMAT, "quantize", "scale 0 is not finite and above zero"},
     {pair_cycle, QINT8_ERROR_FORMAT, "f", "the graph has a cycle through this tensor"},

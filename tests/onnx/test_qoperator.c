@@ -240,6 +240,13 @@ static void refusals(void) {
   build_end(&b);
   check_refused(&b, QINT8_ERROR_FORMAT, "product", "input 3 of QLinearMatMul is left out");
   q8_writer_free(&b.w);
+
+  build_start(&b, DIMS(1, 3), DIMS(1, 2));
+  build_constant(&b, "w", QINT8_DTYPE_S8, DIMS(3, 2), w, 6);
+  q8_write_end(&b.w, open_microsoft(&b, "DynamicQuantizeMatMul", "product", "x w", "y"));
+  build_end(&b);
+  check_refused(&b, QINT8_ERROR_UNSUPPORTED, "product", "the scale of a weight is not a constant");
+  q8_writer_free(&b.w);
 }
 
 /* The operators of the graph, in order, as words. */

@@ -74,17 +74,16 @@ static q8_status compile_and_run(const q8_graph *graph, const q8_host *host, con
 
 static result run(builder *b, q8_shape shape, const float *x) {
   result r = {.error = QINT8_ERROR_INIT};
-  q8_graph *graph = NULL, *rewritten = NULL;
+  q8_graph *graph = NULL;
   build_end(b);
   r.status = q8_onnx_import(b->w.bytes, b->w.size, &b->host, &graph, NULL, &r.error);
   if (r.status == QINT8_OK)
-    r.status = q8_rewrite_all(graph, &b->host, &rewritten, &r.error);
+    r.status = q8_rewrite_in_place(graph, &r.error);
   if (r.status == QINT8_OK) {
-    r.nodes = rewritten->node_count;
-    r.status = compile_and_run(rewritten, &b->host, &shape, x, &r);
+    r.nodes = graph->node_count;
+    r.status = compile_and_run(graph, &b->host, &shape, x, &r);
   }
   q8_graph_destroy(graph);
-  q8_graph_destroy(rewritten);
   q8_writer_free(&b->w);
   return r;
 }

@@ -56,7 +56,7 @@ static void random_params(const q8_op *op, void *params) {
   q8_op_defaults(op, params);
   for Q8_EACH_ATTRIBUTE(a, op) {
     void *field = (char *)params + a->offset;
-    if (a->internal == Q8_INTERNAL || (!a->required && test_random_int(0, 1)))
+    if (a->place == Q8_INTERNAL || (!a->required && test_random_int(0, 1)))
       continue;
     if (a->type == Q8_ATTR_INT)
       *(int64_t *)field = test_random_int(-2, 4);
