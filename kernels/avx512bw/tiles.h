@@ -29,7 +29,7 @@ void q8_avx512bw_bytes(size_t taps, size_t k, const void *const *a, size_t a_str
  *   rdx           the panel            rbx   what is fetched of the next one
  *   rdi           q8_avx512_walk
  *   zmm0 .. 23    sums, row by row; of one row the first four
- * The others are free, but for rsi and k1. */
+ * The others are free, but for rsi and k1. Products of a row leave those of the others' pointers and rbx as they are. */
 
 /* What products read beyond registers, the beginning of what tiles.c keeps of a call. */
 typedef struct q8_avx512_walk {
