@@ -210,7 +210,6 @@ static Q8_NOINLINE void run_tiles(walk *w) {
 static void begin(walk *w, size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, const void *next,
                   const q8_avx512_tiles *t) {
   w->products.block = 4 * t->columns;
-  w->products.lanes = first64(t->columns);
   w->a = a;
   w->b = b;
   w->next = next;
@@ -228,7 +227,7 @@ static void begin(walk *w, size_t taps, size_t k, const void *const *a, size_t a
 /* One row, whose products are soon done: nothing is set up that they do not read. */
 static Q8_NOINLINE void sum_row(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc,
                                 const q8_avx512_tiles *t, uint32_t height) {
-  const q8_avx512_walk w = {.block = 4 * t->columns, .lanes = first64(t->columns)};
+  const q8_avx512_walk w = {.block = 4 * t->columns};
   (void)height;
   __asm__ volatile("lea -128(%%rsp), %%rsp\n\t" ZERO_4(0, 1, 2, 3) "jmp 2f\n"
                    "1:\n\t"

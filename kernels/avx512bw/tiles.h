@@ -34,14 +34,12 @@ void q8_avx512bw_bytes(size_t taps, size_t k, const void *const *a, size_t a_str
 /* What products read beyond registers, the beginning of what tiles.c keeps of a call. */
 typedef struct q8_avx512_walk {
   size_t next_step; /* what is fetched of the next panel in a pass of the loop */
-  size_t block;     /* bytes of the panel in a pass of one row */
-  uint64_t lanes;   /* of one row: a bit for each column */
+  size_t block;     /* bytes of the panel for a lane of a row */
   size_t height;
 } q8_avx512_walk;
 #define Q8_NEXT_STEP "(%rdi)"
 #define Q8_BLOCK "8(%rdi)"
-#define Q8_LANES(v) "16+2*" #v "(%rdi)"
-#define Q8_HEIGHT "24(%rdi)"
+#define Q8_HEIGHT "16(%rdi)"
 
 /* A function that is its asm and nothing else. */
 #define Q8_PRODUCTS(name, body)                                                                              \
@@ -67,6 +65,13 @@ typedef struct q8_avx512_walk {
       row(at, 3, r11, 12, 13, 14, 15)
 #define Q8_ROW_4(row, at) row(at, 4, r12, 16, 17, 18, 19)
 #define Q8_ROW_5(row, at) row(at, 5, r13, 20, 21, 22, 23)
+
+/* A block of one row, `vector(v, panel, sum)` for each of its vectors: of a whole panel, and of a narrower one, r9 being the block's
+ * bytes. */
+#define Q8_WHOLE(vector, panel, c0, c1, c2, c3)                                                              \
+  vector(0, panel, c0) vector(1, panel, c1) vector(2, panel, c2) vector(3, panel, c3)
+#define Q8_NARROW(vector, panel, c0, c1, c2)                                                                 \
+  vector(0, panel, c0) "cmp $128, %r9d\n\tjb 5f\n\t" vector(1, panel, c1) "je 5f\n\t" vector(2, panel, c2) "5:\n\t"
 
 /* The panel's vectors, and a line of what comes 1 KB behind them into L1. */
 #define Q8_VECTORS_1(at) "vmovdqa64 " #at "(%rdx), %zmm28\n\t"
