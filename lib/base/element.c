@@ -184,6 +184,11 @@ void q8_cast(int32_t from, const void *x, int64_t stride, int32_t to, void *y, s
     double f;
     uint64_t u;
   } block[BLOCK], changed[BLOCK];
+  const int same_class = (wide == QINT8_DTYPE_F64) == (wide_to == QINT8_DTYPE_F64);
+  if (same_class && size_to == 8 && x != y && n > 0) { /* the wide values are the result */
+    widen(from, x, stride, y, n);
+    return;
+  }
   for (size_t at = 0; at < n; at += BLOCK) {
     size_t count = n - at < BLOCK ? n - at : BLOCK;
     char *out = (char *)y + at * size_to;
@@ -196,10 +201,13 @@ void q8_cast(int32_t from, const void *x, int64_t stride, int32_t to, void *y, s
       to_bool(wide, values, (uint8_t *)out, count);
       continue;
     }
-    if ((wide == QINT8_DTYPE_F64) != (wide_to == QINT8_DTYPE_F64)) {
-      change_class(from, values, wide_to, changed, count);
-      values = changed;
+    if (!same_class) {
+      void *other = size_to == 8 && x != y ? (void *)out : changed;
+      change_class(from, values, wide_to, other, count);
+      values = other;
     }
+    if (values == out)
+      continue;
     if (wide_to == QINT8_DTYPE_F64)
       narrow_floats(to, values, out, count);
     else
