@@ -225,10 +225,9 @@ static void begin(walk *w, size_t taps, size_t k, const void *const *a, size_t a
 #define STORE_VECTOR(v) "vmovdqa64 %%zmm" #v ", 64*" #v "(%[acc])\n\t"
 
 /* One row, whose products are soon done: nothing is set up that they do not read. */
-static Q8_NOINLINE void sum_row(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc,
-                                const q8_avx512_tiles *t, uint32_t height) {
+void q8_avx512bw_row(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc,
+                     const q8_avx512_tiles *t) {
   const q8_avx512_walk w = {.block = 4 * t->columns};
-  (void)height;
   __asm__ volatile("lea -128(%%rsp), %%rsp\n\t" ZERO_4(0, 1, 2, 3) "jmp 2f\n"
                    "1:\n\t"
                    "mov (%[a]), %%r8\n\t"
@@ -246,8 +245,8 @@ static Q8_NOINLINE void sum_row(size_t taps, size_t k, const void *const *a, siz
                    : ROW_CLOBBERS);
 }
 
-static Q8_NOINLINE void sum_tile(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc,
-                                 const q8_avx512_tiles *t, uint32_t height) {
+void q8_avx512bw_tile(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc,
+                      const q8_avx512_tiles *t, uint32_t height) {
   walk w;
   w.products.height = height;
   w.products.next_step = 0;
@@ -272,11 +271,6 @@ static Q8_NOINLINE void sum_tile(size_t taps, size_t k, const void *const *a, si
                    : "D"(&w), "c"(k), [height] "i"(offsetof(walk, products.height)), FIELD(multiply), FIELD(y), FIELD(a_step),
                      FIELD(taps), FIELD(flags)
                    : CLOBBERS);
-}
-
-void q8_avx512bw_sums(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc,
-                      const q8_avx512_tiles *t, uint32_t height) {
-  (height == 1 ? sum_row : sum_tile)(taps, k, a, a_stride, b, acc, t, height);
 }
 
 /* ---- Bytes ---- */
