@@ -277,11 +277,11 @@ void q8_avx512bw_tile(size_t taps, size_t k, const void *const *a, size_t a_stri
 
 /* The vectors of columns, of as many groups as begin with different ones, again and again. Whether no scale reaches 1. */
 static int expand(walk *w, const q8_requant *rq, size_t nr) {
-  const size_t last = nr / 16 - 1, count = nr == 48 ? VECTORS : 4;
+  const size_t count = nr == 48 ? VECTORS : 4;
   __m512 highest = _mm512_setzero_ps();
-  for (size_t at = 0, v = 0; at < count; at++, v = v < last ? v + 1 : 0) {
-    w->bias[at] = _mm512_loadu_si512(rq->bias + 16 * v);
-    w->scale[at] = _mm512_loadu_ps(rq->scale + 16 * v);
+  for (size_t at = 0, c = 0; at < count; at++, c = c + 16 < nr ? c + 16 : 0) {
+    w->bias[at] = _mm512_loadu_si512(rq->bias + c);
+    w->scale[at] = _mm512_loadu_ps(rq->scale + c);
     highest = _mm512_max_ps(highest, w->scale[at]);
   }
   return _mm512_cmp_ps_mask(highest, _mm512_set1_ps(0.99f), _CMP_NLT_UQ) == 0;
