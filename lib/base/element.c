@@ -177,6 +177,26 @@ static void to_bool(int32_t wide, const void *x, uint8_t *y, size_t n) {
 
 #define BLOCK 256
 
+/* To 64 bits, n > 0, which are what is computed in. */
+static void cast_to_wide(int32_t from, const void *x, int64_t stride, int32_t to, void *y, size_t n) {
+  const int32_t wide = q8_wide_dtype(from);
+  uint64_t block[BLOCK];
+  if ((wide == QINT8_DTYPE_F64) == (to == QINT8_DTYPE_F64)) {
+    widen(from, x, stride, y, n);
+    return;
+  }
+  const size_t size = qint8_dtype_size((qint8_dtype)from);
+  if (size == 8 && stride == 1) {
+    change_class(from, x, to, y, n);
+    return;
+  }
+  for (size_t at = 0; at < n; at += BLOCK) {
+    const size_t count = n - at < BLOCK ? n - at : BLOCK;
+    widen(from, (const char *)x + (int64_t)at * stride * (int64_t)size, stride, block, count);
+    change_class(from, block, to, (char *)y + at * 8, count);
+  }
+}
+
 void q8_cast(int32_t from, const void *x, int64_t stride, int32_t to, void *y, size_t n) {
   int32_t wide = q8_wide_dtype(from), wide_to = q8_wide_dtype(to);
   size_t size = qint8_dtype_size((qint8_dtype)from), size_to = qint8_dtype_size((qint8_dtype)to);
@@ -184,9 +204,8 @@ void q8_cast(int32_t from, const void *x, int64_t stride, int32_t to, void *y, s
     double f;
     uint64_t u;
   } block[BLOCK], changed[BLOCK];
-  const int same_class = (wide == QINT8_DTYPE_F64) == (wide_to == QINT8_DTYPE_F64);
-  if (same_class && size_to == 8 && x != y && n > 0) { /* the wide values are the result */
-    widen(from, x, stride, y, n);
+  if (size_to == 8 && x != y && n > 0) {
+    cast_to_wide(from, x, stride, to, y, n);
     return;
   }
   for (size_t at = 0; at < n; at += BLOCK) {
@@ -201,13 +220,10 @@ void q8_cast(int32_t from, const void *x, int64_t stride, int32_t to, void *y, s
       to_bool(wide, values, (uint8_t *)out, count);
       continue;
     }
-    if (!same_class) {
-      void *other = size_to == 8 && x != y ? (void *)out : changed;
-      change_class(from, values, wide_to, other, count);
-      values = other;
+    if ((wide == QINT8_DTYPE_F64) != (wide_to == QINT8_DTYPE_F64)) {
+      change_class(from, values, wide_to, changed, count);
+      values = changed;
     }
-    if (values == out)
-      continue;
     if (wide_to == QINT8_DTYPE_F64)
       narrow_floats(to, values, out, count);
     else
