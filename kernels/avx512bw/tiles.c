@@ -287,9 +287,13 @@ static int expand(walk *w, const q8_requant *rq, size_t nr) {
   return _mm512_cmp_ps_mask(highest, _mm512_set1_ps(0.99f), _CMP_NLT_UQ) == 0;
 }
 
+/* At least one. */
 static void copy_rows(const uint8_t *from, size_t nr, size_t rows, __mmask64 mask, uint8_t *y, size_t y_stride) {
-  for (; rows > 0; rows--, from += nr, y += y_stride)
+  do {
     _mm512_mask_storeu_epi8(y, mask, _mm512_maskz_loadu_epi8(mask, from));
+    from += nr;
+    y += y_stride;
+  } while (--rows > 0);
 }
 
 /* Rows of 64 columns are cut into tiles of six, which are the fastest for each row, as evenly as that goes; others into tiles of
