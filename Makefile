@@ -77,7 +77,7 @@ JUMPS := $(firstword $(foreach f,-Wa$(comma)-mbranches -mbranches,$(call support
 
 # Kernels on x86 whose time is not in short loops are compiled for size, as fast; functions of float rows are written as they are
 # to run, and copies of their loops only make them larger.
-EVEN := $(addprefix avx2/,eltwise pack) $(addprefix avx512bw/,pack transpose) avx512vnni/dwconv_pack
+EVEN := $(addprefix avx2/,eltwise pack) $(addprefix avx512bw/,pack tiles transpose) avx512vnni/dwconv_pack
 FEWER := $(if $(TIGHT),$(foreach f,-fno-gcse -fno-tree-pre,$(call supports,-Werror $(f))))
 SIZED = $(if $(TIGHT),$(if $(filter $(1),$(EVEN)),-Os) $(if $(filter avx%/srows,$(1)),$(FEWER)))
 

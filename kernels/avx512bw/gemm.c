@@ -37,15 +37,15 @@ Q8_PRODUCTS(products_48, LOOP(Q8_VECTORS_3(0) Q8_ROWS_3(ROW_3, 0)) "add $192, %r
 Q8_PRODUCTS(products_32, LOOP(Q8_VECTORS_2(0) Q8_ROWS_2(ROW_2, 0)) "sub $-128, %rdx\n\t" Q8_LOOP(4))
 Q8_PRODUCTS(products_16, LOOP(Q8_VECTORS_1(0) Q8_ROWS_1(ROW_1, 0)) "add $64, %rdx\n\t" Q8_LOOP(4))
 
-/* Masked loads behind the panel are not made; vpmaddwd itself would read there. */
-#define VECTOR(at, mask, sum) "vmovdqa32 " #at "(%rdx), %zmm28{%" #mask "}{z}\n\t" ADD(28, sum)
+#define VECTOR(v, panel, sum)                                                                                \
+  "vpmaddwd 64*" #v panel ", %zmm31, %zmm26\n\t"                                                             \
+  "vpaddd %zmm26, %zmm" #sum ", %zmm" #sum "\n\t"
 Q8_PRODUCTS(products_of_row,
             "mov " Q8_BLOCK ", %r9\n\t"
-            "kmovw " Q8_LANES(1) ", %k2\n\t"
-            "kmovw " Q8_LANES(2) ", %k3\n\t"
-            "kmovw " Q8_LANES(3) ", %k4\n\t"
-            LOOP(Q8_VECTORS_1(0) ROW_1(0, r8, 0) VECTOR(64, k2, 1) VECTOR(128, k3, 2) VECTOR(192, k4, 3) LINE_0 LINE_1 LINE_2 LINE_3)
-            "add %r9, %rdx\n\t" Q8_LOOP(4))
+            "cmp $256, %r9d\n\t"
+            "je 1f\n\t" LOOP(PAIR(r8) Q8_NARROW(VECTOR, "(%rdx)", 0, 1, 2)) "add %r9, %rdx\n\t" Q8_LOOP(4)
+            "ret\n"
+            "1:\n\t" LOOP(PAIR(r8) Q8_WHOLE(VECTOR, "(%rdx)", 0, 1, 2, 3)) "add $256, %rdx\n\t" Q8_LOOP(4))
 
 #define ROW(mr, nr)                                                                                          \
   { "gemm_avx512bw_" #mr "x" #nr, Q8_NEEDS_AVX512, mr, nr, KR, A_BYTES, 2, 0, -128, sums_##mr##x##nr, bytes_##nr }

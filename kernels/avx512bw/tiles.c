@@ -8,7 +8,7 @@
     defined(__x86_64__)
 #include "tiles.h"
 
-enum { VECTORS = 6, ROOM = 4096 }; /* the latter for the bytes of several tiles */
+enum { VECTORS = 6, MOST = 16 }; /* the latter of tiles whose bytes are copied */
 
 /* With the number of groups of a tile. */
 #define AT_LEAST 0x8000u    /* a lower bound */
@@ -27,11 +27,10 @@ typedef struct {
   uint32_t tiles, flags;
   size_t taps, group_step;
   uint32_t shorter; /* tiles of one row less, to be done after `tiles` */
-  uint32_t sums;    /* instead of bytes */
   const char *next;
   uint64_t mask;
-  __m512i zero_point, lo, order;
-  __m512 top;
+  uint32_t zero_point, lo; /* as two and as four */
+  float top;
   /* Of the columns of a group, `group_step` bytes further on of the next one, and of the third; then these again. */
   __m512i bias[VECTORS];
   __m512 scale[VECTORS];
@@ -97,25 +96,35 @@ typedef struct {
   "vmovdqa64 %%zmm" #c2 ", 256*" #i "+128(%%rdx)\n\t"                                                        \
   "vmovdqa64 %%zmm" #c3 ", 256*" #i "+192(%%rdx)\n\t"
 
-/* A row of 64 columns has one group, eight rows of 16, 32 and 48 two, four and six. */
+/* A row of 64 columns has one group, eight rows of 16, 32 and 48 two, four and six; of few rows of 64 columns, those that there
+ * are. */
 #define EACH_GROUP(group)                                                                                    \
   group(0, 0, 1, 2, 3) "cmp $2, %%sil\n\tjb 9f\n\t" group(1, 4, 5, 6, 7) "cmp $2, %%sil\n\tje 9f\n\t"        \
-  group(2, 8, 9, 10, 11) group(3, 12, 13, 14, 15) "cmp $5, %%sil\n\tjb 9f\n\t"                               \
+  group(2, 8, 9, 10, 11) "cmp $4, %%sil\n\tjb 9f\n\t" group(3, 12, 13, 14, 15) "cmp $5, %%sil\n\tjb 9f\n\t"  \
   group(4, 16, 17, 18, 19) "cmp $5, %%sil\n\tje 9f\n\t" group(5, 20, 21, 22, 23) "9:\n\t"
 
 #define ADDRESS(i, row) "mov 8*" #i "(%%rsi), %%" #row "\n\t"
 /* The beginning of a row, into L1. */
 #define FETCH(i, row) "mov 8*" #i "(%%rsi), %%rax\n\tprefetcht0 (%%rax)\n\t"
 #define EACH_ROW(row)                                                                                        \
-  "cmpb $5, %c[height](%%rdi)\n\t" row(0, r8) row(1, r9) row(2, r10) row(3, r11) "jb 9f\n\t"                 \
-  row(4, r12) "je 9f\n\t" row(5, r13) "cmpb $6, %c[height](%%rdi)\n\tje 9f\n\t" row(6, r14) row(7, r15) "9:\n\t"
+  "cmpb $1, %c[height](%%rdi)\n\t" row(0, r8) "je 9f\n\t"                                                    \
+  "cmpb $5, %c[height](%%rdi)\n\t" row(1, r9) row(2, r10) row(3, r11) "jb 9f\n\t" row(4, r12) "je 9f\n\t"    \
+  row(5, r13) "cmpb $6, %c[height](%%rdi)\n\tje 9f\n\t" row(6, r14) row(7, r15) "9:\n\t"
 
+/* By products of one row, and of more. */
+#define ROW_CLOBBERS                                                                                         \
+  "cc", "memory", "rax", "r8", "r9", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", \
+      "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19",      \
+      "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30",     \
+      "xmm31", "k1", "k2", "k3", "k4"
+#define CLOBBERS ROW_CLOBBERS, "rbx", "r10", "r11", "r12", "r13", "r14", "r15"
 #define FIELD(name) [name] "i"(offsetof(walk, name))
 
 /* Pointers of the next tap are read only if there is one, then those of the next tile, or again of this one if it is the last:
  * before this one is finished, as the first products wait for them. Calls take 8 bytes below the stack, beyond those that the
  * compiler may use. */
 static Q8_NOINLINE void run_tiles(walk *w) {
+  static const _Alignas(64) int32_t order[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15}; /* quad_index */
   __asm__ volatile("lea -128(%%rsp), %%rsp\n\t"
                    "kmovq %c[mask](%%rdi), %%k1\n\t"
                    "mov %c[next](%%rdi), %%rbx\n\t"
@@ -131,16 +140,12 @@ static Q8_NOINLINE void run_tiles(walk *w) {
                    "mov %c[taps](%%rdi), %%rax\n\t"
                    "mov %%rax, %c[left](%%rdi)\n"
                    "11:\n\t"
-                   "mov (%%rsi), %%r8\n\t"
-                   "cmpb $1, %c[height](%%rdi)\n\t"
-                   "je 9f\n\t" EACH_ROW(ADDRESS)
+                   EACH_ROW(ADDRESS)
                    "cmpq $0, %c[left](%%rdi)\n\t"
                    "je 20f\n"
                    "12:\n\t"
                    "add %c[a_step](%%rdi), %%rsi\n\t"
                    "cmpq $1, %c[left](%%rdi)\n\t"
-                   "je 9f\n\t"
-                   "cmpb $1, %c[height](%%rdi)\n\t"
                    "je 9f\n\t" EACH_ROW(FETCH)
                    "call *%c[multiply](%%rdi)\n\t"
                    "decq %c[left](%%rdi)\n\t"
@@ -155,17 +160,15 @@ static Q8_NOINLINE void run_tiles(walk *w) {
                    "20:\n\t"
                    "mov %c[y](%%rdi), %%rdx\n\t"
                    "mov %c[flags](%%rdi), %%esi\n\t"
-                   "cmpl $0, %c[sums](%%rdi)\n\t"
-                   "jne 30f\n\t"
                    "mov %c[tile_step](%%rdi), %%rax\n\t"
                    "add %%rax, %c[y](%%rdi)\n\t"
                    "mov %c[y_step](%%rdi), %%rcx\n\t"
                    "mov %c[group_step](%%rdi), %%rax\n\t"
-                   "vmovdqa64 %c[zero_point](%%rdi), %%zmm28\n\t"
-                   "vmovaps %c[top](%%rdi), %%zmm29\n\t"
-                   "vmovdqa64 %c[lo](%%rdi), %%zmm30\n\t"
-                   "vmovdqa64 %c[order](%%rdi), %%zmm31\n\t"
-                   "cmp $2, %%sil\n\t"
+                   "vpbroadcastd %c[zero_point](%%rdi), %%zmm28\n\t"
+                   "vbroadcastss %c[top](%%rdi), %%zmm29\n\t"
+                   "vpbroadcastd %c[lo](%%rdi), %%zmm30\n\t"
+                   "vmovdqa64 %[order], %%zmm31\n\t"
+                   "cmpl $64, %c[block](%%rdi)\n\t"
                    "je 40f\n\t" EACH_GROUP(FINISH)
                    "41:\n\t"
                    "mov %c[k](%%rdi), %%rcx\n\t"
@@ -192,26 +195,21 @@ static Q8_NOINLINE void run_tiles(walk *w) {
                    "jmp 10b\n"
                    "40:\n\t" FINISH_16(0, 1, 2, 3) FINISH_16(4, 5, 6, 7)
                    "jmp 41b\n"
-                   "30:\n\t" EACH_GROUP(STORE)
                    "6:\n\t"
                    "mov %%rbx, %c[next](%%rdi)\n\t"
                    "sub $-128, %%rsp\n\t"
                    :
-                   : "D"(w), [height] "i"(offsetof(walk, products.height)), FIELD(multiply), FIELD(a), FIELD(b), FIELD(y),
+                   : "D"(w), [order] "m"(order), [block] "i"(offsetof(walk, products.block)),
+                     [height] "i"(offsetof(walk, products.height)), FIELD(multiply), FIELD(a), FIELD(b), FIELD(y),
                      FIELD(y_step), FIELD(tile_step), FIELD(a_step), FIELD(k), FIELD(left), FIELD(tiles),
-                     FIELD(flags), FIELD(taps), FIELD(group_step), FIELD(shorter), FIELD(sums), FIELD(next), FIELD(mask),
-                     FIELD(zero_point), FIELD(lo), FIELD(order), FIELD(top), FIELD(bias), FIELD(scale)
-                   : "cc", "memory", "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
-                     "r15", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
-                     "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21",
-                     "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2",
-                     "k3", "k4");
+                     FIELD(flags), FIELD(taps), FIELD(group_step), FIELD(shorter), FIELD(next), FIELD(mask),
+                     FIELD(zero_point), FIELD(lo), FIELD(top), FIELD(bias), FIELD(scale)
+                   : CLOBBERS, "rcx", "rdx", "rsi");
 }
 
 static void begin(walk *w, size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, const void *next,
                   const q8_avx512_tiles *t) {
   w->products.block = 4 * t->columns;
-  w->products.lanes = first64(t->columns);
   w->a = a;
   w->b = b;
   w->next = next;
@@ -220,100 +218,132 @@ static void begin(walk *w, size_t taps, size_t k, const void *const *a, size_t a
   w->taps = taps;
 }
 
-static void run_tiles_of(walk *w, const q8_avx512_tiles *t, uint32_t height, uint32_t tiles, uint32_t shorter, uint32_t flags) {
-  w->products.height = height;
-  w->products.next_step = t->columns * t->pass / (tiles + shorter);
-  w->multiply = height == 1 ? t->row : t->tile;
-  w->tiles = tiles;
-  w->shorter = shorter;
-  w->flags = (height == 1 ? 1 : height * t->columns / 64) | flags;
-  run_tiles(w);
+/* ---- Sums alone, of one tile ---- */
+
+#define ZERO(c) "vpxord %%zmm" #c ", %%zmm" #c ", %%zmm" #c "\n\t"
+#define ZERO_4(c0, c1, c2, c3) ZERO(c0) ZERO(c1) ZERO(c2) ZERO(c3)
+#define STORE_VECTOR(v) "vmovdqa64 %%zmm" #v ", 64*" #v "(%[acc])\n\t"
+
+/* One row, whose products are soon done: nothing is set up that they do not read. */
+void q8_avx512bw_row(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc,
+                     const q8_avx512_tiles *t) {
+  const q8_avx512_walk w = {.block = 4 * t->columns};
+  __asm__ volatile("lea -128(%%rsp), %%rsp\n\t" ZERO_4(0, 1, 2, 3) "jmp 2f\n"
+                   "1:\n\t"
+                   "mov (%[a]), %%r8\n\t"
+                   "call *%[row]\n\t"
+                   "lea (%[a], %[stride], 8), %[a]\n"
+                   "2:\n\t"
+                   "dec %[taps]\n\t"
+                   "jns 1b\n\t"
+                   "cmpl $128, %c[block](%%rdi)\n\t" STORE_VECTOR(0) "jb 9f\n\t" STORE_VECTOR(1) "je 9f\n\t"
+                   "cmpl $256, %c[block](%%rdi)\n\t" STORE_VECTOR(2) "jb 9f\n\t" STORE_VECTOR(3) "9:\n\t"
+                   "sub $-128, %%rsp\n\t"
+                   : [taps] "+r"(taps), [a] "+r"(a), "+d"(b)
+                   : "D"(&w), "c"(k), [row] "r"(t->row), [stride] "r"(a_stride), [acc] "r"(acc),
+                     [block] "i"(offsetof(q8_avx512_walk, block))
+                   : ROW_CLOBBERS);
 }
 
-void q8_avx512bw_sums(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc,
+void q8_avx512bw_tile(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc,
                       const q8_avx512_tiles *t, uint32_t height) {
-  _Alignas(64) int32_t row[64];
-  const int part = height == 1 && t->columns < 64; /* a row of fewer columns than are stored */
   walk w;
-  begin(&w, taps, k, a, a_stride, b, b, t);
-  w.y = (uint8_t *)(part ? row : acc);
-  w.sums = 1;
-  w.mask = 0;
-  w.group_step = 0;
-  for (size_t v = 0; v < 4; v++)
-    w.bias[v] = _mm512_setzero_si512();
-  run_tiles_of(&w, t, height, 1, 0, 0);
-  if (part)
-    memcpy(acc, row, t->columns * sizeof *acc);
+  w.products.height = height;
+  w.products.next_step = 0;
+  w.multiply = t->tile;
+  w.a_step = a_stride * sizeof *a;
+  w.taps = taps;
+  w.flags = height * t->columns / 64;
+  w.y = (uint8_t *)acc;
+  __asm__ volatile("lea -128(%%rsp), %%rsp\n\t"
+                   "mov %%rdx, %%rbx\n\t" ZERO_4(0, 1, 2, 3) ZERO_4(4, 5, 6, 7) ZERO_4(8, 9, 10, 11)
+                   ZERO_4(12, 13, 14, 15) ZERO_4(16, 17, 18, 19) ZERO_4(20, 21, 22, 23) "jmp 2f\n"
+                   "1:\n\t" EACH_ROW(ADDRESS)
+                   "call *%c[multiply](%%rdi)\n\t"
+                   "add %c[a_step](%%rdi), %%rsi\n"
+                   "2:\n\t"
+                   "decq %c[taps](%%rdi)\n\t"
+                   "jns 1b\n\t"
+                   "mov %c[y](%%rdi), %%rdx\n\t"
+                   "mov %c[flags](%%rdi), %%esi\n\t" EACH_GROUP(STORE)
+                   "sub $-128, %%rsp\n\t"
+                   : "+S"(a), "+d"(b)
+                   : "D"(&w), "c"(k), [height] "i"(offsetof(walk, products.height)), FIELD(multiply), FIELD(y), FIELD(a_step),
+                     FIELD(taps), FIELD(flags)
+                   : CLOBBERS);
 }
 
-/* The vectors of columns, again and again. Whether no scale reaches 1. */
-static int expand(walk *w, const q8_requant *rq, size_t vectors) {
-  __mmask16 large = 0;
-  for (size_t at = 0, v = 0; at < VECTORS; at++, v = v + 1 < vectors ? v + 1 : 0) {
-    w->bias[at] = _mm512_loadu_si512(rq->bias + 16 * v);
-    w->scale[at] = _mm512_loadu_ps(rq->scale + 16 * v);
-    large |= _mm512_cmp_ps_mask(w->scale[at], _mm512_set1_ps(0.99f), _CMP_NLT_UQ);
+/* ---- Bytes ---- */
+
+/* The vectors of columns, of as many groups as begin with different ones, again and again. Whether no scale reaches 1. */
+static int expand(walk *w, const q8_requant *rq, size_t nr) {
+  const size_t count = nr == 48 ? VECTORS : 4;
+  __m512 highest = _mm512_setzero_ps();
+  for (size_t at = 0, c = 0; at < count; at++, c = c + 16 < nr ? c + 16 : 0) {
+    w->bias[at] = _mm512_loadu_si512(rq->bias + c);
+    w->scale[at] = _mm512_loadu_ps(rq->scale + c);
+    highest = _mm512_max_ps(highest, w->scale[at]);
   }
-  return large == 0;
+  return _mm512_cmp_ps_mask(highest, _mm512_set1_ps(0.99f), _CMP_NLT_UQ) == 0;
 }
 
+/* At least one. */
 static void copy_rows(const uint8_t *from, size_t nr, size_t rows, __mmask64 mask, uint8_t *y, size_t y_stride) {
-  for (; rows > 0; rows--, from += nr, y += y_stride)
+  do {
     _mm512_mask_storeu_epi8(y, mask, _mm512_maskz_loadu_epi8(mask, from));
+    from += nr;
+    y += y_stride;
+  } while (--rows > 0);
 }
 
-/* Rows of 64 columns are cut into tiles of six, which are the fastest for each row, as evenly as that goes. Others, and what has
- * less than four, go through `whole` where they do not lie one behind the other. */
+/* Rows of 64 columns are cut into tiles of six, which are the fastest for each row, as evenly as that goes; others into tiles of
+ * eight, at most so many, and a row that is left over stays alone. Returns how many rows these tiles take. */
+static size_t cut(walk *w, uint32_t rows, size_t nr, uint32_t most) {
+  uint32_t height = 1, tiles = 1, shorter = 0;
+  if (rows > 1 && nr < 64) {
+    height = 8;
+    tiles = (rows + 6) / 8;
+    tiles = tiles < most ? tiles : most;
+  } else if (rows > 1 && (rows < 4 || rows == 7)) {
+    height = 4;
+  } else if (rows > 1) {
+    height = 6;
+    tiles = (rows + 5) / 6;
+    for (shorter = 6 * tiles - rows; shorter >= tiles; shorter -= tiles)
+      height--;
+  }
+  w->products.height = height;
+  w->tiles = tiles - shorter;
+  w->shorter = shorter;
+  return rows < tiles * height ? rows : tiles * height;
+}
+
+/* Narrow rows go through `whole` if they do not fill tiles or lie apart, as a group is stored at once. */
 void q8_avx512bw_bytes(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, const void *next,
                        const q8_requant *rq, size_t rows, size_t columns, uint8_t *y, size_t y_stride,
                        const q8_avx512_tiles *t) {
   const size_t nr = t->columns;
-  const requant_bounds bounds = bounds_of(rq->zero_point, rq->lo, rq->hi);
-  _Alignas(64) uint8_t whole[ROOM];
+  const int narrow = nr < 64;
+  _Alignas(64) uint8_t whole[MOST * 8 * 48];
   walk w;
   begin(&w, taps, k, a, a_stride, b, next, t);
-  const uint32_t flags = (expand(&w, rq, nr / 16) && rq->hi == 255 ? 0 : CLAMPED) | (rq->lo > 0 ? AT_LEAST : 0);
-  w.zero_point = bounds.zero_point;
-  w.lo = bounds.lo;
-  w.top = bounds.top;
-  w.order = quad_index();
+  const uint32_t flags = (expand(&w, rq, nr) && rq->hi == 255 ? 0 : CLAMPED) | (rq->lo > 0 ? AT_LEAST : 0);
+  w.zero_point = 0x10001u * (uint16_t)rq->zero_point;
+  w.lo = 0x1010101u * (uint32_t)rq->lo;
+  w.top = (float)(rq->hi - rq->zero_point);
   w.group_step = nr == 48 ? 64 : 0;
-  w.sums = 0;
+  w.y_step = narrow ? 64 : y_stride;
+  w.mask = narrow ? first64(64) : first64(columns);
   for (size_t count; rows > 0; rows -= count, w.a = a += count, y += count * y_stride) {
-    uint32_t height = nr == 64 ? 6 : 8, tiles = 1, shorter = 0;
-    int through = 0;
-    count = rows;
-    w.y = y;
-    w.y_step = y_stride;
-    w.mask = first64(columns);
-    if (rows == 1) {
-      height = 1;
-    } else if (nr < 64 || rows < 4) {
-      height = nr < 64 ? 8 : 4;
-      w.y_step = 64;
-      w.mask = first64(64);
-      through = rows < height || nr > columns || nr != y_stride;
-      if (through) {
-        const uint32_t most = ROOM / (height * (uint32_t)nr);
-        w.y = whole;
-        tiles = ((uint32_t)rows + height - 2) / height;
-        tiles = tiles < most ? tiles : most;
-      } else {
-        tiles = (uint32_t)rows / height;
-      }
-      count = rows < tiles * height ? rows : tiles * height;
-    } else if (rows == 7) {
-      height = 4;
-      count = 4;
-    } else {
-      tiles = ((uint32_t)rows + 5) / 6;
-      for (shorter = 6 * tiles - (uint32_t)rows; shorter >= tiles; shorter -= tiles)
-        height--;
-      tiles -= shorter;
-    }
+    const int through = narrow && (rows < 8 || nr > columns || nr != y_stride);
+    count = cut(&w, (uint32_t)rows, nr, through ? MOST : (uint32_t)rows / 8);
+    const uint32_t height = w.products.height;
+    w.multiply = height == 1 ? t->row : t->tile;
+    w.flags = (narrow ? (height * nr + 63) / 64 : count < height ? count : height) | flags;
+    w.y = through ? whole : y;
     w.tile_step = height * (through ? nr : y_stride);
-    run_tiles_of(&w, t, height, tiles, shorter, flags);
+    w.products.next_step = nr * t->pass / (w.tiles + w.shorter);
+    run_tiles(&w);
     if (through)
       copy_rows(whole, nr, count, first64(columns), y, y_stride);
   }

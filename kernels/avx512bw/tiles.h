@@ -16,9 +16,11 @@ typedef struct q8_avx512_tiles {
   uint32_t columns, pass; /* bytes of a row in a pass of the loop */
 } q8_avx512_tiles;
 
-/* q8_gemm_fn with the tile's height, and q8_gemm_u8_fn for any number of rows. k counts bytes. */
-void q8_avx512bw_sums(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc,
+/* q8_gemm_fn of a tile with its height and of a row, and q8_gemm_u8_fn for any number of rows. k counts bytes. */
+void q8_avx512bw_tile(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc,
                       const q8_avx512_tiles *tiles, uint32_t height);
+void q8_avx512bw_row(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc,
+                     const q8_avx512_tiles *tiles);
 void q8_avx512bw_bytes(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, const void *next,
                        const q8_requant *rq, size_t rows, size_t columns, uint8_t *y, size_t y_stride,
                        const q8_avx512_tiles *tiles);
@@ -29,19 +31,17 @@ void q8_avx512bw_bytes(size_t taps, size_t k, const void *const *a, size_t a_str
  *   rdx           the panel            rbx   what is fetched of the next one
  *   rdi           q8_avx512_walk
  *   zmm0 .. 23    sums, row by row; of one row the first four
- * The others are free, but for rsi and k1. */
+ * The others are free, but for rsi and k1. Products of a row leave those of the others' pointers and rbx as they are. */
 
 /* What products read beyond registers, the beginning of what tiles.c keeps of a call. */
 typedef struct q8_avx512_walk {
   size_t next_step; /* what is fetched of the next panel in a pass of the loop */
-  size_t block;     /* bytes of the panel in a pass of one row */
-  uint64_t lanes;   /* of one row: a bit for each column */
+  size_t block;     /* bytes of the panel for a lane of a row */
   size_t height;
 } q8_avx512_walk;
 #define Q8_NEXT_STEP "(%rdi)"
 #define Q8_BLOCK "8(%rdi)"
-#define Q8_LANES(v) "16+2*" #v "(%rdi)"
-#define Q8_HEIGHT "24(%rdi)"
+#define Q8_HEIGHT "16(%rdi)"
 
 /* A function that is its asm and nothing else. */
 #define Q8_PRODUCTS(name, body)                                                                              \
@@ -68,6 +68,13 @@ typedef struct q8_avx512_walk {
 #define Q8_ROW_4(row, at) row(at, 4, r12, 16, 17, 18, 19)
 #define Q8_ROW_5(row, at) row(at, 5, r13, 20, 21, 22, 23)
 
+/* A block of one row, `vector(v, panel, sum)` for each of its vectors: of a whole panel, and of a narrower one, r9 being the block's
+ * bytes. (Masks instead of branches make reads slower, those from memory 1.5 times.) */
+#define Q8_WHOLE(vector, panel, c0, c1, c2, c3)                                                              \
+  vector(0, panel, c0) vector(1, panel, c1) vector(2, panel, c2) vector(3, panel, c3)
+#define Q8_NARROW(vector, panel, c0, c1, c2)                                                                 \
+  vector(0, panel, c0) "cmp $128, %r9d\n\tjb 5f\n\t" vector(1, panel, c1) "je 5f\n\t" vector(2, panel, c2) "5:\n\t"
+
 /* The panel's vectors, and a line of what comes 1 KB behind them into L1. */
 #define Q8_VECTORS_1(at) "vmovdqa64 " #at "(%rdx), %zmm28\n\t"
 #define Q8_VECTORS_2(at) Q8_VECTORS_1(at) "vmovdqa64 64+" #at "(%rdx), %zmm29\n\t"
@@ -86,19 +93,23 @@ typedef struct q8_avx512_walk {
 /* ---- The functions of a folder's table, whose products are named so ---- */
 
 #define Q8_TILES                                                                                             \
-  Q8_TILES_OF(64) Q8_SUMS(6, 64) Q8_SUMS(4, 64) Q8_SUMS(1, 64) Q8_TILES_OF(48) Q8_SUMS(8, 48) Q8_SUMS(1, 48) \
-  Q8_TILES_OF(32) Q8_SUMS(8, 32) Q8_SUMS(1, 32) Q8_TILES_OF(16) Q8_SUMS(8, 16) Q8_SUMS(1, 16)
+  Q8_TILES_OF(64) Q8_SUMS(6, 64) Q8_SUMS(4, 64) Q8_TILES_OF(48) Q8_SUMS(8, 48) Q8_TILES_OF(32)               \
+  Q8_SUMS(8, 32) Q8_TILES_OF(16) Q8_SUMS(8, 16)
 #define Q8_TILES_OF(nr)                                                                                      \
   static const q8_avx512_tiles tiles_##nr = {products_##nr, products_of_row, nr, PASS};                      \
   static void bytes_##nr(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b,        \
                          const void *next, const q8_requant *rq, size_t rows, size_t columns, uint8_t *y,    \
                          size_t y_stride) {                                                                  \
     q8_avx512bw_bytes(taps, A_BYTES * k, a, a_stride, b, next, rq, rows, columns, y, y_stride, &tiles_##nr); \
+  }                                                                                                          \
+  static void sums_1x##nr(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b,       \
+                          int32_t *acc) {                                                                    \
+    q8_avx512bw_row(taps, A_BYTES * k, a, a_stride, b, acc, &tiles_##nr);                                    \
   }
 #define Q8_SUMS(mr, nr)                                                                                      \
   static void sums_##mr##x##nr(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b,  \
                                int32_t *acc) {                                                               \
-    q8_avx512bw_sums(taps, A_BYTES * k, a, a_stride, b, acc, &tiles_##nr, mr);                               \
+    q8_avx512bw_tile(taps, A_BYTES * k, a, a_stride, b, acc, &tiles_##nr, mr);                               \
   }
 
 #endif

@@ -25,14 +25,15 @@
 
 /* ---- Rows ------------------------------------------------------------------------------------------- */
 
-/* Divides by powers of two only, but for one: a division takes as long as an output. */
-static void lay_out(const q8_dwconv_shape *p, layout *l) {
+/* Divides by powers of two only, but for one: a division takes as long as an output. Units of one vector have all four rows. */
+static void lay_out(const q8_dwconv_shape *p, uint32_t vectors, layout *l) {
   const uint32_t r = (uint32_t)p->r, s = (uint32_t)p->s, step = (uint32_t)p->col_step, down = (r + 2) / 4,
                  left = r % 4 == 1, groups = (s + 3) / 4;
   const int adjacent = p->col_dilation == 1, whole = adjacent && (step <= 2 || step == 4);
   l->phase = adjacent && p->col_step < s ? step : s;
   l->across_phase = whole ? 1 : groups;
-  l->units = QUAD_ROW / 64 / (down * l->phase + left * l->across_phase);
+  l->vectors = vectors;
+  l->units = QUAD_ROW / 16 / vectors / (down * l->phase + left * l->across_phase);
   uint32_t k = 0, plane = 0, further = 0;
   for (uint32_t g = 0; g < down + !down; g++) {
     plane = further = 0;
@@ -54,8 +55,8 @@ static void lay_out(const q8_dwconv_shape *p, layout *l) {
   l->outputs = l->units - l->reach;
   if (l->outputs > TILE)
     l->outputs &= ~(TILE - 1u);
-  if (l->outputs > MAX_OUTPUTS)
-    l->outputs = MAX_OUTPUTS;
+  if (l->outputs > 4 * MAX_OUTPUTS / vectors)
+    l->outputs = 4 * MAX_OUTPUTS / vectors;
 }
 
 /* Bias or scales of a block: see `block`. */
@@ -125,8 +126,8 @@ static void run_block(block *b, const uint8_t *const *cols, uint8_t *y) {
     row(b, cols, y);
     return;
   }
-  if (b->layout.steps == 0)
-    lay_out(p, &b->layout);
+  if (b->layout.vectors != b->vectors)
+    lay_out(p, (uint32_t)b->vectors, &b->layout);
   const size_t step = p->col_step, outputs = b->layout.outputs, element = b->sums ? sizeof(int32_t) : 1;
   size_t last = (length - 1) * step + (p->s - 1) * p->col_dilation;
   for (size_t x = 0; x < length; x += outputs, cols += outputs * step * b->pitch, last -= outputs * step) {
@@ -146,7 +147,7 @@ static void run_block(block *b, const uint8_t *const *cols, uint8_t *y) {
 static void all_blocks(const q8_dwconv_shape *shape, const int8_t *w, const q8_requant *rq,
                        const uint8_t *const *cols, void *y, size_t y_stride, size_t row_stride) {
   block b;
-  b.shape = shape, b.layout.steps = 0, b.w = w;
+  b.shape = shape, b.layout.vectors = 0, b.w = w;
   b.pitch = shape->r + (row_stride > 0), b.y_stride = y_stride, b.row_stride = row_stride;
   b.sums = !rq;
   b.small = 0;

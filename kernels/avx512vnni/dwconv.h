@@ -6,7 +6,7 @@
 
 enum {
   MAX_STEPS = 32,
-  MAX_OUTPUTS = 32, /* of a stretch, in registers */
+  MAX_OUTPUTS = 32, /* of a stretch, of units of four vectors */
   TILE = 8,         /* registers of sums */
   /* Bytes of a row of quads and of sums; no multiples of 4096, where stores and loads would seem to collide.
    * A tile may read and write past the last unit, for outputs that nobody stores. */
@@ -16,6 +16,7 @@ enum {
 
 /* Where the quads of a stretch of the row lie. */
 typedef struct {
+  uint32_t vectors; /* of a unit, as those of the block that it is for */
   uint32_t steps;
   uint32_t phase, across_phase; /* planes per four rows, and for the row left over */
   uint32_t units;               /* of a plane */

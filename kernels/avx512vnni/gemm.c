@@ -59,14 +59,8 @@ Q8_PRODUCTS(products_32, PAIRS(Q8_VECTORS_2(0) Q8_ROWS_2(ROW_2, 0), Q8_VECTORS_2
 Q8_PRODUCTS(products_16, PAIRS(Q8_VECTORS_1(0) Q8_ROWS_1(ROW_1, 0), Q8_VECTORS_1(64) Q8_ROWS_1(ROW_1, 4), "$64")
             "sub $-128, %rdx\n\t" Q8_LOOP(8))
 
-/* One row, of any width, has sums of its own for odd blocks, as each multiplication waits five cycles for its sum. Masked
- * vectors behind the panel are not read; whole panels have a loop without masks, as masked reads from memory are slower (16 MB
- * of weights beside other libraries: 1.5 times). */
-#define VECTORS(panel, c0, c1, c2, c3, k2, k3, k4)                                                           \
-  "vpdpbusd " panel ", %zmm31, %zmm" #c0 "\n\t"                                                              \
-  "vpdpbusd 64+" panel ", %zmm31, %zmm" #c1 k2 "\n\t"                                                       \
-  "vpdpbusd 128+" panel ", %zmm31, %zmm" #c2 k3 "\n\t"                                                      \
-  "vpdpbusd 192+" panel ", %zmm31, %zmm" #c3 k4 "\n\t"
+/* One row, of any width, has sums of its own for odd blocks, as each multiplication waits five cycles for its sum. */
+#define VECTOR(v, panel, sum) "vpdpbusd 64*" #v panel ", %zmm31, %zmm" #sum "\n\t"
 #define BEGIN_ODD(sum) "vpxord %zmm" #sum ", %zmm" #sum ", %zmm" #sum "\n\t"
 #define END_ODD(odd, sum) "vpaddd %zmm" #odd ", %zmm" #sum ", %zmm" #sum "\n\t"
 #define END_ODDS END_ODD(4, 0) END_ODD(5, 1) END_ODD(6, 2) END_ODD(7, 3)
@@ -74,15 +68,12 @@ Q8_PRODUCTS(products_of_row,
             "mov " Q8_BLOCK ", %r9\n\t" BEGIN_ODD(4) BEGIN_ODD(5) BEGIN_ODD(6) BEGIN_ODD(7)
             "cmp $256, %r9d\n\t"
             "je 1f\n\t"
-            "kmovw " Q8_LANES(1) ", %k2\n\t"
-            "kmovw " Q8_LANES(2) ", %k3\n\t"
-            "kmovw " Q8_LANES(3) ", %k4\n\t"
-            PAIRS(BYTES(0, r8) VECTORS("0(%rdx)", 0, 1, 2, 3, "{%k2}", "{%k3}", "{%k4}"),
-                  BYTES(4, r8) VECTORS("0(%rdx, %r9)", 4, 5, 6, 7, "{%k2}", "{%k3}", "{%k4}"), "%r9")
+            PAIRS(BYTES(0, r8) Q8_NARROW(VECTOR, "(%rdx)", 0, 1, 2),
+                  BYTES(4, r8) Q8_NARROW(VECTOR, "(%rdx, %r9)", 4, 5, 6), "%r9")
             "lea (%rdx, %r9, 2), %rdx\n\t" Q8_LOOP(8) END_ODDS
             "ret\n"
-            "1:\n\t" PAIRS(BYTES(0, r8) VECTORS("0(%rdx)", 0, 1, 2, 3, "", "", ""),
-                           BYTES(4, r8) VECTORS("256(%rdx)", 4, 5, 6, 7, "", "", ""), "$256")
+            "1:\n\t" PAIRS(BYTES(0, r8) Q8_WHOLE(VECTOR, "(%rdx)", 0, 1, 2, 3),
+                           BYTES(4, r8) Q8_WHOLE(VECTOR, "+256(%rdx)", 4, 5, 6, 7), "$256")
             "add $512, %rdx\n\t" Q8_LOOP(8) END_ODDS)
 
 #define ROW(mr, nr)                                                                                          \

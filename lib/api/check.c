@@ -72,6 +72,12 @@ q8_status q8_check_qparams(const qint8_qparams *qparams, int allow_s32, qint8_er
   return QINT8_OK;
 }
 
+static q8_shape shape_of(const qint8_tensor *tensor) {
+  q8_shape shape = {.rank = tensor->rank};
+  memcpy(shape.dim, tensor->shape, sizeof shape.dim);
+  return shape;
+}
+
 q8_status q8_check_tensor(const qint8_tensor *tensor, const char *where, int32_t dtype, const q8_shape *shape,
                           qint8_error *error) {
   if (!tensor)
@@ -82,11 +88,13 @@ q8_status q8_check_tensor(const qint8_tensor *tensor, const char *where, int32_t
   if (tensor->dtype != dtype)
     return q8_fail(error, QINT8_ERROR_ARGUMENT, where, "element type is %d, expected %d", (int)tensor->dtype,
                    (int)dtype);
-  q8_shape got = {.rank = tensor->rank};
   if (tensor->rank < 0 || tensor->rank > Q8_MAX_RANK)
     return q8_fail(error, QINT8_ERROR_SHAPE, where, "rank %d is outside 0 to %d", (int)tensor->rank, Q8_MAX_RANK);
-  memcpy(got.dim, tensor->shape, sizeof got.dim);
-  if (!q8_shape_equal(&got, shape)) {
+  int fits = tensor->rank == shape->rank;
+  for (int d = 0; d < shape->rank && fits; d++)
+    fits = tensor->shape[d] == shape->dim[d];
+  if (!fits) {
+    const q8_shape got = shape_of(tensor);
     char a[160], b[160];
     return q8_fail(error, QINT8_ERROR_SHAPE, where, "shape is %s, expected %s", q8_shape_text(&got, a, sizeof a),
                    q8_shape_text(shape, b, sizeof b));
@@ -102,8 +110,7 @@ q8_status q8_take_shape(const qint8_tensor *tensor, const char *where, const q8_
     return q8_fail(error, QINT8_ERROR_ARGUMENT, where, "the tensor is NULL");
   if (tensor->rank < 0 || tensor->rank > Q8_MAX_RANK)
     return q8_fail(error, QINT8_ERROR_SHAPE, where, "rank %d is outside 0 to %d", (int)tensor->rank, Q8_MAX_RANK);
-  *out = (q8_shape){.rank = tensor->rank};
-  memcpy(out->dim, tensor->shape, sizeof out->dim);
+  *out = shape_of(tensor);
   int fits = declared->rank < 0 || declared->rank == out->rank;
   for (int d = 0; d < out->rank && fits; d++)
     fits = out->dim[d] >= 0 && (declared->rank < 0 || declared->dim[d] < 0 || declared->dim[d] == out->dim[d]);

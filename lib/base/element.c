@@ -177,13 +177,39 @@ static void to_bool(int32_t wide, const void *x, uint8_t *y, size_t n) {
 
 #define BLOCK 256
 
+typedef union wide_value {
+  double f;
+  uint64_t u;
+} wide_value;
+
+/* To 64 bits, n > 0, which are what is computed in. */
+static void cast_to_wide(int32_t from, const void *x, int64_t stride, int32_t to, void *y, size_t n) {
+  const int32_t wide = q8_wide_dtype(from);
+  wide_value block[BLOCK];
+  if ((wide == QINT8_DTYPE_F64) == (to == QINT8_DTYPE_F64)) {
+    widen(from, x, stride, y, n);
+    return;
+  }
+  const size_t size = qint8_dtype_size((qint8_dtype)from);
+  if (size == 8 && stride == 1) {
+    change_class(from, x, to, y, n);
+    return;
+  }
+  for (size_t at = 0; at < n; at += BLOCK) {
+    const size_t count = n - at < BLOCK ? n - at : BLOCK;
+    widen(from, (const char *)x + (int64_t)at * stride * (int64_t)size, stride, block, count);
+    change_class(from, block, to, (char *)y + at * 8, count);
+  }
+}
+
 void q8_cast(int32_t from, const void *x, int64_t stride, int32_t to, void *y, size_t n) {
   int32_t wide = q8_wide_dtype(from), wide_to = q8_wide_dtype(to);
   size_t size = qint8_dtype_size((qint8_dtype)from), size_to = qint8_dtype_size((qint8_dtype)to);
-  union {
-    double f;
-    uint64_t u;
-  } block[BLOCK], changed[BLOCK];
+  wide_value block[BLOCK], changed[BLOCK];
+  if (size_to == 8 && x != y && n > 0) {
+    cast_to_wide(from, x, stride, to, y, n);
+    return;
+  }
   for (size_t at = 0; at < n; at += BLOCK) {
     size_t count = n - at < BLOCK ? n - at : BLOCK;
     char *out = (char *)y + at * size_to;

@@ -140,9 +140,9 @@ void q8_linear_execute(const q8_linear_run *run, const q8_host *host);
 /* count addresses, `step` bytes apart. */
 void q8_fill_addresses(const uint8_t *from, size_t step, size_t count, const void **out);
 
-/* The same for one row of a small int8 product with a REQUANT or a static DEQUANT epilogue, at once and on one thread;
- * 64 bytes are readable behind x. */
-int q8_linear_is_row(const q8_linear *linear, size_t m);
+/* The same for one row of a small product, at once and on one thread; 64 bytes are readable behind x, and there are no samples.
+ * Whether it is one, whose panels are for a row from then on. */
+int q8_linear_for_row(q8_linear *linear, size_t m);
 void q8_linear_row(const q8_linear *linear, const q8_kernels *kernels, const void *x, const q8_epilogue *epilogue,
                    void *y);
 

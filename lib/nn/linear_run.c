@@ -282,15 +282,15 @@ static void add_to_row(size_t n, uint32_t offset, int32_t *acc) {
     acc[j] = (int32_t)((uint32_t)acc[j] + offset);
 }
 
-/* Tiles of one panel lie one behind the other in `acc`, as one matrix nr wide, for one call of the epilogue.
- */
+/* Tiles of one panel lie one behind the other in `acc`, as one matrix nr wide, for one call of the epilogue; a row alone too, as
+ * that is begun sooner than tiles that end in uint8. */
 static void run_panel(const q8_linear_run *run, size_t group, const q8_panel *panel, size_t row, size_t rows,
                       const void *const *table, size_t stride, int32_t *acc) {
   const q8_linear *l = run->linear;
   const uint8_t *b = l->weights + group * l->group_size + panel->offset;
   const part_of_row p = columns_of(l, group, panel);
   size_t batch = panel->tiles * (size_t)panel->mr;
-  if (run->epilogue->kind == Q8_EPILOGUE_REQUANT && !run->row_offset &&
+  if (run->epilogue->kind == Q8_EPILOGUE_REQUANT && !run->row_offset && rows > 1 &&
       ((const q8_gemm_kernel *)panel->kernel)->run_u8) {
     run_panel_u8(run, p, panel, row, rows, table, stride, b);
     return;

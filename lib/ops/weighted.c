@@ -12,7 +12,6 @@
 /* What a step runs on. */
 typedef struct weighted_step {
   const q8_kernels *kernels;
-  const q8_binary *sum; /* a residual added as a second stage, or NULL: its tensor is input 1 */
   int32_t zero_point;   /* of the input, stored form */
   int is_wide;          /* `wide` has the weights, and `conv` the geometry alone */
   q8_epilogue epilogue;
@@ -23,12 +22,13 @@ typedef struct weighted_step {
 
 /* ---- Running ---- */
 
-/* With the residual that may have been merged into the step. */
-static q8_epilogue epilogue_of(const weighted_step *p, const q8_step_run *r) {
-  q8_epilogue epilogue = p->epilogue;
-  epilogue.residual = p->sum;
-  epilogue.other = p->sum ? r->in[1] : NULL;
-  return epilogue;
+/* A residual that has been merged into the step is its input 1. */
+static const q8_epilogue *epilogue_of(const weighted_step *p, const q8_step_run *r, q8_epilogue *merged) {
+  if (!p->epilogue.residual)
+    return &p->epilogue;
+  *merged = p->epilogue;
+  merged->other = r->in[1];
+  return merged;
 }
 
 /* x has one zero point, or one for each sample of a dynamic run. */
@@ -43,22 +43,23 @@ static void multiply(const weighted_step *p, const q8_step_run *r, const void *x
 
 static void run_whole(const q8_step_run *r) {
   const weighted_step *p = r->params;
-  q8_epilogue epilogue = epilogue_of(p, r);
-  multiply(p, r, r->in[0], &p->zero_point, &epilogue, r->scratch);
+  q8_epilogue merged;
+  multiply(p, r, r->in[0], &p->zero_point, epilogue_of(p, r, &merged), r->scratch);
 }
 
 /* One row of a small product. */
 static void run_row(const q8_step_run *r) {
   const weighted_step *p = r->params;
-  q8_epilogue epilogue = epilogue_of(p, r);
-  q8_linear_row(&p->conv.linear, p->kernels, r->in[0], &epilogue, r->out[0]);
+  q8_epilogue merged;
+  q8_linear_row(&p->conv.linear, p->kernels, r->in[0], epilogue_of(p, r, &merged), r->out[0]);
 }
 
 /* Some rows of the result. */
 static void run_rows(const q8_step_run *r, const q8_row_range *range) {
   const weighted_step *p = r->params;
-  q8_epilogue epilogue = epilogue_of(p, r);
-  q8_conv_run_rows(&p->conv, p->kernels, r->in[0], p->zero_point, &epilogue, r->out[0], range, r->scratch, r->host);
+  q8_epilogue merged;
+  q8_conv_run_rows(&p->conv, p->kernels, r->in[0], p->zero_point, epilogue_of(p, r, &merged), r->out[0], range, r->scratch,
+                   r->host);
 }
 
 static size_t rows_scratch(const void *params, size_t rows) {
@@ -253,8 +254,8 @@ q8_status q8_weighted_prepare(q8_planner *planner, q8_id id, const q8_weighted *
   static const char *const precisions[] = {"fp32", "int8", "dynamic"};
   q8_plan_step(planner, id, p->conv.way == Q8_CONV_DEPTHWISE ? "dwconv" : w->kind,
                mode == Q8_MODE_DYNAMIC ? run_dynamic : run_whole, out);
-  if (mode == Q8_MODE_STATIC && !p->is_wide && p->conv.way == Q8_CONV_MATRIX &&
-      q8_linear_is_row(&p->conv.linear, w->g.n * w->g.h * w->g.w))
+  if (mode != Q8_MODE_DYNAMIC && !p->is_wide && p->conv.way == Q8_CONV_MATRIX &&
+      q8_linear_for_row(&p->conv.linear, w->g.n * w->g.h * w->g.w))
     out->run = run_row;
   out->precision = precisions[mode];
   out->kernel = p->conv.kernel_name;
@@ -306,7 +307,7 @@ q8_status q8_plan_weighted(q8_planner *planner, q8_id id, const q8_weighted *w) 
   Q8_TRY(q8_weighted_prepare(planner, id, w, &step, &in, &out));
   weighted_step *p = (weighted_step *)(uintptr_t)step.params;
   if (out == Q8_FORM_INT8 && p->conv.way != Q8_CONV_DEPTHWISE && !p->is_wide)
-    step.add_slot = &p->sum;
+    step.add_slot = &p->epilogue.residual;
   if (out == Q8_FORM_NATIVE && !p->is_wide)
     step.function_slot = &p->epilogue.function;
   if (!p->is_wide) {
