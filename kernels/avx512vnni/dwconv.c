@@ -113,7 +113,7 @@ static Q8_NOINLINE row_fn *row_of(const block *b) {
     return p->r == 3 && b->channels == 16 && b->length >= 4 ? q8_avx512vnni_dwconv_row16 : NULL;
   if (p->r == 3)
     return q8_avx512vnni_dwconv_row3x3(b);
-  return p->r == 5 && p->col_step == 1 && b->channels == 64 ? q8_avx512vnni_dwconv_row5x5 : NULL;
+  return p->r == 5 && p->col_step == 1 ? q8_avx512vnni_dwconv_row5x5 : NULL;
 }
 
 /* One block of channels of the row, or of both rows of a pair. `y` is uint8 or, for sums, int32: its strides
@@ -161,7 +161,7 @@ static void all_blocks(const q8_dwconv_shape *shape, const int8_t *w, const q8_r
   }
   const size_t steps = q8_avx512vnni_dwconv_steps(shape->r, shape->s);
   for (size_t c = 0; c < shape->channels;) {
-    const part p = q8_avx512vnni_dwconv_part(c, shape->channels, shape->r);
+    const part p = q8_avx512vnni_dwconv_part(c, shape->channels);
     b.vectors = p.width == 16 ? 1 : 4;
     b.length = p.width == 32 ? (shape->q + 1) / 2 : shape->q;
     b.skip = (shape->q - b.length) * shape->col_step * b.pitch;

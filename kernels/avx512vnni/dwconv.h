@@ -68,7 +68,7 @@ void q8_avx512vnni_dwconv_finish(const block *b, void *y, size_t n);
 typedef void row_fn(const block *b, const uint8_t *const *cols, uint8_t *y);
 row_fn *q8_avx512vnni_dwconv_row3x3(const block *b); /* of 32 and 64 channels, stride 1 or 2 */
 row_fn q8_avx512vnni_dwconv_row16;                   /* 3 x 3 of 16 channels, stride 1 or 2, at least 4 outputs */
-row_fn q8_avx512vnni_dwconv_row5x5;                  /* of 64 channels, stride 1 */
+row_fn q8_avx512vnni_dwconv_row5x5;                  /* of 32 and 64 channels, stride 1 */
 
 /* Weights (dwconv_pack.c). Whether a kernel size has few enough steps; those that have not are packed as by
  * avx512bw. */
@@ -77,12 +77,12 @@ size_t q8_avx512vnni_dwconv_size(size_t channels, size_t r, size_t s);
 void q8_avx512vnni_dwconv_pack(size_t channels, size_t r, size_t s, const int8_t *w, void *packed);
 
 /* The block of channels that begins at c or, if it is the last, before it. `end` is where the next one
- * begins. Depends on the kernel's rows, too. */
+ * begins. */
 typedef struct {
   size_t first, width, end;
   size_t step_size; /* bytes of the weights of a step: 64 channels, 32 twice, or 16 */
 } part;
-part q8_avx512vnni_dwconv_part(size_t c, size_t channels, size_t r);
+part q8_avx512vnni_dwconv_part(size_t c, size_t channels);
 /* The steps of its weights, for pairs of rows too. */
 size_t q8_avx512vnni_dwconv_steps(size_t r, size_t s);
 

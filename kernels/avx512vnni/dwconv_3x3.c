@@ -4,13 +4,11 @@
     defined(__x86_64__)
 #include "dwconv_row.h"
 
-/* 32 channels of a pixel of each strip, merged under a mask while loading, which keeps the insertion from the ports that can
- * shuffle: pointers lie r10 bytes apart, results r11. */
-#define PIXEL_32(at, z)                                                                                      \
-  "mov " at "), %%rax\n\tvmovdqu64 (%%rax, %%rcx), %%ymm" #z "\n\t"                                          \
-  "mov " at ", %%r10), %%rax\n\tvbroadcasti64x4 (%%rax, %%rcx), %%zmm" #z "%{%%k1%}\n\t"
-#define STORE_64(z, y) "vmovdqu64 %%zmm" #z ", (" y ")\n\t"
-#define STORE_32(z, y) "vmovdqu64 %%ymm" #z ", (" y ")\n\tvextracti64x4 $1, %%zmm" #z ", (" y ", %%r11)\n\t"
+/* Pixels from the pointer `at`, and of another strip r10 bytes further on; results r11 further on. */
+#define AT_64(at, z) PIXEL_64(at, z)
+#define AT_32(at, z) PIXEL_32(at, at ", %%r10", z)
+#define TO_64(z, y) STORE_64(z, y)
+#define TO_32(z, y) STORE_32(z, y, "%%r11")
 #define POINTER(i) "8*" #i "(%%rsi"
 
 /* Quads to the sums zmm0-3, weights in registers or in step i. */
@@ -38,8 +36,8 @@
 
 /* The next column, four rows or, of a single output row, three and the first again, whose weight is 0; its quads to four
  * registers. */
-#define COLUMN(PIXEL, q0, q1, q2, q3)                                                                        \
-  PIXEL(POINTER(0), q0) PIXEL(POINTER(1), q1) PIXEL(POINTER(2), q2) PIXEL("(%%r13", q3)                      \
+#define COLUMN(AT, q0, q1, q2, q3)                                                                           \
+  AT(POINTER(0), q0) AT(POINTER(1), q1) AT(POINTER(2), q2) AT("(%%r13", q3)                                  \
   "add %%r12, %%rsi\n\tadd %%r12, %%r13\n\t"                                                                 \
   PAIRS("bw", q0, q1, 0, q0) PAIRS("bw", q2, q3, 1, q2)                                                      \
   UNPACK("h", "wd", q0, q2, q3) UNPACK("l", "wd", q0, q2, q2) PAIRS("wd", 0, 1, q0, q1)
@@ -52,7 +50,7 @@
 /* An output row, or two: for these the quads of four input rows serve. The weights of the lower one, whose taps are one byte
  * further on in every quad, lie three steps behind, and stay in memory. zmm4-7, 8-11 and 12-15 are quads of the last three
  * columns, 16-27 weights. */
-#define ROW3X3(name, PIXEL, STORE)                                                                           \
+#define ROW3X3(name, AT, TO)                                                                                 \
   static void name(const block *b, const uint8_t *const *cols, uint8_t *y) {                                 \
     __asm__ volatile(BEGIN LOAD_4("0(%%rbx)", 16, 17, 18, 19) LOAD_4("256(%%rbx)", 20, 21, 22, 23)           \
                      LOAD_4("512(%%rbx)", 24, 25, 26, 27)                                                    \
@@ -61,15 +59,15 @@
                      "mov %c[row_stride](%%rdi), %%r14\n\t"                                                  \
                      "lea -8(%%rsi, %%r12), %%r13\n\t"                                                       \
                      "test %%r14, %%r14\n\t"                                                                 \
-                     "cmovz %%rsi, %%r13\n\t" COLUMN(PIXEL, 4, 5, 6, 7) COLUMN(PIXEL, 8, 9, 10, 11)          \
-                     "1:\n\t" COLUMN(PIXEL, 12, 13, 14, 15) LOAD_4("%c[bias](%%rdi)", 0, 1, 2, 3)            \
+                     "cmovz %%rsi, %%r13\n\t" COLUMN(AT, 4, 5, 6, 7) COLUMN(AT, 8, 9, 10, 11)                \
+                     "1:\n\t" COLUMN(AT, 12, 13, 14, 15) LOAD_4("%c[bias](%%rdi)", 0, 1, 2, 3)               \
                      ADD_QUADS(16, 17, 18, 19, 4, 5, 6, 7)                                                   \
                      ADD_QUADS(20, 21, 22, 23, 8, 9, 10, 11)                                                 \
-                     ADD_QUADS(24, 25, 26, 27, 12, 13, 14, 15) FINISH_AND(STORE(0, "%%rdx"))                 \
+                     ADD_QUADS(24, 25, 26, 27, 12, 13, 14, 15) FINISH_AND(TO(0, "%%rdx"))                    \
                      "test %%r14, %%r14\n\t"                                                                 \
                      "jz 2f\n\t" LOAD_4("%c[bias](%%rdi)", 0, 1, 2, 3) ADD_STEP(3, 4, 5, 6, 7)               \
                      ADD_STEP(4, 8, 9, 10, 11) ADD_STEP(5, 12, 13, 14, 15)                                   \
-                     "lea (%%rdx, %%r14), %%rax\n\t" FINISH_AND(STORE(0, "%%rax"))                           \
+                     "lea (%%rdx, %%r14), %%rax\n\t" FINISH_AND(TO(0, "%%rax"))                              \
                      "2:\n\t"                                                                                \
                      "add %%r8, %%rdx\n\t" MOVE(8, 4) MOVE(9, 5) MOVE(10, 6) MOVE(11, 7)                     \
                      MOVE(12, 8) MOVE(13, 9) MOVE(14, 10) MOVE(15, 11)                                       \
@@ -77,8 +75,8 @@
                      "jnz 1b\n\t"                                                                            \
                      : OPERANDS);                                                                            \
   }
-ROW3X3(row3x3_64, PIXEL_64, STORE_64)
-ROW3X3(row3x3_32, PIXEL_32, STORE_32)
+ROW3X3(row3x3_64, AT_64, TO_64)
+ROW3X3(row3x3_32, AT_32, TO_32)
 
 /* ---- Stride 2 ---- */
 
@@ -91,24 +89,24 @@ ROW3X3(row3x3_32, PIXEL_32, STORE_32)
  * A pass ends an output with its middle column (m) and its last one (l), which is the first of the next. Pairs of rows 2 of l
  * and 0 of m serve both columns, two shuffles less: so the taps of m are those of the lower row of a pair, one byte further on.
  * The first pass begins at 2: with the row's first column as l; what it stores the second one overwrites. */
-#define ROW3X3_2(name, PIXEL, STORE)                                                                         \
+#define ROW3X3_2(name, AT, TO)                                                                               \
   static void name(const block *b, const uint8_t *const *cols, uint8_t *y) {                                 \
     __asm__ volatile(BEGIN LOAD_4("0(%%rbx)", 10, 11, 12, 13) LOAD_4("1024(%%rbx)", 14, 15, 16, 17)          \
                      LOAD_4("512(%%rbx)", 18, 19, 20, 21) LOAD_4("%c[bias](%%rdi)", 22, 23, 24, 25)          \
                      LOAD_4("%c[scale](%%rdi)", 26, 27, 28, 29)                                              \
                      "xor %%r8d, %%r8d\n\t"                                                                  \
-                     "sub $24, %%rsi\n\t" PIXEL(POINTER(5), 5) PAIRS("bw", 5, 5, 6, 5)                       \
+                     "sub $24, %%rsi\n\t" AT(POINTER(5), 5) PAIRS("bw", 5, 5, 6, 5)                          \
                      "jmp 2f\n"                                                                              \
-                     "1:\n\t" PIXEL(POINTER(5), 5) PIXEL(POINTER(0), 4) PAIRS("bw", 5, 4, 6, 5)              \
-                     PIXEL(POINTER(1), 4) PIXEL(POINTER(2), 7) PAIRS("bw", 4, 7, 8, 4)                       \
+                     "1:\n\t" AT(POINTER(5), 5) AT(POINTER(0), 4) PAIRS("bw", 5, 4, 6, 5)                    \
+                     AT(POINTER(1), 4) AT(POINTER(2), 7) PAIRS("bw", 4, 7, 8, 4)                             \
                      PAIRS("wd", 6, 8, 7, 8) PAIRS("wd", 5, 4, 9, 4)                                         \
                      ADD_QUADS(14, 15, 16, 17, 7, 8, 9, 4)                                                   \
-                     "2:\n\t" PIXEL(POINTER(3), 4) PIXEL(POINTER(4), 7) PAIRS("bw", 4, 7, 8, 4)              \
+                     "2:\n\t" AT(POINTER(3), 4) AT(POINTER(4), 7) PAIRS("bw", 4, 7, 8, 4)                    \
                      PAIRS("wd", 8, 6, 7, 8) PAIRS("wd", 4, 5, 9, 4)                                         \
                      ADD_QUADS(18, 19, 20, 21, 7, 8, 9, 4)                                                   \
                      FINISH(0, 7, 5, 10, 22, 26) FINISH(1, 8, 6, 11, 23, 27)                                 \
                      FINISH(2, 9, 31, 12, 24, 28) FINISH(3, 4, 7, 13, 25, 29)                                \
-                     WORDS(5, 6, 30) WORDS(31, 7, 30) BYTES(5, 31, 5) STORE(5, "%%rdx")                      \
+                     WORDS(5, 6, 30) WORDS(31, 7, 30) BYTES(5, 31, 5) TO(5, "%%rdx")                         \
                      "add $48, %%rsi\n\t"                                                                    \
                      "add %%r8, %%rdx\n\t"                                                                   \
                      "mov %c[y_stride](%%rdi), %%r8\n\t"                                                     \
@@ -116,8 +114,8 @@ ROW3X3(row3x3_32, PIXEL_32, STORE_32)
                      "jnc 1b\n\t"                                                                            \
                      : OPERANDS);                                                                            \
   }
-ROW3X3_2(row3x3_2_64, PIXEL_64, STORE_64)
-ROW3X3_2(row3x3_2_32, PIXEL_32, STORE_32)
+ROW3X3_2(row3x3_2_64, AT_64, TO_64)
+ROW3X3_2(row3x3_2_32, AT_32, TO_32)
 
 row_fn *q8_avx512vnni_dwconv_row3x3(const block *b) {
   if (b->channels == 64)

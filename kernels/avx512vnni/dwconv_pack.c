@@ -15,9 +15,9 @@ size_t q8_avx512vnni_dwconv_steps(size_t r, size_t s) {
   return steps_of_row(r, s) + (r == 3 && s == 3 ? 3 : r == 5 && s == 5 ? 6 : 0);
 }
 
-Q8_NOINLINE part q8_avx512vnni_dwconv_part(size_t c, size_t channels, size_t r) {
-  const size_t left = channels - c, whole = r == 5 && channels >= 64 ? 16 : 32, /* 5 x 5 has no fast rows of 32 */
-               width = left > whole ? 64
+Q8_NOINLINE part q8_avx512vnni_dwconv_part(size_t c, size_t channels) {
+  const size_t left = channels - c,
+               width = left > 32   ? 64
                        : left > 16 ? 32
                                    : 16,
                size = width == 16 ? 64 : 256;
@@ -33,7 +33,7 @@ size_t q8_avx512vnni_dwconv_size(size_t channels, size_t r, size_t s) {
   if (!q8_avx512vnni_dwconv_fits(r, s))
     return q8_avx512bw_dwconv->packed_size(channels, r, s);
   for (size_t c = 0; c < channels;) {
-    const part p = q8_avx512vnni_dwconv_part(c, channels, r);
+    const part p = q8_avx512vnni_dwconv_part(c, channels);
     size += q8_avx512vnni_dwconv_steps(r, s) * p.step_size;
     c = p.end;
   }
@@ -95,7 +95,7 @@ static void pack_quads(size_t channels, size_t r, size_t s, const int8_t *w, int
   int32_t taps[4 * MAX_STEPS];
   list_taps(r, s, taps);
   for (size_t begin = 0; begin < channels;) {
-    const part p = q8_avx512vnni_dwconv_part(begin, channels, r);
+    const part p = q8_avx512vnni_dwconv_part(begin, channels);
     pack_block(&p, channels, steps, taps, w, out);
     out += steps * p.step_size;
     begin = p.end;

@@ -19,6 +19,14 @@
 #define LOAD_4(from, z0, z1, z2, z3) LOAD_2(from, z0, z1) LOAD_2("128+" from, z2, z3)
 /* 64 channels of a pixel, whose pointer lies there. */
 #define PIXEL_64(at, z) "mov " at "), %%rax\n\tvmovdqu64 (%%rax, %%rcx), %%zmm" #z "\n\t"
+/* 32 channels of a pixel of each strip, merged under the mask k1 while loading, which keeps the insertion from the ports that can
+ * shuffle. */
+#define PIXEL_32(at, other, z)                                                                               \
+  "mov " at "), %%rax\n\tvmovdqu64 (%%rax, %%rcx), %%ymm" #z "\n\t"                                          \
+  "mov " other "), %%rax\n\tvbroadcasti64x4 (%%rax, %%rcx), %%zmm" #z "%{%%k1%}\n\t"
+#define STORE_64(z, y) "vmovdqu64 %%zmm" #z ", (" y ")\n\t"
+#define STORE_32(z, y, across)                                                                               \
+  "vmovdqu64 %%ymm" #z ", (" y ")\n\tvextracti64x4 $1, %%zmm" #z ", (" y ", " across ")\n\t"
 /* The low or high ("l", "h") halves of all lanes of x and y, bytes or words by turns. */
 #define UNPACK(half, unit, x, y, z) "vpunpck" half unit " %%zmm" #y ", %%zmm" #x ", %%zmm" #z "\n\t"
 /* Both; y may be lo or hi, x hi. */
