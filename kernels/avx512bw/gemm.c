@@ -40,12 +40,9 @@ Q8_PRODUCTS(products_16, LOOP(Q8_VECTORS_1(0) Q8_ROWS_1(ROW_1, 0)) "add $64, %rd
 #define VECTOR(v, panel, sum)                                                                                \
   "vpmaddwd 64*" #v panel ", %zmm31, %zmm26\n\t"                                                             \
   "vpaddd %zmm26, %zmm" #sum ", %zmm" #sum "\n\t"
-Q8_PRODUCTS(products_of_row,
-            "mov " Q8_BLOCK ", %r9\n\t"
-            "cmp $256, %r9d\n\t"
-            "je 1f\n\t" LOOP(PAIR(r8) Q8_NARROW(VECTOR, "(%rdx)", 0, 1, 2)) "add %r9, %rdx\n\t" Q8_LOOP(4)
-            "ret\n"
-            "1:\n\t" LOOP(PAIR(r8) Q8_WHOLE(VECTOR, "(%rdx)", 0, 1, 2, 3)) "add $256, %rdx\n\t" Q8_LOOP(4))
+#define ROW_OF(n)                                                                                            \
+  LOOP(PAIR(r8) Q8_OF_##n(VECTOR, "(%rdx)", 0, 1, 2, 3)) "add $64*" #n ", %rdx\n\t" Q8_LOOP(4)
+Q8_PRODUCTS(products_of_row, Q8_EACH_WIDTH(ROW_OF))
 
 #define ROW(mr, nr)                                                                                          \
   { "gemm_avx512bw_" #mr "x" #nr, Q8_NEEDS_AVX512, mr, nr, KR, A_BYTES, 2, 0, -128, sums_##mr##x##nr, bytes_##nr }

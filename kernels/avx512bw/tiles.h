@@ -68,12 +68,16 @@ typedef struct q8_avx512_walk {
 #define Q8_ROW_4(row, at) row(at, 4, r12, 16, 17, 18, 19)
 #define Q8_ROW_5(row, at) row(at, 5, r13, 20, 21, 22, 23)
 
-/* A block of one row, `vector(v, panel, sum)` for each of its vectors: of a whole panel, and of a narrower one, r9 being the block's
- * bytes. (Masks instead of branches make reads slower, those from memory 1.5 times.) */
-#define Q8_WHOLE(vector, panel, c0, c1, c2, c3)                                                              \
-  vector(0, panel, c0) vector(1, panel, c1) vector(2, panel, c2) vector(3, panel, c3)
-#define Q8_NARROW(vector, panel, c0, c1, c2)                                                                 \
-  vector(0, panel, c0) "cmp $128, %r9d\n\tjb 5f\n\t" vector(1, panel, c1) "je 5f\n\t" vector(2, panel, c2) "5:\n\t"
+/* One row: a loop for each width, `loop(n)` of n vectors. (Masks instead make reads slower, those from memory 1.5 times, and
+ * branches in one loop the narrow widths.) And n of `vector(v, panel, sum)`. */
+#define Q8_EACH_WIDTH(loop)                                                                                  \
+  "cmpl $128, " Q8_BLOCK "\n\tjb 6f\n\tje 7f\n\t"                                                           \
+  "cmpl $256, " Q8_BLOCK "\n\tje 8f\n\t" loop(3) "ret\n"                                                     \
+  "6:\n\t" loop(1) "ret\n7:\n\t" loop(2) "ret\n8:\n\t" loop(4)
+#define Q8_OF_1(vector, panel, c0, c1, c2, c3) vector(0, panel, c0)
+#define Q8_OF_2(vector, panel, c0, c1, c2, c3) Q8_OF_1(vector, panel, c0, c1, c2, c3) vector(1, panel, c1)
+#define Q8_OF_3(vector, panel, c0, c1, c2, c3) Q8_OF_2(vector, panel, c0, c1, c2, c3) vector(2, panel, c2)
+#define Q8_OF_4(vector, panel, c0, c1, c2, c3) Q8_OF_3(vector, panel, c0, c1, c2, c3) vector(3, panel, c3)
 
 /* The panel's vectors, and a line of what comes 1 KB behind them into L1. */
 #define Q8_VECTORS_1(at) "vmovdqa64 " #at "(%rdx), %zmm28\n\t"

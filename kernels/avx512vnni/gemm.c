@@ -59,22 +59,16 @@ Q8_PRODUCTS(products_32, PAIRS(Q8_VECTORS_2(0) Q8_ROWS_2(ROW_2, 0), Q8_VECTORS_2
 Q8_PRODUCTS(products_16, PAIRS(Q8_VECTORS_1(0) Q8_ROWS_1(ROW_1, 0), Q8_VECTORS_1(64) Q8_ROWS_1(ROW_1, 4), "$64")
             "sub $-128, %rdx\n\t" Q8_LOOP(8))
 
-/* One row, of any width, has sums of its own for odd blocks, as each multiplication waits five cycles for its sum. */
+/* One row has sums of its own for odd blocks, as each multiplication waits five cycles for its sum. */
 #define VECTOR(v, panel, sum) "vpdpbusd 64*" #v panel ", %zmm31, %zmm" #sum "\n\t"
-#define BEGIN_ODD(sum) "vpxord %zmm" #sum ", %zmm" #sum ", %zmm" #sum "\n\t"
-#define END_ODD(odd, sum) "vpaddd %zmm" #odd ", %zmm" #sum ", %zmm" #sum "\n\t"
-#define END_ODDS END_ODD(4, 0) END_ODD(5, 1) END_ODD(6, 2) END_ODD(7, 3)
-Q8_PRODUCTS(products_of_row,
-            "mov " Q8_BLOCK ", %r9\n\t" BEGIN_ODD(4) BEGIN_ODD(5) BEGIN_ODD(6) BEGIN_ODD(7)
-            "cmp $256, %r9d\n\t"
-            "je 1f\n\t"
-            PAIRS(BYTES(0, r8) Q8_NARROW(VECTOR, "(%rdx)", 0, 1, 2),
-                  BYTES(4, r8) Q8_NARROW(VECTOR, "(%rdx, %r9)", 4, 5, 6), "%r9")
-            "lea (%rdx, %r9, 2), %rdx\n\t" Q8_LOOP(8) END_ODDS
-            "ret\n"
-            "1:\n\t" PAIRS(BYTES(0, r8) Q8_WHOLE(VECTOR, "(%rdx)", 0, 1, 2, 3),
-                           BYTES(4, r8) Q8_WHOLE(VECTOR, "+256(%rdx)", 4, 5, 6, 7), "$256")
-            "add $512, %rdx\n\t" Q8_LOOP(8) END_ODDS)
+#define BEGIN_ODD(v, panel, odd) "vpxord %zmm" #odd ", %zmm" #odd ", %zmm" #odd "\n\t"
+#define END_ODD(sum, panel, odd) "vpaddd %zmm" #odd ", %zmm" #sum ", %zmm" #sum "\n\t"
+#define ROW_OF(n)                                                                                            \
+  Q8_OF_##n(BEGIN_ODD, , 4, 5, 6, 7)                                                                         \
+  PAIRS(BYTES(0, r8) Q8_OF_##n(VECTOR, "(%rdx)", 0, 1, 2, 3),                                                \
+        BYTES(4, r8) Q8_OF_##n(VECTOR, "+64*" #n "(%rdx)", 4, 5, 6, 7), "$64*" #n)                           \
+  "add $128*" #n ", %rdx\n\t" Q8_LOOP(8) Q8_OF_##n(END_ODD, , 4, 5, 6, 7)
+Q8_PRODUCTS(products_of_row, Q8_EACH_WIDTH(ROW_OF))
 
 #define ROW(mr, nr)                                                                                          \
   { "gemm_avx512vnni_" #mr "x" #nr, Q8_NEEDS_AVX512VNNI, mr, nr, KR, A_BYTES, 1, 0, -128, sums_##mr##x##nr, bytes_##nr }
