@@ -59,8 +59,11 @@ static void sum_columns(size_t taps, const uint8_t *a, size_t stride, int32_t *a
     __m256i words = _mm256_setzero_si256();
     size_t left = taps < 257 ? taps : 257;
     taps -= left;
-    for (; left > 1; left -= 2, a += 2 * stride)
-      words = _mm256_add_epi16(words, _mm256_add_epi16(load_words(a), load_words(a + stride)));
+    for (; left > 1; left -= 2, a += 2 * stride) { /* clang would add one row after the other */
+      __m256i pair = _mm256_add_epi16(load_words(a), load_words(a + stride));
+      __asm__("" : "+x"(pair));
+      words = _mm256_add_epi16(words, pair);
+    }
     for (; left > 0; left--, a += stride)
       words = _mm256_add_epi16(words, load_words(a));
     low = _mm256_add_epi32(low, _mm256_cvtepu16_epi32(_mm256_castsi256_si128(words)));

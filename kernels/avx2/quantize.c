@@ -101,13 +101,14 @@ int q8_avx2_minmax_rows(size_t rows, size_t n, const float *x, q8_ends *ends) {
     __m256 low[4] = {inf, inf, inf, inf}, high[4] = {minus_inf, minus_inf, minus_inf, minus_inf};
     size_t i = 0;
     for (; i + 8 <= n; i += 8) {
+      __m256 v[4];
       Q8_UNROLL
       for (size_t j = 0; j < 4; j++) {
-        __m256 v = _mm256_loadu_ps(row + j * n + i);
-        low[j] = _mm256_min_ps(v, low[j]);
-        high[j] = _mm256_max_ps(v, high[j]);
-        nan = _mm256_or_ps(nan, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+        v[j] = _mm256_loadu_ps(row + j * n + i);
+        low[j] = _mm256_min_ps(v[j], low[j]);
+        high[j] = _mm256_max_ps(v[j], high[j]);
       }
+      nan = _mm256_or_ps(nan, _mm256_or_ps(_mm256_cmp_ps(v[0], v[1], _CMP_UNORD_Q), _mm256_cmp_ps(v[2], v[3], _CMP_UNORD_Q)));
     }
     if (i < n) {
       const __m256i mask = q8_avx2_mask(n - i);
