@@ -333,6 +333,9 @@ static void call_minmax(const job *j, void *y) {
 static void call_minmax_rows(const job *j, void *y) {
   ((q8_minmax_rows_fn *)j->fn)(ROWS, COLS, floats, y);
 }
+static void call_widen(const job *j, void *y) {
+  ((q8_widen_fn *)j->fn)(COUNT, bytes_a, y);
+}
 static void call_table(const job *j, void *y) {
   ((q8_table_fn *)j->fn)(COUNT, bytes_a, table, y);
 }
@@ -410,6 +413,7 @@ static void rows(void) {
   FAMILY(minmax, call_minmax, "n=2048", COUNT, 8);
   FAMILY(minmax_rows, call_minmax_rows, "32x64", COUNT, ROWS * 8);
   FAMILY(table, call_table, "n=2048", COUNT, COUNT);
+  FAMILY(widen, call_widen, "n=2048", COUNT, 2 * COUNT);
   FAMILY(add, call_binary, "32x64", COUNT, COUNT);
   FAMILY(mul, call_binary, "32x64", COUNT, COUNT);
   FAMILY(max_rows, call_max_rows, "taps=9 n=64", TAPS * COLS, COLS);

@@ -97,7 +97,7 @@ typedef struct q8_gemm_kernel {
   const char *name; /* gemm_<isa>_<mr>x<nr> */
   q8_cpu_mask needs;
   uint8_t mr, nr, kr;
-  uint8_t a_bytes; /* 1: rows are uint8; 2: rows are int16, widened by the driver (value - a_shift already taken) */
+  uint8_t a_bytes; /* 1: rows are uint8; 2: rows are int16, widened by the driver, and a_shift is 0 */
   uint8_t b_bytes; /* 1: int8; 2: int16 */
   uint8_t a_shift; /* 0, or 128 where the kernel flips the top bit of A to use signed multiplies */
   int8_t b_min;    /* smallest weight for which the kernel is exact: -128 or -127 */
@@ -197,6 +197,8 @@ typedef void q8_transpose_fn(size_t rows, size_t cols, const void *x, size_t x_s
 /* Weights into a panel of int16 pairs: y[p * y_stride + r] = the pair x[r * x_stride + 2p], x[r * x_stride + 2p + 1], for
  * r < rows and p < pairs. y_stride counts pairs. */
 typedef void q8_pack_pairs_fn(size_t rows, size_t pairs, const int8_t *x, size_t x_stride, int16_t *y, size_t y_stride);
+/* y = x: rows for tiles with a_bytes 2. */
+typedef void q8_widen_fn(size_t n, const uint8_t *x, int16_t *y);
 
 /* ---- fp32 ---------------------------------------------------------------------------------------------------- */
 
@@ -271,6 +273,7 @@ typedef void q8_ssum_rows_fn(size_t rows, size_t n, const float *x, size_t strid
   q8_sum_rows_fn *sum_rows;                                                                                        \
   q8_transpose_fn *transpose8, *transpose32;                                                                       \
   q8_pack_pairs_fn *pack_pairs;                                                                                    \
+  q8_widen_fn *widen;                                                                                              \
   q8_sdwconv_fn *sdwconv;                                                                                          \
   q8_sunary_fn *sunary;                                                                                            \
   q8_sbinary_fn *sadd, *smul;                                                                                      \

@@ -87,7 +87,7 @@ Q8_INLINE halves load_pair(const uint8_t *row, const uint8_t *next, size_t c) {
 
 /* One row, and zeros. */
 Q8_INLINE halves load_single(const uint8_t *row, size_t c) {
-  return (halves){q8_avx2_widen(row + c), q8_avx2_widen(row + c + 8)};
+  return (halves){q8_avx2_load_u8(row + c), q8_avx2_load_u8(row + c + 8)};
 }
 
 Q8_INLINE void add_pair(halves *sum, halves x, const __m256i *w) {

@@ -29,8 +29,8 @@ Q8_INLINE void binary_row(int multiply, size_t n, const uint8_t *a, const uint8_
                           uint8_t *y) {
   size_t c = 0;
   for (; c + 16 <= n; c += 16) {
-    __m256i t0 = binary8(multiply, q8_avx2_widen(a + c), q8_avx2_widen(b + c), s);
-    __m256i t1 = binary8(multiply, q8_avx2_widen(a + c + 8), q8_avx2_widen(b + c + 8), s);
+    __m256i t0 = binary8(multiply, q8_avx2_load_u8(a + c), q8_avx2_load_u8(b + c), s);
+    __m256i t1 = binary8(multiply, q8_avx2_load_u8(a + c + 8), q8_avx2_load_u8(b + c + 8), s);
     _mm_storeu_si128((__m128i *)(y + c), q8_avx2_pack16(t0, t1, &s->rounding));
   }
   for (; c < n; c += 8) {

@@ -26,6 +26,7 @@ const q8_isa q8_isa_avx2 = {
     .transpose8 = q8_avx2_transpose8,
     .transpose32 = q8_avx2_transpose32,
     .pack_pairs = q8_avx2_pack_pairs,
+    .widen = q8_avx2_widen,
     .sgemm = q8_avx2_sgemm,
     .sdwconv = q8_avx2_sdwconv,
     .sunary = q8_avx2_sunary,

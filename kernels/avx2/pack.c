@@ -1,5 +1,5 @@
 /* pack.c - int8 weights into panels of int16 pairs. Pairs are transposed as 16-bit words, while they are half as large,
- * and widened on their way out. As in transpose.c the last blocks end at the last row and pair. */
+ * and widened on their way out. As in transpose.c the last blocks end at the last row and pair. Rows to int16. */
 #include "kernel.h"
 
 #if defined(__AVX2__) && defined(__FMA__)
@@ -67,6 +67,20 @@ void q8_avx2_pack_pairs(size_t rows, size_t pairs, const int8_t *x, size_t x_str
       p = p + 8 <= pairs ? p : pairs - 8;
       block8(from + 2 * p, x_stride, to + 2 * p * y_stride, y_stride);
     }
+  }
+}
+
+/* The last 16 end at the last value. */
+void q8_avx2_widen(size_t n, const uint8_t *x, int16_t *y) {
+  if (n < 16) {
+    for (size_t i = 0; i < n; i++)
+      y[i] = x[i];
+    return;
+  }
+  for (size_t i = 0; i < n; i += 16) {
+    const size_t at = i + 16 <= n ? i : n - 16;
+    const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(x + at));
+    _mm256_storeu_si256((__m256i *)(void *)(y + at), _mm256_cvtepu8_epi16(bytes));
   }
 }
 #endif

@@ -33,7 +33,7 @@ void q8_avx2_dequantize(size_t n, const uint8_t *x, float scale, int32_t zero_po
   for (; i + 16 <= n; i += 16) {
     Q8_UNROLL
     for (size_t j = i; j < i + 16; j += 8)
-      _mm256_storeu_ps(y + j, dequantize8(_mm256_xor_si256(q8_avx2_widen(x + j), flips), zero, factor));
+      _mm256_storeu_ps(y + j, dequantize8(_mm256_xor_si256(q8_avx2_load_u8(x + j), flips), zero, factor));
   }
   for (; i < n; i += 8) {
     __m256i v = _mm256_cvtepu8_epi32(q8_avx2_load_bytes(x + i, n - i < 8 ? n - i : 8));

@@ -23,6 +23,7 @@ q8_sum_rows_fn q8_avx2_sum_rows;
 q8_transpose_fn q8_avx2_transpose8;
 q8_transpose_fn q8_avx2_transpose32;
 q8_pack_pairs_fn q8_avx2_pack_pairs;
+q8_widen_fn q8_avx2_widen;
 extern const q8_sgemm_kernel q8_avx2_sgemm[];
 q8_sdwconv_fn q8_avx2_sdwconv;
 q8_sunary_fn q8_avx2_sunary;
@@ -67,7 +68,7 @@ Q8_INLINE void q8_avx2_store_bytes(uint8_t *y, __m128i v, size_t n) {
 }
 
 /* 8 bytes to 8 int32. */
-Q8_INLINE __m256i q8_avx2_widen(const uint8_t *x) {
+Q8_INLINE __m256i q8_avx2_load_u8(const uint8_t *x) {
   return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)x));
 }
 

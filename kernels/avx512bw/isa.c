@@ -24,6 +24,7 @@ const q8_isa q8_isa_avx512bw = {
     .transpose8 = q8_avx512bw_transpose8,
     .transpose32 = q8_avx512bw_transpose32,
     .pack_pairs = q8_avx512bw_pack_pairs,
+    .widen = q8_avx512bw_widen,
     .sgemm = q8_avx512bw_sgemm,
     .sdwconv = q8_avx512bw_sdwconv,
     .sunary = q8_avx512bw_sunary,

@@ -1,5 +1,5 @@
 /* pack.c - int8 weights into panels of int16 pairs: 16 rows of 16 dwords are transposed, and the pairs of each are widened on
- * their way out, a cache line of 16 rows at a time. Edges are masked. */
+ * their way out, a cache line of 16 rows at a time. Edges are masked. Rows to int16. */
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "vec.h"
 
@@ -30,5 +30,12 @@ void q8_avx512bw_pack_pairs(size_t rows, size_t pairs, const int8_t *x, size_t x
     for (size_t p = 0; p < pairs; p += PAIRS)
       block(rows - r < ROWS ? rows - r : ROWS, pairs - p < PAIRS ? pairs - p : PAIRS, x + r * x_stride + 2 * p, x_stride,
             y + 2 * (p * y_stride + r), y_stride);
+}
+
+void q8_avx512bw_widen(size_t n, const uint8_t *x, int16_t *y) {
+  for (size_t i = 0; i < n; i += 32) {
+    const __mmask32 m = (__mmask32)first64(n - i);
+    _mm512_mask_storeu_epi16(y + i, m, _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(m, x + i)));
+  }
 }
 #endif

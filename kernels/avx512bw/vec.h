@@ -28,6 +28,7 @@ q8_max_rows_fn q8_avx512bw_max_rows;
 q8_sum_rows_fn q8_avx512bw_sum_rows;
 q8_transpose_fn q8_avx512bw_transpose8, q8_avx512bw_transpose32;
 q8_pack_pairs_fn q8_avx512bw_pack_pairs;
+q8_widen_fn q8_avx512bw_widen;
 /* out[c] holds dword c of every row: 16 rows, the last one again for those that do not exist, of the bytes under the mask. */
 void q8_avx512bw_turn(size_t rows, __mmask64 bytes, const void *x, size_t stride, __m512i out[16]);
 extern const q8_sgemm_kernel q8_avx512bw_sgemm[];

@@ -21,6 +21,7 @@ const q8_isa q8_isa_scalar = {
     .transpose8 = q8_scalar_transpose8,
     .transpose32 = q8_scalar_transpose32,
     .pack_pairs = q8_scalar_pack_pairs,
+    .widen = q8_scalar_widen,
     .sgemm = q8_scalar_sgemm,
     .sdwconv = q8_scalar_sdwconv,
     .sunary = q8_scalar_sunary,

@@ -22,6 +22,7 @@ q8_sum_rows_fn q8_scalar_sum_rows;
 q8_transpose_fn q8_scalar_transpose8;
 q8_transpose_fn q8_scalar_transpose32;
 q8_pack_pairs_fn q8_scalar_pack_pairs;
+q8_widen_fn q8_scalar_widen;
 extern const q8_sgemm_kernel q8_scalar_sgemm[];
 q8_sdwconv_fn q8_scalar_sdwconv;
 q8_sunary_fn q8_scalar_sunary;

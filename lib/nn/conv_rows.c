@@ -9,14 +9,13 @@ size_t q8_zero_row_size(const q8_conv *conv) {
   return q8_round_up(conv->g.c * conv->row_element + 64, Q8_ALIGN);
 }
 
-/* `count` values of real 0 as rows hold them: the zero point, less the kernel's shift where rows are int16.
- */
+/* `count` values of real 0 as rows hold them. */
 static void fill_zeros(const q8_conv *conv, int32_t zero_point, size_t count, uint8_t *out) {
   if (conv->row_element != 2) {
     memset(out, conv->element == 1 ? (int)(uint8_t)zero_point : 0, count * conv->row_element);
     return;
   }
-  int16_t zero = (int16_t)(zero_point - conv->linear.a_shift);
+  const int16_t zero = (int16_t)zero_point;
   for (size_t i = 0; i < count; i++)
     memcpy(out + 2 * i, &zero, sizeof zero);
 }
@@ -24,7 +23,7 @@ static void fill_zeros(const q8_conv *conv, int32_t zero_point, size_t count, ui
 /* `count` values of the input as rows hold them. */
 static void copy_values(const q8_conv *conv, const uint8_t *x, size_t count, uint8_t *out) {
   if (conv->row_element == 2)
-    q8_widen(count, x, conv->linear.a_shift, (int16_t *)(void *)out);
+    conv->linear.widen(count, x, (int16_t *)(void *)out);
   else
     memcpy(out, x, count * conv->element);
 }

@@ -55,6 +55,7 @@ typedef struct q8_linear {
   const char *kernel_name;
   q8_transpose_fn *transpose8, *transpose32; /* for packing; NULL for fp32 */
   q8_pack_pairs_fn *pack_pairs;
+  q8_widen_fn *widen; /* of rows, where a_bytes is 2 */
 } q8_linear;
 
 /* int8. LIMIT if taps * k is beyond the int32 accumulator (Q8_MAX_DOT). */
@@ -127,7 +128,7 @@ typedef struct q8_linear_run {
   const q8_epilogue *epilogue;
   void *y;
   void *scratch;     /* q8_linear_scratch bytes, 64-byte aligned */
-  int rows_are_wide; /* a_bytes 2: the rows are int16 already, value - a_shift */
+  int rows_are_wide; /* a_bytes 2: the rows are int16 already */
   const int32_t *row_offset; /* [m], optional: added to all accumulators of a row, modulo 2^32 */
   /* The input, if its rows may not be read beyond its end; x_size 0 if 64 bytes more are readable. */
   const uint8_t *x;
@@ -145,9 +146,6 @@ void q8_fill_addresses(const uint8_t *from, size_t step, size_t count, const voi
 int q8_linear_for_row(q8_linear *linear, size_t m);
 void q8_linear_row(const q8_linear *linear, const q8_kernels *kernels, const void *x, const q8_epilogue *epilogue,
                    void *y);
-
-/* y = x - shift as int16. */
-void q8_widen(size_t n, const uint8_t *x, int32_t shift, int16_t *y);
 
 /* Row source of a matrix: row i at base + i * stride_bytes + group * group_bytes. */
 typedef struct q8_matrix_rows {

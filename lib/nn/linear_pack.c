@@ -335,7 +335,8 @@ Q8_COLD static q8_status lay_out(const q8_kernels *kernels, const q8_gemm_kernel
                      .a_shift = wide->a_shift,
                      .transpose8 = kernels->transpose8,
                      .transpose32 = kernels->transpose32,
-                     .pack_pairs = kernels->pack_pairs};
+                     .pack_pairs = kernels->pack_pairs,
+                     .widen = kernels->widen};
   Q8_TRY(lay_out_panels(out, wide, choose_tall(d, wide), NULL, wide->b_bytes, pool, error));
   out->kernel_name = ((const q8_gemm_kernel *)out->panels[0].kernel)->name;
   return QINT8_OK;

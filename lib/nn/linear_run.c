@@ -133,24 +133,9 @@ static void redirect_tail(const q8_linear_run *run, size_t count, const void **t
   }
 }
 
-void q8_widen(size_t n, const uint8_t *x, int32_t shift, int16_t *y) {
-  const uint16_t less = (uint16_t)shift;
-  size_t i = 0;
-  for (; i + 16 <= n; i += 16) { /* local blocks: vectorized without a check for overlap, and by clang in 16 bits */
-    uint16_t block[16];
-    for (size_t j = 0; j < 16; j++)
-      block[j] = x[i + j];
-    for (size_t j = 0; j < 16; j++)
-      block[j] = (uint16_t)(block[j] - less);
-    memcpy(y + i, block, sizeof block);
-  }
-  for (; i < n; i++)
-    y[i] = (int16_t)(x[i] - shift);
-}
-
 static void widen_rows(const q8_linear *l, size_t rows, const void **table, int16_t *wide) {
   for (size_t i = 0; i < rows; i++, wide += l->k_padded) {
-    q8_widen(l->k, table[i], l->a_shift, wide);
+    l->widen(l->k, table[i], wide);
     memset(wide + l->k, 0, (l->k_padded - l->k) * sizeof *wide);
     table[i] = wide;
   }

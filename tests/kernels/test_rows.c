@@ -345,6 +345,21 @@ static void pack_pairs_record(const void *record) {
   pack_pairs_case(record, 24, 333);
 }
 
+static void widen_record(const void *record) {
+  const q8_widen_kernel *kernel = record;
+  for (size_t n = 0; n < 1000; n = next_length(n)) {
+    walk_case("n %zu", n);
+    const uint8_t *x = random_bytes(&x_buffer, n, 0);
+    walk_output out = walk_output_new(2 * n, 2);
+    for (size_t i = 0; i < n; i++) {
+      const int16_t value = x[i];
+      memcpy(out.want + 2 * i, &value, 2);
+    }
+    kernel->run(n, x, (int16_t *)(void *)out.got);
+    walk_output_check(&out);
+  }
+}
+
 static void transpose8_record(const void *record) {
   transposes(record, 1);
 }
@@ -388,6 +403,9 @@ static void transpose8(void) {
 static void pack_pairs(void) {
   WALK_FUNCTION(q8_pack_pairs_kernel, pack_pairs, pack_pairs_record);
 }
+static void widen(void) {
+  WALK_FUNCTION(q8_widen_kernel, widen, widen_record);
+}
 static void transpose32(void) {
   WALK_FUNCTION(q8_transpose_kernel, transpose32, transpose32_record);
 }
@@ -408,5 +426,6 @@ int main(int argc, char **argv) {
   RUN(transpose8);
   RUN(transpose32);
   RUN(pack_pairs);
+  RUN(widen);
   return TEST_END();
 }

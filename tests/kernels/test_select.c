@@ -62,6 +62,7 @@ static void masks(void) {
     CHECK_FIRST(transpose8);
     CHECK_FIRST(transpose32);
     CHECK_FIRST(pack_pairs);
+    CHECK_FIRST(widen);
     CHECK_FIRST(sdwconv);
     CHECK_FIRST(sunary);
     CHECK_FIRST(sadd);

@@ -47,6 +47,7 @@ typedef WALK_KERNEL(q8_max_rows_fn) q8_max_rows_kernel;
 typedef WALK_KERNEL(q8_sum_rows_fn) q8_sum_rows_kernel;
 typedef WALK_KERNEL(q8_transpose_fn) q8_transpose_kernel;
 typedef WALK_KERNEL(q8_pack_pairs_fn) q8_pack_pairs_kernel;
+typedef WALK_KERNEL(q8_widen_fn) q8_widen_kernel;
 typedef WALK_KERNEL(q8_sdwconv_fn) q8_sdwconv_kernel;
 typedef WALK_KERNEL(q8_sunary_fn) q8_sunary_kernel;
 typedef WALK_KERNEL(q8_sbinary_fn) q8_sbinary_kernel;
