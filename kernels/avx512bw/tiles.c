@@ -227,7 +227,8 @@ static void begin(walk *w, size_t taps, size_t k, const void *const *a, size_t a
 /* One row, whose products are soon done: nothing is set up that they do not read. */
 void q8_avx512bw_row(size_t taps, size_t k, const void *const *a, size_t a_stride, const void *b, int32_t *acc,
                      const q8_avx512_tiles *t) {
-  const q8_avx512_walk w = {.block = 4 * t->columns};
+  q8_avx512_walk w;
+  w.block = 4 * t->columns;
   __asm__ volatile("lea -128(%%rsp), %%rsp\n\t" ZERO_4(0, 1, 2, 3) "jmp 2f\n"
                    "1:\n\t"
                    "mov (%[a]), %%r8\n\t"
