@@ -61,7 +61,7 @@ static void sum_columns(size_t taps, const uint8_t *a, size_t stride, int32_t *a
     taps -= left;
     for (; left > 1; left -= 2, a += 2 * stride) { /* clang would add one row after the other */
       __m256i pair = _mm256_add_epi16(load_words(a), load_words(a + stride));
-      __asm__("" : "+x"(pair));
+      q8_avx2_keep(&pair);
       words = _mm256_add_epi16(words, pair);
     }
     for (; left > 0; left--, a += stride)

@@ -86,33 +86,16 @@ part q8_avx512vnni_dwconv_part(size_t c, size_t channels);
 /* The steps of its weights, for pairs of rows too. */
 size_t q8_avx512vnni_dwconv_steps(size_t r, size_t s);
 
-/* A pixel of both strips. Merging under a mask while loading keeps the insertion from the one port that can
- * shuffle. */
-Q8_INLINE __m512i load_halves(const uint8_t *x, const uint8_t *y) {
-  const __m512i low = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)x));
-  return _mm512_mask_broadcast_i64x4(low, 0xf0, _mm256_loadu_si256((const __m256i *)y));
-}
-Q8_INLINE void store_halves(__m512i z, uint8_t *x, uint8_t *y) {
-  _mm256_storeu_si256((__m256i *)x, _mm512_castsi512_si256(z));
-  _mm256_storeu_si256((__m256i *)y, _mm512_extracti64x4_epi64(z, 1));
-}
-
-/* Four accumulators in quad order, converted or not, to bytes in value order. */
-Q8_INLINE __m512i requant_floats(int small, const __m512 acc[4], const __m512 scale[4],
-                                 const requant_bounds *bounds) {
+/* Four accumulators in quad order to bytes in value order. */
+Q8_INLINE __m512i requant_quads(int small, const __m512i acc[4], const __m512 scale[4],
+                                const requant_bounds *bounds) {
   __m512i t[4];
   Q8_UNROLL
   for (int v = 0; v < 4; v++) {
-    const __m512 x = _mm512_mul_ps(acc[v], scale[v]);
+    const __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[v]), scale[v]);
     t[v] = small ? _mm512_cvtps_epi32(x) : round_below(x, bounds);
   }
   return pack_quad(t, bounds);
-}
-Q8_INLINE __m512i requant_quads(int small, const __m512i acc[4], const __m512 scale[4],
-                                const requant_bounds *bounds) {
-  const __m512 x[4] = {_mm512_cvtepi32_ps(acc[0]), _mm512_cvtepi32_ps(acc[1]), _mm512_cvtepi32_ps(acc[2]),
-                       _mm512_cvtepi32_ps(acc[3])};
-  return requant_floats(small, x, scale, bounds);
 }
 Q8_INLINE __m512i clamp_bytes(__m512i z, const block *b) {
   return _mm512_min_epu8(_mm512_max_epu8(z, b->bounds.lo), b->hi);

@@ -2,6 +2,13 @@
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include "dwconv.h"
 
+/* A pixel of both strips. Merging under a mask while loading keeps the insertion from the one port that can
+ * shuffle. */
+Q8_INLINE __m512i load_halves(const uint8_t *x, const uint8_t *y) {
+  const __m512i low = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)x));
+  return _mm512_mask_broadcast_i64x4(low, 0xf0, _mm256_loadu_si256((const __m256i *)y));
+}
+
 Q8_INLINE void fill_wide(int halves, const block *b, const uint8_t *const *p, const size_t tap[4],
                          size_t step, size_t units, uint8_t *quads) {
   const size_t first = b->first, skip = b->skip, t1 = tap[1], t2 = tap[2], t3 = tap[3];

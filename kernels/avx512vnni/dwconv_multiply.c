@@ -39,6 +39,12 @@ void q8_avx512vnni_dwconv_multiply(block *b, const int8_t *w, size_t n) {
 
 /* ---- Results ---- */
 
+/* Bytes of an output of each strip. */
+Q8_INLINE void store_halves(__m512i z, uint8_t *x, uint8_t *y) {
+  _mm256_storeu_si256((__m256i *)x, _mm512_castsi512_si256(z));
+  _mm256_storeu_si256((__m256i *)y, _mm512_extracti64x4_epi64(z, 1));
+}
+
 /* Sums of 64 channels, or of 32 of an output of each strip, to int32. */
 Q8_INLINE void store_sums(const __m512i t[4], int32_t *y, int32_t *half) {
   __m512i plain[4] = {t[0], t[1], t[2], t[3]};

@@ -14,9 +14,5 @@ extern const q8_dwconv_kernel q8_avx512vnni_dwconv[];
 Q8_INLINE void add_products(__m512i *sum, __m512i u8, __m512i s8) {
   __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(u8), "v"(s8));
 }
-/* With 64 bytes of a panel as memory operand, which saves the load an instruction. */
-Q8_INLINE void add_products_at(__m512i *sum, __m512i u8, const int8_t *s8) {
-  __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(u8), "m"(*(const __m512i *)(const void *)s8));
-}
 
 #endif
